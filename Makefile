@@ -1,0 +1,47 @@
+# Each target makes what it needs, the virtual environment included.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench format clean help
+help:            ## these lines
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "linkage needs Python 3.11 or later as $(PYTHON); say make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)   ## a small world, from logs to a report that opens
+	@$(BIN)/linkage simulate demo/world --accounts 400 --days 14 --seed 7 --scenario E1
+	@$(BIN)/linkage ingest demo/store.db demo/world/requests.ndjson.gz --accounts demo/world/accounts.csv
+	@$(BIN)/linkage rebuild demo/store.db
+	@$(BIN)/linkage clusters demo/store.db
+	@$(BIN)/linkage evaluate demo/store.db --truth demo/world/truth.csv
+	@$(BIN)/linkage report demo/store.db --out demo/report
+
+test: $(READY)   ## the whole test suite
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)  ## the full gate: format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: $(READY) ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## speed and quality beside named peers, in one run
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m benchmarks
+
+clean:           ## remove what the targets above made
+	rm -rf $(VENV) demo build dist

@@ -1,0 +1,1 @@
+"""Find coordinated accounts in LLM API logs, spare the innocent look-alikes, and say why in both cases."""

@@ -1,0 +1,1 @@
+"""Links to graph, communities, verdicts, explanations and lasting ids."""

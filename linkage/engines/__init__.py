@@ -1,0 +1,1 @@
+"""Map the batch functions over files and merge what comes out."""

@@ -1,0 +1,1 @@
+"""Log lines to checked canonical records, and records to the facts of a batch; pure functions."""

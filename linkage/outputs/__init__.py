@@ -1,0 +1,1 @@
+"""What leaves the building: reports, tables, graph files and plots."""

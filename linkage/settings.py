@@ -1,0 +1,214 @@
+"""Every threshold of the tool, with its unit, its range and the reason for its default.
+
+Settings come as frozen sections; a TOML file overrides single values::
+
+    [communities]
+    resolution = 0.08
+
+A file is checked whole: every unknown name and every value out of range is told in one message.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+from linkage.errors import SettingsError
+
+
+def _setting(default: int | float, *, unit: str, low: float, high: float, reason: str) -> Any:
+    """A dataclass field that knows its unit, its closed range and why its default is what it is."""
+    metadata = {"unit": unit, "low": low, "high": high, "reason": reason}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class IngestSettings:
+    """How log files are read."""
+
+    batch_rows: int = _setting(
+        20_000, unit="records", low=100, high=1_000_000, reason="bounds memory; larger gains little speed"
+    )
+    rejected_share: float = _setting(
+        0.5, unit="share of a file's lines", low=0, high=1, reason="above it the format was probably mistaken"
+    )
+    line_bytes: int = _setting(
+        16_000_000, unit="bytes", low=1_000, high=1_000_000_000, reason="a longer line is set aside unread"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TemplateSettings:
+    """How prompts become templates and items."""
+
+    min_support: int = _setting(
+        3,
+        unit="distinct prompts",
+        low=2,
+        high=1_000,
+        reason="two prompts alike can be one person trying again",
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """What a shared value is worth and how far the work may go."""
+
+    links_per_use: int = _setting(
+        10,
+        unit="links per account and value",
+        low=1,
+        high=1_000,
+        reason="bounds the projection under any hub",
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CommunitySettings:
+    """How links become communities."""
+
+    resolution: float = _setting(
+        0.05, unit="link weight per pair (CPM)", low=0.0001, high=10, reason="lower gives larger communities"
+    )
+    seeds: int = _setting(
+        8,
+        unit="partitions",
+        low=2,
+        high=100,
+        reason="enough to tell a stable member (1 in 8) from a loose one",
+    )
+    min_accounts: int = _setting(
+        3, unit="accounts", low=2, high=1_000, reason="a pair alone is a household or a second device"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class VerdictSettings:
+    """When a cluster reaches which tier."""
+
+    min_families: int = _setting(
+        2, unit="evidence families", low=2, high=10, reason="one family alone is never enough for enforce"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """When a cluster is the same one as in the last run."""
+
+    overlap: float = _setting(
+        0.3, unit="Jaccard index of members", low=0.01, high=1, reason="survives churn of half the members"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a rebuild is bounded and what it keeps."""
+
+    keep_runs: int = _setting(
+        5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """All sections together; what a run records."""
+
+    ingest: IngestSettings = dataclasses.field(default_factory=IngestSettings)
+    templates: TemplateSettings = dataclasses.field(default_factory=TemplateSettings)
+    evidence: EvidenceSettings = dataclasses.field(default_factory=EvidenceSettings)
+    communities: CommunitySettings = dataclasses.field(default_factory=CommunitySettings)
+    verdicts: VerdictSettings = dataclasses.field(default_factory=VerdictSettings)
+    tracking: TrackingSettings = dataclasses.field(default_factory=TrackingSettings)
+    run: RunSettings = dataclasses.field(default_factory=RunSettings)
+
+    def to_dict(self) -> dict[str, dict[str, int | float]]:
+        """Section name to setting name to value, in declared order."""
+        return dataclasses.asdict(self)
+
+    def digest(self) -> str:
+        """A hash of all values (16 hex digits); equal settings have equal digests.
+
+        Examples
+        --------
+        >>> Settings().digest() == settings_from({}).digest()
+        True
+        """
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_settings(path: str | PathLike[str]) -> Settings:
+    """Settings from a TOML file; what the file does not name keeps its default.
+
+    Raises
+    ------
+    SettingsError : the file cannot be read or is not TOML, or any value in it is unknown or out of range.
+    """
+    file = Path(path)
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f"{file}: wanted a readable TOML settings file; {error}. Check path and syntax"
+        ) from error
+    return settings_from(tables, name=str(file))
+
+
+def settings_from(tables: Mapping[str, Any], *, name: str = "settings") -> Settings:
+    """Settings from section name to setting name to value.
+
+    Parameters
+    ----------
+    tables : only what differs from the defaults.
+    name : what to call the source in a message.
+
+    Raises
+    ------
+    SettingsError : lists every unknown section or setting and every value out of range at once.
+
+    Examples
+    --------
+    >>> settings_from({"communities": {"seeds": 4}}).communities.seeds
+    4
+    >>> settings_from({"communities": {"resolution": 0.0}}, name="s.toml")
+    Traceback (most recent call last):
+    ...
+    linkage.errors.SettingsError: s.toml [communities]: resolution must be at least 0.0001 and at most ...
+    """
+    faults: list[str] = []
+    sections: dict[str, Any] = {}
+    known = {field.name: field for field in dataclasses.fields(Settings)}
+    for section, values in tables.items():
+        if section not in known:
+            faults.append(f"{name}: no section [{section}]. Sections: {', '.join(known)}")
+        elif not isinstance(values, Mapping):
+            faults.append(f"{name}: [{section}] must be a table of settings; got {values!r}")
+        else:
+            kind = cast(type[Any], known[section].default_factory)
+            faults += _section_faults(kind, values, where=f"{name} [{section}]")
+            sections[section] = (kind, values)
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return Settings(**{section: kind(**values) for section, (kind, values) in sections.items()})
+
+
+def _section_faults(kind: type[Any], values: Mapping[str, Any], *, where: str) -> Iterator[str]:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key, value in values.items():
+        if key not in fields:
+            yield f"{where}: no setting {key!r}. Settings: {', '.join(fields)}"
+            continue
+        field = fields[key]
+        low, high, unit = field.metadata["low"], field.metadata["high"], field.metadata["unit"]
+        wanted = int if isinstance(field.default, int) else (int, float)
+        if isinstance(value, bool) or not isinstance(value, wanted):
+            yield f"{where}: {key} must be a number ({unit}); got {value!r}"
+        elif not low <= value <= high:
+            wanted_range = f"{key} must be at least {low} and at most {high} ({unit})"
+            yield f"{where}: {wanted_range}; got {value}. The default: {field.metadata['reason']}"

@@ -1,0 +1,1 @@
+"""The only door to SQLite: schema, named queries, and the store object."""

@@ -1,0 +1,1 @@
+"""Prompts to templates, items and families; pure functions of text."""

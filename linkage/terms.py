@@ -1,0 +1,432 @@
+"""The vocabulary of the tool and the shapes of the tables its stages hand to each other.
+
+A shape is a mapping from column name to pandas dtype, in column order. A stage checks what it is
+handed with :func:`check_frame` and hands on frames built with :func:`make_frame`, so an empty table
+has the same columns and dtypes as a full one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NewType, get_args
+
+import pandas as pd
+
+from linkage.errors import ShapeError
+
+AccountId = NewType("AccountId", str)
+"""Who is billed. Opaque text: ``007`` and ``7`` are two accounts."""
+
+ClusterId = NewType("ClusterId", str)
+"""A community with a lasting id, such as ``c-7f3a91``."""
+
+RunId = NewType("RunId", str)
+"""One rebuild, such as ``r-20261120-5d1c02``."""
+
+TemplateId = NewType("TemplateId", str)
+"""A prompt template, such as ``t-09ab34cd56ef7812``; derived from its fixed text alone."""
+
+Tier = Literal["enforce", "review", "watch"]
+"""How sure the tool is that a cluster needs a decision, strongest first."""
+
+Membership = Literal["core", "probable", "bystander"]
+"""How firmly an account belongs to its cluster, strongest first."""
+
+Family = Literal[
+    "network",
+    "payment",
+    "content",
+    "contract",
+    "client",
+    "registration",
+    "conduct",
+    "rhythm",
+    "partition",
+    "succession",
+]
+"""The kinds of reason to tie two accounts."""
+
+Kind = Literal[
+    "ip",
+    "ip_prefix",
+    "payment",
+    "template",
+    "template_family",
+    "contract",
+    "client",
+    "email_domain",
+    "model",
+    "api_key",
+]
+"""The kinds of entity an account can use."""
+
+EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended"]
+"""What happened to a cluster between two runs."""
+
+TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
+MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)
+FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
+
+FLAGGED_TIER: Final[Tier] = "enforce"
+FLAGGED_MEMBERSHIPS: Final[tuple[Membership, ...]] = ("core", "probable")
+
+DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
+
+Shape = Mapping[str, str]
+
+TEXT: Final = "str"
+COUNT: Final = "int64"
+NUMBER: Final = "float64"
+TIME: Final = "datetime64[ms, UTC]"
+FLAG: Final = "bool"
+
+REQUEST_FIELDS: Final[tuple[str, ...]] = (
+    "timestamp",
+    "request_id",
+    "account_id",
+    "api_key_id",
+    "ip",
+    "payment_method",
+    "user_agent",
+    "tls_fingerprint",
+    "model",
+    "endpoint",
+    "prompt",
+    "input_tokens",
+    "output_tokens",
+    "status",
+    "latency_ms",
+    "organization_id",
+    "prompt_template",
+    "params",
+    "system_prompt",
+    "end_user",
+)
+"""Fields of the canonical request record; ``end_user`` is chosen by the caller and never trusted."""
+
+REQUIRED_REQUEST_FIELDS: Final[tuple[str, ...]] = ("timestamp", "account_id")
+
+ACCOUNT_FIELDS: Final[tuple[str, ...]] = (
+    "account_id",
+    "organization_id",
+    "created_at",
+    "email_domain",
+    "payment_method",
+    "country",
+    "plan",
+)
+"""Fields of the canonical account record."""
+
+FIELDS_OF_FAMILY: Final[Mapping[Family, tuple[str, ...]]] = {
+    "network": ("ip",),
+    "payment": ("payment_method",),
+    "content": ("prompt",),
+    "contract": ("params",),
+    "client": ("user_agent", "tls_fingerprint"),
+    "registration": ("created_at",),
+    "conduct": ("output_tokens",),
+    "rhythm": ("timestamp",),
+    "partition": ("prompt",),
+    "succession": ("timestamp",),
+}
+"""A family is impossible when none of its fields is ever present (requests or account records)."""
+
+USES: Final[Shape] = {
+    "account_id": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "request_count": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""One row per account, kind and value: which account used which entity, how often and when."""
+
+ACCOUNTS: Final[Shape] = {
+    "account_id": TEXT,
+    "organization_id": TEXT,
+    "created_at": TIME,
+    "email_domain": TEXT,
+    "country": TEXT,
+    "plan": TEXT,
+    "request_count": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""One row per account with a request inside the window, sorted by id; unknown text is null (NaN)."""
+
+CONDUCT: Final[Shape] = {
+    "account_id": TEXT,
+    "request_count": COUNT,
+    "active_days": COUNT,
+    "active_hours": COUNT,
+    "failed_count": COUNT,
+    "limited_count": COUNT,
+    "input_tokens": COUNT,
+    "output_tokens": COUNT,
+    "log_input_mean": NUMBER,
+    "log_output_mean": NUMBER,
+    "templated_count": COUNT,
+    "prompt_count": COUNT,
+    "distinct_prompt_count": COUNT,
+}
+"""One row per account: how it works. Logs are ``log1p`` of tokens, averaged over requests that tell them;
+``limited_count`` counts status 429; null where no request carried the field."""
+
+ITEMS: Final[Shape] = {
+    "account_id": TEXT,
+    "item": COUNT,
+    "request_count": COUNT,
+    "first_at": TIME,
+}
+"""One row per account and item fingerprint (a 63-bit hash of what filled a template's slots)."""
+
+HOURS: Final[Shape] = {
+    "account_id": TEXT,
+    "hour_at": TIME,
+    "request_count": COUNT,
+    "limited_count": COUNT,
+}
+"""One row per account and clock hour (UTC) with a request in it."""
+
+EVIDENCE: Final[Shape] = {
+    "account_id": TEXT,
+    "family": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "request_count": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+    "accounts": COUNT,
+    "unrelated_accounts": COUNT,
+}
+"""The shared shape of all evidence: one row per account and shared value, only values that two or more
+accounts share. ``accounts`` share the value; ``unrelated_accounts`` counts the ones that declare
+different organizations and share no harder value (an estimate, at least 0)."""
+
+LINK_EVIDENCE: Final[Shape] = {
+    "account_a": TEXT,
+    "account_b": TEXT,
+    "family": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "accounts": COUNT,
+    "unrelated_accounts": COUNT,
+    "bits": NUMBER,
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""One row per linked pair and family: the rarest shared value and what it is worth in bits (log2 of the
+match odds, Fellegi and Sunter 1969); ``account_a < account_b``."""
+
+LINKS: Final[Shape] = {
+    "account_a": TEXT,
+    "account_b": TEXT,
+    "bits": NUMBER,
+    "families": COUNT,
+}
+"""One row per linked pair: total bits over its families and how many families give any."""
+
+COMMUNITIES: Final[Shape] = {
+    "account_id": TEXT,
+    "community": COUNT,
+    "stability": NUMBER,
+}
+"""One row per account in a community of two or more; ``stability`` (0 to 1) is how often the account
+stays with its fellows over seeds."""
+
+CLUSTERS: Final[Shape] = {
+    "cluster_id": TEXT,
+    "tier": TEXT,
+    "accounts": COUNT,
+    "requests": COUNT,
+    "controller_probability": NUMBER,
+    "extraction_probability": NUMBER,
+    "q_value": NUMBER,
+    "families": TEXT,
+    "first_seen": TIME,
+    "last_seen": TIME,
+    "stability": NUMBER,
+    "expected_wrong": NUMBER,
+    "organizations": COUNT,
+    "strongest": TEXT,
+    "readings": TEXT,
+}
+"""One row per cluster. ``families`` is a ``+``-joined list, strongest first; ``strongest`` one sentence;
+``readings`` the innocent readings that remain, ``; ``-joined; ``expected_wrong`` counts members."""
+
+MEMBERS: Final[Shape] = {
+    "account_id": TEXT,
+    "cluster_id": TEXT,
+    "membership": TEXT,
+    "tier": TEXT,
+    "controller_probability": NUMBER,
+    "extraction_probability": NUMBER,
+    "q_value": NUMBER,
+    "reasons": TEXT,
+    "flagged": FLAG,
+    "stability": NUMBER,
+    "requests": COUNT,
+}
+"""One row per account in any cluster. ``flagged``: tier ``enforce``, membership ``core`` or ``probable``."""
+
+EVENTS: Final[Shape] = {
+    "cluster_id": TEXT,
+    "event": TEXT,
+    "other_id": TEXT,
+    "accounts_before": COUNT,
+    "accounts_after": COUNT,
+    "accounts_shared": COUNT,
+}
+"""One row per thing that happened to a cluster since the run before; ``other_id`` names the other party of
+a split or merge, else null."""
+
+TEMPLATES: Final[Shape] = {
+    "template_id": TEXT,
+    "text": TEXT,
+    "slots": COUNT,
+    "prompts": COUNT,
+    "requests": COUNT,
+    "accounts": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+    "family_id": TEXT,
+    "contract": TEXT,
+}
+"""One row per template; ``text`` marks slots with ``<*>``; ``prompts`` counts distinct prompts."""
+
+
+STATEMENTS: Final[Shape] = {
+    "topic": TEXT,
+    "sentence": TEXT,
+    "query": TEXT,
+    "rows": TEXT,
+}
+"""Plain sentences about a cluster. ``topic``: ``why`` (ties), ``rare``, ``extraction``, ``free`` (what would
+free it), ``for`` (what speaks for its members); ``query`` and ``rows`` name the rows behind the sentence."""
+
+ACTIVITY: Final[Shape] = {
+    "account_id": TEXT,
+    "hour_at": TIME,
+    "request_count": COUNT,
+}
+"""Requests of the accounts of one cluster per clock hour, for timelines."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ClusterDetail:
+    """Everything an output needs to show one cluster; plain tables, no way back to the store."""
+
+    run: Mapping[str, Any]
+    """``run_id, as_of, since, seed, window_days, settings, settings_digest, versions, inputs``."""
+    cluster: Mapping[str, Any]
+    """One row of ``CLUSTERS``."""
+    members: pd.DataFrame
+    """``MEMBERS`` of this cluster."""
+    links: pd.DataFrame
+    """``LINK_EVIDENCE`` among its members."""
+    shared: pd.DataFrame
+    """``EVIDENCE`` of its members: the values that two or more of them share."""
+    activity: pd.DataFrame
+    """``ACTIVITY`` of its members."""
+    templates: pd.DataFrame
+    """``TEMPLATES`` its members use."""
+    statements: pd.DataFrame
+    """``STATEMENTS`` about it."""
+    events: pd.DataFrame
+    """``EVENTS`` of this cluster, newest run last."""
+
+
+def make_frame(shape: Shape, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """A frame of exactly this shape, from columns in any order.
+
+    Parameters
+    ----------
+    shape : column names to dtypes.
+    columns : column name to values, all of one length; missing columns are filled with nulls (0 for
+        counts). None gives an empty frame.
+
+    Returns
+    -------
+    DataFrame with the columns of ``shape``, in its order and dtypes, and a fresh ``RangeIndex``.
+
+    Raises
+    ------
+    ShapeError : a column that ``shape`` does not have, or a value its dtype cannot hold.
+
+    Examples
+    --------
+    >>> make_frame({"account_id": TEXT, "request_count": COUNT}, {"account_id": ["a", "b"]})
+      account_id  request_count
+    0          a              0
+    1          b              0
+    """
+    given = dict(columns or {})
+    unknown = sorted(set(given) - set(shape))
+    if unknown:
+        raise ShapeError(
+            f"wanted columns {', '.join(shape)}; found also {', '.join(unknown)}. Drop them first"
+        )
+    rows = max((len(values) for values in given.values()), default=0)
+    made = {name: _make_column(name, dtype, given.get(name), rows) for name, dtype in shape.items()}
+    return pd.DataFrame(made, index=pd.RangeIndex(rows))
+
+
+def _make_column(name: str, dtype: str, values: Any, rows: int) -> pd.Series[Any]:
+    if values is None:
+        blank: Any = {COUNT: 0, FLAG: False, TIME: pd.NaT, NUMBER: float("nan")}.get(dtype)
+        values = [blank] * rows
+    plain = values.array if isinstance(values, pd.Series) else values
+    try:
+        if dtype == TIME:
+            return pd.Series(pd.to_datetime(pd.Series(plain), utc=True)).astype(TIME)
+        return pd.Series(plain, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"column {name!r}: wanted {dtype}; {error}. Convert the column first") from error
+
+
+def check_frame(frame: pd.DataFrame, shape: Shape, *, name: str) -> pd.DataFrame:
+    """The frame itself, once it is known to have the columns and dtypes of the shape.
+
+    Parameters
+    ----------
+    frame : any frame; extra columns are left alone.
+    shape : wanted columns and dtypes.
+    name : what to call the frame in the message.
+
+    Raises
+    ------
+    ShapeError : names every missing column and every wrong dtype at once.
+
+    Examples
+    --------
+    >>> check_frame(make_frame(LINKS), LINKS, name="links").empty
+    True
+    """
+    missing = [column for column in shape if column not in frame.columns]
+    wrong = [
+        f"{column} is {frame[column].dtype}, wanted {dtype}"
+        for column, dtype in shape.items()
+        if column in frame.columns and str(frame[column].dtype) != dtype
+    ]
+    if missing or wrong:
+        found = ", ".join(map(str, frame.columns)) or "no columns"
+        faults = "; ".join([*(f"no column {column!r}" for column in missing), *wrong])
+        raise ShapeError(f"{name}: {faults}. Found: {found}. Build the frame with make_frame")
+    return frame
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as an English list: ``a``, ``a and b``, ``a, b and c``.
+
+    Examples
+    --------
+    >>> join_words(["network", "payment", "content"])
+    'network, payment and content'
+    """
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,1 @@
+"""Simulated worlds with exact truth, and scores against a truth file."""
