@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench format clean help
+.PHONY: demo test lint check bench format clean help
 help:            ## these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
 
@@ -29,11 +29,12 @@ demo: $(READY)   ## a small world, from logs to a report that opens
 test: $(READY)   ## the whole test suite
 	$(BIN)/python -m pytest -n 2
 
-check: $(READY)  ## the full gate: format, lint, types, tests
+lint: $(READY)   ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(MAKE) test
+
+check: lint test ## the full gate: format, lint, types, tests
 
 format: $(READY) ## rewrite the code in the project's format
 	$(BIN)/ruff format .

@@ -33,6 +33,12 @@ class FormatError(LinkageError, ValueError):
     exit_code = 65
 
 
+class SourceError(LinkageError, OSError):
+    """A log file that is missing, not a regular file, or cannot be read."""
+
+    exit_code = 74
+
+
 class MappingError(LinkageError, ValueError):
     """A mapping file that does not say where the canonical fields are."""
 
@@ -97,3 +103,9 @@ class WorldError(LinkageError, ValueError):
 
 class OutputError(LinkageError, ValueError):
     """Something that cannot be written or drawn."""
+
+
+class OutputFileError(OutputError, OSError):
+    """A report, table or graph file that cannot be written to disk."""
+
+    exit_code = 74

@@ -41,6 +41,48 @@ class IngestSettings:
     line_bytes: int = _setting(
         16_000_000, unit="bytes", low=1_000, high=1_000_000_000, reason="a longer line is set aside unread"
     )
+    batch_bytes: int = _setting(
+        64_000_000,
+        unit="bytes of log text",
+        low=10_000,
+        high=4_000_000_000,
+        reason="bounds memory where prompts are long; a batch of common records stays far below",
+    )
+    unpacked_ratio: int = _setting(
+        1_000,
+        unit="times the packed size",
+        low=2,
+        high=1_000_000,
+        reason="logs pack 10 to 100 times; far above it the file is a decompression bomb",
+    )
+    id_chars: int = _setting(
+        1_000,
+        unit="characters",
+        low=16,
+        high=100_000,
+        reason="ids and addresses are short; a longer value is damage or an attack on the store",
+    )
+    user_agent_chars: int = _setting(
+        2_000,
+        unit="characters",
+        low=16,
+        high=100_000,
+        reason="browsers stay below 500; a longer one is dropped",
+    )
+    tokens_per_request: int = _setting(
+        100_000_000,
+        unit="tokens",
+        low=1_000,
+        high=2**53,
+        reason="ten times the largest context window; a larger count is damage",
+    )
+    trusted_proxies: int = _setting(
+        0,
+        unit="entries of a forwarded-for list",
+        low=0,
+        high=20,
+        reason="the caller writes the left of the list; 0 says no entry is known to be your own proxy's",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,6 +109,31 @@ class EvidenceSettings:
         high=1_000,
         reason="bounds the projection under any hub",
     )
+    signup_hours: float = _setting(
+        24.0,
+        unit="hours",
+        low=0.1,
+        high=10_000,
+        reason="a batch of sign-ups takes hours to days; the window with mail domain is three times this",
+    )
+    conduct_requests: int = _setting(
+        5, unit="requests", low=1, high=100_000, reason="below it habits cannot be told from chance"
+    )
+    prior_pairs: float = _setting(
+        2_000.0,
+        unit="pairs",
+        low=0,
+        high=1e9,
+        reason="how many pairs the shipped weights count for beside the pairs of the data",
+    )
+    prior_accounts: float = _setting(
+        500.0,
+        unit="accounts",
+        low=0,
+        high=1e9,
+        reason="unseen accounts a store is taken to be a part of, so that few accounts do not look rare",
+    )
+    max_bits: float = _setting(14.0, unit="bits", low=1, high=60, reason="bounds what one shared value adds to a pair")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -83,6 +150,23 @@ class CommunitySettings:
         high=100,
         reason="enough to tell a stable member (1 in 8) from a loose one",
     )
+    link_bits: float = _setting(
+        2.0, unit="bits above even odds", low=-20, high=40, reason="lower lets weaker links count"
+    )
+    merge_share: float = _setting(
+        0.5,
+        unit="share of the looser community's inner cohesion",
+        low=0.05,
+        high=10,
+        reason="two communities that share this much with each other are one",
+    )
+    merge_bits: float = _setting(
+        4.0,
+        unit="bits between random accounts of two communities",
+        low=0,
+        high=60,
+        reason="less is what strangers share",
+    )
     min_accounts: int = _setting(
         3, unit="accounts", low=2, high=1_000, reason="a pair alone is a household or a second device"
     )
@@ -94,6 +178,33 @@ class VerdictSettings:
 
     min_families: int = _setting(
         2, unit="evidence families", low=2, high=10, reason="one family alone is never enough for enforce"
+    )
+    linked_bits: float = _setting(
+        2.5, unit="bits", low=0.1, high=14, reason="from here on a family links an account to its cluster"
+    )
+    linked_share: float = _setting(
+        0.5, unit="share of members", low=0, high=1, reason="a family counts when it links this many members"
+    )
+    enforce_probability: float = _setting(
+        0.9, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier enforce"
+    )
+    review_probability: float = _setting(
+        0.5, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier review"
+    )
+    max_q_value: float = _setting(
+        0.05, unit="expected share of coincidences", low=0, high=1, reason="of the clusters at tier enforce"
+    )
+    min_enforce_accounts: int = _setting(
+        5, unit="accounts", low=2, high=10_000, reason="fewer give too little to tell work from habit"
+    )
+    core_share: float = _setting(
+        0.5, unit="share of the median member's ties", low=0, high=10, reason="from here on a member is core"
+    )
+    probable_share: float = _setting(
+        0.25, unit="share of the median member's ties", low=0, high=10, reason="below it, a bystander"
+    )
+    permutations: int = _setting(
+        40, unit="draws", low=10, high=100_000, reason="the tail beyond them is fitted; more move q little"
     )
 
 
@@ -110,9 +221,14 @@ class TrackingSettings:
 class RunSettings:
     """How a rebuild is bounded and what it keeps."""
 
-    keep_runs: int = _setting(
-        5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night"
+    window_days: int = _setting(
+        90,
+        unit="days",
+        low=1,
+        high=3_650,
+        reason="longer than published campaigns ran (45 days), so none is cut in two",
     )
+    keep_runs: int = _setting(5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,9 +270,7 @@ def read_settings(path: str | PathLike[str]) -> Settings:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(
-            f"{file}: wanted a readable TOML settings file; {error}. Check path and syntax"
-        ) from error
+        raise SettingsError(f"{file}: wanted a readable TOML settings file; {error}. Check path and syntax") from error
     return settings_from(tables, name=str(file))
 
 

@@ -1,0 +1,498 @@
+"""The command line: what people and schedulers type. No logic of its own; every verb is a call of the library."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from linkage.errors import LinkageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from linkage.engines.local import Progress
+    from linkage.notebook import IngestResult, Run, Store
+    from linkage.rebuild import Step
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+STORE = click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
+WAIT = click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another writer.")
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="How to print the rows.",
+)
+JSON = click.option("--json", "form", flag_value="json", help="Same as --format json.")
+SETTINGS = click.option("--settings", type=click.Path(dir_okay=False, path_type=Path), help="A settings file (TOML).")
+TIER = click.option("--tier", type=click.Choice(["enforce", "review", "watch"]), help="Only this tier.")
+
+
+class _Commands(click.Group):
+    """Ends with the exit code of the error, and the error's words on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LinkageError as error:
+            click.echo(f"linkage: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="linkage")
+def main() -> None:
+    r"""Find coordinated accounts in LLM API logs, spare the innocent look-alikes, and say why in both cases.
+
+    \b
+    linkage ingest logs.db gateway.jsonl.gz --accounts accounts.csv
+    linkage rebuild logs.db
+    linkage clusters logs.db
+    linkage report logs.db --out report
+
+    Data goes to stdout, words to stderr. Exit codes: 0 done, 1 failed, 2 misused, 65 input rejected,
+    74 I/O error or disk full, 75 another process is writing.
+    """
+
+
+@main.command()
+@STORE
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--format", "format_name", default="auto", show_default=True, help="The logs' format; auto recognises it."
+)
+@click.option("--map", "mapping", type=click.Path(path_type=Path), help="A mapping file (TOML) for logs of any shape.")
+@click.option(
+    "--accounts", multiple=True, type=click.Path(path_type=Path), help="A file of account records; repeatable."
+)
+@click.option("--source", help="Name of the system inside which request ids are unique; default: the format's name.")
+@click.option("--keep-prompts", is_flag=True, help="Keep the prompts' text, compressed. Not kept otherwise.")
+@click.option("--pseudonymize", type=click.Path(path_type=Path), help="File with a secret key: store keyed hashes.")
+@SETTINGS
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def ingest(
+    store: Path,
+    files: tuple[Path, ...],
+    format_name: str,
+    mapping: Path | None,
+    accounts: tuple[Path, ...],
+    source: str | None,
+    keep_prompts: bool,
+    pseudonymize: Path | None,
+    settings: Path | None,
+    wait_s: float,
+    as_json: bool,
+) -> None:
+    r"""Load log files into STORE (made when missing); a folder stands for the files in it.
+
+    What is stored already changes nothing. A line that cannot be used is set aside with its reason; a file that cannot
+    be used leaves nothing behind, and the others go on.
+
+    \b
+    linkage ingest logs.db gateway.jsonl.gz --accounts accounts.csv
+    linkage ingest logs.db 2026-11-*.parquet
+    linkage ingest logs.db proxy.log --map proxy.toml
+    """
+    with _open(store) as opened, _file_progress() as progress:
+        result = opened.ingest(
+            *files,
+            format=format_name,
+            map=mapping,
+            accounts=accounts,
+            source=source,
+            keep_prompts=keep_prompts,
+            pseudonymize=pseudonymize,
+            settings=settings,
+            wait_s=wait_s,
+            progress=progress,
+        )
+    _show_ingest(result, as_json=as_json)
+    if result.failed:
+        sys.exit(max(file.error.exit_code for file in result.failed if file.error))
+
+
+@main.command()
+@STORE
+@click.option("--as-of", help="Count requests up to the end of this UTC day; default: the newest day stored.")
+@click.option("--window", help="How far back to look, such as 30d; default: the setting [run] window_days.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
+@SETTINGS
+@WAIT
+@click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
+def rebuild(
+    store: Path,
+    as_of: str | None,
+    window: str | None,
+    seed: int,
+    settings: Path | None,
+    wait_s: float,
+    as_json: bool,
+) -> None:
+    r"""Rebuild the graph of STORE, find its clusters and publish them as a new run.
+
+    All or nothing: readers see the last run until the new one is whole. With nothing new, nothing is written.
+
+    \b
+    linkage rebuild logs.db
+    linkage rebuild logs.db --as-of 2026-11-20 --window 30d
+    """
+    from linkage.notebook import rebuild as rebuild_run
+
+    with _open(store, create=False) as opened, _step_progress() as step:
+        run = rebuild_run(opened, as_of=as_of, window=window, seed=seed, settings=settings, wait_s=wait_s, step=step)
+        _show_run(run, as_json=as_json)
+
+
+@main.command()
+@STORE
+@TIER
+@FORMAT
+@JSON
+def clusters(store: Path, tier: str | None, form: str) -> None:
+    r"""List the clusters of the published run, the most pressing first.
+
+    \b
+    linkage clusters logs.db
+    linkage clusters logs.db --tier enforce --format csv
+    """
+    import pandas as pd
+
+    with _open(store, create=False) as opened:
+        table = pd.DataFrame(opened.run.clusters)
+    brief = [
+        "cluster_id",
+        "tier",
+        "accounts",
+        "requests",
+        "controller_probability",
+        "extraction_probability",
+        "families",
+    ]
+    _show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
+
+
+@main.command()
+@STORE
+@click.option("--cluster", help="Only this cluster.")
+@TIER
+@FORMAT
+@JSON
+def members(store: Path, cluster: str | None, tier: str | None, form: str) -> None:
+    r"""List the accounts of all clusters, one row each, with the reasons.
+
+    \b
+    linkage members logs.db --cluster c-7f3a91
+    linkage members logs.db --tier enforce --format csv > flagged.csv
+    """
+    with _open(store, create=False) as opened:
+        run = opened.run
+        table = run.cluster(cluster).members if cluster else run.members
+    brief = ["account_id", "cluster_id", "membership", "tier", "reasons"]
+    _show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
+
+
+@main.command()
+@STORE
+@click.argument("cluster")
+@click.option("--json", "as_json", is_flag=True, help="Print everything known of the cluster as JSON.")
+def show(store: Path, cluster: str, as_json: bool) -> None:
+    r"""Show one CLUSTER of STORE: what ties its accounts, how rare that is, and what would free them.
+
+    \b
+    linkage show logs.db c-7f3a91
+    """
+    from linkage.outputs.tables import detail_json
+
+    with _open(store, create=False) as opened:
+        found = opened.run.cluster(cluster)
+        if as_json:
+            click.echo(json.dumps(detail_json(found.detail), indent=2))
+            return
+        _show_cluster(found)
+
+
+@main.command()
+@STORE
+@FORMAT
+@JSON
+def templates(store: Path, form: str) -> None:
+    r"""List the prompt templates of STORE, the most shared first; <*> marks a slot.
+
+    \b
+    linkage templates logs.db
+    linkage templates logs.db --format csv
+    """
+    with _open(store, create=False) as opened:
+        table = opened.templates
+    _show_rows(table, form, brief=["template_id", "accounts", "prompts", "slots", "text"])
+
+
+@main.command()
+@STORE
+@click.argument("clusters", nargs=-1)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
+)
+@click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
+def report(store: Path, clusters: tuple[str, ...], out: Path, include_personal_data: bool) -> None:
+    r"""Write self-contained HTML reports, with JSON and CSV beside them; all CLUSTERS when none is named.
+
+    \b
+    linkage report logs.db --out report
+    linkage report logs.db c-7f3a91 --out report
+    """
+    with _open(store, create=False) as opened:
+        written = opened.run.report(out, clusters=clusters or None, personal_data=include_personal_data)
+    _say(f"{len(written)} files written")
+    click.echo(str((out / "index.html").absolute()))
+
+
+@main.command()
+@STORE
+@click.option("--format", "form", type=click.Choice(["graphml", "gexf", "json"]), default="graphml", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
+def export(store: Path, form: Any, out: Path) -> None:
+    r"""Write the full graph of accounts, addresses, payment methods and templates to a file.
+
+    \b
+    linkage export logs.db --format gexf --out graph.gexf
+    """
+    with _open(store, create=False) as opened:
+        path = opened.run.export(out, format=form)
+    click.echo(str(path))
+
+
+@main.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--accounts", type=int, default=3_000, show_default=True, help="About how many accounts.")
+@click.option("--days", type=int, default=21, show_default=True, help="Length of the world in days.")
+@click.option(
+    "--scenario", "scenarios", multiple=True, help="NAME or NAME:STRENGTH, such as E1 or HN-04:2; repeatable."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the whole world.")
+def simulate(directory: Path, accounts: int, days: int, scenarios: tuple[str, ...], seed: int) -> None:
+    r"""Write a world with exact truth into DIRECTORY: requests, account records and the truth.
+
+    Innocent look-alikes are there by default; `--scenario none` leaves them out.
+
+    \b
+    linkage simulate world --accounts 3000 --days 21 --scenario E1 --scenario E6:2 --seed 7
+    """
+    from linkage.worlds.simulate import simulate as simulate_world
+
+    world = simulate_world(directory, accounts=accounts, days=days, scenarios=scenarios or None, seed=seed)
+    click.echo(repr(world))
+
+
+@main.command()
+@STORE
+@click.option(
+    "--truth", type=click.Path(dir_okay=False, path_type=Path), required=True, help="CSV: account_id, campaign."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
+def evaluate(store: Path, truth: Path, as_json: bool) -> None:
+    r"""Score the published run of STORE against a truth file.
+
+    \b
+    linkage evaluate logs.db --truth world/truth.csv
+    """
+    from linkage.notebook import evaluate as evaluate_run
+
+    with _open(store, create=False) as opened:
+        result = evaluate_run(opened.run, truth)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+        return
+    _print_table(result.table())
+    _say(repr(result))
+
+
+@main.command()
+@STORE
+@FORMAT
+@JSON
+def doctor(store: Path, form: str) -> None:
+    r"""Check STORE: damage, coverage, what was set aside, whether the run is up to date. Exit 1 on a problem.
+
+    \b
+    linkage doctor logs.db
+    """
+    with _open(store, create=False) as opened:
+        findings = opened.examine()
+    _show_rows(findings, form, brief=list(findings.columns))
+    if (findings["level"] == "problem").any():
+        sys.exit(1)
+
+
+@main.command()
+@STORE
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--every", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True)
+def schedule(store: Path, folder: Path, every: str) -> None:
+    r"""Print systemd and crontab lines that load the logs dropped in FOLDER and rebuild STORE.
+
+    \b
+    linkage schedule /srv/logs.db /srv/drop --every daily
+    """
+    from linkage.outputs.schedule import schedule_lines
+
+    click.echo(schedule_lines(store, folder, every=every, program=str(Path(sys.argv[0]).absolute())), nl=False)
+
+
+def _open(path: Path, *, create: bool = True) -> Store:
+    """The store; pandas and its like are loaded here, not for ``--help``."""
+    from linkage.notebook import open_store
+
+    return open_store(path, create=create)
+
+
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
+def _show_rows(frame: pd.DataFrame, form: str, *, brief: list[str]) -> None:
+    from linkage.outputs.tables import to_csv, to_json
+
+    if form == "csv":
+        click.echo(to_csv(frame), nl=False)
+    elif form == "json":
+        click.echo(to_json(frame), nl=False)
+    elif frame.empty:
+        _say("nothing to show")
+    else:
+        _print_table(frame[brief])
+
+
+def _print_table(frame: pd.DataFrame) -> None:
+    """A table for people, as wide as the terminal; control characters from logs are made visible."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from linkage.outputs.text import visible
+
+    numbers = set(frame.select_dtypes("number").columns)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in frame.columns:
+        table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(visible(_cell(value))) for value in row))
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.1e}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return str(value)
+
+
+def _show_ingest(result: IngestResult, *, as_json: bool) -> None:
+    from linkage.outputs.tables import records
+
+    if as_json:
+        files = [{**dataclasses.asdict(file), "error": str(file.error or "")} for file in result.files]
+        tables = {"coverage": records(result.coverage), "evidence": records(result.evidence)}
+        click.echo(json.dumps({"files": files, **tables}, indent=2))
+        return
+    for file in result.files:
+        if file.error:
+            _say(f"{file.path}: NOT LOADED. {file.error}")
+            continue
+        conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
+        _say(
+            f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
+            f"{file.seen_before:,} seen before{conflicts}"
+        )
+        for note, count in file.notes.items():
+            _say(f"  {count:,} x {note}")
+    coverage = result.coverage[result.coverage["total"] > 0]
+    _print_table(coverage[["field", "source", "present", "total", "share"]])
+    impossible = result.evidence[~result.evidence["possible"]]
+    for row in impossible.itertuples():
+        _say(f"no {row.family} evidence: {row.note}")
+    _say(repr(result))
+
+
+def _show_run(run: Run, *, as_json: bool) -> None:
+    from linkage.outputs.tables import plain_value
+
+    if as_json:
+        click.echo(json.dumps(plain_value(run.info), indent=2))
+        return
+    tiers = run.clusters["tier"].value_counts()
+    named = ", ".join(f"{tiers.get(tier, 0)} {tier}" for tier in ("enforce", "review", "watch"))
+    _say(f"{run!r}\n{named}. Next: linkage clusters, linkage report")
+
+
+def _show_cluster(cluster: Any) -> None:
+    import pandas as pd
+
+    from linkage.outputs.text import visible
+
+    click.echo(repr(cluster).strip("<>"))
+    click.echo(visible(cluster.why()).replace("\\n", "\n"))
+    counts = cluster.members["membership"].value_counts()
+    _print_table(pd.DataFrame({"membership": counts.index.astype(str), "accounts": counts.to_numpy()}))
+
+
+@contextmanager
+def _file_progress() -> Iterator[Progress | None]:
+    """A bar per file with rate and time left, on a terminal; silence without one."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(path: str, done: int, size: int) -> None:
+            if path not in tasks:
+                tasks[path] = bars.add_task(Path(path).name, total=size)
+            bars.update(tasks[path], completed=done)
+
+        yield tell
+
+
+@contextmanager
+def _step_progress() -> Iterator[Step | None]:
+    """A spinner that names the step, on a terminal; silence without one."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("rebuild") as status:
+        yield lambda name: status.update(f"rebuild: {name}")

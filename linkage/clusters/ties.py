@@ -1,0 +1,177 @@
+"""What ties an account to a whole group: the shared primitive of merging, nulls, verdicts and reasons.
+
+A value is worth to a member ``log2(share of its fellows that have it / chance that a stranger has it)``: the
+log likelihood ratio of belonging. Among many fellows somebody shares something by chance, and the share of
+one in many shows it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import rankdata
+
+from linkage.errors import ClusterError
+
+Codes = npt.NDArray[np.int64]
+
+Numbers = npt.NDArray[np.float64]
+
+HABIT_REQUESTS = 5
+"""Requests from which on an account has habits."""
+
+NEAR_SHARE = 0.05
+"""Share of all accounts that counts as near a group's median habits."""
+
+MAX_TIE = 14.0
+"""Bits that one family adds to an account's ties at most."""
+
+PRIOR_FELLOWS = 2.0
+"""Fellows without the value that are counted in, so that one fellow of two is no certainty."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Incidence:
+    """Uses of shared values as codes, each value with its worth."""
+
+    accounts: pd.Index[str]
+    """Account ids; their position is their code."""
+    families: tuple[str, ...]
+    table: pd.DataFrame
+    """One row per value: ``family, kind, value, accounts, unrelated_accounts, chance, bits``."""
+    family: Codes
+    """Position in ``families`` of each value."""
+    bits: npt.NDArray[np.float64]
+    """Worth of each value to a pair."""
+    chance: npt.NDArray[np.float64]
+    """Chance that a stranger has each value."""
+    account: Codes
+    """Account code of each use."""
+    value: Codes
+    """Value code of each use."""
+
+
+def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame) -> Incidence:
+    """Evidence and the worth of its values as codes.
+
+    Parameters
+    ----------
+    evidence : frame of shape ``EVIDENCE``.
+    values : one row per value with ``family, kind, value, accounts, unrelated_accounts, chance, bits``.
+    accounts : frame of shape ``ACCOUNTS``.
+
+    Raises
+    ------
+    ClusterError : evidence names a value that ``values`` does not have.
+    """
+    keys = ["family", "kind", "value"]
+    table = values.reset_index(drop=True)
+    numbered = table[keys].assign(code=np.arange(len(table), dtype=np.int64))
+    code = evidence[keys].merge(numbered, on=keys, how="left", sort=False)["code"]
+    if code.isna().any():
+        raise ClusterError(
+            f"values: wanted one row for every value of the evidence; {int(code.isna().sum())} uses have "
+            "none. Hand over the values of the same linking"
+        )
+    index: pd.Index[str] = pd.Index(accounts["account_id"])
+    account = index.get_indexer(pd.Index(evidence["account_id"])).astype(np.int64)
+    families = tuple(sorted(set(table["family"])))
+    family = pd.Categorical(table["family"], categories=list(families)).codes.astype(np.int64)
+    bits, chance = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance"))
+    return Incidence(index, families, table, family, bits, chance, account, code.to_numpy(dtype=np.int64))
+
+
+def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFrame:
+    """Per account in a group and family: the value that ties it best to its fellows.
+
+    Parameters
+    ----------
+    incidence : uses as codes.
+    group : group number of each account code, -1 for none.
+    groups : how many groups there are.
+
+    Returns
+    -------
+    DataFrame of ``account`` (code), ``group``, ``family`` (position), ``value`` (code), ``fellows`` (how many
+    fellows share the value), ``tie`` (bits, above 0 and at most ``MAX_TIE``); one row per account and family
+    with a tie, sorted by account and family. O(uses log uses).
+    """
+    mine = group[incidence.account]
+    inside = mine >= 0
+    account, value, mine = incidence.account[inside], incidence.value[inside], mine[inside]
+    size = np.bincount(group[group >= 0], minlength=max(groups, 1))
+    rows = pd.DataFrame({"account": account, "group": mine, "value": value})
+    users = rows.groupby(["group", "value"], sort=False)["account"].transform("size").to_numpy(dtype=np.int64)
+    rows["fellows"] = users - 1
+    rows["family"] = incidence.family[value]
+    share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
+    with np.errstate(divide="ignore"):
+        rows["tie"] = np.minimum(np.log2(share / incidence.chance[value]), MAX_TIE)
+    rows = rows.loc[rows["tie"] > 0].sort_values(
+        ["account", "family", "tie", "value"], ascending=[True, True, False, True], kind="stable"
+    )
+    return rows.drop_duplicates(["account", "family"]).reset_index(drop=True)
+
+
+def tie_matrix(ties: pd.DataFrame, incidence: Incidence) -> npt.NDArray[np.float64]:
+    """Ties as an array, accounts x families; 0 where there is none."""
+    matrix = np.zeros((len(incidence.accounts), len(incidence.families)))
+    matrix[ties["account"].to_numpy(), ties["family"].to_numpy()] = ties["tie"].to_numpy()
+    return matrix
+
+
+def rank_habits(conduct: pd.DataFrame, accounts: pd.DataFrame) -> Numbers:
+    """Habits of each account as ranks from 0 to 1: output length, prompt length, share of templated prompts.
+
+    Parameters
+    ----------
+    conduct : frame of shape ``CONDUCT``.
+    accounts : frame of shape ``ACCOUNTS``; gives the order of the rows.
+
+    Returns
+    -------
+    Array, accounts x 3; NaN where an account has fewer than ``HABIT_REQUESTS`` requests or no such figure.
+    """
+    table = conduct.set_index("account_id").reindex(accounts["account_id"])
+    requests = table["request_count"].to_numpy(dtype=np.float64)
+    templated = table["templated_count"].to_numpy(dtype=np.float64) / np.maximum(requests, 1)
+    habits = [table[name].to_numpy(dtype=np.float64) for name in ("log_output_mean", "log_input_mean")]
+    enough = requests >= HABIT_REQUESTS
+    return np.column_stack([ranks(np.where(enough, habit, np.nan)) for habit in [*habits, templated]])
+
+
+def ranks(values: Numbers) -> Numbers:
+    """Mid-ranks from 0 to 1 among the known values; NaN where unknown.
+
+    Examples
+    --------
+    >>> ranks(np.array([30.0, 10.0, np.nan, 10.0])).round(2).tolist()
+    [0.83, 0.33, nan, 0.33]
+    """
+    known = np.isfinite(values)
+    result = np.full(len(values), np.nan)
+    result[known] = (rankdata(np.round(values[known], 3)) - 0.5) / max(int(known.sum()), 1)
+    return result
+
+
+def conduct_ties(habits: Numbers, group: Codes, *, groups: int) -> Numbers:
+    """Per account, in bits, how much its conduct speaks for its group; 0 where it does not.
+
+    An account is near when it lies closer to the group's median habits than ``NEAR_SHARE`` of all accounts;
+    a tie is log2 of how many times more members than strangers are near.
+    """
+    result = np.zeros(len(group))
+    told = np.isfinite(habits).all(axis=1)
+    for number in range(groups):
+        members = np.flatnonzero((group == number) & told)
+        if len(members) < 3 or told.sum() < 10:
+            continue
+        gap = np.sqrt(((habits - np.median(habits[members], axis=0)) ** 2).sum(axis=1))
+        reach = np.quantile(gap[told], NEAR_SHARE)
+        near = members[gap[members] <= reach]
+        share = max(len(near) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
+        result[near] = max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
+    return result

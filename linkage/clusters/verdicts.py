@@ -1,0 +1,384 @@
+"""Two verdicts per community (one controller? extraction?), tiers, memberships and plain reasons."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.clusters.coefficients import CONTROLLER, EXTRACTION
+from linkage.clusters.features import linked_shares, measure_controller, measure_extraction
+from linkage.clusters.significance import measure_significance
+from linkage.clusters.ties import (
+    Codes,
+    Incidence,
+    build_incidence,
+    conduct_ties,
+    group_ties,
+    rank_habits,
+    tie_matrix,
+)
+from linkage.settings import VerdictSettings
+from linkage.terms import (
+    ACCOUNTS,
+    CLUSTERS,
+    COMMUNITIES,
+    CONDUCT,
+    EVIDENCE,
+    FLAGGED_MEMBERSHIPS,
+    FLAGGED_TIER,
+    HOURS,
+    ITEMS,
+    MEMBERS,
+    check_frame,
+    make_frame,
+)
+
+Numbers = npt.NDArray[np.float64]
+
+NOUNS: Final = {
+    "ip": "address",
+    "ip_prefix": "address prefix",
+    "payment": "payment instrument",
+    "template": "template",
+    "template_family": "template family",
+    "contract": "request contract",
+    "client": "client",
+    "email_domain": "mail domain",
+    "signup_window": "creation window",
+    "signup_mail_window": "creation window and mail domain",
+}
+"""Kind of a value to the words a reader knows it by."""
+
+HARD_FAMILIES: Final = ("network", "payment", "content", "registration", "partition")
+"""At least one of these must link a cluster at tier enforce: client, contract and habits alone are a fashion."""
+
+REASONS: Final = 4
+"""Ties a member's reasons name, strongest first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdicts:
+    """Clusters with provisional ids (``community-0``, ...) and their members."""
+
+    clusters: pd.DataFrame
+    """Shape ``CLUSTERS``."""
+    members: pd.DataFrame
+    """Shape ``MEMBERS``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """Everything measured of the pruned groups."""
+
+    incidence: Incidence
+    families: tuple[str, ...]
+    ties: pd.DataFrame
+    matrix: Numbers
+    shares: Numbers
+    controller: Numbers
+    extraction: Numbers
+    q_value: Numbers
+    organizations: Codes
+    tier: npt.NDArray[np.object_]
+
+
+def judge(
+    communities: pd.DataFrame,
+    *,
+    evidence: pd.DataFrame,
+    values: pd.DataFrame,
+    accounts: pd.DataFrame,
+    conduct: pd.DataFrame,
+    items: pd.DataFrame,
+    hours: pd.DataFrame,
+    settings: VerdictSettings,
+    seed: int,
+) -> Verdicts:
+    """Which communities are run as one, which of them extract, and how firmly each account belongs.
+
+    A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then
+    judged by what remains. Tier ``enforce`` needs both probabilities, a small q-value,
+    ``settings.min_families`` families that each link ``settings.linked_share`` of the members, and members
+    that do not all declare one organization. Communities below ``settings.review_probability`` of one
+    controller are not clusters and are left out.
+
+    Parameters
+    ----------
+    communities : frame of shape ``COMMUNITIES``.
+    evidence : frame of shape ``EVIDENCE``.
+    values : worth of its values (``Linked.values``).
+    accounts, conduct, items, hours : frames of the shapes of those names.
+    settings : thresholds.
+    seed : of the permutations behind the q-values.
+
+    Returns
+    -------
+    :class:`Verdicts`; clusters sorted by tier, falling probability and id, members by cluster and account.
+    """
+    shapes = {"communities": (communities, COMMUNITIES), "evidence": (evidence, EVIDENCE)}
+    shapes |= {"accounts": (accounts, ACCOUNTS), "conduct": (conduct, CONDUCT)}
+    shapes |= {"items": (items, ITEMS), "hours": (hours, HOURS)}
+    for name, (frame, shape) in shapes.items():
+        check_frame(frame, shape, name=name)
+    incidence = build_incidence(evidence, values, accounts)
+    whole = np.full(len(accounts), -1, dtype=np.int64)
+    code = incidence.accounts.get_indexer(pd.Index(communities["account_id"]))
+    whole[code] = communities["community"].to_numpy()
+    groups = int(whole.max(initial=-1)) + 1
+    habits = rank_habits(conduct, accounts)
+    belonging = _belonging(_all_ties(incidence, habits, whole, groups)[1], whole, settings)
+    group = np.where(belonging >= settings.probable_share, whole, -1)
+    features = measure_extraction(
+        incidence,
+        group,
+        groups=groups,
+        evidence=evidence,
+        accounts=accounts,
+        conduct=conduct,
+        items=items,
+        hours=hours,
+    )
+    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed)
+    kept = np.flatnonzero(
+        (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
+    )
+    stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
+    members = _members(judged, whole, group, belonging, kept, accounts, stability, settings)
+    return Verdicts(_clusters(judged, group, kept, members, accounts), members)
+
+
+def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
+    """Ties by shared values as a frame, and ties of all families as an array with conduct in the last column.
+
+    Conduct adds at most what the shared values give together: alone it says nothing.
+    """
+    ties = group_ties(incidence, group, groups=groups)
+    matrix = tie_matrix(ties, incidence)
+    conduct = np.minimum(conduct_ties(habits, group, groups=groups), matrix.sum(axis=1))
+    return ties, np.column_stack([matrix, conduct])
+
+
+def _belonging(matrix: Numbers, group: Codes, settings: VerdictSettings) -> Numbers:
+    """Each account's ties as a share of its group's median; 0 when fewer than two families tie it."""
+    inside = np.flatnonzero(group >= 0)
+    total = pd.Series(matrix[inside].sum(axis=1))
+    median = total.groupby(group[inside]).transform("median").to_numpy(dtype=np.float64)
+    share = total.to_numpy(dtype=np.float64) / np.maximum(median, 1e-9)
+    families = (matrix[inside] >= settings.linked_bits).sum(axis=1)
+    result = np.full(len(group), -1.0)
+    result[inside] = np.where(families >= 2, share, 0.0)
+    return result
+
+
+def _judge_groups(
+    incidence: Incidence,
+    habits: Numbers,
+    group: Codes,
+    groups: int,
+    extraction: pd.DataFrame,
+    accounts: pd.DataFrame,
+    settings: VerdictSettings,
+    seed: int,
+) -> _Judged:
+    ties, matrix = _all_ties(incidence, habits, group, groups)
+    controller = measure_controller(
+        matrix,
+        group,
+        extraction=extraction,
+        linked_bits=settings.linked_bits,
+        linked_share=settings.linked_share,
+    )
+    q_value = measure_significance(incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed)
+    members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
+    declared = members.loc[members["group"] >= 0].groupby("group")["organization"]
+    counts = declared.agg(["nunique", "count", "size"]).reindex(range(groups), fill_value=0)
+    organizations = counts["nunique"].to_numpy(dtype=np.int64)
+    explained = ((counts["count"] == counts["size"]) & (organizations == 1)).to_numpy(dtype=bool)
+    judged = _Judged(
+        incidence,
+        (*incidence.families, "conduct"),
+        ties,
+        matrix,
+        linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
+        CONTROLLER.probability(controller),
+        EXTRACTION.probability(extraction),
+        q_value,
+        organizations,
+        np.empty(groups, dtype=object),
+    )
+    size = np.bincount(group[group >= 0], minlength=groups)
+    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
+
+
+def _tiers(
+    judged: _Judged, size: Codes, explained: npt.NDArray[np.bool_], settings: VerdictSettings
+) -> npt.NDArray[np.object_]:
+    both = np.minimum(judged.controller, judged.extraction)
+    linked = judged.shares >= settings.linked_share
+    families = linked.sum(axis=1)
+    hard = linked[:, np.isin(judged.families, HARD_FAMILIES)].any(axis=1)
+    enforce = (
+        (both >= settings.enforce_probability)
+        & (judged.q_value <= settings.max_q_value)
+        & (families >= settings.min_families)
+        & hard
+        & (size >= settings.min_enforce_accounts)
+    )
+    review = both >= settings.review_probability
+    tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
+    return np.where(explained, "watch", tier).astype(object)
+
+
+def _members(
+    judged: _Judged,
+    whole: Codes,
+    group: Codes,
+    belonging: Numbers,
+    kept: Codes,
+    accounts: pd.DataFrame,
+    stability: pd.Series[float],
+    settings: VerdictSettings,
+) -> pd.DataFrame:
+    rows = np.flatnonzero(np.isin(whole, kept))
+    number = whole[rows]
+    share = belonging[rows]
+    membership = np.where(
+        share >= settings.core_share,
+        "core",
+        np.where(share >= settings.probable_share, "probable", "bystander"),
+    )
+    tier = judged.tier[number]
+    flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
+    sure = np.clip(share / max(settings.core_share, 1e-9), 0, 1)
+    reasons = _reasons(judged).reindex(rows, fill_value="no tie to the members that remain")
+    columns = {
+        "account_id": judged.incidence.accounts.to_numpy()[rows],
+        "cluster_id": [f"community-{value}" for value in number],
+        "membership": membership,
+        "tier": tier,
+        "controller_probability": judged.controller[number] * sure,
+        "extraction_probability": judged.extraction[number],
+        "q_value": judged.q_value[number],
+        "reasons": reasons.array,
+        "flagged": flagged,
+        "stability": stability.to_numpy()[rows],
+        "requests": accounts["request_count"].to_numpy()[rows],
+    }
+    frame = make_frame(MEMBERS, columns)
+    return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
+
+
+def _reasons(judged: _Judged) -> pd.Series[str]:
+    """Account code to its strongest ties in words."""
+    ties = judged.ties.sort_values(["account", "tie"], ascending=[True, False], kind="stable")
+    ties = ties.groupby("account", sort=False).head(REASONS)
+    values = judged.incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
+    noun = values["kind"].map(lambda kind: NOUNS.get(kind, kind.replace("_", " "))).to_numpy(dtype=object)
+    text = [
+        f"same {what} {value} as {fellows} others ({accounts} accounts in all, {unrelated} of them otherwise unrelated)"
+        for what, value, fellows, accounts, unrelated in zip(
+            noun,
+            values["value"],
+            ties["fellows"],
+            values["accounts"],
+            values["unrelated_accounts"],
+            strict=True,
+        )
+    ]
+    words = pd.Series(text, index=ties["account"].to_numpy(), dtype="str")
+    return words.groupby(level=0, sort=True).agg("; ".join)
+
+
+def _clusters(
+    judged: _Judged, group: Codes, kept: Codes, members: pd.DataFrame, accounts: pd.DataFrame
+) -> pd.DataFrame:
+    firm = members.loc[members["membership"].isin(FLAGGED_MEMBERSHIPS)]
+    spans = accounts.set_index("account_id")[["first_at", "last_at"]]
+    firm = firm.join(spans, on="account_id")
+    firm["wrong"] = 1 - firm["controller_probability"] * firm["extraction_probability"]
+    ids = pd.Index([f"community-{number}" for number in kept])
+    by_cluster = firm.groupby("cluster_id").agg(
+        accounts=("account_id", "size"),
+        requests=("requests", "sum"),
+        first_seen=("first_at", "min"),
+        last_seen=("last_at", "max"),
+        stability=("stability", "mean"),
+        expected_wrong=("wrong", "sum"),
+    )
+    columns = {name: column.array for name, column in by_cluster.reindex(ids).items()}
+    frame = make_frame(
+        CLUSTERS,
+        {
+            **{str(name): column for name, column in columns.items()},
+            "cluster_id": ids.to_numpy(),
+            "tier": judged.tier[kept],
+            "controller_probability": judged.controller[kept],
+            "extraction_probability": judged.extraction[kept],
+            "q_value": judged.q_value[kept],
+            "families": [_family_names(judged, group, number) for number in kept],
+            "organizations": judged.organizations[kept],
+            "strongest": [_strongest(judged, number) for number in kept],
+            "readings": [_readings(judged, group, number) for number in kept],
+        },
+    )
+    rank = frame["tier"].map({"enforce": 0, "review": 1, "watch": 2})
+    order = frame.assign(rank=rank, both=-frame["controller_probability"] * frame["extraction_probability"])
+    return frame.loc[order.sort_values(["rank", "both", "cluster_id"]).index].reset_index(drop=True)
+
+
+def _family_names(judged: _Judged, group: Codes, number: int) -> str:
+    """Families that link half the members, strongest first, ``+``-joined."""
+    strength = judged.matrix[group == number].sum(axis=0)
+    linked = np.flatnonzero(judged.shares[number] >= 0.5)
+    ranked = sorted(linked, key=lambda family: (-strength[family], family))
+    return "+".join(judged.families[family] for family in ranked)
+
+
+def _best_values(judged: _Judged, number: int) -> pd.DataFrame:
+    """Values that tie members of one group: members tied and bits, strongest first."""
+    mine = judged.ties.loc[judged.ties["group"] == number]
+    best = mine.groupby("value").agg(tied=("account", "size"), tie=("tie", "sum"))
+    best = best.sort_values(["tie", "tied"], ascending=False, kind="stable").reset_index()
+    values = judged.incidence.table.iloc[best["value"].to_numpy(dtype=np.int64)]
+    return best.assign(
+        **{name: values[name].array for name in ("family", "kind", "accounts", "unrelated_accounts")},
+        name=values["value"].array,
+    )
+
+
+def _strongest(judged: _Judged, number: int) -> str:
+    best = _best_values(judged, number)
+    if best.empty:
+        return "nothing ties these accounts"
+    row = best.iloc[0]
+    noun = NOUNS.get(row["kind"], row["kind"].replace("_", " "))
+    return (
+        f"{row['tied']} members share {noun} {row['name']}, which {row['accounts']} accounts have "
+        f"({row['unrelated_accounts']} of them otherwise unrelated)"
+    )
+
+
+def _readings(judged: _Judged, group: Codes, number: int) -> str:
+    """Innocent readings that what ties the group does not rule out."""
+    best = _best_values(judged, number)
+    size = int((group == number).sum())
+    linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
+    outside = best["accounts"] > 2 * size
+    readings = []
+    if "network" in linked:
+        readings.append("shared office or network")
+    if ((best["kind"] == "ip") & outside).any():
+        readings.append("carrier or VPN address")
+    if "payment" in linked:
+        readings.append("agency, household or one firm without a declared organization")
+    if ((best["family"] == "content") & outside).any():
+        readings.append("popular template")
+    if {"registration", "content"} <= linked:
+        readings.append("class or workshop")
+    if judged.extraction[number] < 0.5:
+        readings.append("reseller or ordinary joint use")
+    return "; ".join(readings)

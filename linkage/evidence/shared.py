@@ -1,0 +1,39 @@
+"""The one way a room turns uses of an entity into evidence: pick the kinds, name the family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pandas as pd
+
+from linkage.terms import TIME, USES, Family, Shape, make_frame
+
+USE_EVIDENCE: Final[Shape] = {
+    "account_id": "str",
+    "family": "str",
+    "kind": "str",
+    "value": "str",
+    "request_count": "int64",
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""What each family's room returns: one row per account and value, before it is known who shares it."""
+
+
+def evidence_of_kinds(uses: pd.DataFrame, *, family: Family, kinds: Sequence[str]) -> pd.DataFrame:
+    """The uses of these kinds as evidence of one family.
+
+    Parameters
+    ----------
+    uses : frame of shape ``USES``.
+    family : what the rows are called.
+    kinds : which kinds of entity to take.
+
+    Returns
+    -------
+    DataFrame of shape ``USE_EVIDENCE``; rows without a value are left out. O(uses).
+    """
+    rows = uses.loc[uses["kind"].isin(list(kinds)) & uses["value"].notna(), list(USES)]
+    columns = {name: rows[name].array for name in USES}
+    return make_frame(USE_EVIDENCE, {**columns, "family": [family] * len(rows)})

@@ -1,0 +1,133 @@
+"""All evidence in one shape, each value with how many accounts, and how many unrelated ones, share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from linkage.evidence.client import client_evidence
+from linkage.evidence.content import content_evidence
+from linkage.evidence.contract import contract_evidence
+from linkage.evidence.network import network_evidence
+from linkage.evidence.payment import payment_evidence
+from linkage.evidence.registration import registration_evidence
+from linkage.settings import EvidenceSettings
+from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, USES, check_frame, make_frame
+
+HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
+"""Family to the kind of value that is hard to share by chance."""
+
+HARD_ACCOUNTS: Final = 30
+"""A payment instrument or address on more accounts than this says nothing about who is related."""
+
+
+def gather_evidence(
+    *,
+    uses: pd.DataFrame,
+    accounts: pd.DataFrame,
+    conduct: pd.DataFrame | None = None,
+    items: pd.DataFrame | None = None,
+    hours: pd.DataFrame | None = None,
+    settings: EvidenceSettings,
+) -> pd.DataFrame:
+    """Every value that two or more accounts share, in the shape ``EVIDENCE``.
+
+    ``unrelated_accounts`` is an estimate: two accounts count as related when they declare one
+    organization, or a chain of payment instruments and addresses, each on at most ``HARD_ACCOUNTS``
+    accounts, leads from one to the other. For a payment instrument or an address its own family is left
+    out of the chain. An account related to nobody else who shares the value counts as unrelated.
+
+    Parameters
+    ----------
+    uses : frame of shape ``USES``.
+    accounts : frame of shape ``ACCOUNTS``; uses of accounts it does not list are left out.
+    conduct : frame of shape ``CONDUCT`` or None; nobody shares a value of it, it is only checked here.
+    items : frame of shape ``ITEMS`` or None.
+    hours : frame of shape ``HOURS`` or None.
+    settings : width of the registration windows.
+
+    Returns
+    -------
+    DataFrame of shape ``EVIDENCE``, sorted by family, kind, value and account. O(uses log uses).
+
+    Raises
+    ------
+    ShapeError : a frame is not of its shape.
+    """
+    check_frame(uses, USES, name="uses")
+    check_frame(accounts, ACCOUNTS, name="accounts")
+    if conduct is not None:
+        check_frame(conduct, CONDUCT, name="conduct")
+    rows = pd.concat(
+        [
+            network_evidence(uses),
+            payment_evidence(uses),
+            content_evidence(uses),
+            contract_evidence(uses),
+            client_evidence(uses),
+            registration_evidence(uses, accounts, settings=settings),
+        ],
+        ignore_index=True,
+    )
+    rows = rows.loc[rows["account_id"].isin(accounts["account_id"])]
+    rows = rows.sort_values(["family", "kind", "value", "account_id"], kind="stable", ignore_index=True)
+    shared = rows.groupby(["family", "kind", "value"], sort=False)["account_id"].transform("nunique")
+    rows = rows.loc[shared >= 2].reset_index(drop=True)
+    columns = {name: rows[name].array for name in rows.columns}
+    columns["accounts"] = shared.loc[shared >= 2].array
+    frame = make_frame(EVIDENCE, columns)
+    frame["unrelated_accounts"] = _count_unrelated(frame, accounts)
+    return frame
+
+
+def _count_unrelated(evidence: pd.DataFrame, accounts: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Per row of evidence: how many accounts of its value are related to no other account of it."""
+    code = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"])
+    value = evidence.groupby(["family", "kind", "value"], sort=False).ngroup().to_numpy()
+    family = evidence["family"].to_numpy()
+    result = np.zeros(len(evidence), dtype=np.int64)
+    chains = {
+        "payment": ("network",),
+        "network": ("payment",),
+        "": ("network", "payment"),
+    }
+    for left_out, hard in chains.items():
+        mask = family == left_out if left_out else ~np.isin(family, list(HARD_KINDS))
+        if mask.any():
+            related = _related(evidence, accounts, code, families=hard)
+            result[mask] = _singletons(np.asarray(value[mask], dtype=np.int64), related[code[mask]])
+    return result
+
+
+def _related(
+    evidence: pd.DataFrame, accounts: pd.DataFrame, code: npt.NDArray[np.intp], *, families: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    """Label per account: connected through one organization or hard values of these families."""
+    organization = pd.factorize(accounts["organization_id"])[0]
+    declared = np.flatnonzero(organization >= 0)
+    hard = np.zeros(len(evidence), dtype=bool)
+    for family in families:
+        hard |= ((evidence["family"] == family) & (evidence["kind"] == HARD_KINDS[family])).to_numpy()
+    hard &= (evidence["accounts"] <= HARD_ACCOUNTS).to_numpy()
+    value = evidence.loc[hard].groupby(["kind", "value"], sort=False).ngroup().to_numpy()
+    first = len(accounts)
+    second = first + (int(organization.max()) + 1 if len(organization) else 0)
+    left = np.concatenate([declared, code[hard]])
+    right = np.concatenate([first + organization[declared], second + value])
+    size = second + (int(value.max()) + 1 if len(value) else 0)
+    graph = coo_array((np.ones(len(left), dtype=np.int8), (left, right)), shape=(size, size))
+    labels = connected_components(graph, directed=False)[1]
+    return np.asarray(labels[: len(accounts)], dtype=np.int64)
+
+
+def _singletons(value: npt.NDArray[np.int64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Per row: how many labels occur exactly once among the rows of its value."""
+    frame = pd.DataFrame({"value": value, "label": label})
+    alone = frame.groupby(["value", "label"], sort=False)["label"].transform("size") == 1
+    return alone.groupby(frame["value"]).transform("sum").to_numpy(dtype=np.int64)

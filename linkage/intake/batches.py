@@ -1,0 +1,270 @@
+"""Checked records to the facts of a batch: Arrow tables of ids that merge with other batches in any order.
+
+Everything here is a pure function of the records, the source name and the pseudonymizer's key: no state, no
+clock, no numbering. So batches can be made on any machine, and loading a record twice gives the same rows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from linkage.intake.entities import (
+    Ids,
+    Pseudonymizer,
+    address_entity,
+    client_text,
+    encode_column,
+    entity_ids,
+    ip_prefix,
+)
+from linkage.intake.prompt_ids import identify_prompts
+from linkage.intake.raw import Rejected
+from linkage.intake.records import CheckedAccounts, CheckedRequests, Notes
+
+ENTITY_KINDS: Final = (
+    "account",
+    "api_key",
+    "organization",
+    "ip",
+    "ip_prefix",
+    "payment",
+    "client",
+    "model",
+    "endpoint",
+    "contract",
+    "end_user",
+)
+"""Kinds of the entity tables of a request batch."""
+
+_PLAIN_KINDS: Final = {
+    "account_id": ("account", "account_id"),
+    "api_key_id": ("api_key", "api_key_id"),
+    "organization_id": ("organization", "organization_id"),
+    "payment_id": ("payment", "payment_method"),
+    "model_id": ("model", "model"),
+    "endpoint_id": ("endpoint", "endpoint"),
+    "contract_id": ("contract", "params"),
+    "end_user_id": ("end_user", "end_user"),
+}
+"""Column of ids, its kind, and the field that names the entity."""
+
+_ID_COLUMNS: Final = (
+    "account_id",
+    "api_key_id",
+    "organization_id",
+    "ip_id",
+    "ip_prefix_id",
+    "payment_id",
+    "client_id",
+    "model_id",
+    "endpoint_id",
+    "contract_id",
+    "end_user_id",
+    "prompt_id",
+)
+
+REJECTED_TYPES: Final = {"line": pa.int64(), "reason": pa.string()}
+NOTE_TYPES: Final = {"field": pa.string(), "reason": pa.string(), "count": pa.int64()}
+
+
+@dataclasses.dataclass(frozen=True)
+class RequestBatch:
+    """The facts of a batch of requests, as Arrow tables."""
+
+    requests: Any
+    """One row per request: ``key``, ``content`` (int64), then int64 ids ``account_id`` (never null) and, nullable,
+    ``api_key_id``, ``organization_id``, ``ip_id``, ``ip_prefix_id``, ``payment_id``, ``client_id``, ``model_id``,
+    ``endpoint_id``, ``contract_id``, ``end_user_id``, ``prompt_id``, then ``at_ms`` (int64, UTC epoch),
+    ``input_tokens``, ``output_tokens``, ``status`` (nullable int64), ``latency_ms`` (nullable float64). Rows with
+    equal keys are one request; where their contents differ too, its records contradict each other."""
+    entities: Mapping[str, Any]
+    """Kind to table ``id`` (int64), ``value`` (string), distinct, sorted by id; ``ip`` also has ``prefix_id``."""
+    prompts: Any
+    """Distinct prompts, sorted by id: ``id`` (int64), ``text`` (large_string; null where only the gateway's template
+    is known), ``gateway_template`` (string; the least, where one prompt came with several), ``features`` (binary)."""
+    coverage: Any
+    """``field`` (string), ``present``, ``total`` (int64): how many of the kept records carry each field."""
+    notes: Any
+    """``field``, ``reason`` (string), ``count`` (int64): values dropped or repaired; sorted."""
+    rejected: Any
+    """``line`` (int64), ``reason`` (string): what was set aside; sorted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AccountBatch:
+    """The facts of a batch of account records, as Arrow tables."""
+
+    accounts: Any
+    """One row per record: ``account_id`` (int64), ``organization_id``, ``email_domain_id``, ``payment_id`` (nullable
+    int64), ``created_ms`` (nullable int64, UTC epoch), ``country``, ``plan`` (nullable string), ``content`` (int64).
+    An account may have several rows, each with part of the fields."""
+    entities: Mapping[str, Any]
+    """Kind (``account``, ``organization``, ``email_domain``, ``payment``) to table ``id``, ``value``."""
+    coverage: Any
+    """As in a request batch."""
+    notes: Any
+    """As in a request batch."""
+    rejected: Any
+    """As in a request batch."""
+
+
+def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseudonymizer | None = None) -> RequestBatch:
+    """The facts of checked request records.
+
+    Parameters
+    ----------
+    checked : records of one batch.
+    source : the name of the system they come from, inside which a request id is unique; not the file's name,
+        or a record met again in another file would count twice.
+    pseudonymizer : replaces addresses, prefixes, payment tokens and clients before they become ids.
+    """
+    table = checked.table
+    columns, entities = _encode_all(table, _PLAIN_KINDS, pseudonymizer)
+    _encode_addresses(table, columns, entities, pseudonymizer)
+    columns["client_id"], entities["client"] = encode_column(
+        "client", _client_column(table), pseudonymizer=pseudonymizer
+    )
+    prompts = identify_prompts(table["prompt"], table["prompt_template"])
+    columns["prompt_id"] = prompts.ids
+    content = _content_ids(table, [columns[name] for name in _ID_COLUMNS])
+    facts = {
+        "key": pa.array(_request_keys(table["request_id"], content, source)),
+        "content": pa.array(content),
+        **{name: columns[name] for name in _ID_COLUMNS},
+        "at_ms": _to_ms(table["timestamp"]),
+        **{name: table[name] for name in ("input_tokens", "output_tokens", "status", "latency_ms")},
+    }
+    return RequestBatch(
+        requests=pa.table(facts).combine_chunks(),
+        entities={kind: entities[kind] for kind in ENTITY_KINDS},
+        prompts=prompts.table,
+        coverage=_coverage(table),
+        notes=_note_table(checked.notes),
+        rejected=_rejected_table(checked.rejected),
+    )
+
+
+def account_batch(checked: CheckedAccounts, *, pseudonymizer: Pseudonymizer | None = None) -> AccountBatch:
+    """The facts of checked account records; see :func:`request_batch`."""
+    table = checked.table
+    kinds = {
+        "account_id": ("account", "account_id"),
+        "organization_id": ("organization", "organization_id"),
+        "email_domain_id": ("email_domain", "email_domain"),
+        "payment_id": ("payment", "payment_method"),
+    }
+    columns, entities = _encode_all(table, kinds, pseudonymizer)
+    created = _to_ms(table["created_at"])
+    words = [encode_column(name, table[name])[0] for name in ("country", "plan")]
+    facts = {
+        **columns,
+        "created_ms": created,
+        "country": table["country"],
+        "plan": table["plan"],
+        "content": pa.array(_row_hashes([*columns.values(), *words, created])),
+    }
+    return AccountBatch(
+        accounts=pa.table(facts).combine_chunks(),
+        entities=entities,
+        coverage=_coverage(table),
+        notes=_note_table(checked.notes),
+        rejected=_rejected_table(checked.rejected),
+    )
+
+
+def _encode_all(
+    table: Any, kinds: Mapping[str, tuple[str, str]], pseudonymizer: Pseudonymizer | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    columns: dict[str, Any] = {}
+    entities: dict[str, Any] = {}
+    for name, (kind, field) in kinds.items():
+        columns[name], entities[kind] = encode_column(kind, table[field], pseudonymizer=pseudonymizer)
+    return columns, entities
+
+
+def _encode_addresses(
+    table: Any, columns: dict[str, Any], entities: dict[str, Any], pseudonymizer: Pseudonymizer | None
+) -> None:
+    """Add addresses and prefixes; prefixes are made from raw addresses, so that pseudonyms keep them."""
+    for kind, derive in (("ip", address_entity), ("ip_prefix", ip_prefix)):
+        column, entities[kind] = encode_column(kind, table["ip"], derive=derive, pseudonymizer=pseudonymizer)
+        columns[f"{kind}_id"] = column
+    ids, prefixes = (_filled(columns[name], 0) for name in ("ip_id", "ip_prefix_id"))
+    found, at = np.unique(ids, return_index=True)
+    at = at[found != 0]
+    entities["ip"] = entities["ip"].append_column("prefix_id", pa.array(prefixes[at], type=pa.int64()))
+
+
+def _client_column(table: Any) -> Any:
+    agents, prints = table["user_agent"], table["tls_fingerprint"]
+    if prints.null_count == len(prints):
+        return agents
+    pairs = zip(agents.to_pylist(), prints.to_pylist(), strict=True)
+    return pa.array([client_text(agent, fingerprint) for agent, fingerprint in pairs], type=pa.string())
+
+
+def _content_ids(table: Any, ids: Sequence[Any]) -> Ids:
+    """A hash of the whole canonical record, request id included."""
+    request_ids = encode_column("request", table["request_id"])[0]
+    numbers = [table[name] for name in ("input_tokens", "output_tokens", "status")]
+    latency = np.asarray(table["latency_ms"].to_numpy(), dtype="<f8") + 0.0
+    return _row_hashes([*ids, request_ids, table["timestamp"].cast(pa.int64()), *numbers], latency.view("<i8"))
+
+
+def _row_hashes(columns: Sequence[Any], *more: npt.NDArray[np.int64]) -> Ids:
+    """A 63-bit hash of each row of integer columns; null (-1) differs from every id and count."""
+    rows = np.column_stack([*(_filled(column, -1) for column in columns), *more]).astype("<i8")
+    data = np.ascontiguousarray(rows).tobytes()
+    width = rows.shape[1] * 8
+    digests = b"".join(
+        hashlib.blake2b(data[start : start + width], digest_size=8).digest() for start in range(0, len(data), width)
+    )
+    return (np.frombuffer(digests, dtype=">u8") >> np.uint64(1)).astype(np.int64)
+
+
+def _filled(column: Any, blank: int) -> npt.NDArray[np.int64]:
+    filled = pc.fill_null(column, pa.scalar(blank, type=column.type))
+    return np.asarray(filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy())
+
+
+def _request_keys(request_ids: Any, content: Ids, source: str) -> Ids:
+    """What makes a request the same: source and request id, or where it has none the whole record."""
+    named = (f"{source}\0{name}" for name in request_ids.to_pylist() if name is not None)
+    keys = content.copy()
+    present = np.asarray(request_ids.is_valid().to_numpy())
+    keys[present] = entity_ids("request", named)
+    return keys
+
+
+def _to_ms(times: Any) -> Any:
+    return pc.divide(times.cast(pa.int64()), 1000)
+
+
+def _coverage(table: Any) -> Any:
+    names = table.column_names
+    present = [len(table) - table[name].null_count for name in names]
+    return pa.table(
+        {
+            "field": pa.array(names, type=pa.string()),
+            "present": pa.array(present, type=pa.int64()),
+            "total": pa.array([len(table)] * len(names), type=pa.int64()),
+        }
+    )
+
+
+def _note_table(notes: Notes) -> Any:
+    rows = [{"field": field, "reason": reason, "count": count} for (field, reason), count in sorted(notes.items())]
+    return pa.Table.from_pylist(rows, schema=pa.schema(NOTE_TYPES))
+
+
+def _rejected_table(rejected: Sequence[Rejected]) -> Any:
+    rows = [{"line": line, "reason": reason} for line, reason in rejected]
+    return pa.Table.from_pylist(rows, schema=pa.schema(REJECTED_TYPES))

@@ -1,0 +1,192 @@
+"""A log file to batches of raw records: how it is packed and laid out, and what format it is in."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import tempfile
+from collections.abc import Iterator
+from os import PathLike
+from typing import BinaryIO, Final, Literal, cast
+
+from linkage.errors import FormatError, RecordError, SourceError
+from linkage.intake import csv_records, json_records, parquet_records, text_records
+from linkage.intake.formats import AUTO, Format, RecordKind, canonical, format_named, recognise
+from linkage.intake.mapping import Mapping
+from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.trees import parse_object
+from linkage.intake.unpack import Source
+from linkage.settings import IngestSettings
+
+Layout = Literal["json lines", "json documents", "csv", "parquet", "text", "empty"]
+"""How records stand in a file."""
+
+_SAMPLE_BYTES: Final = 1 << 20
+_SAMPLE_RECORDS: Final = 50
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFile:
+    """An opened log file: what it was taken for, and its records.
+
+    Nothing of the records is in memory before ``batches`` is read, once, from start to end.
+    """
+
+    path: str
+    format: Format
+    layout: Layout
+    packing: str
+    """``plain``, ``gzip`` or ``zstd``."""
+    size: int
+    """Bytes on disk, what ``RawBatch.bytes_read`` counts towards."""
+    batches: Iterator[RawBatch]
+
+    @property
+    def format_name(self) -> str:
+        """The name of the format, as ``--format`` takes it."""
+        return self.format.name
+
+    @property
+    def kind(self) -> RecordKind:
+        """What the records are: ``requests`` or ``accounts``."""
+        return self.format.kind
+
+    @property
+    def took_for(self) -> str:
+        """What the file was taken for, in words: ``LiteLLM_SpendLogs (csv, gzip)``."""
+        if self.layout == "empty":
+            return "an empty file"
+        packing = "" if self.packing == "plain" else f", {self.packing}"
+        return f"{self.format.title} ({self.layout}{packing})"
+
+
+def read_raw(
+    path: str | PathLike[str],
+    *,
+    format_name: str = AUTO,
+    kind: RecordKind | None = None,
+    mapping: Mapping | None = None,
+    settings: IngestSettings | None = None,
+) -> RawFile:
+    """A log file as batches of raw records.
+
+    Packing and layout are told by the bytes, never by the file's name. A file that cannot be read to its end
+    gives what came before; the rest is one rejected line with the reason.
+
+    Parameters
+    ----------
+    path : a regular file.
+    format_name : one of ``formats.FORMAT_NAMES``; ``auto`` recognises the format by the fields of the first records.
+    kind : what the caller wants, ``requests`` or ``accounts``; None takes either.
+    mapping : a mapping file (``mapping.read_mapping``) that takes the place of a format.
+    settings : limits of lines and batches; default ``IngestSettings()``.
+
+    Raises
+    ------
+    SourceError : the path is missing, not a regular file, or cannot be read.
+    FormatError : the file is in no known format, of the wrong kind, or not text.
+    UsageError : no format has that name.
+    """
+    limits = settings or IngestSettings()
+    chosen = mapping.format if mapping else None if format_name == AUTO else format_named(format_name)
+    if chosen and kind not in (None, chosen.kind):
+        raise FormatError(f"{path}: wanted {kind}; {chosen.name} holds {chosen.kind}. Choose another format")
+    source = Source(path, settings=limits)
+    blocks = source.blocks()
+    sample, blocks = _look_at(blocks)
+    layout = _layout_of(sample, mapping, where=str(path))
+    if chosen is None:
+        chosen = _recognise(source, sample, layout, kind)
+    builder = BatchBuilder(limits, split=chosen.split)
+    batches = _batches(source, blocks, layout, builder, mapping)
+    return RawFile(str(path), chosen, layout, source.packing, source.size, batches)
+
+
+def _look_at(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first megabyte, and all blocks again."""
+    taken: list[bytes] = []
+    while sum(map(len, taken)) < _SAMPLE_BYTES and (block := next(blocks, b"")):
+        taken.append(block)
+    return b"".join(taken), itertools.chain(taken, blocks)
+
+
+def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
+    start = sample.lstrip()
+    if not start:
+        return "empty"
+    if sample.startswith(_UTF16):
+        raise FormatError(f"{where}: wanted UTF-8; found UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW")
+    if sample.startswith(parquet_records.MAGIC):
+        return "parquet"
+    if mapping and mapping.line_pattern:
+        return "text"
+    if not start.startswith((b"{", b"[")):
+        return "csv"
+    first_line = start.partition(b"\n")[0].strip()
+    return "json documents" if start.startswith(b"[") or first_line == b"{" else "json lines"
+
+
+def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
+    where = str(source.path)
+    if layout == "empty":
+        return canonical.ACCOUNTS if kind == "accounts" else canonical.REQUESTS
+    if layout == "parquet":
+        with _seekable(source, source.blocks()) as file:
+            samples = [parquet_records.columns_of(file, where=where)]
+    elif layout == "csv":
+        samples = [csv_records.header_of(sample, where=where)]
+    else:
+        samples = _sample_fields(sample, layout, source)
+    return recognise(samples, where=where, kind=kind)
+
+
+def _sample_fields(sample: bytes, layout: Layout, source: Source) -> list[list[str]]:
+    if layout == "json documents":
+        builder = BatchBuilder(source.settings)
+        found = json_records.read_json_documents(source, iter([sample]), builder)
+        records = [record for batch in found for record in batch.records]
+        return [list(record) for record in records[:_SAMPLE_RECORDS]]
+    fields: list[list[str]] = []
+    for line in source.lines(iter([sample])):
+        try:
+            fields.append(list(parse_object(line.text or b"")))
+        except RecordError:
+            continue
+        if len(fields) >= _SAMPLE_RECORDS:
+            break
+    return fields
+
+
+def _batches(
+    source: Source, blocks: Iterator[bytes], layout: Layout, builder: BatchBuilder, mapping: Mapping | None
+) -> Iterator[RawBatch]:
+    if layout == "parquet":
+        with _seekable(source, blocks) as file:
+            yield from parquet_records.read_parquet_rows(source, file, builder)
+    elif layout == "csv":
+        yield from csv_records.read_csv_rows(source, blocks, builder)
+    elif layout == "text" and mapping:
+        yield from text_records.read_text_lines(source, blocks, builder, mapping)
+    elif layout == "json documents":
+        yield from json_records.read_json_documents(source, blocks, builder)
+    else:
+        yield from json_records.read_json_lines(source, blocks, builder)
+
+
+def _seekable(source: Source, blocks: Iterator[bytes]) -> BinaryIO:
+    """The unpacked file: itself where it is plain, else a temporary copy (Parquet is read from its end)."""
+    if source.packing == "plain":
+        return source.path.open("rb")
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+    try:
+        for block in blocks:
+            copy.write(block)
+        copy.seek(0)
+    except OSError as error:
+        copy.close()
+        raise SourceError(
+            f"{source.path}: wanted to unpack it to a temporary file; {error.strerror}. "
+            "Free disk space, or point TMPDIR to a larger disk"
+        ) from error
+    return cast(BinaryIO, copy)

@@ -1,0 +1,64 @@
+"""What a log format is: how to know it, and how one of its records becomes a canonical one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Final, Literal
+
+from linkage.intake.trees import parse_text
+
+RecordKind = Literal["requests", "accounts"]
+
+Record = Mapping[str, Any]
+Convert = Callable[[Record], Record | None]
+
+ABSENT: Final[Record] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A log format: its name, how to know it, and how to read it."""
+
+    name: str
+    """What ``--format`` takes."""
+    title: str
+    """What people call it."""
+    kind: RecordKind
+    marks: tuple[tuple[str, ...], ...]
+    """A record is of this format when it has one field of every tuple and none of ``never``."""
+    convert: Convert
+    """Raw record to canonical fields (values not yet checked); None leaves the record out on purpose."""
+    never: tuple[str, ...] = ()
+    split: Callable[[Record], Iterable[Record]] | None = None
+    """One raw object to its records, where a line holds several."""
+
+    def missing_marks(self, fields: Collection[str]) -> list[str]:
+        """Marks that the fields do not satisfy, as ``a or b``; empty when a record is of this format."""
+        missing = [" or ".join(mark) for mark in self.marks if not any(name in fields for name in mark)]
+        return missing + [f"no {name}" for name in self.never if name in fields]
+
+
+def object_in(record: Record, name: str) -> Record:
+    """The object in a field, also where it is JSON text; an empty one where there is none."""
+    value = record.get(name)
+    if isinstance(value, str):
+        value = parse_text(value)
+    return value if isinstance(value, dict) else ABSENT
+
+
+def list_in(record: Record, name: str) -> list[Any]:
+    """The list in a field, also where it is JSON text; an empty one where there is none."""
+    value = record.get(name)
+    if isinstance(value, str):
+        value = parse_text(value)
+    return value if isinstance(value, list) else []
+
+
+def messages_in(record: Record, name: str) -> Any:
+    """Messages in a field: JSON text of a list or object is opened, other text is the prompt itself."""
+    value = record.get(name)
+    if isinstance(value, str) and value[:1] in ("[", "{"):
+        opened = parse_text(value)
+        return value if opened is None else opened
+    return value

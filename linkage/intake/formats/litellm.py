@@ -1,0 +1,75 @@
+"""What the LiteLLM formats have in common: accounts, models, statuses, user agents and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from linkage.errors import RecordError
+from linkage.intake.formats.base import Record
+from linkage.intake.values import Moment, is_absent, moment_from_number, number_of, read_time
+
+_USER_AGENT_TAG = "User-Agent:"
+
+
+def first_present(*values: Any) -> Any:
+    """The first value that is not an absent form; None where all are."""
+    return next((value for value in values if not is_absent(value)), None)
+
+
+def requested_model(record: Record) -> Any:
+    """The model group, else the model without its provider prefix."""
+    group, model = record.get("model_group"), record.get("model")
+    if not is_absent(group):
+        return group
+    if not isinstance(model, str):
+        return model
+    provider = record.get("custom_llm_provider")
+    if is_absent(provider):
+        return model.partition("/")[2] or model
+    return model.removeprefix(f"{provider}/")
+
+
+def user_agent_tag(tags: Iterable[Any]) -> str | None:
+    """The longest user agent among request tags (LiteLLM writes the product alone and with its version)."""
+    agents = [
+        tag.removeprefix(_USER_AGENT_TAG).strip()
+        for tag in tags
+        if isinstance(tag, str) and tag.startswith(_USER_AGENT_TAG)
+    ]
+    return max(agents, key=len, default=None)
+
+
+def http_status(status: Any, error: Record) -> Any:
+    """200 for success; the error code, else 0, for failure; other texts unchanged."""
+    if status != "failure":
+        return status
+    code = number_of(error.get("error_code"))
+    return code if code is not None and 100 <= code <= 599 else 0
+
+
+def moment(value: Any) -> Any:
+    """A LiteLLM time: epoch seconds as a number, or ISO text, UTC where it names no zone."""
+    if isinstance(value, int | float):
+        found = moment_from_number(value, micros_per_unit=1e6)
+        return value if found is None else found
+    if isinstance(value, str) and not is_absent(value):
+        found_text = read_time_or_none(value)
+        return value if found_text is None else found_text
+    return value
+
+
+def read_time_or_none(value: str) -> Moment | None:
+    """The moment of ISO text, UTC where it names no zone; None where it is not such a text."""
+    try:
+        micros = read_time(value)
+    except RecordError:
+        return None
+    return Moment(micros if isinstance(micros, int) else micros.value)
+
+
+def milliseconds_between(start: Any, end: Any) -> float | None:
+    """The time from one moment to another; None where either is not known or they are in the wrong order."""
+    if not isinstance(start, Moment) or not isinstance(end, Moment) or end < start:
+        return None
+    return (end - start) / 1000

@@ -1,0 +1,144 @@
+"""Raw records from JSON: one object a line, or objects and arrays that span lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from linkage.errors import RecordError
+from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.trees import parse_object
+from linkage.intake.unpack import Line, Source
+
+CUT_SHORT: Final = "the last line is cut short: load the file again when it is complete"
+"""Reason for a last line without its line end that cannot be read: it is still being written, or was lost."""
+
+_BETWEEN: Final = re.compile(r"[\s,\[\]]*")
+_SURROGATES: Final = "surrogateescape"
+
+
+def read_json_lines(source: Source, blocks: Iterator[bytes], builder: BatchBuilder) -> Iterator[RawBatch]:
+    """Batches from a file with one JSON object a line; blank lines do not count.
+
+    Parameters
+    ----------
+    source : where the bytes come from.
+    blocks : all bytes of it.
+    builder : gathers the batches.
+    """
+    line = Line(0, b"", True)
+    for line in source.lines(blocks):
+        _add_line(line, builder, longest=source.settings.line_bytes)
+        if builder.is_full:
+            yield builder.take(bytes_read=source.position)
+    if source.fault:
+        builder.reject(line.number + 1, source.fault)
+    if not builder.is_empty:
+        yield builder.take(bytes_read=source.position)
+
+
+def _add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
+    if line.text is None:
+        builder.reject(line.number, f"a line longer than {longest} bytes")
+        return
+    text = line.text.strip()
+    if not text:
+        return
+    try:
+        builder.add(line.number, parse_object(text), len(text))
+    except RecordError as error:
+        builder.reject(line.number, str(error) if line.is_ended else CUT_SHORT)
+
+
+def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchBuilder) -> Iterator[RawBatch]:
+    """Batches from JSON values that span lines: an array of objects, arrays in a row, or indented objects.
+
+    The number of a record counts from 1. After a record that cannot be skipped the rest of the file is set
+    aside as one.
+    """
+    number = 0
+    scanner = _Scanner(source, blocks)
+    for text in scanner.values():
+        number += 1
+        try:
+            builder.add(number, parse_object(text), len(text))
+        except RecordError as error:
+            builder.reject(number, str(error))
+        if builder.is_full:
+            yield builder.take(bytes_read=source.position)
+    if scanner.fault or source.fault:
+        builder.reject(number + 1, source.fault or scanner.fault)
+    if not builder.is_empty:
+        yield builder.take(bytes_read=source.position)
+
+
+class _Scanner:
+    """Cuts a stream of JSON into the values at its top level, arrays opened; holds one value at a time."""
+
+    def __init__(self, source: Source, blocks: Iterator[bytes]) -> None:
+        self.fault = ""
+        self._longest = source.settings.line_bytes
+        self._blocks = blocks
+        self._to_text = codecs.getincrementaldecoder("utf-8")(_SURROGATES)
+        self._decoder = json.JSONDecoder()
+        self._text = ""
+        self._at = 0
+        self._depth = 0
+
+    def values(self) -> Iterator[bytes]:
+        """Each value as its bytes; ends at the end of the file, or with ``fault`` set."""
+        while self._skip_between():
+            end = self._end_of_value()
+            if end is None:
+                return
+            start, self._at = self._at, end
+            yield self._text[start:end].encode("utf-8", _SURROGATES)
+        if self._depth:
+            self.fault = "the array is not closed: the file is cut short"
+
+    def _skip_between(self) -> bool:
+        """Move to the next value; False at the end of the file."""
+        while True:
+            match = _BETWEEN.match(self._text, self._at)
+            marks = match.group() if match else ""
+            self._depth += marks.count("[") - marks.count("]")
+            self._at += len(marks)
+            if self._at < len(self._text):
+                return True
+            if not self._grow():
+                return False
+
+    def _end_of_value(self) -> int | None:
+        """Where the value that starts here ends; None, with ``fault`` set, where it cannot be told."""
+        while True:
+            try:
+                end = self._decoder.raw_decode(self._text, self._at)[1]
+                # A bare number at the end of what is held may go on in the next block.
+                if end < len(self._text) or not self._grow():
+                    return end
+            except RecursionError:
+                why = "JSON nested too deeply"
+                break
+            except ValueError:
+                why = "broken JSON"
+                if len(self._text) - self._at > self._longest:
+                    why = f"broken JSON, or a record longer than {self._longest} bytes"
+                    break
+                if not self._grow():
+                    break
+        self.fault = f"{why}: the rest of the file could not be read"
+        return None
+
+    def _grow(self) -> bool:
+        """Drop what was read and hold at least twice as much, so that few blocks are parsed more than once."""
+        self._text, self._at = self._text[self._at :], 0
+        held = len(self._text)
+        while len(self._text) <= 2 * held:
+            block = next(self._blocks, None)
+            if block is None:
+                break
+            self._text += self._to_text.decode(block)
+        return len(self._text) > held

@@ -1,0 +1,80 @@
+"""From the fingerprints of all prompts to templates and items, in passes that hold one block at a time.
+
+The engine streams blocks out of the store; everything here is a pure function of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from linkage.settings import TemplateSettings
+from linkage.templates.features import Features
+from linkage.templates.mine import Model, assign, describe, learn, template_name
+
+Block = tuple[list[int], list[bytes]]
+"""Prompt ids and their feature blobs, in one order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Assigned:
+    """What mining says of one block of prompts."""
+
+    templates: list[tuple[int, int | None]]
+    """(prompt id, template id or None), in the block's order."""
+    items: list[tuple[int, int]]
+    """(prompt id, item)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """A template as people read it."""
+
+    template_id: int
+    name: str
+    text: str
+    slots: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tied:
+    """What a template has in common with others, and what it asks for."""
+
+    template_id: int
+    family_id: int | None
+    family_name: str | None
+    similarity: float | None
+    contract: str | None
+
+
+def learn_templates(blocks: Iterable[Block], *, settings: TemplateSettings) -> Model:
+    """The templates of all prompts; one pass over the blocks, in any order."""
+    return learn((Features.from_blobs(ids, blobs) for ids, blobs in blocks), settings=settings)
+
+
+def assign_templates(blocks: Iterable[Block], *, model: Model) -> Iterator[Assigned]:
+    """Template and items of every prompt, block by block."""
+    for ids, blobs in blocks:
+        assignment = assign(Features.from_blobs(ids, blobs), model)
+        chosen = assignment.template_ids.tolist()
+        owners = np.repeat(np.asarray(ids, dtype=np.int64), np.diff(assignment.item_starts))
+        yield Assigned(
+            templates=[(prompt, template or None) for prompt, template in zip(ids, chosen, strict=True)],
+            items=list(zip(owners.tolist(), assignment.items.tolist(), strict=True)),
+        )
+
+
+def describe_template(template_id: int, texts: Sequence[str]) -> Described:
+    """The readable text of a template, from a few prompts that have it; without any, its name stands for it."""
+    name = str(template_name(template_id))
+    if not texts:
+        return Described(template_id, name, f"{name} (its prompts are no longer at hand)", 0)
+    told = describe(template_id, texts)
+    return Described(template_id, name, told.text, told.slots)
+
+
+def tie_templates(texts: Mapping[int, str]) -> list[Tied]:
+    """Family, similarity and contract of every template, by ascending id."""
+    return [Tied(template_id, None, None, None, None) for template_id in sorted(texts)]

@@ -1,0 +1,103 @@
+"""Raw records from Parquet, one row group's batches at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from linkage.errors import FormatError
+from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.unpack import Source
+
+MAGIC: Final = b"PAR1"
+"""What a Parquet file begins and ends with."""
+
+_ROWS_AT_ONCE: Final = 5_000
+
+
+def columns_of(file: BinaryIO, *, where: str) -> list[str]:
+    """The top-level column names of a Parquet file.
+
+    Raises
+    ------
+    FormatError : not a whole Parquet file.
+    """
+    return [str(name) for name in _open(file, where=where).schema_arrow.names]
+
+
+def _open(file: BinaryIO, *, where: str) -> Any:
+    try:
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FormatError(
+            f"{where}: wanted a whole Parquet file; its end cannot be read ({_first_line(error)}). "
+            "It may still be written: load it again when it is complete"
+        ) from error
+
+
+def read_parquet_rows(source: Source, file: BinaryIO, builder: BatchBuilder) -> Iterator[RawBatch]:
+    """Batches from a Parquet file; the number of a record is its row, from 1.
+
+    Parameters
+    ----------
+    source : for its name and size.
+    file : the whole file, seekable (a packed one must be unpacked first).
+    builder : gathers the batches.
+
+    Raises
+    ------
+    FormatError : not a whole Parquet file.
+    """
+    table = _open(file, where=str(source.path))
+    total, row = max(table.metadata.num_rows, 1), 0
+    for group in range(table.num_row_groups):
+        ended = row + table.metadata.row_group(group).num_rows
+        try:
+            for rows in table.iter_batches(batch_size=_ROWS_AT_ONCE, row_groups=[group]):
+                row = _add_rows(rows, row, builder)
+                if builder.is_full:
+                    yield builder.take(bytes_read=source.size * row // total)
+        except (pa.ArrowException, OSError) as error:
+            builder.reject(row + 1, f"damaged Parquet data up to row {ended}: {_first_line(error)}")
+        row = ended
+    if not builder.is_empty:
+        yield builder.take(bytes_read=source.size)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:120]
+
+
+def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
+    plain = _with_plain_times(rows)
+    size = plain.nbytes // max(plain.num_rows, 1)
+    try:
+        for record in plain.to_pylist():
+            row += 1
+            builder.add(row, record, size)
+    except UnicodeDecodeError:
+        for at in range(row, row + plain.num_rows):
+            _add_single(plain.slice(at - row, 1), at + 1, size, builder)
+        row += plain.num_rows
+    return row
+
+
+def _add_single(rows: Any, row: int, size: int, builder: BatchBuilder) -> None:
+    try:
+        builder.add(row, rows.to_pylist()[0], size)
+    except UnicodeDecodeError:
+        builder.reject(row, "not UTF-8 text")
+
+
+def _with_plain_times(rows: Any) -> Any:
+    """The rows with every time column in microseconds: nanoseconds would come out as pandas objects."""
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_timestamp(field.type):
+            wanted = pa.timestamp("us", tz="UTC" if field.type.tz else None)
+            rows = rows.set_column(index, field.name, rows.column(index).cast(wanted, safe=False))
+        elif pa.types.is_dictionary(field.type):
+            rows = rows.set_column(index, field.name, rows.column(index).dictionary_decode())
+    return rows

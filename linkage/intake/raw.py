@@ -1,0 +1,79 @@
+"""Raw records in bounded batches, with the lines that were set aside."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from linkage.intake.formats.base import Record
+from linkage.settings import IngestSettings
+
+
+class Rejected(NamedTuple):
+    """A line that was set aside."""
+
+    line: int
+    """Line of the file; in a JSON array or Parquet file, the number of the record; from 1."""
+    reason: str
+    """Why, without quoting the line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RawBatch:
+    """Records as a file holds them, before any field is looked at."""
+
+    lines: list[int]
+    """Where each record stands, as in :class:`Rejected`."""
+    records: list[dict[str, Any]]
+    rejected: list[Rejected]
+    bytes_read: int
+    """Bytes of the file (as on disk) read up to here, for progress."""
+
+
+class BatchBuilder:
+    """Gathers records until a batch is as large as the settings allow."""
+
+    def __init__(self, settings: IngestSettings, *, split: Callable[[Record], Iterable[Record]] | None = None) -> None:
+        """``split``: one raw object to its records, where an object holds several."""
+        self._settings = settings
+        self._split = split
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines: list[int] = []
+        self._records: list[Any] = []
+        self._rejected: list[Rejected] = []
+        self._bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch must be taken before more is added."""
+        rows = len(self._records) + len(self._rejected)
+        return rows >= self._settings.batch_rows or self._bytes >= self._settings.batch_bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was added since the last batch."""
+        return not self._records and not self._rejected
+
+    def add(self, line: int, record: dict[str, Any], size: int) -> None:
+        """Add a raw object that took ``size`` bytes."""
+        self._bytes += size
+        if self._split is None:
+            self._lines.append(line)
+            self._records.append(record)
+            return
+        before = len(self._records)
+        self._records.extend(self._split(record))
+        self._lines.extend([line] * (len(self._records) - before))
+
+    def reject(self, line: int, reason: str) -> None:
+        """Set a line aside."""
+        self._rejected.append(Rejected(line, reason))
+
+    def take(self, *, bytes_read: int) -> RawBatch:
+        """The batch so far; the next one begins empty."""
+        batch = RawBatch(self._lines, self._records, self._rejected, bytes_read)
+        self._begin()
+        return batch

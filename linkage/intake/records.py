@@ -1,0 +1,222 @@
+"""Raw records to checked canonical records: every value strict, every loss counted.
+
+A required field that cannot be used sets its record aside. Any other becomes null, and a note counts why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+
+from linkage import terms
+from linkage.errors import RecordError
+from linkage.intake.contracts import params_text, read_contract
+from linkage.intake.formats.base import Format, Record
+from linkage.intake.raw import RawBatch, Rejected
+from linkage.intake.values import (
+    Reader,
+    address_reader,
+    count_reader,
+    id_reader,
+    key_reader,
+    payment_reader,
+    read_column,
+    read_day,
+    read_domain,
+    read_duration,
+    read_prompt,
+    read_status,
+    read_time,
+    text_reader,
+)
+from linkage.settings import IngestSettings
+
+TIME_TYPE: Final = pa.timestamp("us", tz="UTC")
+
+REQUEST_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(terms.REQUEST_FIELDS, pa.string()),
+    "timestamp": TIME_TYPE,
+    "prompt": pa.large_string(),
+    "system_prompt": pa.large_string(),
+    "input_tokens": pa.int64(),
+    "output_tokens": pa.int64(),
+    "status": pa.int64(),
+    "latency_ms": pa.float64(),
+}
+"""Arrow types of the checked request fields, in the order of ``terms.REQUEST_FIELDS``."""
+
+ACCOUNT_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(terms.ACCOUNT_FIELDS, pa.string()),
+    "created_at": TIME_TYPE,
+}
+"""Arrow types of the checked account fields, in the order of ``terms.ACCOUNT_FIELDS``."""
+
+Notes = Counter[tuple[str, str]]
+"""How often a value of a field was dropped or repaired, by (field, reason)."""
+
+LEFT_OUT: Final = ("record", "left out by the mapping file's [keep]")
+"""The note that counts records a mapping file leaves out on purpose."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedRequests:
+    """Canonical request records of one batch."""
+
+    table: Any
+    """Arrow table with the columns and types of ``REQUEST_TYPES``; ``timestamp`` and ``account_id`` are never
+    null, ``params`` holds the canonical text of the request contract, ``prompt`` begins with the system text."""
+    lines: Any
+    """Arrow int64 array: where each record stands in its file."""
+    rejected: list[Rejected]
+    """What was set aside, by line."""
+    notes: Notes
+    """Values dropped or repaired."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedAccounts:
+    """Canonical account records of one batch."""
+
+    table: Any
+    """Arrow table with the columns and types of ``ACCOUNT_TYPES``; ``account_id`` is never null."""
+    lines: Any
+    """Arrow int64 array: where each record stands in its file."""
+    rejected: list[Rejected]
+    """What was set aside, by line."""
+    notes: Notes
+    """Values dropped or repaired."""
+
+
+def check_requests(raw: RawBatch, form: Format, *, settings: IngestSettings | None = None) -> CheckedRequests:
+    """The usable request records of a batch, in canonical form.
+
+    Parameters
+    ----------
+    raw : records of one format.
+    form : that format; its kind is ``requests``.
+    settings : limits of ids and counts, and the trusted proxies; default ``IngestSettings()``.
+    """
+    readers = _request_readers(settings or IngestSettings())
+    records, lines, rejected, notes = _converted(raw, form)
+    columns = _read_columns(records, lines, readers, terms.REQUIRED_REQUEST_FIELDS, rejected, notes)
+    _put_system_first(columns)
+    return CheckedRequests(_typed(columns, REQUEST_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
+
+
+def check_accounts(raw: RawBatch, form: Format, *, settings: IngestSettings | None = None) -> CheckedAccounts:
+    """The usable account records of a batch, in canonical form; see :func:`check_requests`."""
+    readers = _account_readers(settings or IngestSettings())
+    records, lines, rejected, notes = _converted(raw, form)
+    columns = _read_columns(records, lines, readers, ("account_id",), rejected, notes)
+    return CheckedAccounts(_typed(columns, ACCOUNT_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
+
+
+def _request_readers(settings: IngestSettings) -> dict[str, Reader]:
+    read_id = id_reader(settings.id_chars)
+    read_count = count_reader(settings.tokens_per_request)
+    return {
+        **dict.fromkeys(terms.REQUEST_FIELDS, read_id),
+        "timestamp": read_time,
+        "api_key_id": key_reader(settings.id_chars),
+        "ip": address_reader(settings.trusted_proxies),
+        "payment_method": payment_reader(settings.id_chars),
+        "user_agent": text_reader(settings.user_agent_chars),
+        "tls_fingerprint": text_reader(settings.id_chars),
+        "model": text_reader(settings.id_chars),
+        "endpoint": text_reader(settings.id_chars),
+        "prompt": read_prompt,
+        "system_prompt": read_prompt,
+        "input_tokens": read_count,
+        "output_tokens": read_count,
+        "status": read_status,
+        "latency_ms": read_duration,
+        "params": read_contract,
+    }
+
+
+def _account_readers(settings: IngestSettings) -> dict[str, Reader]:
+    return {
+        **dict.fromkeys(terms.ACCOUNT_FIELDS, id_reader(settings.id_chars)),
+        "created_at": read_day,
+        "email_domain": read_domain,
+        "payment_method": payment_reader(settings.id_chars),
+        "country": text_reader(settings.id_chars),
+        "plan": text_reader(settings.id_chars),
+    }
+
+
+def _converted(raw: RawBatch, form: Format) -> tuple[list[Record], list[int], list[Rejected], Notes]:
+    """Records with canonical field names, where they stand, and what the format could not convert."""
+    records: list[Record] = []
+    lines: list[int] = []
+    rejected, notes = list(raw.rejected), Notes()
+    for line, record in zip(raw.lines, raw.records, strict=True):
+        try:
+            made = form.convert(record)
+        except (RecordError, RecursionError) as error:
+            rejected.append(Rejected(line, str(error) or "nested too deeply"))
+            continue
+        if made is None:
+            notes[LEFT_OUT] += 1
+            continue
+        records.append(made)
+        lines.append(line)
+    return records, lines, rejected, notes
+
+
+def _read_columns(
+    records: Sequence[Record],
+    lines: list[int],
+    readers: Mapping[str, Reader],
+    required: Sequence[str],
+    rejected: list[Rejected],
+    notes: Notes,
+) -> dict[str, list[Any]]:
+    """Canonical columns of the records that have the required fields; ``lines`` is cut down with them."""
+    raw = _by_field(records, tuple(readers))
+    raw["params"] = list(map(params_text, raw.get("params", ())))
+    columns = {field: read_column(raw[field], read) for field, read in readers.items()}
+    missing: dict[int, str] = {}
+    for field in reversed(required):
+        missing |= {
+            row: _why_rejected(field, columns[field].faults.get(row))
+            for row, value in enumerate(columns[field].values)
+            if value is None
+        }
+    rejected += [Rejected(lines[row], reason) for row, reason in missing.items()]
+    for field, column in columns.items():
+        reasons = (*column.faults.items(), *column.repairs.items())
+        notes.update((field, reason) for row, reason in reasons if row not in missing)
+    if missing:
+        for values in (lines, *(column.values for column in columns.values())):
+            values[:] = [value for row, value in enumerate(values) if row not in missing]
+    return {field: column.values for field, column in columns.items()}
+
+
+def _by_field(records: Sequence[Record], fields: tuple[str, ...]) -> dict[str, Sequence[Any]]:
+    """The raw values of each field; goes through the records once, as they do not fit a processor's cache."""
+    rows = [tuple(map(record.get, fields)) for record in records]
+    return dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(fields, ())
+
+
+def _why_rejected(field: str, reason: str | None) -> str:
+    return f"{field}: {reason}" if reason else f"{field} is missing"
+
+
+def _put_system_first(columns: dict[str, list[Any]]) -> None:
+    """Make every prompt begin with its system text, where a source keeps the two apart."""
+    prompts, systems = columns["prompt"], columns["system_prompt"]
+    if systems.count(None) == len(systems):
+        return
+    columns["prompt"] = [
+        prompt if system is None or (prompt or "").startswith(system) else "\n".join(filter(None, (system, prompt)))
+        for prompt, system in zip(prompts, systems, strict=True)
+    ]
+
+
+def _typed(columns: Mapping[str, list[Any]], types: Mapping[str, Any]) -> Any:
+    return pa.table({name: pa.array(columns[name], type=kind) for name, kind in types.items()})

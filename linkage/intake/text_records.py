@@ -1,0 +1,49 @@
+"""Raw records from text logs: the named groups of a pattern, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from linkage.intake.json_records import CUT_SHORT
+from linkage.intake.mapping import MATCHED_CHARS, Mapping
+from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.unpack import Line, Source
+
+
+def read_text_lines(
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, mapping: Mapping
+) -> Iterator[RawBatch]:
+    """Batches from a text log; a record is the named groups of the mapping's ``line`` pattern.
+
+    Parameters
+    ----------
+    source : where the bytes come from.
+    blocks : all bytes of it.
+    builder : gathers the batches.
+    mapping : has a ``line_pattern``.
+    """
+    line = Line(0, b"", True)
+    for line in source.lines(blocks):
+        _add_line(line, builder, mapping)
+        if builder.is_full:
+            yield builder.take(bytes_read=source.position)
+    if source.fault:
+        builder.reject(line.number + 1, source.fault)
+    if not builder.is_empty:
+        yield builder.take(bytes_read=source.position)
+
+
+def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
+    if line.text is None or len(line.text) > MATCHED_CHARS:
+        builder.reject(line.number, f"a line longer than {MATCHED_CHARS} bytes")
+        return
+    try:
+        text = line.text.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        builder.reject(line.number, "not UTF-8 text")
+        return
+    match = mapping.line_pattern.search(text) if mapping.line_pattern and text else None
+    if match:
+        builder.add(line.number, match.groupdict(), len(text))
+    elif text and not mapping.skips_other_lines:
+        builder.reject(line.number, "the line pattern does not match" if line.is_ended else CUT_SHORT)

@@ -1,0 +1,590 @@
+"""The nouns people type: a store, a run, its clusters, one cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+import pandas as pd
+
+from linkage.clusters.graph import account_graph, entity_graph
+from linkage.engines.local import FileResult, Progress, Reading, ingest_files
+from linkage.errors import NoSuchClusterError, UsageError
+from linkage.intake.entities import read_keyfile
+from linkage.intake.mapping import read_mapping
+from linkage.outputs import plots
+from linkage.outputs.graphs import write_graph
+from linkage.outputs.html import notebook_table, write_report
+from linkage.rebuild import Step, Window, published_run, rebuild_store
+from linkage.settings import Settings, read_settings
+from linkage.store.doctor import examine, family_coverage, field_coverage
+from linkage.store.store import Database
+from linkage.terms import (
+    ACCOUNTS,
+    ACTIVITY,
+    CLUSTERS,
+    DAY_MS,
+    EVENTS,
+    EVIDENCE,
+    LINK_EVIDENCE,
+    LINKS,
+    MEMBERS,
+    STATEMENTS,
+    TEMPLATES,
+    USES,
+    ClusterDetail,
+    ClusterId,
+    RunId,
+    make_frame,
+)
+from linkage.worlds.evaluate import Evaluation, read_truth
+from linkage.worlds.evaluate import evaluate as evaluate_members
+
+if TYPE_CHECKING:
+    import networkx as nx
+    from matplotlib.axes import Axes
+
+Path_ = str | PathLike[str]
+GraphFormat = Literal["graphml", "gexf", "json"]
+
+_WINDOW: Final = re.compile(r"(\d+)\s*d?")
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestResult:
+    """What became of the files of one ingest."""
+
+    files: tuple[FileResult, ...]
+    coverage: pd.DataFrame
+    """Share of stored requests and accounts that carry each field."""
+    evidence: pd.DataFrame
+    """Which evidence families this input allows, and which it rules out."""
+
+    @property
+    def kept(self) -> int:
+        """Records that were new."""
+        return sum(file.kept for file in self.files)
+
+    @property
+    def set_aside(self) -> int:
+        """Lines that could not be used; their reasons are in the store."""
+        return sum(file.set_aside for file in self.files)
+
+    @property
+    def seen_before(self) -> int:
+        """Records the store had already, conflicting ones included."""
+        return sum(file.seen_before + file.conflicting for file in self.files)
+
+    @property
+    def failed(self) -> tuple[FileResult, ...]:
+        """Files of which nothing was stored."""
+        return tuple(file for file in self.files if file.error)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} files failed" if self.failed else ""
+        return (
+            f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before{failed}"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("path", "took_for", "kept", "set_aside", "seen_before", "error")
+        rows = pd.DataFrame([{name: getattr(file, name) for name in columns} for file in self.files])
+        return notebook_table(rows.fillna("").astype(str), caption=repr(self)) + notebook_table(self.evidence)
+
+
+class Store:
+    """Log records of one provider in one SQLite file. Open it with :func:`open_store`.
+
+    Reading never takes a write lock. Use it in a ``with`` block, or call :meth:`close`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __repr__(self) -> str:
+        counts = self.counts
+        return (
+            f"<Store {self.path.name}: {counts['requests']:,} requests, {counts['accounts']:,} accounts, "
+            f"{counts['templates']:,} templates, {counts['runs']:,} runs>"
+        )
+
+    def _repr_html_(self) -> str:
+        return notebook_table(self.coverage, caption=repr(self).strip("<>"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._database.path
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """How much is stored: requests, accounts, entities, prompts, templates, files, runs, first and last time."""
+        return {str(key): value for key, value in self._database.query("store_counts").iloc[0].items()}
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """One row per field: how many requests or accounts carry it."""
+        return field_coverage(self._database)
+
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """One row per evidence family: whether this input allows it."""
+        return family_coverage(self._database)
+
+    @property
+    def templates(self) -> pd.DataFrame:
+        """All prompt templates, the most shared first; shape ``TEMPLATES`` of :mod:`linkage.terms`."""
+        return self._database.frame("templates", TEMPLATES)
+
+    @property
+    def files(self) -> pd.DataFrame:
+        """The ledger: one row per loaded file."""
+        return self._database.query("source_files")
+
+    @property
+    def rejected(self) -> pd.DataFrame:
+        """Lines that were set aside: file, line, reason."""
+        return self._database.query("rejected_lines")
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The rebuilds that are kept, oldest first."""
+        return self._database.query("runs")
+
+    @property
+    def run(self) -> Run:
+        """The published run.
+
+        Raises
+        ------
+        NoRunError : nothing was rebuilt yet.
+        """
+        return Run(self._database, published_run(self._database))
+
+    def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
+        """The answer of a named query (a file of ``queries/``) as a frame; ids are text, times UTC.
+
+        Raises
+        ------
+        QueryError : no such query, or other parameters than its header names.
+        """
+        return self._database.query(name, **parameters)
+
+    def examine(self) -> pd.DataFrame:
+        """What needs attention in this store, worst first; reads the whole file once."""
+        return examine(self._database)
+
+    def ingest(
+        self,
+        *files: Path_,
+        format: str = "auto",  # noqa: A002 - the contract's name
+        map: Path_ | None = None,  # noqa: A002 - the contract's name
+        accounts: Path_ | Sequence[Path_] = (),
+        keep_prompts: bool = False,
+        pseudonymize: Path_ | None = None,
+        source: str | None = None,
+        settings: Settings | Path_ | None = None,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Load log files and account records; what is stored already changes nothing.
+
+        Parameters
+        ----------
+        files : request logs, plain or packed (gzip, Zstandard); format and packing are told by the bytes. A folder
+            stands for the files in it, hidden ones left out, by name.
+        format : a format's name, or ``auto``.
+        map : a mapping file (TOML) for logs of any other shape.
+        accounts : one or more files of account records.
+        keep_prompts : keep the prompts' text, compressed; without it only templates, items and counts are kept.
+        pseudonymize : a file with a secret key; addresses, cards, mail domains and clients are stored as keyed hashes.
+        source : name of the system the records come from, inside which request ids are unique; None: the format's name.
+        settings : settings or the path of a settings file.
+        wait_s : how long to wait for another writer, in seconds.
+        progress : called with file, bytes read and bytes in all.
+
+        Returns
+        -------
+        :class:`IngestResult`; a file that could not be used is in ``.failed`` with the reason, the others are loaded.
+
+        Raises
+        ------
+        UsageError, MappingError, SettingsError : the call itself cannot be carried out.
+        StoreBusyError, StoreError : the store cannot be written.
+        """
+        reading = Reading(
+            format_name=format,
+            mapping=read_mapping(map) if map is not None else None,
+            source=source,
+            keep_prompts=keep_prompts,
+            pseudonymizer=read_keyfile(pseudonymize) if pseudonymize is not None else None,
+        )
+        results = ingest_files(
+            self._database,
+            _expand(files),
+            accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
+            reading=reading,
+            settings=_settings(settings),
+            wait_s=wait_s,
+            progress=progress,
+        )
+        return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+
+
+class Clusters(pd.DataFrame):
+    """The clusters of a run: a table, and by id the clusters themselves.
+
+    ``clusters["tier"]`` is a column, ``clusters["c-7f3a91"]`` a :class:`Cluster`.
+    """
+
+    _metadata: list[str] = ["_run"]  # noqa: RUF012 - the name and form pandas asks for
+    _run: Run
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str) and key not in self.columns:
+            return self._run.cluster(key)
+        return super().__getitem__(key)
+
+
+class Run:
+    """One rebuild: its clusters, their members, and what it was made from."""
+
+    def __init__(self, database: Database, row: Mapping[str, Any]) -> None:
+        self._database = database
+        self._row = row
+
+    def __repr__(self) -> str:
+        counts = self.counts
+        return (
+            f"<Run {self.run_id}: {counts['clusters']:,} clusters, {counts['members']:,} members, "
+            f"{counts['flagged']:,} flagged of {counts['accounts']:,} accounts>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ["cluster_id", "tier", "accounts", "requests", "strongest", "first_seen", "last_seen"]
+        return notebook_table(pd.DataFrame(self.clusters)[columns], caption=repr(self).strip("<>"))
+
+    @property
+    def run_id(self) -> RunId:
+        """The run's id."""
+        return RunId(self._row["run_id"])
+
+    @property
+    def as_of(self) -> pd.Timestamp:
+        """End of the window, exclusive (UTC)."""
+        return pd.Timestamp(self._row["as_of_ms"], unit="ms", tz="UTC")
+
+    @property
+    def since(self) -> pd.Timestamp:
+        """Start of the window, inclusive (UTC)."""
+        return pd.Timestamp(self._row["since_ms"], unit="ms", tz="UTC")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Accounts, requests, uses, links, clusters, members and flagged accounts of the run."""
+        return dict(json.loads(self._row["counts"]))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """All it takes to make the run again: window, seed, settings, versions, digest of the input."""
+        return {
+            "run_id": self.run_id,
+            "as_of": self.as_of,
+            "since": self.since,
+            "window_days": (self._row["as_of_ms"] - self._row["since_ms"]) // DAY_MS,
+            "seed": self._row["seed"],
+            "settings": json.loads(self._row["settings"]),
+            "versions": json.loads(self._row["versions"]),
+            "inputs": {"digest": self._row["input_digest"], **self.counts},
+        }
+
+    @property
+    def clusters(self) -> Clusters:
+        """One row per cluster (shape ``CLUSTERS``), the most pressing first; by id, the :class:`Cluster`."""
+        table = Clusters(self._frame("run_clusters", CLUSTERS))
+        object.__setattr__(table, "_run", self)
+        return table
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """One row per account in any cluster; shape ``MEMBERS``."""
+        return self._frame("run_members", MEMBERS)
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What happened to clusters since the run before; shape ``EVENTS``."""
+        return self._frame("run_events", EVENTS)
+
+    @property
+    def weights(self) -> pd.DataFrame:
+        """What a shared value was worth in this run: bits by family and popularity class."""
+        return pd.DataFrame(json.loads(self._row["weights"]))
+
+    def cluster(self, cluster_id: str) -> Cluster:
+        """The cluster of this id.
+
+        Raises
+        ------
+        NoSuchClusterError : the run has no such cluster; the message lists some it has.
+        """
+        table = self._frame("run_clusters", CLUSTERS)
+        rows = table[table["cluster_id"] == cluster_id].to_dict("records")
+        if not rows:
+            known = ", ".join(table["cluster_id"].head(10)) or "none"
+            raise NoSuchClusterError(
+                f"wanted cluster {cluster_id!r} of run {self.run_id}; found {known}. List them with: linkage clusters"
+            )
+        return Cluster(self, {str(key): value for key, value in rows[0].items()})
+
+    def links_of(self, account_id: str) -> pd.DataFrame:
+        """Which accounts an account is tied to inside its cluster, by what, and how strongly."""
+        return self._database.query("links_of_account", run_id=self.run_id, account_id=account_id)
+
+    def graph(self) -> nx.Graph[str]:
+        """The full graph of accounts, addresses, payment methods and templates of the window, as networkx."""
+        days = self._days
+        uses = self._database.frame("account_uses", USES, **days)
+        accounts = self._database.frame("account_profiles", ACCOUNTS, **days)
+        return entity_graph(uses, accounts, members=self.members)
+
+    def export(self, out: Path_, *, format: GraphFormat = "graphml") -> Path:  # noqa: A002 - the contract's name
+        """Write the full graph to a file that Gephi and networkx open; see :meth:`graph`."""
+        return write_graph(self.graph(), format=format, out=out)
+
+    def report(self, out: Path_, *, clusters: Iterable[str] | None = None, personal_data: bool = False) -> list[Path]:
+        """Write a folder of self-contained HTML pages, JSON and CSV; ``index.html`` is the overview.
+
+        Parameters
+        ----------
+        clusters : ids; None: all.
+        personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
+        """
+        table = pd.DataFrame(self.clusters)
+        chosen = list(table["cluster_id"]) if clusters is None else list(clusters)
+        details = [self.cluster(cluster_id).detail for cluster_id in chosen]
+        shown = table[table["cluster_id"].isin(chosen)]
+        return write_report(details, shown, self.info, out=out, include_personal_data=personal_data)
+
+    @property
+    def _days(self) -> Mapping[str, int]:
+        return Window(self._row["since_ms"], self._row["as_of_ms"]).days
+
+    def _frame(self, name: str, shape: Mapping[str, str]) -> pd.DataFrame:
+        return self._database.frame(name, shape, run_id=self.run_id)
+
+
+class Cluster:
+    """Accounts that a run found to be linked, with everything that ties them."""
+
+    def __init__(self, run: Run, row: Mapping[str, Any]) -> None:
+        self._run = run
+        self._row = row
+
+    def __repr__(self) -> str:
+        row = self._row
+        return (
+            f"<Cluster {self.cluster_id}: {row['tier']}, {row['accounts']:,} accounts, {row['requests']:,} requests, "
+            f"controller {row['controller_probability']:.2f}, extraction {row['extraction_probability']:.2f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        said = self._said()
+        return notebook_table(said[["topic", "sentence"]], caption=repr(self).strip("<>"))
+
+    @property
+    def cluster_id(self) -> ClusterId:
+        """The lasting id."""
+        return ClusterId(self._row["cluster_id"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The cluster's row of ``run.clusters``."""
+        return dict(self._row)
+
+    @property
+    def members(self) -> pd.DataFrame:
+        """Its accounts; shape ``MEMBERS``."""
+        every = self._run.members
+        return every[every["cluster_id"] == self.cluster_id].reset_index(drop=True)
+
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """One row per pair and reason, with what the reason is worth; shape ``LINK_EVIDENCE``."""
+        return self._frame("cluster_links", LINK_EVIDENCE)
+
+    @property
+    def shared(self) -> pd.DataFrame:
+        """One row per member and shared value, with how many accounts share it at all; shape ``EVIDENCE``."""
+        return self._frame("cluster_shared_values", EVIDENCE)
+
+    @property
+    def templates(self) -> pd.DataFrame:
+        """Templates that two or more members use; shape ``TEMPLATES``."""
+        return self._frame("cluster_templates", TEMPLATES, **self._run._days)
+
+    @property
+    def activity(self) -> pd.DataFrame:
+        """Requests per member and clock hour; shape ``ACTIVITY``."""
+        return self._frame("cluster_activity", ACTIVITY, **self._run._days)
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """What happened to it in all runs that are kept, oldest first."""
+        return self._run._database.query("cluster_events", cluster_id=self.cluster_id)
+
+    @property
+    def detail(self) -> ClusterDetail:
+        """All tables of the cluster together, as the outputs take them."""
+        return ClusterDetail(
+            run=self._run.info,
+            cluster=self._row,
+            members=self.members,
+            links=self.evidence,
+            shared=self.shared,
+            activity=self.activity,
+            templates=self.templates,
+            statements=self._said(),
+            events=self.events,
+        )
+
+    def why(self) -> str:
+        """What ties the accounts, how rare that is, and what would free them: plain sentences, one a line."""
+        said = self._said()
+        return "\n".join(
+            f"[{topic}] {sentence}" for topic, sentence in zip(said["topic"], said["sentence"], strict=True)
+        )
+
+    def graph(self) -> nx.Graph[str]:
+        """The members and their links as a networkx graph; links carry ``bits`` and ``families``."""
+        evidence = self.evidence
+        pairs = evidence.groupby(["account_a", "account_b"], as_index=False).agg(
+            bits=("bits", "sum"), families=("family", "nunique")
+        )
+        return account_graph(make_frame(LINKS, {name: pairs[name] for name in LINKS}), members=self.members)
+
+    def plot(self, *, kind: Literal["cluster", "timeline", "evidence"] = "cluster", ax: Axes | None = None) -> Axes:
+        """A picture: the accounts and what ties them, or their timeline, or their evidence by family."""
+        draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}[kind]
+        return draw(self.detail, ax=ax)
+
+    def report(self, out: Path_, *, personal_data: bool = False) -> list[Path]:
+        """Write this cluster's report into a folder; see :meth:`Run.report`."""
+        return self._run.report(out, clusters=[self.cluster_id], personal_data=personal_data)
+
+    def _said(self) -> pd.DataFrame:
+        return self._frame("cluster_statements", STATEMENTS)
+
+    def _frame(self, name: str, shape: Mapping[str, str], **more: int) -> pd.DataFrame:
+        return self._run._database.frame(name, shape, run_id=self._run.run_id, cluster_id=self.cluster_id, **more)
+
+
+def open_store(path: Path_, *, create: bool = True) -> Store:
+    """The store in this file, made when it is missing.
+
+    Raises
+    ------
+    StoreError : not a linkage store, damaged, made by a later version, or (without ``create``) missing.
+    """
+    return Store(Database(path, create=create))
+
+
+def rebuild(
+    store: Store,
+    *,
+    as_of: str | dt.datetime | pd.Timestamp | None = None,
+    window: str | int | None = None,
+    seed: int = 0,
+    settings: Settings | Path_ | None = None,
+    wait_s: float = 0.0,
+    step: Step | None = None,
+) -> Run:
+    """Rebuild the graph of a store, publish the run and return it; with nothing new, the published run.
+
+    Parameters
+    ----------
+    as_of : requests up to the end of this UTC day count (midnight ends the window there); None: the newest day.
+    window : how far back, as ``30d`` or a number of days; None: the setting ``[run] window_days``.
+    seed : of every random draw.
+    settings : settings or the path of a settings file.
+    wait_s : how long to wait for another writer, in seconds.
+    step : told the name of each step as it begins.
+
+    Raises
+    ------
+    ClusterError : no request lies inside the window.
+    UsageError : ``as_of`` or ``window`` cannot be read.
+    """
+    rebuild_store(
+        store._database,
+        as_of_ms=None if as_of is None else _milliseconds(as_of),
+        window_days=None if window is None else _days(window),
+        seed=seed,
+        settings=_settings(settings),
+        wait_s=wait_s,
+        step=step,
+    )
+    return store.run
+
+
+def evaluate(run: Run | Store, truth: Path_ | pd.DataFrame) -> Evaluation:
+    """Score the members of a run against a truth file (``account_id, campaign``, empty for innocents).
+
+    Raises
+    ------
+    WorldError : the truth cannot be read.
+    """
+    chosen = run.run if isinstance(run, Store) else run
+    return evaluate_members(chosen.members, truth if isinstance(truth, pd.DataFrame) else read_truth(truth))
+
+
+def _expand(files: Iterable[Path_]) -> list[Path]:
+    found: list[Path] = []
+    for file in map(Path, files):
+        if file.is_dir():
+            found += [each for each in sorted(file.iterdir()) if each.is_file() and not each.name.startswith(".")]
+        else:
+            found.append(file)
+    return found
+
+
+def _settings(given: Settings | Path_ | None) -> Settings:
+    return given if isinstance(given, Settings) else Settings() if given is None else read_settings(given)
+
+
+def _milliseconds(moment: str | dt.datetime | pd.Timestamp) -> int:
+    try:
+        stamp = pd.Timestamp(moment)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"as_of: wanted a time such as 2026-11-20T00:00Z; got {moment!r}. Write it so") from error
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return int(stamp.timestamp() * 1000)
+
+
+def _days(window: str | int) -> int:
+    match = _WINDOW.fullmatch(str(window).strip().lower())
+    if not match or int(match[1]) < 1:
+        raise UsageError(f"window: wanted a number of days such as 30d; got {window!r}. Write it so")
+    return int(match[1])

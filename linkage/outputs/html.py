@@ -1,0 +1,423 @@
+"""Reports as self-contained HTML: one file each, no request leaves it, all text from logs is escaped.
+
+Escaping is not left to the templates: everything they print passes :func:`~linkage.outputs.text.visible`
+and Jinja's autoescaping. The content-security policy of each page allows only the style sheet and the
+script in it, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup, escape
+
+from linkage.outputs import pictures, plots, tables, ties, wording
+from linkage.outputs.files import make_folder, sha256, write_whole
+from linkage.outputs.masking import mask_clusters, mask_detail
+from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
+from linkage.terms import CLUSTERS, TIERS, ClusterDetail, check_frame
+
+MANIFEST: Final = "manifest.json"
+INDEX: Final = "index.html"
+
+_PAGES: Final = Path(__file__).parent / "pages"
+_MOST_VALUES_OF_FAMILY: Final = 15
+_MOST_TEMPLATES: Final = 20
+_TEMPLATE_CHARS: Final = 600
+_TOPICS: Final = ("why", "rare", "extraction", "free", "for")
+_SLOT: Final = "<*>"
+
+_MASKED_WORDS: Final = (
+    "Addresses are shown as prefixes, payment instruments and keys as fingerprints; account ids are as in the logs."
+)
+_RAW_WORDS: Final = (
+    "This report holds personal data: addresses and payment instruments are shown as they are in the logs."
+)
+
+
+def cluster_page(
+    detail: ClusterDetail,
+    *,
+    include_personal_data: bool = False,
+    files: Sequence[str] = (),
+    overview: str | None = None,
+) -> str:
+    """One cluster as an HTML page that a person who was not there can act on and defend.
+
+    Parameters
+    ----------
+    detail : the cluster; only what is in it is shown.
+    include_personal_data : whether addresses, payment instruments and keys are shown raw.
+    files : names of files beside the page to point to.
+    overview : name of the overview page beside it, if there is one.
+
+    Returns
+    -------
+    The whole page. The same arguments give the same bytes. About 1 s for 2,000 accounts.
+    """
+    shown = detail if include_personal_data else mask_detail(detail)
+    context = {
+        "run": _run_context(shown.run),
+        "cluster": _plain(shown.cluster),
+        "tier_words": wording.TIER_WORDS.get(shown.cluster["tier"], ""),
+        "summary": wording.summary(shown),
+        "memberships": wording.membership_counts(shown),
+        "steps": wording.next_steps(shown),
+        "readings": wording.readings(shown.cluster),
+        "statements": _statements(shown),
+        "events": [wording.event_sentence(row) for row in tables.records(shown.events)],
+        "pictures": _pictures(shown),
+        "member_groups": _member_groups(shown),
+        "privacy": _RAW_WORDS if include_personal_data else _MASKED_WORDS,
+        "files": files,
+        "overview": overview,
+    }
+    return _render("cluster.html", context | _tie_tables(shown) | _template_rows(shown))
+
+
+def overview_page(
+    clusters: pd.DataFrame,
+    run: Mapping[str, Any],
+    *,
+    pages: Mapping[str, str] | None = None,
+    include_personal_data: bool = False,
+) -> str:
+    """All clusters of a run as one HTML page, the most pressing first.
+
+    Parameters
+    ----------
+    clusters : ``CLUSTERS``.
+    run : as in :class:`~linkage.terms.ClusterDetail`.
+    pages : cluster id to the file name of its page; clusters without one are listed without a link.
+    include_personal_data : whether the sentences in the table may show raw addresses.
+
+    Raises
+    ------
+    ShapeError : ``clusters`` lacks a column.
+    """
+    check_frame(clusters, CLUSTERS, name="clusters")
+    shown = clusters if include_personal_data else mask_clusters(clusters, [])
+    ranked = _rank(shown)
+    rows = [row | {"page": (pages or {}).get(row["cluster_id"])} for row in tables.records(ranked)]
+    context = {
+        "run": _run_context(run),
+        "clusters": rows,
+        "tiers": [_tier_figures(ranked, tier) for tier in TIERS],
+        "headline": _headline(ranked),
+        "privacy": _RAW_WORDS if include_personal_data else _MASKED_WORDS,
+    }
+    return _render("overview.html", context)
+
+
+def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20) -> str:
+    """The first rows of a table as a small HTML fragment for ``_repr_html_``; everything is escaped.
+
+    Times are shown to the minute, long text is shortened, and a last line tells how many rows are left out.
+
+    Examples
+    --------
+    >>> notebook_table(pd.DataFrame({"account_id": ["<b>"]}))
+    '<table><thead><tr><th>account_id</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    shown = frame.head(rows)
+    head = Markup("").join(Markup("<th>{}</th>").format(one_line(str(name))) for name in frame.columns)
+    columns = [[_notebook_cell(value) for value in shown[name]] for name in frame.columns]
+    lines = (Markup("<tr>{}</tr>").format(Markup("").join(cells)) for cells in zip(*columns, strict=True))
+    body = Markup("").join(lines)
+    title = Markup("<caption>{}</caption>").format(one_line(caption, longest=200)) if caption else Markup("")
+    table = Markup("<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(title, head, body)
+    left = len(frame) - len(shown)
+    return str(table + (Markup("<p>{} more</p>").format(wording.count(left, "row")) if left > 0 else Markup("")))
+
+
+def _notebook_cell(value: Any) -> Markup:
+    if is_null(value):
+        return Markup("<td></td>")
+    if isinstance(value, pd.Timestamp):
+        return Markup("<td>{}</td>").format(wording.minute(value))
+    plain = tables.plain_value(value)
+    if isinstance(plain, float):
+        return Markup("<td>{}</td>").format(f"{plain:.4g}")
+    if isinstance(plain, int) and not isinstance(plain, bool):
+        return Markup("<td>{}</td>").format(f"{plain:,}")
+    return Markup("<td>{}</td>").format(one_line(str(plain)))
+
+
+def write_report(
+    details: Sequence[ClusterDetail],
+    clusters: pd.DataFrame,
+    run: Mapping[str, Any],
+    *,
+    out: str | PathLike[str],
+    include_personal_data: bool = False,
+) -> list[Path]:
+    """Writes the report of a run into a folder and returns the paths written, the manifest last.
+
+    ``index.html`` lists all clusters; each cluster in ``details`` gets ``<id>.html``, ``<id>.json`` and
+    ``<id>.members.csv``, where ids that are no safe file names are replaced by safe ones; ``manifest.json``
+    holds size and SHA-256 of every file and whether personal data is included. Each file is written whole
+    or not at all. Files that an earlier report left here are removed if they are unchanged since and no longer
+    part of the report; other files are left alone.
+
+    Parameters
+    ----------
+    details : the clusters to write in full.
+    clusters : ``CLUSTERS``; may list more clusters than there are details.
+    run : as in :class:`~linkage.terms.ClusterDetail`.
+    out : the folder; made if missing.
+    include_personal_data : whether addresses, payment instruments and keys are shown raw.
+
+    Raises
+    ------
+    ShapeError : ``clusters`` lacks a column.
+    OutputFileError : the folder or a file cannot be written; files already in place stay whole.
+    """
+    shown = list(details) if include_personal_data else [mask_detail(detail) for detail in details]
+    listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
+    folder = make_folder(out)
+    earlier = _manifest_entries(folder)
+    entries: list[dict[str, Any]] = []
+    paths: list[Path] = []
+    for name, content in _report_files(shown, listed, run, include_personal_data=include_personal_data):
+        paths.append(write_whole(content, out=folder / name))
+        entries.append({"name": name, "bytes": len(content), "sha256": sha256(content)})
+    manifest = _manifest(entries, run, include_personal_data=include_personal_data)
+    paths.append(write_whole(manifest, out=folder / MANIFEST))
+    _remove_outdated(folder, earlier, kept={path.name for path in paths})
+    return paths
+
+
+def _report_files(
+    details: Sequence[ClusterDetail],
+    clusters: pd.DataFrame,
+    run: Mapping[str, Any],
+    *,
+    include_personal_data: bool,
+) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file but the manifest, one at a time so that few are in memory."""
+    pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in details}
+    overview = overview_page(clusters, run, pages=pages, include_personal_data=True)
+    yield INDEX, overview.encode()
+    for detail in details:
+        stem = file_stem(detail.cluster["cluster_id"])
+        beside = (f"{stem}.json", f"{stem}.members.csv")
+        page = cluster_page(detail, include_personal_data=True, files=beside, overview=INDEX)
+        yield f"{stem}.html", page.encode()
+        yield beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()
+        yield beside[1], tables.to_csv(detail.members).encode()
+
+
+def _manifest(entries: list[dict[str, Any]], run: Mapping[str, Any], *, include_personal_data: bool) -> bytes:
+    known = {name: run[name] for name in ("run_id", "as_of", "settings_digest", "versions") if name in run}
+    content = {
+        "format": tables.REPORT_FORMAT,
+        "include_personal_data": include_personal_data,
+        "run": tables.plain_value(known),
+        "files": entries,
+    }
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def _manifest_entries(folder: Path) -> dict[str, str]:
+    """File name to SHA-256 in the manifest of an earlier report; empty where there is none to trust."""
+    try:
+        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        named = {str(entry["name"]): str(entry["sha256"]) for entry in files}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {name: digest for name, digest in named.items() if Path(name).name == name}
+
+
+def _remove_outdated(folder: Path, earlier: Mapping[str, str], *, kept: set[str]) -> None:
+    for name in sorted(set(earlier) - kept):
+        path = folder / name
+        if path.is_file() and not path.is_symlink() and sha256(path.read_bytes()) == earlier[name]:
+            path.unlink()
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """One row with nulls as None and times kept as they are."""
+    blank: dict[str, Any] = dict.fromkeys(CLUSTERS)
+    return blank | {name: None if is_null(value) else value for name, value in row.items()}
+
+
+def _pictures(detail: ClusterDetail) -> dict[str, Markup]:
+    drawings = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence_matrix": plots.evidence_matrix}
+    labels = {
+        "cluster": "accounts of the cluster and the values that tie them",
+        "timeline": "requests per account over time",
+        "evidence_matrix": "strongest bits per account and evidence family",
+    }
+    return {
+        name: pictures.inline_svg(functools.partial(draw, detail), name=name, label=labels[name])
+        for name, draw in drawings.items()
+    }
+
+
+def _statements(detail: ClusterDetail) -> dict[str, list[dict[str, Any]]]:
+    rows = tables.records(detail.statements)
+    by_topic = {topic: [row for row in rows if row["topic"] == topic] for topic in _TOPICS}
+    return by_topic | {"other": [row for row in rows if row["topic"] not in _TOPICS]}
+
+
+def _tie_tables(detail: ClusterDetail) -> dict[str, Any]:
+    families = tables.records(ties.family_ties(detail))
+    for row in families:
+        row["words"] = wording.FAMILY_WORDS.get(row["family"], "")
+        row["share"] = min(1.0, row["inside"] / max(1, len(detail.members)))
+    values = ties.shared_values(detail)
+    shown = tables.records(values.groupby("family").head(_MOST_VALUES_OF_FAMILY))
+    for row in shown:
+        row["value"] = one_line(row["value"], longest=160)
+    return {"families": families, "values": shown, "values_left": len(values) - len(shown)}
+
+
+def _member_groups(detail: ClusterDetail) -> list[dict[str, Any]]:
+    members = detail.members.set_index("account_id", drop=False).rename_axis(None)
+    ends = pd.concat(
+        [
+            detail.links[["account_a", "account_b", "family"]].set_axis(["account_id", "other", "family"], axis=1),
+            detail.links[["account_b", "account_a", "family"]].set_axis(["account_id", "other", "family"], axis=1),
+        ]
+    ).groupby("account_id")
+    active = detail.activity.groupby("account_id")["hour_at"]
+    members = members.assign(
+        linked=ends["other"].nunique().reindex(members.index).fillna(0).astype("int64"),
+        families=ends["family"].nunique().reindex(members.index).fillna(0).astype("int64"),
+        first_at=active.min().reindex(members.index),
+        last_at=active.max().reindex(members.index),
+    )
+    rows = tables.records(members.sort_values(["controller_probability", "account_id"], ascending=[False, True]))
+    return [
+        {
+            "name": name,
+            "words": wording.MEMBERSHIP_WORDS.get(name, ""),
+            "rows": [row for row in rows if row["membership"] == name],
+        }
+        for name in wording.membership_counts(detail)
+    ]
+
+
+def _template_rows(detail: ClusterDetail) -> dict[str, Any]:
+    ranked = detail.templates.sort_values(["requests", "template_id"], ascending=[False, True])
+    rows = tables.records(ranked.head(_MOST_TEMPLATES))
+    for row in rows:
+        row["pieces"] = _pieces(row["text"] or "")
+    return {"templates": rows, "templates_left": max(0, len(ranked) - _MOST_TEMPLATES)}
+
+
+def _pieces(text: str) -> list[tuple[str, bool]]:
+    """The shortened text of a template, cut at its slots: (text, whether it is a slot)."""
+    parts = shorten(text, longest=_TEMPLATE_CHARS).split(_SLOT)
+    pieces = [(parts[0], False)]
+    for part in parts[1:]:
+        pieces += [("", True), (part, False)]
+    return pieces
+
+
+def _run_context(run: Mapping[str, Any]) -> dict[str, Any]:
+    titles = {"settings": "Settings", "versions": "Versions", "inputs": "Inputs"}
+    since, until = run.get("since"), run.get("as_of")
+    days = run.get("window_days")
+    window = f"{wording.minute(since)} to {wording.minute(until)}" if not is_null(since) else "not known"
+    return {
+        "run_id": run.get("run_id", "not known"),
+        "as_of": wording.minute(until),
+        "window": window + (f" ({days:g} days)" if isinstance(days, int | float) else ""),
+        "seed": run.get("seed", "–"),
+        "settings_digest": run.get("settings_digest", "–"),
+        "tables": [(title, list(_flatten(run[name]))) for name, title in titles.items() if run.get(name)],
+    }
+
+
+def _flatten(value: Any, *, name: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and values."""
+    plain = tables.plain_value(value)
+    if isinstance(plain, dict):
+        for key, inner in plain.items():
+            yield from _flatten(inner, name=f"{name}.{key}" if name else str(key))
+    elif isinstance(plain, list):
+        yield name, ", ".join(str(item) for item in plain)
+    else:
+        yield name, f"{plain:,}" if isinstance(plain, int) and not isinstance(plain, bool) else str(plain)
+
+
+def _rank(clusters: pd.DataFrame) -> pd.DataFrame:
+    order = {str(tier): place for place, tier in enumerate(TIERS)}
+    place = clusters["tier"].map(order).fillna(len(order))
+    product = clusters["controller_probability"] * clusters["extraction_probability"]
+    ranked = clusters.assign(_place=place, _product=product)
+    by = ["_place", "_product", "accounts", "cluster_id"]
+    ranked = ranked.sort_values(by, ascending=[True, False, False, True], na_position="last")
+    return ranked.drop(columns=["_place", "_product"])
+
+
+def _tier_figures(clusters: pd.DataFrame, tier: str) -> dict[str, Any]:
+    rows = clusters[clusters["tier"] == tier]
+    return {
+        "name": tier,
+        "clusters": len(rows),
+        "accounts": int(rows["accounts"].sum()),
+        "words": wording.TIER_WORDS[tier],
+    }
+
+
+def _headline(clusters: pd.DataFrame) -> str:
+    if clusters.empty:
+        return "No coordinated accounts found"
+    accounts = wording.count(int(clusters["accounts"].sum()), "linked account")
+    urgent = int((clusters["tier"] == TIERS[0]).sum())
+    decision = f"{urgent:,} {'needs' if urgent == 1 else 'need'} a decision" if urgent else "none needs a decision"
+    return f"{wording.count(len(clusters), 'cluster')} with {accounts}; {decision}"
+
+
+def _render(template: str, context: Mapping[str, Any]) -> str:
+    style, script = _asset("report.css"), _asset("tables.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; "
+        f"script-src '{_source_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    page = _environment().get_template(template)
+    return page.render(context, style=Markup(style), script=Markup(script), policy=policy) + "\n"  # noqa: S704
+
+
+def _asset(name: str) -> str:
+    return (_PAGES / name).read_text(encoding="utf-8")
+
+
+def _source_hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_show,
+    )
+    environment.globals |= {
+        "count": wording.count,
+        "day": wording.day,
+        "percent": wording.percent,
+        "likelihood": wording.likelihood,
+    }
+    return environment
+
+
+def _show(value: Any) -> Any:
+    """What a template prints for a value: markup made here as it is, all else made visible."""
+    if isinstance(value, Markup):
+        return value
+    return escape(visible(value)) if isinstance(value, str) else value

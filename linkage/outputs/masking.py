@@ -1,0 +1,147 @@
+"""Personal data left out of what leaves the building: addresses become prefixes, cards fingerprints.
+
+An IPv4 address is shown as its /24, an IPv6 address as its /48, a payment instrument or API key as a
+short fingerprint. Account ids stay: without them nobody could act on a report.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import pandas as pd
+
+from linkage.outputs.text import fingerprint
+from linkage.terms import ClusterDetail
+
+PREFIX_LENGTHS: Final[Mapping[int, int]] = {4: 24, 6: 48}
+"""Bits of an address that are shown, by IP version."""
+
+_TOKEN: Final = re.compile(r"[\w.:/@#+*%-]+")
+_NUMBERED: Final = re.compile(r"address \d+ in \S+")
+_SHORTEST_REPLACED: Final = 4  # a payment id such as "12" would also replace plain numbers in sentences
+
+_FINGERPRINT_NAMES: Final = {"payment": "payment", "api_key": "key"}
+
+
+def mask_detail(detail: ClusterDetail) -> ClusterDetail:
+    """The same detail without raw addresses, payment instruments and keys, in tables and in sentences.
+
+    Two addresses in one prefix stay two values ("address 1 in 203.0.113.0/24"), numbered within this detail.
+    A prefix narrower than what may be shown is widened. Values of three characters or fewer are not looked
+    for inside sentences. The detail handed in is not changed; masking twice is masking once.
+    """
+    masks = _masks([detail.shared, detail.links])
+    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
+    return dataclasses.replace(
+        detail,
+        cluster={key: hide(value) if isinstance(value, str) else value for key, value in detail.cluster.items()},
+        members=_mask_columns(detail.members, ["reasons"], hide),
+        links=_mask_values(detail.links, masks),
+        shared=_mask_values(detail.shared, masks),
+        statements=_mask_columns(detail.statements, ["sentence", "rows"], hide),
+    )
+
+
+def mask_clusters(clusters: pd.DataFrame, details: list[ClusterDetail]) -> pd.DataFrame:
+    """The table of clusters with its sentences masked like those of the details."""
+    masks = _masks([frame for detail in details for frame in (detail.shared, detail.links)])
+    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
+    return _mask_columns(clusters, ["strongest", "readings"], hide)
+
+
+def mask_value(kind: str, value: str) -> str:
+    """One entity value as it may be shown.
+
+    Examples
+    --------
+    >>> mask_value("ip", "203.0.113.77"), mask_value("ip", "2001:db8:1:2::5")
+    ('203.0.113.0/24', '2001:db8:1::/48')
+    >>> mask_value("payment", "card-1"), mask_value("client", "curl/8")
+    ('payment f3a75029', 'curl/8')
+    """
+    if kind in _FINGERPRINT_NAMES:
+        return _fingerprint_as(_FINGERPRINT_NAMES[kind], value)
+    if kind in ("ip", "ip_prefix") and not _NUMBERED.fullmatch(value):
+        return _prefix_of(value) or _fingerprint_as("address", value)
+    return value
+
+
+def _fingerprint_as(name: str, value: str) -> str:
+    is_masked = re.fullmatch(rf"{name} [0-9a-f]{{8}}", value)
+    return value if is_masked else f"{name} {fingerprint(value)}"
+
+
+def _prefix_of(value: str) -> str | None:
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return None
+    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
+        return _prefix_of(str(network.network_address.ipv4_mapped))
+    length = min(network.prefixlen, PREFIX_LENGTHS[network.version])
+    return str(ipaddress.ip_network((network.network_address, length), strict=False))
+
+
+def _masks(frames: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
+    """(kind, raw value) to what is shown, for every value that may not be shown raw."""
+    pairs = sorted({pair for frame in frames for pair in zip(frame["kind"], frame["value"], strict=True)})
+    known = [(kind, value) for kind, value in pairs if isinstance(kind, str) and isinstance(value, str)]
+    masks = {(kind, value): mask_value(kind, value) for kind, value in known}
+    masks |= _numbered_addresses([value for kind, value in known if kind == "ip"])
+    return {pair: masked for pair, masked in masks.items() if masked != pair[1]}
+
+
+def _numbered_addresses(values: list[str]) -> dict[tuple[str, str], str]:
+    by_prefix: dict[str, list[str]] = {}
+    for value in values:
+        prefix = _prefix_of(value)
+        if prefix is not None and prefix != value:
+            by_prefix.setdefault(prefix, []).append(value)
+    return {
+        ("ip", value): f"address {number} in {prefix}"
+        for prefix, same in by_prefix.items()
+        for number, value in enumerate(same, start=1)
+    }
+
+
+def _mask_values(frame: pd.DataFrame, masks: Mapping[tuple[str, str], str]) -> pd.DataFrame:
+    pairs = zip(frame["kind"], frame["value"], strict=True)
+    shown = [masks.get((kind, value), value) for kind, value in pairs]
+    return frame.assign(value=pd.Series(shown, index=frame.index, dtype=frame["value"].dtype))
+
+
+def _mask_columns(frame: pd.DataFrame, columns: list[str], hide: Callable[[str], str]) -> pd.DataFrame:
+    masked = {}
+    for column in columns:
+        texts = [hide(text) if isinstance(text, str) else text for text in frame[column]]
+        masked[column] = pd.Series(texts, index=frame.index, dtype=frame[column].dtype)
+    return frame.assign(**masked)
+
+
+def _sentence_masker(masks: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that masks the known values, and any other address, inside a sentence."""
+    known = {value: masked for value, masked in masks.items() if len(value) >= _SHORTEST_REPLACED}
+    odd = sorted((value for value in known if not _TOKEN.fullmatch(value)), key=len, reverse=True)
+    odd_pattern = re.compile("|".join(map(re.escape, odd))) if odd else None
+
+    def mask_token(match: re.Match[str]) -> str:
+        token = match.group()
+        core = token.rstrip(".:/")
+        return known.get(core, _mask_address(core)) + token[len(core) :]
+
+    def hide(sentence: str) -> str:
+        if odd_pattern is not None:
+            sentence = odd_pattern.sub(lambda match: known[match.group()], sentence)
+        return _TOKEN.sub(mask_token, sentence)
+
+    return hide
+
+
+def _mask_address(token: str) -> str:
+    if token.count(".") != 3 and token.count(":") < 2:
+        return token
+    return _prefix_of(token) or token

@@ -1,0 +1,288 @@
+"""Figures as plain sentences: what a report says, apart from how it looks.
+
+Accounts are *linked* and traffic is *coordinated*; nobody is called guilty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+
+from linkage.outputs.text import is_null, one_line
+from linkage.terms import MEMBERSHIPS, ClusterDetail, join_words
+
+FAMILY_WORDS: Final[Mapping[str, str]] = {
+    "network": "the same addresses or address ranges",
+    "payment": "the same payment instruments",
+    "content": "the same prompt templates",
+    "contract": "the same request parameters and output format",
+    "client": "the same client software, down to its TLS fingerprint",
+    "registration": "sign-ups alike in time, mail domain or plan",
+    "conduct": "the same habits: lengths, mix of models, share of templated prompts",
+    "rhythm": "working and pausing together",
+    "partition": "one list of work, shared out almost without overlap",
+    "succession": "one starts where another falls silent",
+}
+"""What accounts share in each evidence family, for people who see the word for the first time."""
+
+MEMBERSHIP_WORDS: Final[Mapping[str, str]] = {
+    "core": "tied to the others by strong evidence",
+    "probable": "tied to the core, but less firmly: look before you act",
+    "bystander": "touched by the same values, not enough to count: do not act on these",
+}
+"""What each membership means for the person who decides."""
+
+TIER_WORDS: Final[Mapping[str, str]] = {
+    "enforce": "strong enough for a person to decide on action",
+    "review": "worth a closer look; too weak to act on as it stands",
+    "watch": "worth keeping an eye on; nothing to do today",
+}
+"""What each tier asks of the person who reads it."""
+
+_UNKNOWN: Final = "not known"
+_LIKELIHOODS: Final = (
+    (0.95, "very likely"),
+    (0.8, "likely"),
+    (0.5, "more likely than not"),
+    (0.2, "doubtful"),
+)
+_WEAKEST_NAMED: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing to do next, with the command that does it where there is one."""
+
+    text: str
+    command: str | None = None
+
+
+def percent(share: float | None) -> str:
+    """A probability as people say it; never 0 or 100 percent, which nothing here can claim.
+
+    Examples
+    --------
+    >>> percent(0.973), percent(0.9999), percent(0.001), percent(None)
+    ('97%', 'over 99%', 'under 1%', 'not known')
+    """
+    if share is None or is_null(share):
+        return _UNKNOWN
+    if share > 0.994:
+        return "over 99%"
+    return "under 1%" if share < 0.006 else f"{share:.0%}"
+
+
+def count(number: float, noun: str) -> str:
+    """A number and its noun, in the plural where it must be.
+
+    Examples
+    --------
+    >>> count(1, "account"), count(24_000, "account")
+    ('1 account', '24,000 accounts')
+    """
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
+def day(moment: Any) -> str:
+    """The UTC day of a time.
+
+    Examples
+    --------
+    >>> day(pd.Timestamp("2026-11-06T23:30Z"))
+    '6 Nov 2026'
+    """
+    if is_null(moment):
+        return _UNKNOWN
+    stamp = _utc(moment)
+    return f"{stamp.day} {stamp:%b %Y}"
+
+
+def minute(moment: Any) -> str:
+    """A time to the minute, with its zone.
+
+    Examples
+    --------
+    >>> minute("2026-11-06T23:30:12Z")
+    '6 Nov 2026 23:30 UTC'
+    """
+    return _UNKNOWN if is_null(moment) else f"{day(moment)} {_utc(moment):%H:%M} UTC"
+
+
+def _utc(moment: Any) -> pd.Timestamp:
+    stamp = pd.Timestamp(moment)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def likelihood(share: float | None) -> str:
+    """A probability in words.
+
+    Examples
+    --------
+    >>> likelihood(0.97), likelihood(0.6), likelihood(0.1)
+    ('very likely', 'more likely than not', 'unlikely')
+    """
+    if share is None or is_null(share):
+        return _UNKNOWN
+    return next((words for bound, words in _LIKELIHOODS if share >= bound), "unlikely")
+
+
+def chance(q_value: float | None) -> str:
+    """What a q-value says about clusters as strong as this one.
+
+    Examples
+    --------
+    >>> chance(0.001)
+    'of 1,000 clusters as strong as this one, about 1 would be there by chance (q = 0.001)'
+    """
+    if q_value is None or is_null(q_value):
+        return "how often chance makes such a cluster was not computed in this run"
+    if q_value <= 0:
+        return "no cluster as strong as this one came up by chance (q = 0)"
+    if q_value >= 0.1:
+        of, expected = 10, f"about {q_value * 10:.0f}"
+        return f"of {of} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
+    of = 10 ** math.ceil(-math.log10(q_value))
+    expected = f"about {q_value * of:.0f}" if q_value * of >= 0.95 else "fewer than 1"
+    return f"of {of:,} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
+
+
+def summary(detail: ClusterDetail) -> list[str]:
+    """The cluster in a few sentences, the most important first."""
+    cluster = detail.cluster
+    families = join_words([one_line(name) for name in family_names(cluster)]) or "no evidence family"
+    sentences = [
+        f"{count(cluster['accounts'], 'account')} made {count(cluster['requests'], 'request')} "
+        f"from {day(cluster['first_seen'])} to {day(cluster['last_seen'])}, linked by {families}.",
+        f"That one operator runs them is {_verdict(cluster['controller_probability'])}; that their joint "
+        f"traffic extracts model output is {_verdict(cluster['extraction_probability'])}.",
+        reading(cluster["controller_probability"], cluster["extraction_probability"]),
+        f"{chance(cluster['q_value']).capitalize()}.",
+        _expected_wrong(cluster),
+        _organizations(cluster),
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def family_names(cluster: Mapping[str, Any]) -> list[str]:
+    """The evidence families of a cluster, strongest first."""
+    families = cluster.get("families")
+    return [] if is_null(families) else [name for name in str(families).split("+") if name]
+
+
+def _verdict(share: float) -> str:
+    return f"{likelihood(share)} ({percent(share)})" if not is_null(share) else _UNKNOWN
+
+
+def reading(controller: float, extraction: float) -> str:
+    """What the two verdicts mean together.
+
+    Examples
+    --------
+    >>> reading(0.9, 0.1)
+    'Run as one but not extracting is what a firm, a class or a reseller looks like.'
+    """
+    if is_null(controller) or is_null(extraction):
+        return ""
+    if controller >= 0.5 and extraction >= 0.5:
+        return "Both together are what a coordinated extraction campaign looks like."
+    if controller >= 0.5:
+        return "Run as one but not extracting is what a firm, a class or a reseller looks like."
+    if extraction >= 0.5:
+        return "Extraction-like traffic without one operator is what independent heavy use looks like."
+    return "Neither is likely: this cluster is listed for completeness."
+
+
+def _expected_wrong(cluster: Mapping[str, Any]) -> str:
+    wrong = cluster.get("expected_wrong")
+    if wrong is None or is_null(wrong):
+        return ""
+    shown = "fewer than 0.1" if wrong < 0.1 else f"about {wrong:,.1f}"
+    return f"Of its {count(cluster['accounts'], 'account')}, {shown} can be expected not to belong."
+
+
+def _organizations(cluster: Mapping[str, Any]) -> str:
+    organizations = cluster.get("organizations") or 0
+    if is_null(organizations) or organizations < 1:
+        return "None of them declares an organization."
+    return f"They declare {count(organizations, 'organization')}."
+
+
+def membership_counts(detail: ClusterDetail) -> dict[str, int]:
+    """Membership to number of accounts, strongest first, only those that occur."""
+    counted = Counter(detail.members["membership"])
+    order = [*MEMBERSHIPS, *sorted(set(counted) - set(MEMBERSHIPS))]
+    return {name: counted[name] for name in order if counted[name]}
+
+
+def readings(cluster: Mapping[str, Any]) -> list[str]:
+    """The innocent readings that remain, one by one."""
+    text = cluster.get("readings")
+    return [] if is_null(text) else [part.strip() for part in str(text).split(";") if part.strip()]
+
+
+def next_steps(detail: ClusterDetail) -> list[Step]:
+    """What the tier asks for, in the order in which to do it."""
+    tier = detail.cluster["tier"]
+    steps = [_readings_step(detail)]
+    if tier == "watch":
+        steps = [Step("Nothing needs doing today. The next run follows this cluster under the same id.")]
+    if tier == "enforce":
+        steps += [_weakest_step(detail), Step("Decide, and write down why:", _case(detail, "enforced"))]
+    if tier == "review":
+        look = "Do not act on this cluster as it stands. Look for one more independent reason, then note it:"
+        steps += [Step(look, _case(detail, "watched"))]
+    steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
+    bystanders = membership_counts(detail).get("bystander", 0)
+    if bystanders:
+        steps.append(Step(f"Leave {count(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
+    return steps
+
+
+def _readings_step(detail: ClusterDetail) -> Step:
+    left = len(readings(detail.cluster))
+    if not left:
+        return Step("No innocent reading that the tool knows of remains; ask whether you know of one.")
+    return Step(f"Rule out the innocent readings below: {left} {'remains' if left == 1 else 'remain'}.")
+
+
+def _weakest_step(detail: ClusterDetail) -> Step:
+    flagged = detail.members[detail.members["flagged"]]
+    weakest = flagged.sort_values(["controller_probability", "account_id"]).head(_WEAKEST_NAMED)
+    names = [one_line(name, longest=40) for name in weakest["account_id"]]
+    if not names:
+        return Step("No member is flagged: read the members before anything else.")
+    return Step(f"Check the flagged accounts with the weakest ties by hand first: {join_words(names)}.")
+
+
+def _case(detail: ClusterDetail, state: str) -> str:
+    name = shlex.quote(one_line(str(detail.cluster["cluster_id"]), longest=200))
+    return f"linkage case STORE {name} --state {state} --note 'why'"
+
+
+def event_sentence(event: Mapping[str, Any]) -> str:
+    """What happened to a cluster between two runs.
+
+    Examples
+    --------
+    >>> event_sentence({"event": "grew", "other_id": None, "accounts_before": 5, "accounts_after": 14,
+    ...                 "accounts_shared": 5})
+    'Grew from 5 to 14 accounts; 5 were in both.'
+    """
+    before, after, shared = (int(event[f"accounts_{when}"]) for when in ("before", "after", "shared"))
+    other = "another cluster" if is_null(event["other_id"]) else one_line(str(event["other_id"]))
+    both = f"{shared:,} {'was' if shared == 1 else 'were'} in both"
+    sentences = {
+        "born": f"First seen, with {count(after, 'account')}.",
+        "grew": f"Grew from {before:,} to {count(after, 'account')}; {both}.",
+        "shrank": f"Shrank from {before:,} to {count(after, 'account')}; {both}.",
+        "split": f"Split: {shared:,} of its {count(before, 'account')} are now in {other}.",
+        "merged": f"Merged with {other}: {before:,} became {count(after, 'account')}; {both}.",
+        "ended": f"Ended: its {count(before, 'account')} no longer hang together.",
+    }
+    return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {count(after, 'account')}.")

@@ -1,0 +1,337 @@
+"""One rebuild: from the store's rollups to a published run, all or nothing.
+
+This is the one room that knows the order of the stages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any, Final
+
+import pandas as pd
+
+from linkage.clusters.communities import find_communities
+from linkage.clusters.explain import explain
+from linkage.clusters.tracking import Tracked, carry_ids
+from linkage.clusters.verdicts import judge
+from linkage.errors import ClusterError, NoRunError
+from linkage.evidence.table import gather_evidence
+from linkage.evidence.weights import Linked, link_accounts
+from linkage.settings import Settings
+from linkage.store.runs import RunRecord, RunTables, publish_run
+from linkage.store.store import Database
+from linkage.terms import (
+    ACCOUNTS,
+    CONDUCT,
+    DAY_MS,
+    HOURS,
+    ITEMS,
+    LINK_EVIDENCE,
+    MEMBERS,
+    STATEMENTS,
+    TEXT,
+    USES,
+    RunId,
+    make_frame,
+)
+
+Step = Callable[[str], None]
+"""Called with the name of each step as it begins."""
+
+_VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
+_HASH_KEY: Final = "linkage-input-v1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """Whole UTC days: ``since_ms`` inclusive, ``as_of_ms`` exclusive."""
+
+    since_ms: int
+    as_of_ms: int
+
+    @property
+    def days(self) -> Mapping[str, int]:
+        """The window as the parameters of the named queries."""
+        return {"since_day": self.since_ms // DAY_MS, "until_day": self.as_of_ms // DAY_MS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a rebuild reads, in the shapes of :mod:`linkage.terms`."""
+
+    uses: pd.DataFrame
+    accounts: pd.DataFrame
+    conduct: pd.DataFrame
+    items: pd.DataFrame
+    hours: pd.DataFrame
+
+    def digest(self) -> str:
+        """A hash of all rows (16 hex digits); the same on every machine and in any order of loading."""
+        total = hashlib.sha256()
+        for frame in (self.uses, self.accounts, self.conduct, self.items, self.hours):
+            total.update(pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes())
+        return total.hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rebuilt:
+    """The outcome of a rebuild."""
+
+    run_id: RunId
+    is_new: bool
+    """False when nothing had changed and the published run was left as it is."""
+
+
+def rebuild_store(
+    database: Database,
+    *,
+    as_of_ms: int | None = None,
+    window_days: int | None = None,
+    seed: int = 0,
+    settings: Settings | None = None,
+    wait_s: float = 0.0,
+    step: Step | None = None,
+) -> Rebuilt:
+    """Rebuild the graph and its clusters, and publish them as a new run.
+
+    Readers see the last published run until the new one is whole. With the same input, window, seed and
+    settings as the published run nothing is written.
+
+    Parameters
+    ----------
+    as_of_ms : UTC epoch milliseconds; requests before the end of that UTC day count (a time of midnight ends the
+        window there). None: the day of the newest request.
+    window_days : how many days before ``as_of_ms`` count; None: ``settings.run.window_days``.
+    seed : of every random draw.
+    wait_s : how long to wait for another writer, in seconds.
+    step : told the name of each step as it begins.
+
+    Raises
+    ------
+    ClusterError : the store has no request inside the window.
+    StoreBusyError : another process writes.
+    """
+    chosen = settings or Settings()
+    tell = step or (lambda _name: None)
+    with database.writing(wait_s=wait_s):
+        window = _window(database, as_of_ms, window_days or int(chosen.run.window_days))
+        revision = database.revision()[0]
+        plan = {
+            "as_of_ms": window.as_of_ms,
+            "since_ms": window.since_ms,
+            "seed": seed,
+            "settings": json.dumps(chosen.to_dict()),
+            "versions": json.dumps(_versions()),
+        }
+        published = _published(database)
+        if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
+            return Rebuilt(RunId(published["run_id"]), is_new=False)
+        tell("read")
+        inputs = read_inputs(database, window)
+        if inputs.accounts.empty:
+            raise ClusterError(
+                f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
+                "found none. Ingest logs of these days, or choose --as-of and --window"
+            )
+        record, tables = _compute(inputs, _previous(database, published), plan, revision, chosen, tell)
+        tell("publish")
+        publish_run(database, record, tables, keep_runs=int(chosen.run.keep_runs))
+    return Rebuilt(record.run_id, is_new=True)
+
+
+def read_inputs(database: Database, window: Window) -> Inputs:
+    """Everything the stages after the store need, of one state of the store."""
+    with database.snapshot():
+        return Inputs(
+            uses=database.frame("account_uses", USES, **window.days),
+            accounts=database.frame("account_profiles", ACCOUNTS, **window.days),
+            conduct=database.frame("account_conduct", CONDUCT, **window.days),
+            items=database.frame("account_items", ITEMS, **window.days),
+            hours=database.frame("account_hours", HOURS, **window.days),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Previous:
+    """What of the last published run lives on."""
+
+    members: pd.DataFrame
+    known_ids: frozenset[str]
+
+
+def _compute(
+    inputs: Inputs,
+    previous: _Previous,
+    plan: Mapping[str, Any],
+    revision: int,
+    settings: Settings,
+    tell: Step,
+) -> tuple[RunRecord, RunTables]:
+    tell("evidence")
+    seed = int(plan["seed"])
+    evidence = gather_evidence(
+        uses=inputs.uses,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        items=inputs.items,
+        hours=inputs.hours,
+        settings=settings.evidence,
+    )
+    tell("links")
+    linked = link_accounts(
+        evidence,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        uses=inputs.uses,
+        settings=settings.evidence,
+        seed=seed,
+    )
+    tell("communities")
+    tracked = _judge(inputs, evidence, linked, previous, settings, seed, tell)
+    tables = _tables(tracked, evidence, linked, settings)
+    return _record(inputs, linked, tables, plan, revision), tables
+
+
+def _judge(
+    inputs: Inputs,
+    evidence: pd.DataFrame,
+    linked: Linked,
+    previous: _Previous,
+    settings: Settings,
+    seed: int,
+    tell: Step,
+) -> Tracked:
+    communities = find_communities(
+        linked.links,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        prior_bits=linked.prior_bits,
+        settings=settings.communities,
+        seed=seed,
+    )
+    tell("verdicts")
+    verdicts = judge(
+        communities,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        items=inputs.items,
+        hours=inputs.hours,
+        settings=settings.verdicts,
+        seed=seed,
+    )
+    return carry_ids(
+        verdicts.clusters,
+        verdicts.members,
+        previous.members,
+        known_ids=previous.known_ids,
+        settings=settings.tracking,
+    )
+
+
+def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: Settings) -> RunTables:
+    """The run's tables; of links and shared values only what lies inside one cluster."""
+    cluster_of = tracked.members.set_index("account_id")["cluster_id"]
+    links = linked.evidence.assign(cluster_id=linked.evidence["account_a"].map(cluster_of))
+    links = links[links["cluster_id"].eq(links["account_b"].map(cluster_of))]
+    shared = evidence.assign(cluster_id=evidence["account_id"].map(cluster_of)).dropna(subset="cluster_id")
+    keys = ["cluster_id", "family", "kind", "value"]
+    shared = shared[shared.groupby(keys)["account_id"].transform("nunique") > 1]
+    members_of = dict(list(tracked.members.groupby("cluster_id")))
+    links_of = dict(list(links.groupby("cluster_id")))
+    shared_of = dict(list(shared.groupby("cluster_id")))
+    no_links, no_shared = links.iloc[:0], shared.iloc[:0]
+    statements = [make_frame({"cluster_id": TEXT, **STATEMENTS})]
+    for cluster in tracked.clusters.to_dict("records"):
+        cluster_id = str(cluster["cluster_id"])
+        said = explain(
+            {str(name): value for name, value in cluster.items()},
+            members=members_of[cluster_id],
+            link_evidence=links_of.get(cluster_id, no_links)[list(LINK_EVIDENCE)],
+            evidence=shared_of.get(cluster_id, no_shared)[list(evidence.columns)],
+            settings=settings.verdicts,
+        )
+        statements.append(said.assign(cluster_id=cluster_id))
+    return RunTables(
+        clusters=tracked.clusters,
+        members=tracked.members,
+        links=links,
+        shared=shared,
+        statements=pd.concat(statements, ignore_index=True),
+        events=tracked.events,
+    )
+
+
+def _record(inputs: Inputs, linked: Linked, tables: RunTables, plan: Mapping[str, Any], revision: int) -> RunRecord:
+    digest = inputs.digest()
+    identity = json.dumps([digest, *(plan[key] for key in sorted(plan))])
+    suffix = hashlib.sha256(identity.encode()).hexdigest()[:8]
+    last_day = pd.Timestamp(int(plan["as_of_ms"]) - 1, unit="ms", tz="UTC")
+    counts = {
+        "accounts": len(inputs.accounts),
+        "requests": int(inputs.accounts["request_count"].sum()),
+        "uses": len(inputs.uses),
+        "links": len(linked.links),
+        "clusters": len(tables.clusters),
+        "members": len(tables.members),
+        "flagged": int(tables.members["flagged"].sum()),
+    }
+    return RunRecord(
+        run_id=RunId(f"r-{last_day:%Y%m%d}-{suffix}"),
+        input_digest=digest,
+        input_revision=revision,
+        counts=json.dumps(counts),
+        weights=linked.weights.to_json(orient="records"),
+        **plan,
+    )
+
+
+def _window(database: Database, as_of_ms: int | None, window_days: int) -> Window:
+    if as_of_ms is None:
+        newest = database.query("store_counts")["last_at"].iloc[0]
+        if pd.isna(newest):
+            raise ClusterError(f"{database.path}: wanted requests; the store has none. Load logs with: linkage ingest")
+        as_of_ms = int(newest.timestamp() * 1000) + 1
+    until = -(-as_of_ms // DAY_MS) * DAY_MS
+    return Window(since_ms=until - window_days * DAY_MS, as_of_ms=until)
+
+
+def _published(database: Database) -> dict[str, Any] | None:
+    rows = database.query("published_run").to_dict("records")
+    return {str(key): value for key, value in rows[0].items()} if rows else None
+
+
+def published_run(database: Database) -> dict[str, Any]:
+    """The row of the published run.
+
+    Raises
+    ------
+    NoRunError : nothing was published yet.
+    """
+    row = _published(database)
+    if row is None:
+        raise NoRunError(f"{database.path}: wanted a run; found none. Make one with: linkage rebuild {database.path}")
+    return row
+
+
+def _previous(database: Database, published: Mapping[str, Any] | None) -> _Previous:
+    known = frozenset(database.query("known_cluster_ids")["cluster_id"])
+    if published is None:
+        return _Previous(make_frame(MEMBERS), known)
+    members = database.frame("run_members", MEMBERS, run_id=published["run_id"])
+    return _Previous(members, known)
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED}}
+
+
+def _day(ms: int) -> str:
+    return f"{pd.Timestamp(ms, unit='ms', tz='UTC'):%Y-%m-%d}"

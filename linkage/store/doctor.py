@@ -1,0 +1,125 @@
+"""What a store can tell about itself: coverage of fields, possible evidence, and what needs attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pandas as pd
+
+from linkage.store.store import Database
+from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
+
+FIELD_COVERAGE: Final[Shape] = {"field": TEXT, "source": TEXT, "present": COUNT, "total": COUNT, "share": NUMBER}
+"""One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1."""
+
+FAMILY_COVERAGE: Final[Shape] = {"family": TEXT, "possible": FLAG, "best_field": TEXT, "share": NUMBER, "note": TEXT}
+"""One row per evidence family: whether the input carries any of its fields at all, and how often."""
+
+FINDINGS: Final[Shape] = {"level": TEXT, "check": TEXT, "found": TEXT, "advice": TEXT}
+"""One row per check; ``level`` is ``ok``, ``note`` or ``problem``."""
+
+_PLAIN_NAMES: Final = {"client": ("user_agent", "tls_fingerprint")}
+_LOW_SHARE: Final = 0.2
+_RECORDED_SHARE: Final = 0.8
+
+Finding = tuple[str, str, str, str]
+
+
+def field_coverage(database: Database) -> pd.DataFrame:
+    """How many stored requests and accounts carry each field; shape ``FIELD_COVERAGE``."""
+    requests = database.query("field_coverage").assign(source="requests")
+    accounts = database.query("account_field_coverage").assign(source="accounts")
+    both = pd.concat([requests, accounts], ignore_index=True)
+    both["present"] = both["present"].astype("int64")
+    both["total"] = both["total"].astype("int64")
+    both["share"] = (both["present"] / both["total"].where(both["total"] > 0)).fillna(0.0).astype("float64")
+    return make_frame(FIELD_COVERAGE, {column: both[column] for column in FIELD_COVERAGE})
+
+
+def family_coverage(database: Database) -> pd.DataFrame:
+    """Which evidence this input allows and which it rules out; shape ``FAMILY_COVERAGE``."""
+    coverage = field_coverage(database)
+    always = make_frame(FIELD_COVERAGE, {"field": ["timestamp"], "source": ["requests"], "share": [1.0]})
+    fields = pd.concat([coverage, always], ignore_index=True)
+    rows = [_family_row(family, fields) for family in FAMILIES]
+    return make_frame(FAMILY_COVERAGE, dict(zip(FAMILY_COVERAGE, zip(*rows, strict=True), strict=True)))
+
+
+def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
+    names = FIELDS_OF_FAMILY[family]  # type: ignore[index]
+    stored = [*names, *(kind for kind, parts in _PLAIN_NAMES.items() if set(parts) & set(names))]
+    own = fields[fields["field"].isin(stored)].sort_values("share", ascending=False, kind="stable")
+    share = float(own["share"].max()) if len(own) else 0.0
+    best = str(own["field"].iloc[0]) if len(own) else names[0]
+    if share == 0:
+        return family, False, best, 0.0, f"impossible: no {' or '.join(names)} in this input"
+    note = f"thin: {best} on {share:.0%}" if share < _LOW_SHARE else f"{best} on {share:.0%}"
+    return family, True, best, share, note
+
+
+def examine(database: Database) -> pd.DataFrame:
+    """What needs attention in this store, worst first; shape ``FINDINGS``. Reads the whole file once."""
+    findings = [*_file_findings(database), *_input_findings(database), *_run_findings(database)]
+    order = {"problem": 0, "note": 1, "ok": 2}
+    findings.sort(key=lambda finding: order[finding[0]])
+    return make_frame(FINDINGS, dict(zip(FINDINGS, zip(*findings, strict=True), strict=True)))
+
+
+def _file_findings(database: Database) -> Iterator[Finding]:
+    damage = database.check_integrity()
+    if damage:
+        yield (
+            "problem",
+            "file",
+            f"SQLite finds damage: {damage[0]}",
+            "restore a backup and ingest the newer files again",
+        )
+    else:
+        yield "ok", "file", "SQLite finds no damage", ""
+
+
+def _input_findings(database: Database) -> Iterator[Finding]:
+    counts = database.query("store_counts").iloc[0]
+    if counts["requests"] == 0:
+        yield "problem", "requests", "no request is stored", "load logs: linkage ingest STORE FILE..."
+        return
+    span = f"{counts['first_at']:%Y-%m-%d} to {counts['last_at']:%Y-%m-%d}"
+    found = f"{counts['requests']:,} requests of {counts['accounts']:,} accounts, {span}"
+    yield "ok", "requests", found, ""
+    if counts["set_aside"]:
+        reason = database.query("rejected_reasons").iloc[0]
+        found = f"{counts['set_aside']:,} lines set aside, mostly: {reason['reason']}"
+        yield "note", "set aside", found, "see the named query rejected_lines"
+    recorded = int(counts["recorded_accounts"])
+    if recorded < _RECORDED_SHARE * counts["accounts"]:
+        found = f"{recorded:,} of {counts['accounts']:,} accounts have an account record"
+        yield (
+            "note",
+            "account records",
+            found,
+            "load them with --accounts: cards, organizations and sign-ups come from there",
+        )
+    for row in family_coverage(database).itertuples():
+        if not row.possible:
+            yield "note", f"{row.family} evidence", str(row.note), "verdicts go without it"
+
+
+def _run_findings(database: Database) -> Iterator[Finding]:
+    published = database.query("published_run")
+    revision, mined = database.revision()
+    if mined < revision:
+        yield (
+            "problem",
+            "templates",
+            "the last ingest was cut off before its templates were mined",
+            "ingest any file again",
+        )
+    if published.empty:
+        yield "note", "run", "no run was published yet", "rebuild: linkage rebuild STORE"
+        return
+    row = published.iloc[0]
+    if row["input_revision"] < revision:
+        yield "note", "run", f"run {row['run_id']} is older than the newest records", "rebuild: linkage rebuild STORE"
+    else:
+        yield "ok", "run", f"run {row['run_id']} has all records", ""

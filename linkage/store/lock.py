@@ -1,0 +1,62 @@
+"""One writer at a time, told apart from readers; a dead holder's lock frees itself."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from linkage.errors import StoreBusyError, StoreError
+
+_POLL_S = 0.05
+
+
+@contextlib.contextmanager
+def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the store's writer lock for the length of a ``with`` block.
+
+    The lock is the kernel's (``flock``) on a file beside the store, so it ends with the process that holds it.
+
+    Parameters
+    ----------
+    store_path : the store; the lock file is the same name with ``.lock`` added.
+    wait_s : how long to wait for another writer, in seconds.
+
+    Raises
+    ------
+    StoreBusyError : another process holds it; the message has its pid.
+    StoreError : the lock file cannot be written.
+    """
+    path = store_path.with_name(store_path.name + ".lock")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: wanted to write the lock file; {error.strerror}. Check the folder's rights"
+        ) from error
+    try:
+        _acquire(handle, store_path, wait_s)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, store_path: Path, wait_s: float) -> None:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+                continue
+            holder = os.pread(handle, 32, 0).decode(errors="replace") or "unknown"
+            raise StoreBusyError(
+                f"{store_path}: wanted to write; process {holder} is writing. Wait for it to end, or say --wait 600"
+            ) from error

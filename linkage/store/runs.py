@@ -1,0 +1,190 @@
+"""Publishing a run: a new version beside the last, made visible by one switch."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pandas as pd
+
+from linkage.store.store import Database
+from linkage.terms import TIME, RunId
+
+_ADD_RUN: Final = """
+insert into run (id, sequence, input_digest, as_of_ms, since_ms, seed, settings, input_revision, versions, counts,
+                 weights)
+values (:run_id, (select coalesce(max(sequence), 0) + 1 from run), :input_digest, :as_of_ms, :since_ms, :seed,
+        :settings, :input_revision, :versions, :counts, :weights)
+"""
+
+_ADD_CLUSTER: Final = "insert into cluster values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_MEMBER: Final = """
+insert into membership
+select ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from account as a where a.value = ?
+"""
+_ADD_LINK: Final = """
+insert into link
+select ?, ?, a.id, b.id, ?, ?, ?, ?, ?, ?, ?, ? from account as a, account as b where a.value = ? and b.value = ?
+"""
+_ADD_SHARED: Final = """
+insert into shared_value
+select ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ? from account as a where a.value = ?
+"""
+_ADD_STATEMENT: Final = "insert into statement values (?, ?, ?, ?, ?, ?, ?)"
+_ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
+
+_PUBLISH: Final = """
+insert into published (id, run_id) values (1, ?) on conflict (id) do update set run_id = excluded.run_id
+"""
+
+_FORGET_RUN: Final = (
+    "delete from cluster where run_id = ?",
+    "delete from membership where run_id = ?",
+    "delete from link where run_id = ?",
+    "delete from shared_value where run_id = ?",
+    "delete from statement where run_id = ?",
+    "delete from event where run_id = ?",
+    "delete from run where id = ?",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RunRecord:
+    """What a run was made from; all that is needed to make it again."""
+
+    run_id: RunId
+    input_digest: str
+    input_revision: int
+    as_of_ms: int
+    since_ms: int
+    seed: int
+    settings: str
+    versions: str
+    counts: str
+    weights: str
+
+
+@dataclasses.dataclass(frozen=True)
+class RunTables:
+    """What a run found, in the shapes of :mod:`linkage.terms`.
+
+    ``links``, ``shared`` and ``statements`` have a column ``cluster_id`` besides.
+    """
+
+    clusters: pd.DataFrame
+    members: pd.DataFrame
+    links: pd.DataFrame
+    shared: pd.DataFrame
+    statements: pd.DataFrame
+    events: pd.DataFrame
+
+
+def publish_run(database: Database, record: RunRecord, tables: RunTables, *, keep_runs: int) -> None:
+    """Write a run and make it the published one, in one transaction; older runs beyond ``keep_runs`` go.
+
+    A run with the same id (same input, settings and seed) takes the place of the old one.
+    """
+    with database.transaction(f"publish run {record.run_id}") as connection:
+        _forget_run(connection, record.run_id)
+        connection.execute(_ADD_RUN, dataclasses.asdict(record))
+        _add_tables(connection, record.run_id, tables)
+        connection.execute(_PUBLISH, (record.run_id,))
+        old = connection.execute("select id from run order by sequence desc limit -1 offset ?", (keep_runs,))
+        for (run_id,) in old.fetchall():
+            _forget_run(connection, run_id)
+
+
+def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
+    for statement in _FORGET_RUN:
+        connection.execute(statement, (run_id,))
+
+
+def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
+    connection.executemany(_ADD_CLUSTER, ((run_id, *row) for row in _rows(tables.clusters, _CLUSTER_COLUMNS)))
+    connection.executemany(_ADD_MEMBER, ((run_id, *row) for row in _rows(tables.members, _MEMBER_COLUMNS)))
+    connection.executemany(_ADD_LINK, ((run_id, *row) for row in _rows(tables.links, _LINK_COLUMNS)))
+    connection.executemany(_ADD_SHARED, ((run_id, *row) for row in _rows(tables.shared, _SHARED_COLUMNS)))
+    statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
+    connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
+    events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
+    connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
+
+
+_CLUSTER_COLUMNS: Final = (
+    "cluster_id",
+    "tier",
+    "accounts",
+    "requests",
+    "controller_probability",
+    "extraction_probability",
+    "q_value",
+    "families",
+    "first_seen",
+    "last_seen",
+    "stability",
+    "expected_wrong",
+    "organizations",
+    "strongest",
+    "readings",
+)
+_MEMBER_COLUMNS: Final = (
+    "cluster_id",
+    "membership",
+    "tier",
+    "controller_probability",
+    "extraction_probability",
+    "q_value",
+    "reasons",
+    "flagged",
+    "stability",
+    "requests",
+    "account_id",
+)
+_LINK_COLUMNS: Final = (
+    "cluster_id",
+    "family",
+    "kind",
+    "value",
+    "accounts",
+    "unrelated_accounts",
+    "bits",
+    "first_at",
+    "last_at",
+    "account_a",
+    "account_b",
+)
+_SHARED_COLUMNS: Final = (
+    "cluster_id",
+    "family",
+    "kind",
+    "value",
+    "request_count",
+    "accounts",
+    "unrelated_accounts",
+    "first_at",
+    "last_at",
+    "account_id",
+)
+_EVENT_COLUMNS: Final = (
+    "cluster_id",
+    "event",
+    "other_id",
+    "accounts_before",
+    "accounts_after",
+    "accounts_shared",
+)
+
+
+def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """Rows of plain values SQLite takes: times as epoch milliseconds, nulls as None."""
+    return zip(*(_plain(frame[column]) for column in columns), strict=True)
+
+
+def _plain(column: pd.Series[Any]) -> list[Any]:
+    if str(column.dtype) == TIME:
+        times = column.dt.tz_localize(None).astype("int64")
+        return [None if missing else time for time, missing in zip(times, column.isna(), strict=True)]
+    values = column.astype(int) if column.dtype == bool else column
+    return [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]

@@ -1,0 +1,243 @@
+"""The store: one SQLite file, opened, read by named queries and written under one lock."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pandas as pd
+import sqlite_utils
+
+from linkage.errors import QueryError, StoreBusyError, StoreError
+from linkage.store.lock import writer_lock
+from linkage.store.queries import load_query
+from linkage.store.schema import APPLICATION_ID, MIGRATIONS
+from linkage.store.statements import READ_STATE, SCRATCH
+from linkage.terms import TIME, Shape, make_frame
+
+_BUSY_S: Final = 30.0
+_TIME_COLUMNS: Final = frozenset({"as_of", "since", "first_seen", "last_seen"})
+
+
+class Database:
+    """An open store. Reading never takes a write lock; writing happens inside :meth:`writing`.
+
+    Parameters
+    ----------
+    path : the SQLite file; made when it is missing and ``create`` is true.
+    create : whether a missing file is made.
+
+    Raises
+    ------
+    StoreError : missing, not a linkage store, damaged, or made by a later version.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, create: bool = True) -> None:
+        self.path = Path(path)
+        self._check_path(create=create)
+        self._database = self._open()
+        try:
+            self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<linkage database {self.path}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; calling it twice does nothing more."""
+        self._database.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection, for rooms of this wing."""
+        connection: sqlite3.Connection = self._database.conn
+        return connection
+
+    def _check_path(self, *, create: bool) -> None:
+        if self.path.is_dir():
+            raise StoreError(f"{self.path}: wanted a store file; found a folder. Name a file in it, such as logs.db")
+        if not self.path.exists() and not create:
+            raise StoreError(f"{self.path}: wanted a store; found no such file. Make one with: linkage ingest")
+        if not self.path.parent.is_dir():
+            raise StoreError(
+                f"{self.path}: wanted a folder to put the store in; {self.path.parent} is none. Make it first"
+            )
+
+    def _open(self) -> sqlite_utils.Database:
+        try:
+            connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path}: wanted to open the store; {error}. Check the path and its rights"
+            ) from error
+        return sqlite_utils.Database(connection)
+
+    def _prepare(self) -> None:
+        connection = self.connection
+        with self._store_errors("open the store"):
+            connection.execute("pragma trusted_schema = off")
+            version = self._known_version()
+            connection.execute("pragma synchronous = normal")
+            connection.execute("pragma cache_size = -262144")  # KiB
+            connection.execute("pragma temp_store = file")
+            connection.create_function("log_micros", 1, _log_micros, deterministic=True)
+            if version < len(MIGRATIONS):
+                self._migrate()
+
+    def _known_version(self) -> int:
+        """How many migrations the file has had, once it is known to be a linkage store or empty."""
+        application = self._number("pragma application_id")
+        version = self._number("pragma user_version")
+        tables = self._number("select count(*) from sqlite_master")
+        if application != APPLICATION_ID and (application or version or tables):
+            raise StoreError(
+                f"{self.path}: wanted a linkage store; found another SQLite file with {tables} tables and indexes. "
+                "Name another file; this one was left as it is"
+            )
+        if version > len(MIGRATIONS):
+            raise StoreError(
+                f"{self.path}: wanted schema version {len(MIGRATIONS)} or earlier; found {version}. "
+                "A later linkage made this store: upgrade linkage"
+            )
+        return version
+
+    def _number(self, sql: str) -> int:
+        return int(self.connection.execute(sql).fetchone()[0])
+
+    def _migrate(self) -> None:
+        with writer_lock(self.path, wait_s=_BUSY_S):
+            self.connection.execute("pragma journal_mode = wal")
+            for script in MIGRATIONS[self._number("pragma user_version") :]:
+                self.connection.executescript(script)
+
+    @contextlib.contextmanager
+    def _store_errors(self, action: str) -> Iterator[None]:
+        """SQLite's own errors, told as ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
+                raise StoreBusyError(f"{self.path}: wanted to {action}; {error}. Try again later") from error
+            raise StoreError(
+                f"{self.path}: wanted to {action}; {error}. Check disk space and rights; what was stored is intact"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path}: wanted to {action}; {error}. If this is a linkage store it is damaged: restore a backup"
+            ) from error
+
+    @contextlib.contextmanager
+    def writing(self, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Be the one writer for the length of a ``with`` block; see :func:`linkage.store.lock.writer_lock`."""
+        with writer_lock(self.path, wait_s=wait_s):
+            with self._store_errors("prepare scratch tables"):
+                self.connection.executescript(SCRATCH)
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, action: str) -> Iterator[sqlite3.Connection]:
+        """All of a ``with`` block or nothing of it, in the file and in scratch tables alike.
+
+        Parameters
+        ----------
+        action : what the block does, for the message of a failure, such as ``store requests.jsonl``.
+        """
+        with self._store_errors(action):
+            self.connection.execute("begin immediate")
+            try:
+                yield self.connection
+            except BaseException:
+                if self.connection.in_transaction:
+                    self.connection.execute("rollback")
+                raise
+            self.connection.execute("commit")
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the store for the length of a ``with`` block, whatever is written meanwhile."""
+        with self._store_errors("read"):
+            self.connection.execute("begin")
+            try:
+                yield
+            finally:
+                self.connection.execute("commit")
+
+    def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
+        """The answer of a named query as a frame.
+
+        Parameters
+        ----------
+        name : a file of ``queries/`` without its ending.
+        parameters : exactly the ones its header names.
+
+        Returns
+        -------
+        The header's columns in its order; columns that end in ``_at`` (and ``as_of``, ``since``, ``first_seen``,
+        ``last_seen``) as ``datetime64[ms, UTC]``.
+
+        Raises
+        ------
+        QueryError : no such query, or other parameters than its own.
+        """
+        columns = self._columns(name, parameters)
+        return pd.DataFrame({column: _plain_column(column, values) for column, values in columns.items()})
+
+    def frame(self, name: str, shape: Shape, **parameters: int | float | str) -> pd.DataFrame:
+        """The answer of a named query in one of the shapes of :mod:`linkage.terms`; see :meth:`query`."""
+        columns = self._columns(name, parameters)
+        return make_frame(shape, {c: _as_times(v) if shape.get(c) == TIME else v for c, v in columns.items()})
+
+    def _columns(self, name: str, parameters: Mapping[str, int | float | str]) -> dict[str, Sequence[Any]]:
+        query = load_query(name)
+        if set(parameters) != set(query.parameters):
+            wanted = ", ".join(query.parameters) or "no parameters"
+            found = ", ".join(sorted(parameters)) or "none"
+            raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
+        with self._store_errors(f"answer {name}"):
+            rows = self.connection.execute(query.sql, dict(parameters)).fetchall()
+        values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
+        return dict(zip(query.columns, values, strict=True))
+
+    def revision(self) -> tuple[int, int]:
+        """How often the input of a rebuild has changed, and at which change the templates were mined."""
+        with self._store_errors("read the input's state"):
+            revision, mined = self.connection.execute(READ_STATE).fetchone()
+        return int(revision), int(mined)
+
+    def check_integrity(self) -> list[str]:
+        """What SQLite's own integrity check finds; empty when the file is sound. Reads the whole file."""
+        with self._store_errors("check the file"):
+            found = [str(row[0]) for row in self.connection.execute("pragma integrity_check(20)")]
+        return [] if found == ["ok"] else found
+
+
+def _log_micros(tokens: int | None) -> int | None:
+    """``ln(1 + tokens)`` in whole millionths; null stays null."""
+    return None if tokens is None else round(math.log1p(tokens) * 1_000_000)
+
+
+def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:
+    """Epoch milliseconds as UTC times; null is NaT."""
+    return pd.to_datetime(pd.Series(list(values), dtype="Int64"), unit="ms", utc=True)
+
+
+def _plain_column(name: str, values: Sequence[Any]) -> pd.Series[Any]:
+    if name.endswith("_at") or name in _TIME_COLUMNS:
+        return _as_times(values).astype(TIME)
+    return pd.Series(list(values), dtype="str") if not values or isinstance(values[0], str) else pd.Series(list(values))

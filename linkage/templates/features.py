@@ -1,0 +1,508 @@
+"""Prompts to fingerprints: a few hundred bytes from which templates and items can be mined without the text.
+
+Of each prompt we keep hashes of its first and last words at fixed depths, of the first words of its lines,
+and of six-word runs picked by winnowing. Everything is a function of the normalised text.
+
+References
+----------
+.. [1] S. Schleimer, D. S. Wilkerson, A. Aiken (2003), "Winnowing: local algorithms for document
+   fingerprinting", doi:10.1145/872757.872770, for the choice of word runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from linkage.errors import TemplateError
+from linkage.templates.normalize import DROPPED, EXPANDED, NEWLINE, SOLO, TABLE_SIZE, fold_table
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint32]
+
+DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
+"""Numbers of words, from either end, at which the text so far is hashed."""
+
+LINES: Final = 12
+"""Lines after the first whose openings are kept: half from the start, half from the end."""
+
+OPENINGS: Final = 2
+"""Hashes kept per line: of its first word, and of its first three (fewer where the line has fewer)."""
+
+RUN: Final = 6
+"""Words in a run."""
+
+MAX_ITEMS: Final = 32
+"""Runs kept of one prompt: the first and last eight, and of the others the lowest sixteen hashes."""
+
+_ITEM_BITS: Final = 40
+_HEADER: Final = 16  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 3
+_THREADS: Final = 2
+
+_BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
+_MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
+_MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
+_FNV = np.uint64(0x100000001B3)
+_SEED = np.uint64(0xCBF29CE484222325)
+_NUMBER = np.uint64(0x5BD1E9955BD1E995)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def mix(value):
+    """A 64-bit hash spread over all its bits (the finaliser of MurmurHash3)."""
+    value ^= value >> np.uint64(33)
+    value *= _MIX_1
+    value ^= value >> np.uint64(33)
+    value *= _MIX_2
+    return value ^ (value >> np.uint64(33))
+
+
+@numba.njit(cache=True, nogil=True)
+def _decode(buffer, at):
+    """The code point at a byte of valid UTF-8, and the byte after it."""
+    first = np.int64(buffer[at])
+    if first < 0x80:
+        return first, at + 1
+    if first < 0xE0:
+        return ((first & 0x1F) << 6) | (np.int64(buffer[at + 1]) & 0x3F), at + 2
+    if first < 0xF0:
+        point = ((first & 0x0F) << 12) | ((np.int64(buffer[at + 1]) & 0x3F) << 6)
+        return point | (np.int64(buffer[at + 2]) & 0x3F), at + 3
+    point = ((first & 0x07) << 18) | ((np.int64(buffer[at + 1]) & 0x3F) << 12)
+    return point | ((np.int64(buffer[at + 2]) & 0x3F) << 6) | (np.int64(buffer[at + 3]) & 0x3F), at + 4
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, lines):
+    """Fill hashes of the words (exact; and with all numbers alike) and line numbers; how many words."""
+    words, line, at = 0, 0, start
+    value, length, is_number = _SEED, 0, True
+    row, row_end = 0, 0
+    while at < stop or row < row_end or length:
+        if row < row_end:
+            code = np.int64(expansions[row])
+            row += 1
+        elif at < stop:
+            point, at = _decode(buffer, at)
+            if point < TABLE_SIZE:
+                code = np.int64(codes[point])
+            else:
+                code = point | SOLO if point < 0x40000 else np.int64(DROPPED)
+            if code >= EXPANDED:
+                row, row_end = starts[code - EXPANDED], starts[code - EXPANDED + 1]
+                continue
+        else:
+            code = np.int64(NEWLINE)
+        if code == DROPPED:
+            continue
+        if length and (code < 0 or code & SOLO):
+            exact[words] = mix(value)
+            masked[words] = _NUMBER if is_number else exact[words]
+            lines[words] = line
+            words += 1
+            value, length, is_number = _SEED, 0, True
+        if code == NEWLINE:
+            line += 1
+        elif code >= 0 and code & SOLO:
+            exact[words] = mix(_SEED ^ np.uint64(code))
+            masked[words] = exact[words]
+            lines[words] = line
+            words += 1
+        elif code >= 0:
+            value = (value ^ np.uint64(code)) * _FNV
+            length += 1
+            is_number = is_number and 48 <= code < 58
+    return words
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_ends(masked, words, heads, tails):
+    """Fill the hashes of the first and the last words at each depth; the hash of all words."""
+    value, depth = np.uint64(0), 0
+    for at in range(words):
+        value = value * _BASE + masked[at]
+        if depth < DEPTHS.size and at + 1 == DEPTHS[depth]:
+            heads[depth] = np.uint32(value & np.uint64(0xFFFFFFFF))
+            depth += 1
+    whole = np.uint32(value & np.uint64(0xFFFFFFFF))
+    value, power, depth = np.uint64(0), np.uint64(1), 0
+    for back in range(min(words, DEPTHS[-1])):
+        value += masked[words - 1 - back] * power
+        power *= _BASE
+        if back + 1 == DEPTHS[depth]:
+            tails[depth] = np.uint32(value & np.uint64(0xFFFFFFFF))
+            depth += 1
+    return whole
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_lines(masked, lines, words, openings):
+    """Fill the hashes of the openings of the first and last lines after the first."""
+    starts = 0
+    for at in range(1, words):
+        starts += lines[at] != lines[at - 1]
+    seen, half = 0, LINES // 2
+    for at in range(1, words):
+        if lines[at] == lines[at - 1]:
+            continue
+        slot = seen if seen < half else LINES - (starts - seen)
+        seen += 1
+        if slot < half and seen > half:
+            continue
+        one = masked[at]
+        openings[slot * OPENINGS] = np.uint32(mix(one ^ _FNV) >> np.uint64(32))
+        value, count = one, 1
+        while count < 3 and at + count < words and lines[at + count] == lines[at]:
+            value = value * _BASE + masked[at + count]
+            count += 1
+        openings[slot * OPENINGS + 1] = np.uint32(mix(value + np.uint64(count)) >> np.uint64(32))
+
+
+@numba.njit(cache=True, nogil=True)
+def _pick_runs(exact, words, runs, picked):
+    """Fill the hashes of word runs that are lowest in their neighbourhood; how many."""
+    count = words - RUN + 1
+    if count < 1:
+        return 0
+    for at in range(count):
+        value = np.uint64(0)
+        for step in range(RUN):
+            value = value * _BASE + exact[at + step]
+        runs[at] = mix(value) >> np.uint64(64 - _ITEM_BITS)
+    window = min(16, max(3, words // 10))
+    found, last, best = 0, -1, -1
+    for end in range(min(window, count) - 1, count):
+        begin = max(0, end - window + 1)
+        if best < begin:
+            best = begin
+            for at in range(begin + 1, end + 1):
+                if runs[at] <= runs[best]:
+                    best = at
+        elif runs[end] <= runs[best]:
+            best = end
+        if best != last:
+            picked[found] = runs[best]
+            found += 1
+            last = best
+    return _thin(picked, found)
+
+
+@numba.njit(cache=True, nogil=True)
+def _thin(picked, found):
+    """Keep at most ``MAX_ITEMS`` picked runs, in place; how many."""
+    if found <= MAX_ITEMS:
+        return found
+    edge = MAX_ITEMS // 4
+    middle = np.sort(picked[edge : found - edge])
+    for step in range(edge):
+        picked[edge + step + MAX_ITEMS // 2] = picked[found - edge + step]
+    picked[edge : edge + MAX_ITEMS // 2] = middle[: MAX_ITEMS // 2]
+    return MAX_ITEMS
+
+
+@numba.njit(cache=True, nogil=True)
+def _fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, heads, tails, openings, items):
+    """Fill one row per prompt; the number of items of each goes to ``sizes[:, 1]``."""
+    longest = 0
+    for row in range(offsets.size - 1):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    # A character may stand for up to 18 others (the longest expansion in Unicode).
+    exact = np.empty(longest * 2 + 20, np.uint64)
+    masked, runs, picked = np.empty_like(exact), np.empty_like(exact), np.empty_like(exact)
+    lines = np.empty(exact.size, np.int32)
+    for row in range(offsets.size - 1):
+        words = _read_words(
+            buffer, offsets[row], offsets[row + 1], codes, expansions, starts, exact, masked, lines
+        )
+        value, numbers = _SEED, np.uint64(0)
+        for at in range(words):
+            gap = np.uint64(at > 0 and lines[at] != lines[at - 1])
+            value = mix(value ^ exact[at]) + gap
+            if masked[at] == _NUMBER:
+                numbers = numbers * _BASE + exact[at]
+        ids[row] = np.int64(mix(value) >> np.uint64(1)) if words else 0
+        sizes[row, 0] = words
+        wholes[row, 0] = _hash_ends(masked, words, heads[row], tails[row])
+        wholes[row, 1] = np.uint32(numbers >> np.uint64(32))
+        _hash_lines(masked, lines, words, openings[row])
+        found = _pick_runs(exact, words, runs, picked)
+        items[row, :found] = picked[:found]
+        sizes[row, 1] = found
+
+
+@numba.njit(cache=True, nogil=True)
+def _packed_size(sizes, openings):
+    """Bytes of the blob of one row."""
+    ends, lines = 0, 0
+    for depth in DEPTHS:
+        ends += depth <= sizes[0]
+    for value in openings:
+        lines += value != 0
+    return _HEADER + 8 * ends + 4 * lines + 5 * sizes[1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _put(target, at, value, width):
+    """Write an unsigned number, low byte first; the place after it."""
+    for step in range(width):
+        target[at + step] = (np.uint64(value) >> np.uint64(8 * step)) & np.uint64(0xFF)
+    return at + width
+
+
+@numba.njit(cache=True, nogil=True)
+def _get(source, at, width):
+    """Read an unsigned number, low byte first."""
+    value = np.uint64(0)
+    for step in range(width):
+        value |= np.uint64(source[at + step]) << np.uint64(8 * step)
+    return value
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
+    """Fill the blobs of all rows, one after the other."""
+    for row in range(sizes.shape[0]):
+        present = np.uint64(0)
+        for slot in range(openings.shape[1]):
+            if openings[row, slot]:
+                present |= np.uint64(1) << np.uint64(slot)
+        at = _put(target, places[row], sizes[row, 0], 4)
+        at = _put(target, at, sizes[row, 1], 1)
+        at = _put(target, at, wholes[row, 0], 4)
+        at = _put(target, at, wholes[row, 1], 4)
+        at = _put(target, at, present, 3)
+        for depth in range(DEPTHS.size):
+            if DEPTHS[depth] <= sizes[row, 0]:
+                at = _put(target, at, heads[row, depth], 4)
+                at = _put(target, at, tails[row, depth], 4)
+        for slot in range(openings.shape[1]):
+            if openings[row, slot]:
+                at = _put(target, at, openings[row, slot], 4)
+        for item in range(starts[row], starts[row + 1]):
+            at = _put(target, at, items[item], 5)
+
+
+@numba.njit(cache=True, nogil=True)
+def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items):
+    """Fill all rows from their blobs; whether each blob had the length it should."""
+    for row in range(sizes.shape[0]):
+        at = places[row] + 5
+        wholes[row, 0] = _get(source, at, 4)
+        wholes[row, 1] = _get(source, at + 4, 4)
+        present = _get(source, at + 8, 3)
+        at += 11
+        for depth in range(DEPTHS.size):
+            if DEPTHS[depth] <= sizes[row, 0]:
+                heads[row, depth] = _get(source, at, 4)
+                tails[row, depth] = _get(source, at + 4, 4)
+                at += 8
+        for slot in range(openings.shape[1]):
+            if present >> np.uint64(slot) & np.uint64(1):
+                openings[row, slot] = _get(source, at, 4)
+                at += 4
+        if places[row + 1] - at != 5 * sizes[row, 1]:
+            return False
+        for item in range(starts[row], starts[row + 1]):
+            items[item] = _get(source, at, 5)
+            at += 5
+    return True
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """What is kept of a number of prompts; one row per prompt, in the order given.
+
+    Attributes
+    ----------
+    prompt_ids : int64, 63-bit hashes of the normalised texts; 0 for a prompt without any word.
+    words : int64, words of each prompt.
+    wholes : uint32, shape (prompts, 2): hash of all words with numbers alike, and of the numbers.
+    heads, tails : uint32, shape (prompts, depths): hash of the first (last) words at each of
+        :data:`DEPTHS`; 0 past the end.
+    openings : uint32, shape (prompts, lines x openings): hashes of the first words of lines; 0 for none.
+    item_starts : int64, shape (prompts + 1): row ``r`` owns ``items[item_starts[r]:item_starts[r + 1]]``.
+    items : int64, 40-bit hashes of picked word runs.
+    """
+
+    prompt_ids: Ints
+    words: Ints
+    wholes: Hashes
+    heads: Hashes
+    tails: Hashes
+    openings: Hashes
+    item_starts: Ints
+    items: Ints
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids)
+
+    def __repr__(self) -> str:
+        return f"Features({len(self):,} prompts, {len(self.items):,} word runs)"
+
+    def to_blobs(self) -> list[bytes]:
+        """One blob per prompt, at most 1 KB whatever the length of the prompt (typically 200 to 350 bytes)."""
+        sizes = np.column_stack([self.words, np.diff(self.item_starts)])
+        ends = np.searchsorted(DEPTHS, self.words, side="right")
+        lengths = _HEADER + 8 * ends + 4 * np.count_nonzero(self.openings, axis=1) + 5 * sizes[:, 1]
+        places = np.concatenate([[0], np.cumsum(lengths)])
+        target = np.empty(places[-1], dtype=np.uint8)
+        _pack(
+            sizes,
+            self.wholes,
+            self.heads,
+            self.tails,
+            self.openings,
+            self.item_starts,
+            self.items,
+            places,
+            target,
+        )
+        data, cuts = target.tobytes(), places.tolist()
+        return [data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+    @classmethod
+    def from_blobs(cls, prompt_ids: Sequence[int] | Ints, blobs: Sequence[bytes]) -> Features:
+        """The features that were packed into these blobs.
+
+        Raises
+        ------
+        TemplateError : a blob that :meth:`to_blobs` did not make, or another number of ids than of blobs.
+        """
+        if len(prompt_ids) != len(blobs):
+            raise TemplateError(
+                f"wanted one id per blob; got {len(prompt_ids)} ids, {len(blobs)} blobs. Read both from one query"
+            )
+        places = np.concatenate([[0], np.cumsum([len(blob) for blob in blobs], dtype=np.int64)])
+        source = np.frombuffer(b"".join(blobs), dtype=np.uint8)
+        _check(bool(np.all(np.diff(places) >= _HEADER)))
+        words = source[places[:-1, None] + np.arange(4)].view(np.uint32)[:, 0].astype(np.int64)
+        counts = source[places[:-1] + 4].astype(np.int64)
+        ends = np.searchsorted(DEPTHS, words, side="right")
+        _check(bool(np.all(np.diff(places) >= _HEADER + 8 * ends + 5 * counts)))
+        made = cls._blank(len(blobs), counts)
+        sizes = np.column_stack([words, counts])
+        _check(
+            _unpack(
+                source,
+                places,
+                sizes,
+                made.wholes,
+                made.heads,
+                made.tails,
+                made.openings,
+                made.item_starts,
+                made.items,
+            )
+        )
+        ids = np.asarray(prompt_ids, dtype=np.int64)
+        return dataclasses.replace(made, prompt_ids=ids, words=words)
+
+    @classmethod
+    def _blank(cls, rows: int, counts: Ints) -> Features:
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        return cls(
+            prompt_ids=np.zeros(rows, dtype=np.int64),
+            words=np.zeros(rows, dtype=np.int64),
+            wholes=np.zeros((rows, 2), dtype=np.uint32),
+            heads=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
+            tails=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
+            openings=np.zeros((rows, LINES * OPENINGS), dtype=np.uint32),
+            item_starts=starts,
+            items=np.zeros(int(starts[-1]), dtype=np.int64),
+        )
+
+    def take(self, rows: Ints) -> Features:
+        """The features of these rows, in this order."""
+        counts = np.diff(self.item_starts)[rows]
+        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        places = np.repeat(self.item_starts[rows] - starts[:-1], counts) + np.arange(starts[-1])
+        return Features(
+            prompt_ids=self.prompt_ids[rows],
+            words=self.words[rows],
+            wholes=self.wholes[rows],
+            heads=self.heads[rows],
+            tails=self.tails[rows],
+            openings=self.openings[rows],
+            item_starts=starts,
+            items=self.items[places],
+        )
+
+
+def _check(is_whole: bool) -> None:
+    if not is_whole:
+        raise TemplateError(
+            "wanted blobs as Features.to_blobs makes them; found one of another length. "
+            "The store was written by another version: load the logs again"
+        )
+
+
+def join_features(parts: Iterable[Features]) -> Features:
+    """The rows of all parts, one part after the other."""
+    rows = list(parts) or [Features._blank(0, np.zeros(0, dtype=np.int64))]
+    shifts = np.cumsum([0, *(len(part.items) for part in rows)])
+    starts = [part.item_starts[:-1] + shift for part, shift in zip(rows, shifts, strict=False)]
+    return Features(
+        prompt_ids=np.concatenate([part.prompt_ids for part in rows]),
+        words=np.concatenate([part.words for part in rows]),
+        wholes=np.concatenate([part.wholes for part in rows]),
+        heads=np.concatenate([part.heads for part in rows]),
+        tails=np.concatenate([part.tails for part in rows]),
+        openings=np.concatenate([part.openings for part in rows]),
+        item_starts=np.concatenate([*starts, shifts[-1:]]),
+        items=np.concatenate([part.items for part in rows]),
+    )
+
+
+def extract_features(prompts: Sequence[str]) -> Features:
+    """Fingerprints of the prompts, a row each; a pure function of each normalised text.
+
+    Both cores work; about 10 microseconds of one core per prompt of 900 bytes.
+
+    Examples
+    --------
+    >>> features = extract_features(["Name a bird.", "name a BIRD!", ""])
+    >>> len(set(features.prompt_ids.tolist())), features.words.tolist()
+    (2, [3, 3, 0])
+    """
+    middle = len(prompts) // 2 if len(prompts) > 512 else 0
+    halves = [prompts[:middle], prompts[middle:]] if middle else [prompts]
+    encoded = [[_encode(prompt) for prompt in half] for half in halves]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        parts = list(threads.map(_fingerprint_batch, encoded))
+    return parts[0] if len(parts) == 1 else join_features(parts)
+
+
+def _encode(prompt: str) -> bytes:
+    # Lone surrogates, which JSON can spell, have no UTF-8 form; "?" is as good as any mark.
+    return prompt.encode("utf-8", "replace")
+
+
+def _fingerprint_batch(texts: Sequence[bytes]) -> Features:
+    table: Any = fold_table()
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)])
+    blank = Features._blank(len(texts), np.zeros(len(texts), dtype=np.int64))
+    sizes = np.zeros((len(texts), 2), dtype=np.int64)
+    items = np.zeros((len(texts), MAX_ITEMS), dtype=np.int64)
+    _fingerprint(
+        np.frombuffer(b"".join(texts), dtype=np.uint8),
+        offsets,
+        table.codes,
+        table.expansions,
+        table.starts,
+        blank.prompt_ids,
+        sizes,
+        blank.wholes,
+        blank.heads,
+        blank.tails,
+        blank.openings,
+        items,
+    )
+    starts = np.concatenate([[0], np.cumsum(sizes[:, 1])])
+    kept = items[np.arange(MAX_ITEMS) < sizes[:, 1:]]
+    return dataclasses.replace(blank, words=sizes[:, 0].copy(), item_starts=starts, items=kept)

@@ -1,0 +1,184 @@
+"""The layers of the package, held as data and compared with what the files really import."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "linkage"
+
+GROUND = ("errors", "terms", "settings")
+WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
+TOP = ("rebuild", "notebook", "cli")
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "terms": {"errors"},
+    "settings": {"errors", "terms"},
+    "store": set(GROUND),
+    "templates": set(GROUND),
+    "evidence": set(GROUND),
+    "clusters": set(GROUND),
+    "outputs": set(GROUND),
+    "worlds": set(GROUND),
+    "intake": {*GROUND, "templates"},
+    "engines": {*GROUND, "intake", "store"},
+    "rebuild": {*GROUND, "store", "templates", "evidence", "clusters"},
+    "notebook": {*GROUND, *WINGS, "rebuild"},
+    "cli": {*GROUND, *WINGS, "rebuild", "notebook"},
+    "__init__": {*GROUND, *WINGS, "rebuild", "notebook"},
+    "__main__": {"cli"},
+}
+
+IGRAPH_ROOMS = {"clusters/graph.py", "clusters/communities.py"}
+SQLITE_WING = "store"
+LONGEST_FUNCTION = 60
+LONGEST_ROOM = 600
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def wing_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix().removesuffix("/__init__")
+
+
+def imports_of(path: Path) -> list[str]:
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def own_rooms(path: Path) -> set[str]:
+    """Rooms of this package that a file imports."""
+    rooms = {room_of(file) for file in FILES}
+    named = {
+        name.removeprefix("linkage.").replace(".", "/") for name in imports_of(path) if name.startswith("linkage.")
+    }
+    return named & rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=room_of)
+def test_a_room_imports_only_what_its_wing_may(path: Path) -> None:
+    wing = wing_of(path)
+    imported = {name.split(".")[1] for name in imports_of(path) if name.startswith("linkage.")}
+    assert imported - {wing} <= MAY_IMPORT[wing]
+
+
+def test_every_wing_and_top_room_of_the_design_is_in_the_table_and_in_the_tree() -> None:
+    there = {wing_of(path) for path in FILES}
+    assert there == set(MAY_IMPORT)
+    assert set(GROUND) | set(WINGS) | set(TOP) <= there
+
+
+def test_rooms_do_not_import_in_a_circle() -> None:
+    edges = {room_of(path): own_rooms(path) - {room_of(path)} for path in FILES}
+    done: set[str] = set()
+
+    def visit(room: str, trail: tuple[str, ...]) -> None:
+        assert room not in trail, " -> ".join((*trail, room))
+        if room in done:
+            return
+        for target in sorted(edges[room]):
+            visit(target, (*trail, room))
+        done.add(room)
+
+    for room in sorted(edges):
+        visit(room, ())
+    assert done == set(edges)
+
+
+def test_only_two_rooms_touch_igraph() -> None:
+    users = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in FILES
+        if any(name.split(".")[0] == "igraph" for name in imports_of(path))
+    }
+    assert users <= IGRAPH_ROOMS
+
+
+def test_only_the_store_opens_a_database() -> None:
+    users = {
+        wing_of(path)
+        for path in FILES
+        if any(name.split(".")[0] in {"sqlite3", "sqlite_utils"} for name in imports_of(path))
+    }
+    assert users == {SQLITE_WING}
+
+
+def test_there_is_no_utils_room() -> None:
+    assert not [path for path in FILES if re.fullmatch(r"(utils?|helpers?|common|misc)\.py", path.name)]
+
+
+def length_without_docstring(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    assert function.end_lineno is not None
+    lines = function.end_lineno - function.lineno + 1
+    first = function.body[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        assert first.end_lineno is not None
+        lines -= first.end_lineno - first.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("path", FILES, ids=room_of)
+def test_no_function_is_longer_than_a_screen(path: Path) -> None:
+    long = {
+        node.name: length_without_docstring(node)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and length_without_docstring(node) > LONGEST_FUNCTION
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=room_of)
+def test_no_room_outgrows_its_size(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_ROOM
+
+
+@pytest.mark.parametrize("path", FILES, ids=room_of)
+def test_every_public_name_has_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), path
+    bare = [
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and not node.name.startswith("_")
+        and not ast.get_docstring(node)
+    ]
+    assert bare == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=room_of)
+def test_public_functions_take_few_positional_arguments(path: Path) -> None:
+    wide = [
+        node.name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and len(node.args.posonlyargs) + len(node.args.args) > 3
+    ]
+    assert wide == []
+
+
+def test_sql_is_never_pasted_together() -> None:
+    verbs = re.compile(r"\b(select|insert|update|delete|replace)\b.*\b(from|into|set)\b", re.IGNORECASE | re.DOTALL)
+    for path in FILES:
+        if wing_of(path) != SQLITE_WING:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(part.value for part in node.values if isinstance(part, ast.Constant))
+                assert not verbs.search(text), f"{path}:{node.lineno}"

@@ -1,0 +1,55 @@
+"""One writer at a time; a dead holder's lock frees itself."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from linkage.errors import StoreBusyError, StoreError
+from linkage.store.lock import writer_lock
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from linkage.store.lock import writer_lock
+with writer_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "s.db")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_writer_is_told_who_holds_the_lock(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    with pytest.raises(StoreBusyError, match=f"process {holder.pid} is writing"), writer_lock(tmp_path / "s.db"):
+        pass
+
+
+def test_the_lock_of_a_killed_writer_is_free(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    with writer_lock(tmp_path / "s.db"):
+        assert (tmp_path / "s.db.lock").read_text() == str(os.getpid())
+
+
+def test_waiting_gets_the_lock_when_the_holder_ends(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
+    holder.kill()
+    with writer_lock(tmp_path / "s.db", wait_s=10):
+        assert (tmp_path / "s.db.lock").read_text() == str(os.getpid())
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="wanted to write the lock file"), writer_lock(tmp_path / "no" / "s.db"):
+        pass

@@ -1,0 +1,166 @@
+"""Pictures: what they show at 5 to 2,000 accounts, that log text cannot break them, that nothing is global."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from details import make_detail
+from matplotlib import _pylab_helpers
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from linkage import terms
+from linkage.outputs import pictures, plots, ties
+from linkage.terms import FAMILIES, ClusterDetail, make_frame
+
+DRAWINGS = [plots.cluster, plots.timeline, plots.evidence_matrix]
+SIZES = [5, 14, 50, 400, 2000]
+
+
+@pytest.fixture(scope="module")
+def details() -> dict[int, ClusterDetail]:
+    return {size: make_detail(size) for size in SIZES}
+
+
+def texts(ax: Axes) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def boxes(ax: Axes) -> list[FancyBboxPatch]:
+    return [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_title_says_which_cluster_how_many_accounts_and_which_tier(
+    size: int, details: dict[int, ClusterDetail]
+) -> None:
+    assert plots.cluster(details[size]).get_title(loc="left") == f"c-7f3a91 · {size:,} accounts · tier enforce"
+
+
+@pytest.mark.parametrize("size", [5, 14])
+def test_a_small_cluster_shows_every_account_by_name(size: int, details: dict[int, ClusterDetail]) -> None:
+    ax = plots.cluster(details[size])
+    assert set(details[size].members["account_id"]) <= set(texts(ax))
+    assert len(boxes(ax)) == size
+
+
+@pytest.mark.parametrize("size", [50, 400, 2000])
+def test_a_large_cluster_is_drawn_as_few_boxes_that_count_every_account_once(
+    size: int, details: dict[int, ClusterDetail]
+) -> None:
+    ax = plots.cluster(details[size])
+    counted = [match for text in texts(ax) if (match := re.fullmatch(r"([\d,]+) (accounts?|others)", text))]
+    assert sum(int(match.group(1).replace(",", "")) for match in counted) == size
+    assert len(boxes(ax)) == len(counted) <= 25
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_labels_in_one_column_do_not_overlap_and_stay_inside(size: int, details: dict[int, ClusterDetail]) -> None:
+    ax = plots.cluster(details[size])
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    extents = [text.get_window_extent() for text in ax.texts]
+    for place, extent in enumerate(extents):
+        assert extent.x0 >= 0
+        assert extent.x1 <= figure.bbox.x1
+        for other in extents[place + 1 :]:
+            overlap = min(extent.y1, other.y1) - max(extent.y0, other.y0)
+            apart = extent.x1 <= other.x0 or other.x1 <= extent.x0
+            assert apart or overlap < 2.5, "labels lie on each other"
+
+
+def test_the_legend_names_every_family_that_ties(details: dict[int, ClusterDetail]) -> None:
+    legend = plots.cluster(details[14]).get_legend()
+    assert legend is not None
+    named = {text.get_text() for text in legend.get_texts()}
+    assert {"payment", "network", "content", "client", "registration", "conduct", "core", "probable"} == named
+
+
+def test_the_strongest_card_is_named_and_the_weaker_ones_are_counted(details: dict[int, ClusterDetail]) -> None:
+    values = ties.shared_values(details[400])
+    cards = values[values["family"] == "payment"]
+    shown = texts(plots.cluster(details[400]))
+    named = [value for value in cards["value"] if value in shown]
+    assert named
+    assert f"{len(cards) - len(named)} more of payment" in shown
+
+
+def test_every_family_has_its_own_colour_and_marker() -> None:
+    assert set(plots.FAMILY_MARKS) == set(FAMILIES)
+    colours, markers = zip(*plots.FAMILY_MARKS.values(), strict=True)
+    assert len(set(colours)) == len(set(markers)) == len(FAMILIES)
+
+
+def test_the_timeline_holds_every_request_and_puts_early_accounts_on_top(details: dict[int, ClusterDetail]) -> None:
+    for size in (14, 400):
+        detail = details[size]
+        matrix = plots.timeline(detail).images[0].get_array()
+        assert matrix is not None
+        assert np.ma.filled(matrix, 0).sum() == detail.activity["request_count"].sum()
+    first = details[14].activity.sort_values(["hour_at", "account_id"])["account_id"].drop_duplicates()
+    assert [tick.get_text() for tick in plots.timeline(details[14]).get_yticklabels()] == list(first)
+
+
+def test_the_evidence_matrix_shows_the_strongest_bits_and_the_core_first(details: dict[int, ClusterDetail]) -> None:
+    ax = plots.evidence_matrix(details[14])
+    matrix = ax.images[0].get_array()
+    assert matrix is not None
+    assert matrix.max() == pytest.approx(details[14].links["bits"].max())
+    rank = details[14].members.set_index("account_id")["membership"].map({"core": 0, "probable": 1, "bystander": 2})
+    order = [rank[tick.get_text()] for tick in ax.get_yticklabels()]
+    assert order == sorted(order)
+    assert [tick.get_text() for tick in ax.get_xticklabels()][0] == "payment"
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_rows_are_folded_and_the_axis_says_so(draw: object, details: dict[int, ClusterDetail]) -> None:
+    if draw is plots.cluster:
+        return
+    ax = draw(details[2000])  # type: ignore[operator]
+    assert "2,000 accounts" in ax.get_ylabel()
+    assert "7 to a row" in ax.get_ylabel()
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_hostile_text_draws_without_a_warning(draw: object) -> None:
+    detail = make_detail(14, hostile=True)
+    hostile = dataclasses.replace(detail, cluster={**detail.cluster, "cluster_id": "$\\bad$\x00\u202e口"})
+    svg = pictures.inline_svg(lambda: draw(hostile), name="p", label='"><script>')  # type: ignore[operator]
+    assert "<script" not in svg
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_an_empty_cluster_draws_too(draw: object) -> None:
+    detail = make_detail(5)
+    empty = dataclasses.replace(
+        detail,
+        members=make_frame(terms.MEMBERS),
+        links=make_frame(terms.LINK_EVIDENCE),
+        shared=make_frame(terms.EVIDENCE),
+        activity=make_frame(terms.ACTIVITY),
+    )
+    ax = draw(empty)  # type: ignore[operator]
+    assert ax.get_title(loc="left").startswith("c-7f3a91")
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_a_given_axes_is_used_and_no_global_figure_is_made(draw: object) -> None:
+    ax = Figure().subplots()
+    assert draw(make_detail(5), ax=ax) is ax  # type: ignore[operator]
+    assert draw(make_detail(5)) is not ax  # type: ignore[operator]
+    assert _pylab_helpers.Gcf.get_all_fig_managers() == []
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+def test_the_same_detail_gives_the_same_picture_and_nothing_a_policy_blocks(draw: object) -> None:
+    first, second = (
+        pictures.inline_svg(lambda: draw(make_detail(50)), name="p", label="a picture")  # type: ignore[operator]
+        for _ in range(2)
+    )
+    assert first == second
+    assert "style" not in first
+    assert "http" not in first
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', first)) <= set(re.findall(r'id="([^"]*)"', first))

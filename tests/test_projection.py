@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+
+from linkage.evidence.projection import ValueIndex, propose_pairs, signature
+
+
+def test_one_address_on_100_thousand_accounts_gives_ten_links_each_at_most() -> None:
+    accounts = np.arange(100_000)
+    hub = np.zeros(100_000, dtype=np.int64)
+    draw = np.random.default_rng(1)
+    orders = [draw.permutation(100_000), draw.permutation(100_000), accounts]
+    a, b = propose_pairs(accounts, hub, orders=orders, links_per_use=10)
+    assert (a < b).all()
+    assert len(a) <= 10 * len(accounts)
+    assert len(np.unique(np.concatenate([a, b]))) == len(accounts)
+
+
+def test_a_rare_value_proposes_all_its_pairs() -> None:
+    accounts = np.array([3, 5, 8, 9])
+    a, b = propose_pairs(accounts, np.zeros(4, dtype=np.int64), orders=[np.arange(10)], links_per_use=10)
+    assert list(zip(a.tolist(), b.tolist(), strict=True)) == [(3, 5), (3, 8), (3, 9), (5, 8), (5, 9), (8, 9)]
+
+
+def test_pairs_of_hubs_and_rare_values_are_coded_alike() -> None:
+    # A rare value among low account numbers beside a hub among high ones.
+    accounts = np.concatenate([[0, 1], np.arange(2, 60)])
+    values = np.concatenate([[0, 0], np.ones(58, dtype=np.int64)])
+    a, b = propose_pairs(accounts, values, orders=[np.arange(60)], links_per_use=3)
+    assert (a < b).all()
+    assert (a[0], b[0]) == (0, 1)
+    assert (a[1:] >= 2).all()
+
+
+def test_nothing_proposes_nothing() -> None:
+    none = np.empty(0, dtype=np.int64)
+    a, b = propose_pairs(none, none, orders=[none], links_per_use=10)
+    assert len(a) == len(b) == 0
+
+
+def test_the_best_shared_value_is_what_a_slow_search_finds() -> None:
+    draw = np.random.default_rng(4)
+    account = draw.integers(0, 40, 400)
+    rank = draw.integers(0, 60, 400)
+    uses = np.unique(np.column_stack([account, rank]), axis=0)
+    index = ValueIndex(uses[:, 0], uses[:, 1], accounts=40)
+    a, b = np.triu_indices(40, 1)
+    sets = [set(uses[uses[:, 0] == number, 1].tolist()) for number in range(40)]
+    slow = [min(sets[i] & sets[j], default=-1) for i, j in zip(a, b, strict=True)]
+    assert index.best_shared(a, b).tolist() == slow
+
+
+def test_accounts_with_the_same_values_have_the_same_signature() -> None:
+    account = np.array([0, 0, 1, 1, 2])
+    value = np.array([4, 7, 7, 4, 1])
+    marks = signature(account, value, accounts=4, seed=1)
+    assert marks[0] == marks[1] != marks[2]
+    assert marks[3] == 8

@@ -1,0 +1,104 @@
+"""The door to SQLite: what is refused, what is kept whole."""
+
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from linkage.errors import QueryError, StoreError
+from linkage.store.schema import MIGRATIONS
+from linkage.store.store import Database
+
+
+def test_a_new_store_is_empty_and_made_at_the_latest_version(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        assert database.query("store_counts")["requests"].tolist() == [0]
+        assert database.connection.execute("pragma user_version").fetchone() == (len(MIGRATIONS),)
+        assert database.check_integrity() == []
+
+
+def test_every_table_is_strict(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        loose = database.connection.execute(
+            "select name from pragma_table_list where schema = 'main' and type = 'table' and not strict "
+            "and name not like 'sqlite_%'"
+        ).fetchall()
+    assert loose == []
+
+
+def test_another_sqlite_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("create table shopping (item text)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="wanted a linkage store; found another SQLite file"):
+        Database(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to have a header that SQLite can look at\n" * 20)
+    with pytest.raises(StoreError, match="restore a backup"):
+        Database(path)
+
+
+def test_a_store_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Database(path) as database:
+        database.connection.execute("pragma user_version = 999")
+    with pytest.raises(StoreError, match="upgrade linkage"):
+        Database(path)
+
+
+@pytest.mark.parametrize(("name", "message"), [("", "found a folder"), ("no/s.db", "Make it first")])
+def test_a_path_that_cannot_hold_a_store_is_told(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        Database(tmp_path / name)
+
+
+def test_a_missing_store_is_not_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="linkage ingest"):
+        Database(tmp_path / "s.db", create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
+    def break_off(database: Database) -> None:
+        with database.transaction("add an account") as connection:
+            connection.execute("insert into account values (1, 'a')")
+            raise KeyboardInterrupt
+
+    with Database(tmp_path / "s.db") as database:
+        with pytest.raises(KeyboardInterrupt):
+            break_off(database)
+        assert database.query("store_counts")["accounts"].tolist() == [0]
+
+
+def test_a_snapshot_does_not_see_what_is_written_meanwhile(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as reader, Database(tmp_path / "s.db") as writer, reader.snapshot():
+        before = reader.query("store_counts")["accounts"].tolist()
+        with writer.transaction("add an account") as connection:
+            connection.execute("insert into account values (1, 'a')")
+        assert reader.query("store_counts")["accounts"].tolist() == before == [0]
+    with Database(tmp_path / "s.db") as later:
+        assert later.query("store_counts")["accounts"].tolist() == [1]
+
+
+def test_queries_want_exactly_their_parameters(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        with pytest.raises(QueryError, match="wanted run_id; found none"):
+            database.query("run_clusters")
+        with pytest.raises(QueryError, match="wanted a query named 'nothing'; found account_conduct, "):
+            database.query("nothing")
+
+
+def test_times_come_back_as_utc_milliseconds(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        database.connection.execute("insert into account values (1, 'a')")
+        database.connection.execute("insert into account_hour values (1, 490000, 2, 0)")
+        hours = database.query("account_hours", since_day=0, until_day=30_000)
+    assert str(hours["hour_at"].dtype) == "datetime64[ms, UTC]"
+    assert hours["hour_at"].tolist() == [pd.Timestamp(490000 * 3600, unit="s", tz="UTC")]

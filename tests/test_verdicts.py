@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from linking_frames import World, flagged, run
+
+
+def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
+    world = World(seed=11)
+    world.add_strangers(180)
+    world.add_campaign(14)
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == [f"c{number:04d}" for number in range(14)]
+    clusters = verdicts.members.loc[verdicts.members["flagged"], "cluster_id"]
+    assert clusters.nunique() == 1
+
+
+def test_strangers_alone_are_not_enforced() -> None:
+    world = World(seed=12)
+    world.add_strangers(300)
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == []
+
+
+def test_a_shared_office_is_not_a_cluster() -> None:
+    world = World(seed=13)
+    world.add_strangers(200)
+    for number in range(25):
+        world.add(
+            f"o{number:02d}",
+            values={"ip": ["office"], "ip_prefix": ["office-prefix"], "template": [f"t-own-{number}"]},
+            created_day=float(world.draw.uniform(0, 360)),
+            output=float(world.draw.normal(4, 1)),
+            requests=int(world.draw.integers(5, 60)),
+        )
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == []
+
+
+def test_a_carrier_address_is_not_a_cluster() -> None:
+    world = World(seed=14)
+    world.add_strangers(200)
+    for number in range(200):
+        world.add(
+            f"n{number:03d}",
+            values={"ip": [f"carrier-{world.draw.integers(4)}"], "ip_prefix": ["carrier-prefix"]},
+            created_day=float(world.draw.uniform(0, 360)),
+            output=float(world.draw.normal(4, 1)),
+            requests=int(world.draw.integers(5, 60)),
+        )
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == []
+
+
+def test_a_class_is_not_enforced() -> None:
+    world = World(seed=15)
+    world.add_strangers(300)
+    for number in range(60):
+        world.add(
+            f"p{number:03d}",
+            values={"ip": [f"campus-{number % 3}"], "template": ["t-assignment"]},
+            created_day=200 + float(world.draw.uniform(0, 6)),
+            output=float(world.draw.normal(4, 0.7)),
+            requests=int(world.draw.integers(3, 60)),
+            templated=float(world.draw.uniform(0.2, 0.7)),
+            mail="campus.example",
+        )
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == []
+
+
+def test_an_agency_is_not_enforced() -> None:
+    world = World(seed=16)
+    world.add_strangers(300)
+    for number in range(30):
+        world.add(
+            f"a{number:02d}",
+            values={"payment": ["card-agency"], "ip": ["agency-office"], "template": [f"t-client-{number}"]},
+            created_day=float(world.draw.uniform(0, 360)),
+            output=float(world.draw.normal(4, 1)),
+            requests=int(world.draw.integers(3, 200)),
+            templated=float(world.draw.uniform(0.2, 0.8)),
+            mail=f"client{number}.example",
+        )
+    *_, verdicts = run(world.frames())
+    assert flagged(verdicts) == []
+
+
+def test_one_declared_organization_is_explained_away() -> None:
+    world = World(seed=17)
+    world.add_strangers(200)
+    world.add_campaign(14)
+    frames = world.frames()
+    ours = frames["accounts"]["account_id"].str.startswith("c")
+    frames["accounts"].loc[ours, "organization_id"] = "org-one"
+    *_, verdicts = run(frames)
+    assert flagged(verdicts) == []
