@@ -3,7 +3,7 @@
 -- parameters: none
 -- columns:    cluster_id
 -- order:      cluster_id
--- index:      cluster(primary key)
+-- index:      none
 select cluster_id from cluster
 union
 select cluster_id from event

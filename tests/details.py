@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from typing import Any
 
@@ -30,8 +31,12 @@ HOSTILE = {
 }
 
 
+@functools.cache
 def make_detail(accounts: int = 14, *, seed: int = 7, hostile: bool = False) -> ClusterDetail:
-    """A campaign that shares cards, addresses, templates, a client and sign-up bursts."""
+    """A campaign that shares cards, addresses, templates, a client and a mail domain.
+
+    Equal calls return one object: tests must not change it.
+    """
     rng = np.random.default_rng(seed)
     ids = [f"acct-{number:06x}" for number in sorted(rng.choice(16**6, size=accounts, replace=False))]
     if hostile:

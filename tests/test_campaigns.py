@@ -15,7 +15,7 @@ from linkage.worlds.population import Draft, Mixed
 from linkage.worlds.simulate import World, simulate
 from linkage.worlds.traffic import Account
 
-DAYS = 21
+DAYS = 14
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def requests(world: World) -> pd.DataFrame:
-    frame = read_requests(world.directory)
-    return frame[frame["campaign"] != ""]
+def everything(world: World) -> pd.DataFrame:
+    return read_requests(world.directory)
+
+
+@pytest.fixture(scope="module")
+def requests(everything: pd.DataFrame) -> pd.DataFrame:
+    return everything[everything["campaign"] != ""]
 
 
 @pytest.fixture(scope="module")
@@ -248,8 +252,9 @@ def test_cells_share_inside_and_nothing_between(requests: pd.DataFrame, accounts
     assert len(sent) == 8
 
 
-def test_framing_copies_template_and_networks_of_the_wrapper_app(world: World, requests: pd.DataFrame) -> None:
-    everything = read_requests(world.directory)
+def test_framing_copies_template_and_networks_of_the_wrapper_app(
+    everything: pd.DataFrame, requests: pd.DataFrame
+) -> None:
     wrapper = everything[everything["role"] == "HN-06"]
     victims = everything[everything["tags"].str.contains("E14-victim")]
     assert victims["account_id"].nunique() == min(20, wrapper["account_id"].nunique())

@@ -1,6 +1,5 @@
 """Graph files that others open without loss of ids."""
 
-import datetime as dt
 import json
 from pathlib import Path
 from typing import Any, cast
@@ -19,18 +18,18 @@ NODE_ATTRIBUTES = {"kind", "cluster_id", "tier", "membership"}
 EDGE_ATTRIBUTES = {"family", "bits", "request_count", "first_at", "last_at"}
 
 
-def read_back(path: Path, format: GraphFormat) -> "nx.Graph[Any]":
-    if format == "graphml":
+def read_back(path: Path, form: GraphFormat) -> "nx.Graph[Any]":
+    if form == "graphml":
         return cast("nx.Graph[Any]", nx.read_graphml(path))
-    if format == "gexf":
+    if form == "gexf":
         return cast("nx.Graph[Any]", nx.read_gexf(path))
     return cast("nx.Graph[Any]", nx.node_link_graph(json.loads(path.read_bytes()), edges="edges"))
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_networkx_reads_ids_links_and_attributes_back(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_networkx_reads_ids_links_and_attributes_back(form: GraphFormat, tmp_path: Path) -> None:
     graph = make_graph(make_detail(50))
-    back = read_back(write_graph(graph, format=format, out=tmp_path / "g"), format)
+    back = read_back(write_graph(graph, format=form, out=tmp_path / "g"), form)
     assert set(back.nodes) == set(graph.nodes)
     assert {frozenset(edge) for edge in back.edges} == {frozenset(edge) for edge in graph.edges}
     for name, attributes in graph.nodes(data=True):
@@ -45,17 +44,17 @@ def test_networkx_reads_ids_links_and_attributes_back(format: GraphFormat, tmp_p
         assert set(found) >= EDGE_ATTRIBUTES
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_hostile_ids_and_labels_break_no_file(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_hostile_ids_and_labels_break_no_file(form: GraphFormat, tmp_path: Path) -> None:
     graph: nx.Graph[str] = nx.Graph()
     names = [*HOSTILE.values(), SURROGATE, "a\tb", "a\nb", "\ufffe", " padded ", ""]
     for name in names:
         graph.add_node(name, label=name, kind="account")
         graph.add_edge("hub", name, family=name)
-    path = write_graph(graph, format=format, out=tmp_path / "g")
-    if format != "json":
-        ElementTree.parse(path)
-    back = read_back(path, format)
+    path = write_graph(graph, format=form, out=tmp_path / "g")
+    if form != "json":
+        ElementTree.parse(path)  # noqa: S314 - a file this test made
+    back = read_back(path, form)
     assert set(back.nodes) == {visible(name) for name in [*names, "hub"]}
     assert back.edges["hub", HOSTILE["script"]]["family"] == HOSTILE["script"]
     assert back.nodes["x\\ud800y"]["label"] == "x\\ud800y"
@@ -67,38 +66,38 @@ def test_ids_that_would_fall_together_stay_two(tmp_path: Path) -> None:
     assert set(back.edges) == {("a\\u0000", "y"), ("a\\u0000~2", "x")}
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_the_same_graph_in_another_order_gives_the_same_bytes(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_the_same_graph_in_another_order_gives_the_same_bytes(form: GraphFormat, tmp_path: Path) -> None:
     graph = make_graph(make_detail(14))
     turned: nx.Graph[str] = nx.Graph()
     turned.add_nodes_from(reversed(list(graph.nodes(data=True))))
     turned.add_edges_from((b, a, attributes) for a, b, attributes in reversed(list(graph.edges(data=True))))
-    first = write_graph(graph, format=format, out=tmp_path / "a").read_bytes()
-    assert write_graph(turned, format=format, out=tmp_path / "b").read_bytes() == first
-    assert str(dt.date.today().year).encode() not in first.split(b"<graph")[0]
+    first = write_graph(graph, format=form, out=tmp_path / "a").read_bytes()
+    assert write_graph(turned, format=form, out=tmp_path / "b").read_bytes() == first
+    assert b"lastmodifieddate" not in first
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_odd_attributes_become_plain_and_nulls_are_left_out(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_odd_attributes_become_plain_and_nulls_are_left_out(form: GraphFormat, tmp_path: Path) -> None:
     graph: nx.Graph[str] = nx.Graph()
     graph.add_node("a", families=["network", "payment"], stability=float("nan"), tier=None, flagged=True, more={"n": 1})
-    back = read_back(write_graph(graph, format=format, out=tmp_path / "g"), format)
+    back = read_back(write_graph(graph, format=form, out=tmp_path / "g"), form)
     assert back.nodes["a"] == {"label": "a", "families": "network+payment", "flagged": True, "more": '{"n": 1}'}
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_several_links_between_two_accounts_are_kept(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_several_links_between_two_accounts_are_kept(form: GraphFormat, tmp_path: Path) -> None:
     graph: nx.MultiGraph[str] = nx.MultiGraph()
     graph.add_edge("a", "b", family="network", bits=3.0)
     graph.add_edge("b", "a", family="payment", bits=9.0)
-    back = read_back(write_graph(graph, format=format, out=tmp_path / "g"), format)
+    back = read_back(write_graph(graph, format=form, out=tmp_path / "g"), form)
     assert sorted(data["family"] for _, _, data in back.edges(data=True)) == ["network", "payment"]
 
 
-@pytest.mark.parametrize("format", GRAPH_FORMATS)
-def test_an_empty_graph_is_a_file_too(format: GraphFormat, tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", GRAPH_FORMATS)
+def test_an_empty_graph_is_a_file_too(form: GraphFormat, tmp_path: Path) -> None:
     empty: nx.Graph[str] = nx.Graph()
-    assert len(read_back(write_graph(empty, format=format, out=tmp_path / "g"), format)) == 0
+    assert len(read_back(write_graph(empty, format=form, out=tmp_path / "g"), form)) == 0
 
 
 def test_the_graph_handed_in_is_not_changed(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_the_same_detail_gives_the_same_page_whatever_style_is_in_force(small: C
 
 
 def test_a_cluster_of_which_little_is_known_still_makes_a_page() -> None:
-    cluster = {name: None for name in CLUSTERS} | {"cluster_id": "c-1", "tier": "watch", "accounts": 0, "requests": 0}
+    cluster = dict.fromkeys(CLUSTERS) | {"cluster_id": "c-1", "tier": "watch", "accounts": 0, "requests": 0}
     tables = ("members", "links", "shared", "activity", "templates", "statements", "events")
     shapes = dict(
         zip(
@@ -208,7 +208,8 @@ def test_a_cluster_of_which_little_is_known_still_makes_a_page() -> None:
 def test_a_page_of_two_thousand_accounts_lists_them_all() -> None:
     detail = make_detail(2000)
     parsed = Page(html.cluster_page(detail))
-    assert all(account in parsed.text for account in detail.members["account_id"])
+    words = set(parsed.text.split())
+    assert all(account in words for account in detail.members["account_id"])
     assert sum(tag == "tr" for tag, _ in parsed.tags) < 2_200
 
 
@@ -321,10 +322,10 @@ def test_no_file_of_a_report_holds_personal_data_unless_asked_for(small: Cluster
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "index", "C-1", "a/b", "nul", "", ".", "x" * 300, "c\x00\ud800", "com1"]
 )
-def test_a_cluster_id_never_leads_out_of_the_folder(name: str, small: ClusterDetail, tmp_path: Path) -> None:
-    detail = renamed(small, name)
-    listed = clusters_of(renamed(small, name.replace("\ud800", "")))
-    paths = html.write_report([detail], listed, small.run, out=tmp_path / "report")
+def test_a_cluster_id_never_leads_out_of_the_folder(name: str, tmp_path: Path) -> None:
+    detail = renamed(make_detail(5), name)
+    listed = clusters_of(renamed(detail, name.replace("\ud800", "")))
+    paths = html.write_report([detail], listed, detail.run, out=tmp_path / "report")
     assert {path.parent for path in paths} == {tmp_path / "report"}
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
     assert len({path.name.lower() for path in paths}) == 5
@@ -336,7 +337,8 @@ def test_different_cluster_ids_get_different_files() -> None:
     assert len({text.file_stem(name) for name in names}) == len(names)
 
 
-def test_a_report_removes_what_an_earlier_one_left_and_nothing_else(small: ClusterDetail, tmp_path: Path) -> None:
+def test_a_report_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Path) -> None:
+    small = make_detail(5)
     other, edited = renamed(small, "c-gone"), renamed(small, "c-edited")
     html.write_report([small, other, edited], clusters_of(small, other, edited), small.run, out=tmp_path)
     (tmp_path / "notes.txt").write_text("mine")

@@ -112,7 +112,7 @@ def test_the_evidence_matrix_shows_the_strongest_bits_and_the_core_first(details
     rank = details[14].members.set_index("account_id")["membership"].map({"core": 0, "probable": 1, "bystander": 2})
     order = [rank[tick.get_text()] for tick in ax.get_yticklabels()]
     assert order == sorted(order)
-    assert [tick.get_text() for tick in ax.get_xticklabels()][0] == "payment"
+    assert ax.get_xticklabels()[0].get_text() == "payment"
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)

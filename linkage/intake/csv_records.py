@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,9 +27,11 @@ def header_of(sample: bytes, *, where: str) -> list[str]:
     """
     line = sample.partition(b"\n")[0].decode("utf-8", "replace").strip("\r")
     names = _split_header(line)
-    repeated = sorted({name for name in names if names.count(name) > 1}) if len(names) <= MAX_COLUMNS else []
-    if len(names) > MAX_COLUMNS or repeated or not any(names):
-        found = f"{len(names)} columns" if not repeated else f"{', '.join(repeated[:5])} more than once"
+    is_wide = len(names) > MAX_COLUMNS
+    repeated = [] if is_wide else sorted(name for name, count in Counter(names).items() if count > 1)
+    if is_wide or repeated or not any(names):
+        found = ", ".join(repeated[:5]) + " more than once" if repeated else "none"
+        found = f"more than {MAX_COLUMNS}" if is_wide else found
         raise FormatError(
             f"{where}: wanted a CSV header of at most {MAX_COLUMNS} different names; found {found}. "
             "Give the file a header row, or say with --map how its lines read"

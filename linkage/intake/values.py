@@ -12,7 +12,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from linkage.errors import RecordError
@@ -35,7 +35,6 @@ MAX_LATENCY_MS: Final = 1e9
 """Eleven days; a longer request is a unit mistake."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _ISO_TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
@@ -146,7 +145,7 @@ def read_time(value: Any) -> int | Repaired:
         return _within_years(int(value))
     if isinstance(value, datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return _within_years((aware - _EPOCH) // _MICROSECOND)
+        return _within_years(_micros_of(aware))
     if not isinstance(value, str):
         raise RecordError(f"a bare {_kind_of(value)} is no time: give ISO 8601 text, or the unit in a mapping file")
     return _read_iso(value)
@@ -166,10 +165,15 @@ def _read_iso(text: str) -> int | Repaired:
         moment = datetime.fromisoformat(f"{day}T{minutes}:{seconds}.{digits}{zone_text}")
     except ValueError as error:
         raise RecordError("a date or clock time that does not exist") from error
-    micros = _within_years((moment - _EPOCH) // _MICROSECOND)
+    micros = _within_years(_micros_of(moment))
     if leap:
         return Repaired(micros, "leap second, read as the last microsecond before it")
     return micros if zone else Repaired(micros, "time without a zone, read as UTC")
+
+
+def _micros_of(moment: datetime) -> int:
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def read_day(value: Any) -> int | Repaired:

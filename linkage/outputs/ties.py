@@ -87,7 +87,7 @@ def family_ties(detail: ClusterDetail) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "inside": holders.groupby("family")["account_id"].nunique(),
-            "values": holders.groupby("family")[["kind", "value"]].apply(lambda v: len(v.drop_duplicates())),
+            "values": holders.drop_duplicates(_VALUE_KEYS).groupby("family").size(),
             "pairs": detail.links.groupby("family").size(),
             "bits_median": detail.links.groupby("family")["bits"].median(),
             "bits_most": detail.links.groupby("family")["bits"].max(),

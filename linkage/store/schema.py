@@ -291,6 +291,7 @@ create table event (
     accounts_shared integer not null,
     primary key (run_id, position)
 ) strict, without rowid;
+create index event_cluster on event (cluster_id);
 pragma user_version = 1;
 commit;
 """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.settings import TemplateSettings
-from linkage.templates.features import DEPTHS, Features
+from linkage.templates.features import DEPTHS, Features, extract_features
 from linkage.terms import TemplateId
 
 _DEPTH = int(np.flatnonzero(DEPTHS == 4)[0])
@@ -71,3 +71,9 @@ def describe(template_id: int, texts: Sequence[str]) -> TemplateText:
     """Readable text."""
     words = texts[0].split()
     return TemplateText(" ".join([*words[:4], "<*>", *words[-4:]]), 1)
+
+
+def mine_templates(prompts: Iterable[str]) -> Assignment:
+    """Templates of the prompts."""
+    features = extract_features(list(prompts))
+    return assign(features, learn([features], settings=TemplateSettings()))

@@ -451,11 +451,12 @@ def thin_out(draft: Draft, accounts: Sequence[Account], *, budget: float) -> Non
     totals = np.array([float(account.volume.sum()) for account in accounts])
     if totals.sum() <= budget:
         return
+    first = np.array([float(account.volume[account.volume > 0][:1].sum()) for account in accounts])
     luck = draft.rng.random(len(accounts))
     low, high = 0.0, 60.0
     for _ in range(40):
         power = (low + high) / 2
-        low, high = (power, high) if (totals * luck**power).sum() > budget else (low, power)
+        low, high = (power, high) if (first + (totals - first) * luck**power).sum() > budget else (low, power)
     for account, share in zip(accounts, luck**high, strict=True):
         keeps = draft.rng.random(draft.days) < share
         days: Ints = np.flatnonzero(account.volume)

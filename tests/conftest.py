@@ -1,0 +1,53 @@
+"""Stores that tests share: a tiny one, readable on one screen, and a simulated one with a campaign in it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tiny_world import ACCOUNTS, tiny_requests
+
+import linkage as lk
+
+
+@pytest.fixture(scope="session")
+def tiny_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``requests.ndjson`` and ``accounts.csv`` of the tiny world."""
+    folder = tmp_path_factory.mktemp("tiny")
+    lines = [json.dumps(row) for row in tiny_requests()]
+    (folder / "requests.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "accounts.csv").write_text(ACCOUNTS, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def tiny_store(tiny_logs: Path, tmp_path: Path) -> Iterator[lk.Store]:
+    """A store of the tiny world, without a run."""
+    with lk.open_store(tmp_path / "tiny.db") as store:
+        store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+        yield store
+
+
+@pytest.fixture(scope="session")
+def planted_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a simulated world of about 400 accounts: innocents, and one campaign (E1)."""
+    folder = tmp_path_factory.mktemp("planted")
+    lk.simulate(folder, accounts=400, days=14, scenarios=["E1"], seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planted_path(planted_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store of the planted world, with a published run."""
+    path = tmp_path_factory.mktemp("planted_store") / "planted.db"
+    with lk.open_store(path) as store:
+        store.ingest(planted_world / "requests.ndjson.gz", accounts=planted_world / "accounts.csv")
+        lk.rebuild(store)
+    return path
+
+
+@pytest.fixture
+def planted(planted_path: Path) -> Iterator[lk.Store]:
+    """The store of the planted world; tests read it and do not write to it."""
+    with lk.open_store(planted_path, create=False) as store:
+        yield store

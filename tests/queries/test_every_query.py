@@ -1,0 +1,67 @@
+"""Every named query: its header tells the truth, its order has no ties, its plan uses the indexes it names."""
+
+import re
+
+import pytest
+
+import linkage as lk
+from linkage.store.queries import load_query, query_names
+
+FAN_OUT = re.compile(r"\bjoin\s+entity_use\b.*\bjoin\s+entity_use\b", re.DOTALL)
+
+
+def values_for(store: lk.Store, name: str) -> dict[str, int | str]:
+    """A value for each parameter that a query names."""
+    run = store.run
+    known: dict[str, int | str] = {
+        "run_id": run.run_id,
+        "cluster_id": run.clusters["cluster_id"].iloc[0],
+        "account_id": run.members["account_id"].iloc[0],
+        **run._days,
+    }
+    return {parameter: known[parameter] for parameter in load_query(name).parameters}
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_the_header_names_the_columns_that_come_back(planted: lk.Store, name: str) -> None:
+    cursor = planted._database.connection.execute(load_query(name).sql, values_for(planted, name))
+    assert tuple(column[0] for column in cursor.description) == load_query(name).columns
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_two_readings_are_equal_and_no_two_rows_are(planted: lk.Store, name: str) -> None:
+    values = values_for(planted, name)
+    first = planted.query(name, **values)
+    assert first.equals(planted.query(name, **values))
+    assert not first.duplicated().any()
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_the_header_is_whole(name: str) -> None:
+    query = load_query(name)
+    assert query.question.endswith("?")
+    assert query.columns
+    assert query.order
+    assert query.indexes
+    assert re.search(r"order by [^()]*$|order by case[^;]*$|order by count[^;]*$", query.sql), "ends with its order"
+    assert "select *" not in query.sql
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_the_plan_uses_the_indexes_the_header_names(planted: lk.Store, name: str) -> None:
+    query = load_query(name)
+    rows = planted._database.connection.execute(f"explain query plan {query.sql}", values_for(planted, name))
+    plan = "\n".join(str(row[3]) for row in rows)
+    promised = " ".join(query.indexes)
+    for table in re.findall(r"(\w+)\(primary key\)", promised):
+        assert "PRIMARY KEY" in plan or f"autoindex_{table}" in plan or "INTEGER PRIMARY KEY" in plan, plan
+    for index in re.findall(r"\b(\w+)\b(?!\()", re.sub(r"\w+\(primary key\)", "", promised)):
+        if index != "none":
+            assert index in plan, f"{index} not in\n{plan}"
+
+
+@pytest.mark.parametrize("name", query_names())
+def test_a_self_join_has_a_cap(name: str) -> None:
+    query = load_query(name)
+    if FAN_OUT.search(query.sql):
+        assert any("max" in parameter for parameter in query.parameters)

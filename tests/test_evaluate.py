@@ -1,0 +1,216 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from linkage.errors import ShapeError, WorldError
+from linkage.terms import MEMBERS, make_frame
+from linkage.worlds.evaluate import TRUTH, Evaluation, effective_number, evaluate, read_truth
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def truth_of(campaigns: dict[str, str], **columns: dict[str, str]) -> pd.DataFrame:
+    """Truth from account to campaign; further columns as account to value."""
+    accounts = list(campaigns)
+    made: dict[str, list[str]] = {
+        "account_id": accounts,
+        "campaign": list(campaigns.values()),
+        "role": [columns.get("role", {}).get(a, "E1" if campaigns[a] else "ordinary") for a in accounts],
+        "kind": ["any"] * len(accounts),
+        "controller_id": [columns.get("controller_id", {}).get(a, campaigns[a] or a) for a in accounts],
+        "purpose": ["extraction" if campaigns[a] else "normal" for a in accounts],
+    }
+    return make_frame(TRUTH, made)
+
+
+def members_of(clusters: dict[str, list[str]], *, tier: str = "enforce", probability: float = 0.9) -> pd.DataFrame:
+    rows = [(account, cluster) for cluster, accounts in clusters.items() for account in accounts]
+    return make_frame(
+        MEMBERS,
+        {
+            "account_id": [account for account, _ in rows],
+            "cluster_id": [cluster for _, cluster in rows],
+            "membership": ["core"] * len(rows),
+            "tier": [tier] * len(rows),
+            "controller_probability": [probability] * len(rows),
+            "extraction_probability": [probability] * len(rows),
+            "flagged": [tier == "enforce"] * len(rows),
+        },
+    )
+
+
+A = {f"a{number}": "A" for number in range(6)}
+B = {f"b{number}": "B" for number in range(6)}
+INNOCENT = {f"i{number}": "" for number in range(8)}
+WORLD = {**A, **B, **INNOCENT}
+
+
+def test_a_perfect_run_scores_one_everywhere() -> None:
+    scores = evaluate(members_of({"c-1": list(A), "c-2": list(B)}), truth_of(WORLD))
+    assert (scores.flag_precision, scores.flag_recall) == (1.0, 1.0)
+    assert (scores.pairwise_f1, scores.bcubed_f1, scores.fragments) == (1.0, 1.0, 1.0)
+    assert (scores.campaigns_found, scores.campaigns_merged, scores.campaigns_swallowed) == (2, 0, 0)
+    assert scores.innocents_flagged == 0
+    assert scores.controller_error == pytest.approx(0.1)
+
+
+def test_a_flagged_innocent_costs_precision_and_is_named_by_kind() -> None:
+    truth = truth_of(WORLD, role={"i0": "HN-04", "i1": "HN-04"})
+    scores = evaluate(members_of({"c-1": [*A, "i0", "i2"]}), truth)
+    assert scores.flag_precision == 6 / 8
+    assert scores.flag_recall == 0.5
+    innocents = scores.innocents.set_index("role")
+    assert innocents.loc["HN-04", ["accounts", "flagged"]].tolist() == [2, 1]
+    assert innocents.loc["HN-04", "flagged_share"] == 0.5
+    assert innocents.loc["ordinary", "flagged"] == 1
+
+
+def test_a_campaign_in_two_halves_is_two_fragments() -> None:
+    scores = evaluate(members_of({"c-1": ["a0", "a1", "a2"], "c-2": ["a3", "a4", "a5"]}), truth_of(A))
+    assert scores.fragments == pytest.approx(2.0)
+    assert scores.pairwise_precision == 1.0
+    assert scores.pairwise_recall == pytest.approx(6 / 15)
+    assert scores.bcubed_recall == pytest.approx(0.5)
+
+
+def test_two_campaigns_in_one_cluster_are_merged() -> None:
+    scores = evaluate(members_of({"c-1": [*A, *B]}), truth_of(WORLD))
+    assert scores.campaigns_merged == 2
+    assert scores.pairwise_recall == 1.0
+    assert scores.pairwise_precision == pytest.approx(30 / 66)
+    assert scores.bcubed_precision == pytest.approx(0.5)
+
+
+def test_a_few_strays_do_not_make_a_merger() -> None:
+    scores = evaluate(members_of({"c-1": [*A, "b0"], "c-2": ["b1", "b2", "b3", "b4", "b5"]}), truth_of(WORLD))
+    assert scores.campaigns_merged == 0
+
+
+def test_a_campaign_among_more_innocents_is_swallowed() -> None:
+    scores = evaluate(members_of({"c-1": [*A, *INNOCENT]}), truth_of(WORLD))
+    assert scores.campaigns_swallowed == 1
+    row = scores.campaigns.set_index("campaign").loc["A"]
+    assert row["innocent_share"] == pytest.approx(8 / 14)
+
+
+def test_recall_is_told_by_tier() -> None:
+    strong = members_of({"c-1": ["a0", "a1"]})
+    weak = members_of({"c-2": ["a2"]}, tier="review")
+    weakest = members_of({"c-3": ["a3"]}, tier="watch")
+    scores = evaluate(pd.concat([strong, weak, weakest], ignore_index=True), truth_of(A))
+    row = scores.campaigns.iloc[0]
+    assert row["flag_recall"] == pytest.approx(2 / 6)
+    assert row["review_recall"] == pytest.approx(3 / 6)
+    assert row["watch_recall"] == pytest.approx(4 / 6)
+
+
+def test_accounts_the_truth_does_not_know_are_counted_apart() -> None:
+    scores = evaluate(members_of({"c-1": [*A, "stranger"]}), truth_of(WORLD))
+    assert scores.unknown_flagged == 1
+    assert scores.flag_precision == 1.0
+
+
+def test_nothing_found_is_zero_recall_and_no_precision() -> None:
+    scores = evaluate(make_frame(MEMBERS), truth_of(WORLD))
+    assert scores.flag_recall == 0.0
+    assert math.isnan(scores.flag_precision)
+    assert scores.pairwise_f1 == 0.0
+    assert scores.campaigns["fragments"].tolist() == [0.0, 0.0]
+
+
+def test_a_world_without_campaigns_has_no_recall() -> None:
+    scores = evaluate(members_of({"c-1": ["i0", "i1"]}), truth_of(INNOCENT))
+    assert math.isnan(scores.flag_recall)
+    assert scores.flag_precision == 0.0
+    assert scores.campaigns.empty
+    assert scores.innocents_flagged == 2
+
+
+def test_calibration_compares_probability_with_what_came_true() -> None:
+    truth = truth_of(WORLD, controller_id={"i0": "firm", "i1": "firm"})
+    right = members_of({"c-1": list(A)}, probability=0.95)
+    wrong = members_of({"c-2": ["i2", "i3", "i4", "i5"]}, probability=0.65, tier="watch")
+    firm = members_of({"c-3": ["i0", "i1"]}, probability=0.35, tier="watch")
+    scores = evaluate(pd.concat([right, wrong, firm], ignore_index=True), truth)
+    assert scores.controller_error == pytest.approx((6 * 0.05 + 4 * 0.65 + 2 * 0.65) / 12)
+    assert scores.extraction_error == pytest.approx((6 * 0.05 + 4 * 0.65 + 2 * 0.35) / 12)
+    curve = scores.calibration[scores.calibration["verdict"] == "controller"]
+    assert curve["observed_share"].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_effective_number_lies_between_one_and_the_count() -> None:
+    assert effective_number(np.array([10.0])) == 1.0
+    assert effective_number(np.array([1.0, 1.0, 1.0])) == pytest.approx(3.0)
+    assert 1.0 < effective_number(np.array([9.0, 1.0])) < 2.0
+    assert effective_number(np.array([])) == 0.0
+
+
+def test_results_show_themselves_and_go_to_json() -> None:
+    scores = evaluate(members_of({"c-1": list(A)}), truth_of(WORLD))
+    assert "1 of 2 campaigns found" in repr(scores)
+    assert "<table" in scores._repr_html_()
+    told: dict[str, Any] = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
+    assert told["flag_recall"] == 0.5
+    assert told["campaigns"][0]["campaign"] == "A"
+    table = scores.table()
+    assert list(table.columns) == ["figure", "value"]
+    assert table.set_index("figure").loc["flag_precision", "value"] == 1.0
+
+
+def test_inputs_are_left_alone() -> None:
+    members, truth = members_of({"c-1": list(A)}), truth_of(WORLD)
+    before = members.copy(), truth.copy()
+    assert isinstance(evaluate(members, truth), Evaluation)
+    pd.testing.assert_frame_equal(members, before[0])
+    pd.testing.assert_frame_equal(truth, before[1])
+
+
+def test_an_account_in_two_clusters_is_refused() -> None:
+    with pytest.raises(ShapeError, match="'a0' has several"):
+        evaluate(members_of({"c-1": ["a0"], "c-2": ["a0"]}), truth_of(A))
+
+
+def test_two_columns_are_enough_for_a_truth_file(tmp_path: Path) -> None:
+    truth = read_truth(write(tmp_path / "truth.csv", "account_id,campaign\n007,A\n7,\n"))
+    assert list(truth.columns) == list(TRUTH)
+    assert truth["account_id"].tolist() == ["007", "7"]
+    assert truth["role"].tolist() == ["campaign", "innocent"]
+    assert truth["controller_id"].tolist() == ["A", "7"]
+    assert truth["purpose"].tolist() == ["extraction", "normal"]
+
+
+def test_words_that_look_like_nulls_stay_words(tmp_path: Path) -> None:
+    truth = read_truth(write(tmp_path / "truth.csv", "account_id,campaign,role\nNA,null,None\n"))
+    assert truth.iloc[0][["account_id", "campaign", "role"]].tolist() == ["NA", "null", "None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("account,campaign\na,A\n", r"no account_id\. Found: account, campaign"),
+        ("", "Found: nothing"),
+        ("account_id,campaign\na,A\nb,\na,\n", r"line 4: .*'a' is there twice, first in line 2"),
+        ("account_id,campaign\n,A\n", r"line 2: .*no account_id"),
+        ("account_id,campaign\na\n\n", None),
+    ],
+)
+def test_a_bad_truth_file_says_what_is_wrong(tmp_path: Path, text: str, message: str | None) -> None:
+    path = write(tmp_path / "truth.csv", text)
+    if message is None:
+        assert read_truth(path)["campaign"].tolist() == [""]
+        return
+    with pytest.raises(WorldError, match=message):
+        read_truth(path)
+
+
+def test_a_missing_truth_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match=r"gone\.csv: wanted a readable CSV"):
+        read_truth(tmp_path / "gone.csv")

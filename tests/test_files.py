@@ -1,0 +1,316 @@
+"""Files as they come: packed, cut short, broken, mixed, huge; what is kept and why the rest is not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from linkage.errors import FormatError, SourceError, UsageError
+from linkage.intake.files import RawFile, read_raw
+from linkage.intake.json_records import CUT_SHORT
+from linkage.intake.raw import RawBatch
+from linkage.settings import IngestSettings
+
+BASE = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}
+GOOD = json.dumps(BASE).encode()
+HEADER = b"timestamp,account_id,prompt\n"
+
+
+def write(tmp_path: Path, data: bytes, name: str = "log") -> Path:
+    path = tmp_path / name
+    path.write_bytes(data)
+    return path
+
+
+def read_all(path: Path, **how: object) -> tuple[RawFile, RawBatch]:
+    """The file, and all its batches as one."""
+    raw = read_raw(path, **how)  # type: ignore[arg-type]
+    batches = list(raw.batches)
+    whole = RawBatch([], [], [], batches[-1].bytes_read if batches else 0)
+    for batch in batches:
+        whole.lines.extend(batch.lines)
+        whole.records.extend(batch.records)
+        whole.rejected.extend(batch.rejected)
+    return raw, whole
+
+
+def numbered(count: int) -> bytes:
+    return b"".join(json.dumps({**BASE, "request_id": f"r{row}"}).encode() + b"\n" for row in range(count))
+
+
+@pytest.mark.parametrize(
+    ("packing", "pack"),
+    [
+        ("plain", lambda data: data),
+        ("gzip", gzip.compress),
+        ("zstd", zstandard.ZstdCompressor().compress),
+        ("gzip", lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]) + b"\0" * 512),
+        ("zstd", lambda data: b"".join(map(zstandard.ZstdCompressor().compress, (data[:500], data[500:])))),
+    ],
+)
+def test_packing_is_told_by_bytes_not_by_name(tmp_path: Path, packing: str, pack: object) -> None:
+    data = numbered(100)
+    path = write(tmp_path, pack(data), "log.csv")  # type: ignore[operator]
+    raw, whole = read_all(path)
+    assert (raw.packing, raw.layout, raw.format_name) == (packing, "json lines", "canonical")
+    assert [record["request_id"] for record in whole.records] == [f"r{row}" for row in range(100)]
+    assert whole.lines == list(range(1, 101))
+    assert (whole.rejected, whole.bytes_read, raw.size) == ([], path.stat().st_size, path.stat().st_size)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
+@pytest.mark.parametrize("how", ["cut", "garbled"])
+def test_broken_off_packing_gives_what_came_before(tmp_path: Path, pack: object, how: str) -> None:
+    noise = random.Random(5)
+    rows = b"".join(
+        json.dumps({**BASE, "noise": noise.randbytes(300).hex()}).encode() + b"\n" for _ in range(6000)
+    )
+    packed = bytearray(pack(rows))  # type: ignore[operator]
+    half = len(packed) // 2
+    if how == "cut":
+        del packed[half:]
+    else:
+        packed[half:] = noise.randbytes(len(packed) - half)
+    _, whole = read_all(write(tmp_path, bytes(packed)))
+    assert 1000 < len(whole.records) < 6000
+    reason = whole.rejected[-1].reason
+    assert ("cut short; the rest is missing" in reason) == (how == "cut")
+    assert ("damaged" in reason) == (how == "garbled")
+
+
+def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    packed = gzip.compress(GOOD + b"\n" + b" " * 60_000_000, compresslevel=1)
+    settings = IngestSettings(unpacked_ratio=20)
+    _, whole = read_all(write(tmp_path, packed), settings=settings)
+    assert len(whole.records) == 1
+    assert "more than 20 times its size" in whole.rejected[-1].reason
+    _, whole = read_all(write(tmp_path, packed), settings=IngestSettings(unpacked_ratio=1000))
+    assert [line.reason for line in whole.rejected] == ["a line longer than 16000000 bytes"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"timestamp":', "broken JSON: unexpected end of data"),
+        (b'{"timestamp": NaN, "account_id": "a"}', "NaN or Infinity, which JSON does not have"),
+        (b'{"a": -Infinity}', "NaN or Infinity, which JSON does not have"),
+        (b'{"a": "\\ud800"}', "half of a surrogate pair in a text"),
+        (b'{"a": "\\udc00x"}', "half of a surrogate pair in a text"),
+        (b'{"a": "\xff\xfe"}', "not UTF-8 text"),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8 text"),
+        (b'{"a": 1, "a": 2}', "a key twice in one object"),
+        (b'{"a": 1, "a" : 2}', "a key twice in one object"),
+        (b'{"x": {"b": 1, "b": 2}}', "a key twice in one object"),
+        (b"[" * 3000, "JSON nested deeper than 64"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "JSON nested deeper than 64"),
+        (b"[1, 2]", "a JSON value that is not an object"),
+        (b"7", "a JSON value that is not an object"),
+        (b'"text"', "a JSON value that is not an object"),
+        (b"null", "a JSON value that is not an object"),
+        (b'{"a": 1e999}', "broken JSON: number is infinity when parsed as double"),
+        (b'{"a": "b\x00c"}', "broken JSON: unexpected control character in string"),
+        (b"{'a': 1}", "broken JSON: unexpected character"),
+        (b"Nov 24 host app: started", "broken JSON: unexpected character"),
+    ],
+)
+def test_unreadable_line_is_set_aside_and_the_rest_goes_on(tmp_path: Path, line: bytes, reason: str) -> None:
+    _, whole = read_all(write(tmp_path, GOOD + b"\n" + line + b"\n" + GOOD + b"\n"))
+    assert whole.records == [BASE, BASE]
+    assert whole.lines == [1, 3]
+    ((number, found),) = whole.rejected
+    assert number == 2
+    assert found.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'\xef\xbb\xbf{"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}',
+        b'  {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}\t\r',
+        b'{"timestamp" : "2026-11-24T05:52:28Z" ,\t"account_id"\t:"a"}',
+    ],
+)
+def test_harmless_forms_of_a_line_are_read(tmp_path: Path, line: bytes) -> None:
+    _, whole = read_all(write(tmp_path, GOOD + b"\r\n\r\n \n" + line + b"\n"))
+    assert whole.records == [BASE, BASE]
+    assert (whole.lines, whole.rejected) == ([1, 4], [])
+
+
+def test_text_that_looks_like_repeated_keys_is_kept(tmp_path: Path) -> None:
+    record = {**BASE, "prompt": 'write {"a": 1, "a": 2} and "": ":x"', "params": {"account_id": ":y"}}
+    _, whole = read_all(write(tmp_path, json.dumps(record).encode() + b"\n"))
+    assert whole.records == [record]
+
+
+def test_line_separators_inside_text_do_not_end_a_line(tmp_path: Path) -> None:
+    record = {**BASE, "prompt": "a\u2028b\u2029c\u0085d\x0b\x0c"}
+    _, whole = read_all(write(tmp_path, json.dumps(record, ensure_ascii=False).encode() + b"\n" + GOOD))
+    assert whole.records == [record, BASE]
+
+
+def test_half_written_last_line_says_so(tmp_path: Path) -> None:
+    _, whole = read_all(write(tmp_path, GOOD + b"\n" + GOOD[:-9]))
+    assert (len(whole.records), whole.rejected) == (1, [(2, CUT_SHORT)])
+    _, whole = read_all(write(tmp_path, GOOD + b"\n" + GOOD))
+    assert (len(whole.records), whole.rejected) == (2, [])
+
+
+def test_over_long_line_is_set_aside_without_being_held(tmp_path: Path) -> None:
+    data = GOOD + b"\n" + b'{"prompt": "' + b"x" * 5_000_000 + b'"}\n' + GOOD + b"\n"
+    settings = IngestSettings(line_bytes=10_000)
+    _, whole = read_all(write(tmp_path, data), settings=settings)
+    assert whole.records == [BASE, BASE]
+    assert whole.rejected == [(2, "a line longer than 10000 bytes")]
+    _, whole = read_all(write(tmp_path, data))
+    assert len(whole.records) == 3
+
+
+def test_batches_are_bounded_by_rows_and_by_bytes(tmp_path: Path) -> None:
+    path = write(tmp_path, numbered(1000))
+    rows = [len(batch.records) for batch in read_raw(path, settings=IngestSettings(batch_rows=300)).batches]
+    assert rows == [300, 300, 300, 100]
+    sizes = [len(batch.records) for batch in read_raw(path, settings=IngestSettings(batch_bytes=10_000)).batches]
+    assert sum(sizes) == 1000
+    assert 8 <= len(sizes) <= 9
+
+
+@pytest.mark.parametrize("text", ["[%s, %s]", "[\n%s,\n%s\n]\n", "[%s]\n[%s]", "[%s][%s]", " [ %s ,%s ] "])
+def test_arrays_of_records_are_read_in_any_layout(tmp_path: Path, text: str) -> None:
+    raw, whole = read_all(write(tmp_path, (text % (GOOD.decode(), GOOD.decode())).encode()))
+    assert raw.layout == "json documents"
+    assert (whole.records, whole.lines, whole.rejected) == ([BASE, BASE], [1, 2], [])
+
+
+def test_indented_objects_in_a_row_are_read(tmp_path: Path) -> None:
+    text = json.dumps(BASE, indent=2) + "\n" + json.dumps(BASE, indent=2)
+    _, whole = read_all(write(tmp_path, text.encode()))
+    assert whole.records == [BASE, BASE]
+
+
+def test_array_goes_on_behind_a_bad_record_and_tells_where_it_breaks_off(tmp_path: Path) -> None:
+    middle = b'{"a": NaN}, 7, {"a": 1, "a": 2}, {"a": "\xff"}'
+    data = b"[" + GOOD + b"," + middle + b"," + GOOD
+    _, whole = read_all(write(tmp_path, data + b"]"))
+    assert whole.lines == [1, 6]
+    assert [line for line, _ in whole.rejected] == [2, 3, 4, 5]
+    _, whole = read_all(write(tmp_path, data))
+    assert whole.rejected[-1] == (7, "the array is not closed: the file is cut short")
+    _, whole = read_all(write(tmp_path, b"[" + GOOD + b',{"a": '))
+    assert whole.rejected == [(2, "broken JSON: the rest of the file could not be read")]
+    assert whole.records == [BASE]
+
+
+def test_array_larger_than_a_block_is_cut_right(tmp_path: Path) -> None:
+    records = [{**BASE, "prompt": "é" * (row % 700), "request_id": str(row)} for row in range(6000)]
+    _, whole = read_all(write(tmp_path, json.dumps(records, ensure_ascii=False).encode()))
+    assert whole.records == records
+
+
+def test_deep_array_is_refused_without_a_crash(tmp_path: Path) -> None:
+    data = b"[" + GOOD + b',{"a":' + b"[" * 200_000
+    _, whole = read_all(write(tmp_path, data))
+    assert whole.records == [BASE]
+    assert "could not be read" in whole.rejected[0].reason
+
+
+def test_csv_values_stay_text_and_may_span_lines(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + HEADER + b'2026-11-24T05:52:28Z,007,"say ""x"",\r\nthen \xe2\x80\xa8"\r\n' + b"t,1e5,\n"
+    raw, whole = read_all(write(tmp_path, data))
+    assert (raw.layout, raw.format_name) == ("csv", "canonical")
+    assert [record["account_id"] for record in whole.records] == ["007", "1e5"]
+    assert whole.records[0]["prompt"] == 'say "x",\r\nthen \u2028'
+    assert whole.lines == [3, 4]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_other_delimiters_are_told_by_the_header(tmp_path: Path, delimiter: str) -> None:
+    data = HEADER.replace(b",", delimiter.encode()) + f"t{delimiter}a{delimiter}x, y\n".encode()
+    _, whole = read_all(write(tmp_path, data))
+    assert whole.records == [{"timestamp": "t", "account_id": "a", "prompt": "x, y"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"t,a\n", "a row with more or fewer values than the header has names"),
+        (b"t,a,b,c\n", "a row with more or fewer values than the header has names"),
+        (b"t,a,\xff\n", "not UTF-8 text"),
+        (b't,a,"x"y\n', "broken CSV: ',' expected after '\"'"),
+    ],
+)
+def test_bad_csv_row_is_set_aside_and_the_rest_goes_on(tmp_path: Path, row: bytes, reason: str) -> None:
+    _, whole = read_all(write(tmp_path, HEADER + row + b"\nt,b,x\n"))
+    assert [record["account_id"] for record in whole.records] == ["b"]
+    assert whole.rejected == [(2, reason)]
+
+
+def test_unclosed_csv_quote_is_told(tmp_path: Path) -> None:
+    _, whole = read_all(write(tmp_path, HEADER + b't,a,x\nt,b,"never closed\nt,c,x\n'))
+    assert len(whole.records) == 1
+    assert whole.rejected == [(4, "broken CSV: unexpected end of data")]
+
+
+@pytest.mark.parametrize(
+    "header", [b"account_id,account_id,timestamp", b",".join(b"c%d" % n for n in range(20_000)), b'"unclosed']
+)
+def test_unusable_csv_header_refuses_the_file(tmp_path: Path, header: bytes) -> None:
+    with pytest.raises(FormatError, match=r"wanted a CSV header|wanted log records"):
+        read_all(write(tmp_path, header + b"\n1,2,3\n"))
+
+
+def test_header_of_a_million_columns_is_refused_fast(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="found more than 10000"):
+        read_all(write(tmp_path, b",".join([b"c"] * 1_000_000) + b"\n"))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+def test_empty_file_is_no_failure(tmp_path: Path, data: bytes) -> None:
+    raw, whole = read_all(write(tmp_path, data))
+    assert (raw.took_for, whole.records, whole.rejected) == ("an empty file", [], [])
+
+
+def test_paths_that_are_no_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, words in [
+        (tmp_path, "found a directory. Name the files in it"),
+        (tmp_path / "fifo", "found a FIFO, socket or device. Write its data to a file first"),
+        (tmp_path / "nothing", "No such file or directory. Check the path"),
+        (tmp_path / "n\0l", "Check the path"),
+    ]:
+        with pytest.raises(SourceError, match=words) as failure:
+            read_raw(path)
+        assert failure.value.exit_code == 74
+
+
+def test_utf16_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="found UTF-16. Convert it: iconv"):
+        read_raw(write(tmp_path, GOOD.decode().encode("utf-16")))
+
+
+def test_latin1_line_is_set_aside_between_utf8_lines(tmp_path: Path) -> None:
+    latin = json.dumps({**BASE, "prompt": "naïve"}, ensure_ascii=False).encode("latin-1")
+    _, whole = read_all(write(tmp_path, GOOD + b"\n" + latin + b"\n" + GOOD + b"\n"))
+    assert (whole.lines, whole.rejected) == ([1, 3], [(2, "not UTF-8 text")])
+
+
+def test_named_format_reads_what_auto_refuses(tmp_path: Path) -> None:
+    path = write(tmp_path, b'{"account_id": "a"}\n')
+    with pytest.raises(FormatError):
+        read_raw(path)
+    assert read_all(path, format_name="canonical")[1].records == [{"account_id": "a"}]
+    with pytest.raises(UsageError):
+        read_raw(path, format_name="none")
+    with pytest.raises(FormatError, match="canonical holds requests"):
+        read_raw(path, format_name="canonical", kind="accounts")
+
+
+def test_file_says_what_it_was_taken_for(tmp_path: Path) -> None:
+    raw = read_raw(write(tmp_path, gzip.compress(GOOD + b"\n")))
+    assert raw.took_for == "canonical request records (json lines, gzip)"
+    assert raw.kind == "requests"

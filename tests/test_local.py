@@ -1,0 +1,175 @@
+"""Ingest: the same records give the same store, and bad files leave nothing behind."""
+
+import gzip
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tiny_world import tiny_requests
+
+import linkage as lk
+from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
+
+LEDGER = {"source_file", "rejected", "input_state"}
+
+
+def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table but the ledger of files, in a fixed order."""
+    with sqlite3.connect(path) as connection:
+        names = [
+            row[0]
+            for row in connection.execute("select name from sqlite_master where type = 'table' order by name")
+            if row[0] not in LEDGER and not row[0].startswith("sqlite_")
+        ]
+        rows = {name: sorted(connection.execute(f"select * from {name}"), key=repr) for name in names}  # noqa: S608
+    connection.close()
+    return rows
+
+
+def load(path: Path, *batches: list[Path], accounts: Path | None = None) -> dict[str, list[tuple[object, ...]]]:
+    with lk.open_store(path) as store:
+        for files in batches:
+            store.ingest(*files, accounts=[accounts] if accounts else [])
+    return dump(path)
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_what_is_loaded_twice_is_stored_once(tiny_store: lk.Store, tiny_logs: Path) -> None:
+    before = dump(tiny_store.path)
+    again = tiny_store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+    assert (again.kept, again.set_aside, again.seen_before) == (0, 0, 64 + 12)
+    assert dump(tiny_store.path) == before
+
+
+def test_order_and_split_of_files_change_nothing(tiny_logs: Path, tmp_path: Path) -> None:
+    rows = tiny_requests()
+    whole = write(tmp_path / "whole.ndjson", rows)
+    odd, even = write(tmp_path / "odd.ndjson", rows[1::2]), write(tmp_path / "even.ndjson", rows[::2])
+    backward = write(tmp_path / "backward.ndjson", rows[::-1])
+    overlap = write(tmp_path / "overlap.ndjson", rows[10:40])
+    accounts = tiny_logs / "accounts.csv"
+    wanted = load(tmp_path / "1.db", [whole], accounts=accounts)
+    assert load(tmp_path / "2.db", [odd, even], accounts=accounts) == wanted
+    assert load(tmp_path / "3.db", [even], [odd], [overlap], accounts=accounts) == wanted
+    assert load(tmp_path / "4.db", [backward], accounts=accounts) == wanted
+    assert len(wanted["request"]) == 64
+
+
+def test_of_two_records_with_one_id_the_same_one_stays_in_any_order(tmp_path: Path) -> None:
+    row = tiny_requests()[0]
+    other = {**row, "output_tokens": 5, "timestamp": "2026-09-05T00:00:00Z", "account_id": "p1", "status": 429}
+    first, second = write(tmp_path / "a.ndjson", [row]), write(tmp_path / "b.ndjson", [other])
+    one = load(tmp_path / "1.db", [first], [second])
+    two = load(tmp_path / "2.db", [second], [first])
+    both = load(tmp_path / "3.db", [write(tmp_path / "c.ndjson", [row, other])])
+    facts = ("request", "entity_use", "account_day", "account_hour", "coverage_day", "prompt_day")
+    assert [one[name] for name in facts] == [two[name] for name in facts]
+    assert [one[name] for name in facts] == [both[name] for name in facts]
+    assert len(one["request"]) == len(one["account_day"]) == 1
+
+
+def test_conflicts_are_counted(tmp_path: Path) -> None:
+    row = tiny_requests()[0]
+    files = [write(tmp_path / "a.ndjson", [row]), write(tmp_path / "b.ndjson", [{**row, "output_tokens": 5}])]
+    with lk.open_store(tmp_path / "s.db") as store:
+        results = store.ingest(*files).files
+    assert [(result.kept, result.conflicting) for result in results] == [(1, 0), (0, 1)]
+
+
+def test_rollups_add_up_to_the_requests(tiny_store: lk.Store) -> None:
+    rows = dump(tiny_store.path)
+    assert sum(row[2] for row in rows["account_day"]) == len(rows["request"]) == 64
+    assert sum(row[2] for row in rows["account_hour"]) == 64
+    linked = tiny_store.query("account_conduct", since_day=0, until_day=30_000).set_index("account_id").loc["c1"]
+    assert (linked["request_count"], linked["active_days"], linked["limited_count"]) == (8, 2, 1)
+
+
+def test_prompt_text_is_kept_only_when_asked_for(tiny_logs: Path, tmp_path: Path) -> None:
+    marker = b"nobody asked why"
+    for keep, name in ((False, "plain.db"), (True, "kept.db")):
+        with lk.open_store(tmp_path / name) as store:
+            store.ingest(tiny_logs / "requests.ndjson", keep_prompts=keep)
+            texts = store._database.connection.execute("select count(text) from prompt").fetchone()[0]
+            free = store._database.connection.execute("select count(*) from template where text like '%limerick%'")
+            assert free.fetchone()[0] == 0
+        assert (texts > 0) is keep
+    assert b"What is a good name for a cat" not in (tmp_path / "plain.db").read_bytes()
+    assert marker in (tiny_logs / "requests.ndjson").read_bytes()
+
+
+def test_a_bad_line_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+    rows = [json.dumps(row) for row in tiny_requests()]
+    rows[3] = '{"timestamp": "2026-09-01T00:00:00Z", "account_id":'
+    rows[7] = json.dumps({"timestamp": "yesterday", "account_id": "c1"})
+    path = tmp_path / "requests.ndjson"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(path)
+        rejected = store.rejected
+    assert (result.kept, result.set_aside) == (62, 2)
+    assert rejected["line"].tolist() == [4, 8]
+    assert rejected["path"].tolist() == [str(path)] * 2
+    assert all(rejected["reason"].str.len() > 10)
+
+
+def test_a_file_that_is_mostly_rejected_leaves_nothing(tmp_path: Path) -> None:
+    rows = [json.dumps(row) for row in tiny_requests()[:4]] + ["{broken"] * 6
+    path = tmp_path / "requests.ndjson"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(path)
+        assert isinstance(result.files[0].error, RejectedShareError)
+        assert "60%" in str(result.files[0].error)
+        assert store.counts["requests"] == store.counts["set_aside"] == 0
+
+
+def test_a_bad_file_does_not_stop_the_others(tiny_logs: Path, tmp_path: Path) -> None:
+    unknown = tmp_path / "unknown.jsonl"
+    unknown.write_text('{"who": 1, "what": 2}\n', encoding="utf-8")
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(tmp_path / "missing.ndjson", unknown, tiny_logs / "requests.ndjson")
+    assert [type(file.error) for file in result.files] == [SourceError, FormatError, type(None)]
+    assert result.kept == 64
+    assert "who" in str(result.files[1].error)
+
+
+def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
+    rows = tiny_requests()
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    write(folder / "1.ndjson", rows[:30])
+    (folder / "2.ndjson.gz").write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows[30:]).encode()))
+    (folder / ".partial").write_text("half a li")
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.ingest(folder).kept == 64
+        assert store.ingest(folder).seen_before == 64
+
+
+def test_a_call_that_cannot_be_carried_out_is_refused_before_anything_is_read(tiny_logs: Path, tmp_path: Path) -> None:
+    with lk.open_store(tmp_path / "s.db") as store:
+        with pytest.raises(UsageError, match="litellm"):
+            store.ingest(tiny_logs / "requests.ndjson", format="kafka")
+        with pytest.raises(MappingError, match=r"missing\.toml"):
+            store.ingest(tiny_logs / "requests.ndjson", map=tmp_path / "missing.toml")
+        assert store.counts["requests"] == 0
+
+
+def test_pseudonyms_keep_raw_values_out_and_links_in(tiny_logs: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef0123456789abcdef")
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv", pseudonymize=key)
+        uses = store.query("account_uses", since_day=0, until_day=30_000)
+    assert (tmp_path / "s.db").stat().st_size > 0
+    raw = (tmp_path / "s.db").read_bytes()
+    for value in (b"198.51.100.7", b"card_x", b"mail.example", b"batch-client"):
+        assert value not in raw
+    cards = uses[uses["kind"] == "payment"].groupby("value")["account_id"].agg(list).tolist()
+    assert ["c1", "c2"] in cards
+    prefixes = uses[uses["kind"] == "ip_prefix"].groupby("value")["account_id"].agg(list).tolist()
+    assert ["c1", "c2", "c3", "c4"] in prefixes
