@@ -17,7 +17,8 @@ def test_no_evidence_lowers_a_verdict(model: Logistic, names: tuple[str, ...]) -
     assert set(model.weights) <= set(names)
     assert min(model.weights.values()) >= 0
     table = pd.DataFrame({name: np.linspace(0, 1, 11) for name in names})
-    assert (np.diff(model.probability(table)) > 0).all()
+    assert (np.diff(model.probability(table)) >= 0).all()
+    assert model.probability(table)[-1] > 0.9 > 0.1 > model.probability(table)[0]
 
 
 @MODELS

@@ -68,9 +68,7 @@ def test_packing_is_told_by_bytes_not_by_name(tmp_path: Path, packing: str, pack
 @pytest.mark.parametrize("how", ["cut", "garbled"])
 def test_broken_off_packing_gives_what_came_before(tmp_path: Path, pack: object, how: str) -> None:
     noise = random.Random(5)
-    rows = b"".join(
-        json.dumps({**BASE, "noise": noise.randbytes(300).hex()}).encode() + b"\n" for _ in range(6000)
-    )
+    rows = b"".join(json.dumps({**BASE, "noise": noise.randbytes(300).hex()}).encode() + b"\n" for _ in range(6000))
     packed = bytearray(pack(rows))  # type: ignore[operator]
     half = len(packed) // 2
     if how == "cut":
@@ -289,7 +287,7 @@ def test_paths_that_are_no_files_are_refused_with_what_to_do(tmp_path: Path) -> 
 
 
 def test_utf16_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="found UTF-16. Convert it: iconv"):
+    with pytest.raises(FormatError, match=r"found UTF-16\. Convert it: iconv"):
         read_raw(write(tmp_path, GOOD.decode().encode("utf-16")))
 
 

@@ -254,5 +254,5 @@ def test_account_records_among_logs_are_told_apart() -> None:
 
 
 def test_unknown_format_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="found 'litelm'. Names: auto, canonical"):
+    with pytest.raises(UsageError, match=r"found 'litelm'\. Names: auto, canonical"):
         format_named("litelm")

@@ -299,7 +299,8 @@ def test_a_report_holds_a_page_json_and_csv_per_cluster_and_a_manifest_of_them(
     assert manifest["run"]["run_id"] == small.run["run_id"]
 
 
-def test_writing_a_report_twice_gives_the_same_bytes(small: ClusterDetail, tmp_path: Path) -> None:
+def test_writing_a_report_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    small = make_detail(5)
     for name in ("a", "b"):
         html.write_report([small], clusters_of(small), small.run, out=tmp_path / name)
     html.write_report([small], clusters_of(small), small.run, out=tmp_path / "b")

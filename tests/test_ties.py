@@ -75,6 +75,6 @@ def test_like_habits_tie_a_campaign_and_not_strangers(incidence: Incidence, worl
 
 def test_values_without_worth_are_refused(world: dict[str, pd.DataFrame]) -> None:
     evidence, linked, *_ = run(world)
-    table = linked.values
+    table = linked.values  # noqa: PD011 - a table of ours
     with pytest.raises(ClusterError, match="one row for every value"):
         build_incidence(evidence, table.iloc[1:], world["accounts"])

@@ -17,6 +17,14 @@ from linkage.clusters.ties import Codes, Incidence, build_incidence
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
 
+Numbers = npt.NDArray[np.float64]
+
+WORK_FAMILIES = ("content", "network", "payment")
+"""What an operator's fragments can hardly avoid to have in common."""
+
+WORK_SHARE = 0.1
+"""Share of it that two fragments must share; cells of one campaign that share only a template family reach 0.2."""
+
 WEIGHT_BITS = 10.0
 """Bits that make a link's weight 1."""
 
@@ -84,7 +92,7 @@ def _weighted_graph(links: pd.DataFrame, threshold: float) -> AccountGraph:
     return AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
 
 
-def _together(graph: AccountGraph, settings: CommunitySettings, seed: int) -> npt.NDArray[np.float64]:
+def _together(graph: AccountGraph, settings: CommunitySettings, seed: int) -> Numbers:
     """Per link: in how many of the partitions its two accounts are in one community, 0 to 1."""
     first, second = graph.ends.T
     total = np.zeros(len(first))
@@ -107,13 +115,9 @@ def join_fragments(group: Codes, incidence: Incidence, ends: Codes, *, settings:
     group = _renumber(group)
     for _ in range(MERGE_ROUNDS):
         cover, size = _coverage(group, incidence)
-        inside = _cohesion(cover, size, incidence)
         pairs = _linked_groups(group, ends)
-        between = _between(cover, pairs, incidence)
-        needed = np.maximum(
-            settings.merge_bits, settings.merge_share * np.minimum(inside[pairs[:, 0]], inside[pairs[:, 1]])
-        )
-        chosen = _mutual_best(pairs, between / needed, len(size))
+        score = _merge_scores(cover, size, pairs, incidence, settings)
+        chosen = _mutual_best(pairs, score, len(size))
         if not len(chosen):
             break
         target = np.arange(len(size))
@@ -122,13 +126,33 @@ def join_fragments(group: Codes, incidence: Incidence, ends: Codes, *, settings:
     return group
 
 
+def _merge_scores(
+    cover: csr_array, size: Numbers, pairs: Codes, incidence: Incidence, settings: CommunitySettings
+) -> Numbers:
+    """Per pair of groups, what they share against what joining needs; 1 or more joins.
+
+    Groups that work, pay and connect apart stay apart, however alike they signed up: of what both share
+    inside in the families of work, money and place, ``WORK_SHARE`` must be shared between them too.
+    """
+    inside = _cohesion(cover, size, incidence)
+    between = _between(cover, pairs, incidence)
+    left, right = inside[pairs[:, 0]], inside[pairs[:, 1]]
+    cohesion = np.where(size > 1, inside.sum(axis=1), np.inf)
+    looser = np.minimum(cohesion[pairs[:, 0]], cohesion[pairs[:, 1]])
+    needed = np.maximum(settings.merge_bits, settings.merge_share * looser)
+    work = np.isin(incidence.families, WORK_FAMILIES)
+    possible = np.minimum(left, right)[:, work].sum(axis=1)
+    apart = between[:, work].sum(axis=1) < WORK_SHARE * possible
+    return np.where(apart, 0.0, between.sum(axis=1) / needed)
+
+
 def _renumber(group: Codes) -> Codes:
     result = np.full(len(group), -1, dtype=np.int64)
     result[group >= 0] = np.unique(group[group >= 0], return_inverse=True)[1]
     return result
 
 
-def _coverage(group: Codes, incidence: Incidence) -> tuple[csr_array, npt.NDArray[np.float64]]:
+def _coverage(group: Codes, incidence: Incidence) -> tuple[csr_array, Numbers]:
     """Share of each group's accounts that use each value (groups x values), and group sizes."""
     size = np.bincount(group[group >= 0]).astype(np.float64)
     mine = group[incidence.account]
@@ -138,16 +162,16 @@ def _coverage(group: Codes, incidence: Incidence) -> tuple[csr_array, npt.NDArra
     return count.multiply(1 / np.maximum(size, 1)[:, None]).tocsr(), size
 
 
-def _cohesion(cover: csr_array, size: npt.NDArray[np.float64], incidence: Incidence) -> npt.NDArray[np.float64]:
-    """Expected bits two random accounts of each group share; infinite for a group of one."""
-    total = np.zeros(cover.shape[0])
+def _cohesion(cover: csr_array, size: Numbers, incidence: Incidence) -> Numbers:
+    """Expected bits two random accounts of each group share, groups x families; 0 for a group of one."""
+    total = np.zeros((cover.shape[0], len(incidence.families)))
     fellows = np.maximum(size - 1, 1)
+    pairs = cover.multiply(cover).multiply((size / fellows)[:, None]) - cover.multiply((1 / fellows)[:, None])
     for family in range(len(incidence.families)):
         bits = np.where(incidence.family == family, incidence.bits, 0.0)
-        pairs = cover.multiply(cover).multiply((size / fellows)[:, None]) - cover.multiply((1 / fellows)[:, None])
         most = cover.sign().multiply(bits[None, :]).max(axis=1).toarray().ravel()
-        total += np.minimum(np.asarray(pairs @ bits), most)
-    return np.where(size > 1, total, np.inf)
+        total[:, family] = np.minimum(np.asarray(pairs @ bits), most)
+    return np.where(size[:, None] > 1, total, 0.0)
 
 
 def _linked_groups(group: Codes, ends: Codes) -> Codes:
@@ -156,19 +180,20 @@ def _linked_groups(group: Codes, ends: Codes) -> Codes:
     return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0), dtype=np.int64)
 
 
-def _between(cover: csr_array, pairs: Codes, incidence: Incidence) -> npt.NDArray[np.float64]:
-    """Expected bits a random account of the one group and one of the other share, per pair of groups."""
-    total = np.zeros(len(pairs))
-    left, right = cover[pairs[:, 0]], cover[pairs[:, 1]]
-    both = left.multiply(right).tocsr()
+def _between(cover: csr_array, pairs: Codes, incidence: Incidence) -> Numbers:
+    """Expected bits a random account of the one group and one of the other share, pairs x families."""
+    total = np.zeros((len(pairs), len(incidence.families)))
+    if not len(pairs):
+        return total
+    both = cover[pairs[:, 0]].multiply(cover[pairs[:, 1]]).tocsr()
     for family in range(len(incidence.families)):
         bits = np.where(incidence.family == family, incidence.bits, 0.0)
-        most = both.sign().multiply(bits[None, :]).max(axis=1).toarray().ravel() if len(pairs) else total
-        total += np.minimum(np.asarray(both @ bits), most)
+        most = both.sign().multiply(bits[None, :]).max(axis=1).toarray().ravel()
+        total[:, family] = np.minimum(np.asarray(both @ bits), most)
     return total
 
 
-def _mutual_best(pairs: Codes, score: npt.NDArray[np.float64], groups: int) -> Codes:
+def _mutual_best(pairs: Codes, score: Numbers, groups: int) -> Codes:
     """Pairs with a score of 1 or more that are each other's best; ties go to the lower numbers."""
     order = np.lexsort((pairs[:, 1], pairs[:, 0], -score))
     pairs, score = pairs[order], score[order]
@@ -183,9 +208,7 @@ def _mutual_best(pairs: Codes, score: npt.NDArray[np.float64], groups: int) -> C
     return np.asarray(pairs[mutual], dtype=np.int64)
 
 
-def _frame(
-    graph: AccountGraph, label: Codes, together: npt.NDArray[np.float64], settings: CommunitySettings
-) -> pd.DataFrame:
+def _frame(graph: AccountGraph, label: Codes, together: Numbers, settings: CommunitySettings) -> pd.DataFrame:
     """Communities of enough accounts, numbered by falling size, with the stability of each account."""
     first, second = graph.ends.T
     same = label[first] == label[second]

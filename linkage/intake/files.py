@@ -167,7 +167,7 @@ def _batches(
     elif layout == "csv":
         yield from csv_records.read_csv_rows(source, blocks, builder)
     elif layout == "text" and mapping:
-        yield from text_records.read_text_lines(source, blocks, builder, mapping)
+        yield from text_records.read_text_lines(source, blocks, builder, mapping=mapping)
     elif layout == "json documents":
         yield from json_records.read_json_documents(source, blocks, builder)
     else:

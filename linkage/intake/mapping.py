@@ -177,8 +177,8 @@ class _Checked:
         return about
 
     def rules(self, fields: Any, kind: RecordKind) -> dict[str, Rule]:
-        known = terms.REQUEST_FIELDS if kind == "requests" else terms.ACCOUNT_FIELDS
-        required = terms.REQUIRED_REQUEST_FIELDS if kind == "requests" else ("account_id",)
+        known = terms.ACCOUNT_FIELDS if kind == "accounts" else terms.REQUEST_FIELDS
+        required = ("account_id",) if kind == "accounts" else terms.REQUIRED_REQUEST_FIELDS
         if not isinstance(fields, dict):
             self.fault("[fields]", f"wanted a table that says where {terms.join_words(required)} are")
             return {}
@@ -350,7 +350,7 @@ def _translated(table: dict[str, Any], otherwise: Any) -> Callable[[Any], Any]:
 def _scaled(factor: float) -> Callable[[Any], Any]:
     def step(value: Any) -> Any:
         number = number_of(value)
-        return value if number is None else number * factor
+        return value if number is None else round(number * factor, 6)
 
     return step
 

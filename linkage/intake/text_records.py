@@ -11,7 +11,7 @@ from linkage.intake.unpack import Line, Source
 
 
 def read_text_lines(
-    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, mapping: Mapping
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, *, mapping: Mapping
 ) -> Iterator[RawBatch]:
     """Batches from a text log; a record is the named groups of the mapping's ``line`` pattern.
 

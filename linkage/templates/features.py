@@ -29,11 +29,14 @@ Hashes = npt.NDArray[np.uint32]
 DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
 """Numbers of words, from either end, at which the text so far is hashed."""
 
-LINES: Final = 12
-"""Lines after the first whose openings are kept: half from the start, half from the end."""
+LINES: Final = 16
+"""Lines after the first whose openings are kept: the first few of them, else the last ones."""
 
-OPENINGS: Final = 2
-"""Hashes kept per line: of its first word, and of its first three (fewer where the line has fewer)."""
+FIRST_LINES: Final = 4
+"""How many of the lines are counted from the start."""
+
+OPENINGS: Final = np.array([1, 3, 6], dtype=np.int64)
+"""Numbers of words at which the opening of a line is hashed."""
 
 RUN: Final = 6
 """Words in a run."""
@@ -42,7 +45,7 @@ MAX_ITEMS: Final = 32
 """Runs kept of one prompt: the first and last eight, and of the others the lowest sixteen hashes."""
 
 _ITEM_BITS: Final = 40
-_HEADER: Final = 16  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 3
+_HEADER: Final = 19  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 6
 _THREADS: Final = 2
 
 _BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
@@ -147,21 +150,21 @@ def _hash_lines(masked, lines, words, openings):
     starts = 0
     for at in range(1, words):
         starts += lines[at] != lines[at - 1]
-    seen, half = 0, LINES // 2
+    seen = 0
     for at in range(1, words):
         if lines[at] == lines[at - 1]:
             continue
-        slot = seen if seen < half else LINES - (starts - seen)
+        slot = seen if seen < FIRST_LINES else LINES - (starts - seen)
         seen += 1
-        if slot < half and seen > half:
+        if slot < FIRST_LINES and seen > FIRST_LINES:
             continue
-        one = masked[at]
-        openings[slot * OPENINGS] = np.uint32(mix(one ^ _FNV) >> np.uint64(32))
-        value, count = one, 1
-        while count < 3 and at + count < words and lines[at + count] == lines[at]:
-            value = value * _BASE + masked[at + count]
-            count += 1
-        openings[slot * OPENINGS + 1] = np.uint32(mix(value + np.uint64(count)) >> np.uint64(32))
+        value, count = np.uint64(0), 0
+        for size in range(OPENINGS.size):
+            while count < OPENINGS[size] and at + count < words and lines[at + count] == lines[at]:
+                value = value * _BASE + masked[at + count]
+                count += 1
+            if count == OPENINGS[size]:
+                openings[slot * OPENINGS.size + size] = np.uint32(mix(value + np.uint64(count)) >> np.uint64(32))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -276,7 +279,7 @@ def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
         at = _put(target, at, sizes[row, 1], 1)
         at = _put(target, at, wholes[row, 0], 4)
         at = _put(target, at, wholes[row, 1], 4)
-        at = _put(target, at, present, 3)
+        at = _put(target, at, present, 6)
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 at = _put(target, at, heads[row, depth], 4)
@@ -295,8 +298,8 @@ def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items
         at = places[row] + 5
         wholes[row, 0] = _get(source, at, 4)
         wholes[row, 1] = _get(source, at + 4, 4)
-        present = _get(source, at + 8, 3)
-        at += 11
+        present = _get(source, at + 8, 6)
+        at += 14
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 heads[row, depth] = _get(source, at, 4)
@@ -412,7 +415,7 @@ class Features:
             wholes=np.zeros((rows, 2), dtype=np.uint32),
             heads=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
             tails=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
-            openings=np.zeros((rows, LINES * OPENINGS), dtype=np.uint32),
+            openings=np.zeros((rows, LINES * OPENINGS.size), dtype=np.uint32),
             item_starts=starts,
             items=np.zeros(int(starts[-1]), dtype=np.int64),
         )

@@ -146,7 +146,7 @@ def make_plan(draft: Draft, campaign: str, role: str, *, templates: int = 12) ->
             repeat_share=habits.campaign_repeat_share,
         ),
         contract=contract,
-        models=make_models(rand),
+        models=make_models(rand, draft.models),
         clock=_machine_clock(draft),
         first_day=first,
         last_day=max(first + 2, first + round(draft.days * 0.75)),

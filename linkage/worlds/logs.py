@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from linkage.terms import DAY_MS
-from linkage.worlds.population import ENDPOINT, NEW_MODEL, Draft
+from linkage.worlds.population import ENDPOINT, Draft
 from linkage.worlds.prompts import Written
 from linkage.worlds.traffic import SESSION_MS, Account, Clock, Ints
 
@@ -162,6 +162,6 @@ def _record(
 
 def _model(draft: Draft, account: Account, rand: random.Random, *, day: int) -> str:
     if day >= draft.release_day and rand.random() < account.new_model_share:
-        return NEW_MODEL
+        return draft.new_model
     names, weights = account.models
     return names[0] if len(names) == 1 else rand.choices(names, weights)[0]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from linkage.worlds.scaffolds import Scaffold, make_scaffold
 from linkage.worlds.wording import COMMON, Grammar, alternatives, coin, pick
+
+_SENTENCE_START = re.compile(r"(?:^|(?<=\. ))[a-z]")
 
 _WORDS = Grammar(
     {
@@ -116,7 +119,7 @@ def word_intent(intent: Intent, rand: random.Random) -> Scaffold:
     rand.shuffle(rest)
     order = [first, *rest] if rand.random() < 0.6 else [*rest, first]
     said = [_WORDS.grow(pick(rand, _UNITS[unit]), rand) for unit in order]
-    text = " ".join(f"{sentence[:1].upper()}{sentence[1:]}" for sentence in said)
+    text = _SENTENCE_START.sub(lambda start: start[0].upper(), " ".join(said))
     gap = pick(rand, ("\n", "\n\n", " "))
     if rand.random() < 0.5:
         return Scaffold((f"{text}{gap}{intent.form}\n{intent.label} ", ""), intent.slots)

@@ -195,6 +195,9 @@ class Draft:
     cast : the accounts made so far.
     budget : requests the whole world is meant to have.
     release_day : day on which the new model is out, half way.
+    clients : clients by popularity.
+    models : names of the models there are before the release.
+    new_model : name of the one that is released.
     public : the public templates of this world.
     wrapper : the template of its wrapper app, once there is one.
     crowding : factor on the counts of innocent recipes, below 1 where all of them would fill the world.
@@ -211,6 +214,8 @@ class Draft:
         self.budget = float(accounts * 50.0 * (days / 21) ** 0.66)
         self.release_day = days // 2
         self.clients = _make_clients(self.rand)
+        self.models: Sequence[str] = MODELS
+        self.new_model = NEW_MODEL
         self.vpn_exits = [address for _ in range(12) for address in self.space.site(6)]
         self.clocks = _make_clocks()
         self.public = make_public(self.rand)
@@ -265,7 +270,7 @@ class Draft:
             "clock": self.clock(zone=zone),
             "client": self.client(),
             "contract": make_contract(rand),
-            "models": make_models(rand),
+            "models": make_models(rand, self.models),
             "keys": tuple(f"key_{rand.getrandbits(32):08x}" for _ in range(1 + (rand.random() < 0.15))),
             "new_model_share": rand.uniform(0.0, 0.15),
             "kind": kind,
@@ -379,9 +384,9 @@ def make_contract(rand: random.Random, *, careful: bool = False, log_output: flo
     return contract
 
 
-def make_models(rand: random.Random) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """Which models an account asks for: mostly one, sometimes several."""
-    names = rand.sample(MODELS, 1 + (rand.random() < 0.35))
+def make_models(rand: random.Random, models: Sequence[str]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Which of the models an account asks for: mostly one, sometimes two."""
+    names = rand.sample(models, min(1 + (rand.random() < 0.35), len(models)))
     return tuple(names), tuple(rand.uniform(0.1, 1.0) for _ in names)
 
 

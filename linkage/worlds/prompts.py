@@ -95,6 +95,9 @@ class Person:
     greeting, signature : put before and after some prompts; may be empty.
     repeat_share : how often the last prompt is sent again (0 to 1).
     lowercase : writes everything small.
+    fillers : words this person puts in now and then.
+    looseness : how often a word is followed by a filler or mistyped (0 to 1).
+    terse : leaves out articles.
     """
 
     topics: Sequence[str]
@@ -105,6 +108,9 @@ class Person:
     signature: str = ""
     repeat_share: float = 0.05
     lowercase: bool = False
+    fillers: Sequence[str] = ()
+    looseness: float = 0.0
+    terse: bool = False
     _last: Written | None = None
 
     def write(self, rand: random.Random, *, at_ms: int, limited: bool) -> Written:
@@ -114,8 +120,8 @@ class Person:
         form = rand.choices(FORMS, cum_weights=self.weights)[0]
         grammar = TOPICS[pick(rand, self.topics)]
         text, extra = self._compose(form, grammar, rand)
-        if self.lowercase and form != "code":
-            text = text.lower()
+        if form not in ("code", "foreign"):
+            text = self._say(text, rand)
         self._last = Written(text, self.log_output + extra)
         return self._last
 
@@ -140,6 +146,22 @@ class Person:
     def _paste(self, grammar: Grammar, rand: random.Random) -> str:
         ask = pick(rand, _PASTE_ASKS).replace("{language}", pick(rand, _LANGUAGES))
         return grammar.grow(ask, rand) + "\n\n" + document(grammar, rand, 1 + int(rand.expovariate(0.7)))
+
+    def _say(self, text: str, rand: random.Random) -> str:
+        """The text as this person would type it; pasted documents (after the first line) stay as they are."""
+        first, rest, pasted = text.partition("\n\n")
+        said: list[str] = []
+        for word in first.split(" "):
+            if self.terse and word in _ARTICLES:
+                continue
+            chance = rand.random() if self.fillers else 1.0
+            if chance < self.looseness / 4 and len(word) > 4:
+                word = f"{word[:2]}{word[3]}{word[2]}{word[4:]}"
+            said.append(word)
+            if self.looseness / 4 <= chance < self.looseness:
+                said.append(pick(rand, self.fillers))
+        typed = " ".join(said)
+        return f"{typed.lower() if self.lowercase else typed}{rest}{pasted}"
 
     def _dress(self, text: str, rand: random.Random) -> str:
         if self.greeting and rand.random() < 0.5:
@@ -175,6 +197,13 @@ _SIGNATURES: Final = (
     "-- {first}",
 )
 
+_ARTICLES: Final = frozenset(("a", "an", "the", "The"))
+_FILLERS: Final = alternatives(
+    "basically|actually|sort of|kind of|tbh|imo|afaik|you know|I guess|maybe|perhaps|really|just|simply|honestly|"
+    "as I said|if possible|at least|more or less|obviously|somehow|literally|apparently|in a way|by the way|fwiw|"
+    "so to speak|I think|roughly|clearly|again|though|anyway|well|hmm|ok|right|please|pls|kindly|ideally|probably|"
+    "supposedly|in theory|to be fair|let's say|or so|etc|no?|haha|!!|...|- |:)|;|, um,|, like,|, well,|(sorry)|(?)"
+)
 _KINDS: Final[Mapping[str, Sequence[float]]] = {
     # question, chat, story, paste, code, follow, foreign, list
     "person": (0.34, 0.22, 0.05, 0.1, 0.03, 0.16, 0.0, 0.1),
@@ -210,4 +239,7 @@ def make_person(rand: random.Random, *, kind: str, log_output: float, repeat_sha
         signature=grammar.grow(pick(rand, _SIGNATURES), rand),
         repeat_share=min(0.5, repeat_share * rand.expovariate(1.0)),
         lowercase=rand.random() < 0.2,
+        fillers=rand.sample(_FILLERS, 4),
+        looseness=rand.choice((0.0, 0.02, 0.05, 0.08, 0.12, 0.2)),
+        terse=rand.random() < 0.2,
     )

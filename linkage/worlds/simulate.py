@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -109,20 +109,30 @@ def simulate(
     chosen = read_scenarios(scenarios)
     draft = Draft(accounts=accounts, days=days, start_ms=_read_start(start), seed=seed)
     people_world(draft, chosen)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    counts = write_requests(draft, folder / "requests.ndjson.gz")
-    _write_accounts(draft, folder / "accounts.csv")
-    _write_truth(draft, counts, folder / "truth.csv")
-    names = [f"{name}:{strength:g}" for name, strength in chosen]
     parameters = {
         "accounts": accounts,
         "days": days,
         "seed": seed,
         "start": start,
-        "scenarios": names,
+        "scenarios": [f"{name}:{strength:g}" for name, strength in chosen],
         "habits": dataclasses.asdict(draft.habits),
     }
+    return write_world(draft, directory, parameters=parameters)
+
+
+def write_world(draft: Draft, directory: str | PathLike[str], *, parameters: Mapping[str, Any]) -> World:
+    """Writes the four files of a world whose accounts are all there.
+
+    Parameters
+    ----------
+    directory : made where missing; files of an older world in it are replaced.
+    parameters : what ``world.json`` says; ``scenarios`` among them.
+    """
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = write_requests(draft, folder / "requests.ndjson.gz")
+    _write_accounts(draft, folder / "accounts.csv")
+    _write_truth(draft, counts, folder / "truth.csv")
     (folder / "world.json").write_bytes(orjson.dumps(parameters, option=orjson.OPT_INDENT_2) + b"\n")
     campaigns = [account.campaign for account in draft.cast if account.campaign]
     return World(
@@ -135,7 +145,7 @@ def simulate(
         request_count=int(counts.sum()),
         campaign_count=len(dict.fromkeys(campaigns)),
         campaign_account_count=len(campaigns),
-        scenarios=tuple(names),
+        scenarios=tuple(parameters["scenarios"]),
     )
 
 

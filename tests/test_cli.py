@@ -1,0 +1,189 @@
+"""The command line: what people and schedulers type, and how it ends."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import networkx as nx
+import pytest
+from click.testing import CliRunner, Result
+
+import linkage as lk
+from linkage.cli import main
+from linkage.store.lock import writer_lock
+
+MEMBER_COLUMNS = [
+    "account_id",
+    "cluster_id",
+    "membership",
+    "tier",
+    "controller_probability",
+    "extraction_probability",
+    "q_value",
+    "reasons",
+]
+CLUSTER_COLUMNS = [
+    "cluster_id",
+    "tier",
+    "accounts",
+    "requests",
+    "controller_probability",
+    "extraction_probability",
+    "q_value",
+    "families",
+    "first_seen",
+    "last_seen",
+]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+
+
+def rows(result: Result) -> list[dict[str, str]]:
+    assert result.exit_code == 0, result.stderr
+    return list(csv.DictReader(io.StringIO(result.stdout)))
+
+
+def test_help_does_not_load_the_heavy_libraries() -> None:
+    code = (
+        "import sys; from linkage.cli import main; main(['--help'], standalone_mode=False);"
+        "heavy = {'pandas', 'numpy', 'igraph', 'numba', 'matplotlib', 'pyarrow', 'scipy', 'networkx'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ingest" in done.stdout
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert f"linkage {verb} " in result.stdout
+
+
+def test_from_logs_to_a_report(planted_world: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    loaded = run("ingest", store, planted_world / "requests.ndjson.gz", "--accounts", planted_world / "accounts.csv")
+    assert loaded.exit_code == 0
+    assert "taken for canonical request records" in loaded.stderr
+    assert "field" in loaded.stdout
+    assert run("rebuild", store).exit_code == 0
+    scores = json.loads(run("evaluate", store, "--truth", planted_world / "truth.csv", "--json").stdout)
+    assert (scores["flag_precision"], scores["flag_recall"]) == (1.0, 1.0)
+    reported = run("report", store, "--out", tmp_path / "report")
+    assert Path(reported.stdout.strip()).read_text(encoding="utf-8").startswith("<!")
+
+
+def test_members_as_csv_has_one_row_per_account_and_the_contract_columns(planted_path: Path) -> None:
+    found = rows(run("members", planted_path, "--format", "csv"))
+    assert list(found[0])[: len(MEMBER_COLUMNS)] == MEMBER_COLUMNS
+    accounts = [row["account_id"] for row in found]
+    assert len(accounts) == len(set(accounts)) >= 20
+    enforced = rows(run("members", planted_path, "--tier", "enforce", "--format", "csv"))
+    assert {row["tier"] for row in enforced} == {"enforce"}
+
+
+def test_clusters_as_csv_and_json_say_the_same(planted_path: Path) -> None:
+    found = rows(run("clusters", planted_path, "--format", "csv"))
+    told = json.loads(run("clusters", planted_path, "--json").stdout)
+    assert set(CLUSTER_COLUMNS) <= set(found[0])
+    assert [row["cluster_id"] for row in found] == [row["cluster_id"] for row in told]
+    assert [int(row["accounts"]) for row in found] == [row["accounts"] for row in told]
+
+
+def test_show_says_why(planted_path: Path) -> None:
+    cluster_id = rows(run("clusters", planted_path, "--format", "csv"))[0]["cluster_id"]
+    shown = run("show", planted_path, cluster_id)
+    assert shown.exit_code == 0
+    assert "[why]" in shown.stdout
+    assert "[free]" in shown.stdout
+    assert json.loads(run("show", planted_path, cluster_id, "--json").stdout)["cluster"]["cluster_id"] == cluster_id
+    missing = run("show", planted_path, "c-none")
+    assert missing.exit_code == 1
+    assert f"found {cluster_id}" in missing.stderr
+
+
+def test_templates_are_listed(planted_path: Path) -> None:
+    found = rows(run("templates", planted_path, "--format", "csv"))
+    assert any("<*>" in row["text"] and int(row["accounts"]) > 10 for row in found)
+
+
+@pytest.mark.parametrize(("form", "read"), [("graphml", nx.read_graphml), ("gexf", nx.read_gexf), ("json", None)])
+def test_export_can_be_read_back(planted_path: Path, tmp_path: Path, form: str, read: object) -> None:
+    out = tmp_path / f"graph.{form}"
+    assert run("export", planted_path, "--format", form, "--out", out).exit_code == 0
+    graph = read(out) if callable(read) else nx.node_link_graph(json.loads(out.read_text()), edges="edges")
+    accounts = [name for name, data in graph.nodes(data=True) if data["kind"] == "account"]
+    with lk.open_store(planted_path, create=False) as store:
+        assert len(accounts) == store.counts["accounts"]
+
+
+def test_doctor_ends_with_1_on_a_problem(planted_path: Path, tmp_path: Path) -> None:
+    assert run("doctor", planted_path).exit_code == 0
+    with lk.open_store(tmp_path / "empty.db"):
+        pass
+    ill = run("doctor", tmp_path / "empty.db")
+    assert ill.exit_code == 1
+    assert "linkage ingest" in ill.stdout
+
+
+def test_schedule_prints_both_kinds_of_lines(tmp_path: Path) -> None:
+    shown = run("schedule", tmp_path / "my logs.db", tmp_path / "drop", "--every", "daily").stdout
+    assert f'ingest "{tmp_path}/my logs.db" {tmp_path}/drop --wait 600' in shown
+    assert "OnCalendar=*-*-* 02:10:00" in shown
+    assert f"ingest '{tmp_path}/my logs.db' {tmp_path}/drop --wait 600" in shown
+
+
+def test_exit_codes_are_the_documented_ones(tmp_path: Path, tiny_logs: Path) -> None:
+    requests, store = tiny_logs / "requests.ndjson", tmp_path / "s.db"
+    (tmp_path / "broken.ndjson").write_text('{"timestamp": "2026-09-01T00:00:00Z", "account_id": "a"}\n{x\n{y\n{z\n')
+    assert run("ingest", store, requests).exit_code == 0
+    assert run("ingest", store, requests).exit_code == 0, "nothing new is no failure"
+    assert run("ingest", store).exit_code == 2
+    assert run("ingest", store, requests, "--format", "kafka").exit_code == 2
+    assert run("ingest", store, tmp_path / "broken.ndjson").exit_code == 65
+    assert run("ingest", store, tmp_path / "missing.ndjson").exit_code == 74
+    assert run("rebuild", tmp_path / "none.db").exit_code == 74
+    assert run("clusters", store).exit_code == 1, "no run yet"
+    with writer_lock(store):
+        assert run("rebuild", store).exit_code == 75
+    assert run("rebuild", store, "--window", "soon").exit_code == 2
+
+
+def test_a_settings_file_with_faults_tells_them_all(tmp_path: Path, tiny_store: lk.Store) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[communities]\nresolution = 0.0\nseeds = 'many'\n[colours]\nred = 1\n")
+    result = run("rebuild", tiny_store.path, "--settings", settings)
+    assert result.exit_code == 2
+    for word in ("resolution must be at least", "seeds must be a number", "no section [colours]"):
+        assert word in result.stderr
+
+
+def test_without_a_terminal_there_is_no_bar_and_data_is_alone_on_stdout(tmp_path: Path, tiny_logs: Path) -> None:
+    command = [sys.executable, "-m", "linkage", "ingest", str(tmp_path / "s.db"), str(tiny_logs / "requests.ndjson")]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["files"][0]["kept"] == 64
+    assert "\x1b" not in done.stderr
+    assert done.stderr == ""
+
+
+def test_a_closed_pipe_is_no_traceback(planted_path: Path) -> None:
+    command = f"{sys.executable} -m linkage templates {planted_path} --format csv | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert done.stdout.startswith("template_id")
+    assert "Traceback" not in done.stderr
+
+
+def test_hostile_names_reach_the_terminal_as_text(tmp_path: Path) -> None:
+    row = {"timestamp": "2026-09-01T00:00:00Z", "account_id": "a", "prompt": "x", "model": "m"}
+    hostile = [{**row, "account_id": f"=cmd(){n}", "ip": "192.0.2.1", "request_id": str(n)} for n in range(3)]
+    path = tmp_path / "r.ndjson"
+    path.write_text("".join(json.dumps(each) + "\n" for each in hostile))
+    run("ingest", tmp_path / "s.db", path)
+    assert run("rebuild", tmp_path / "s.db").exit_code == 0
+    assert "\n=cmd" not in run("members", tmp_path / "s.db", "--format", "csv").stdout

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from linking_frames import World, flagged, run
+
+from linkage.clusters.explain import explain
+from linkage.settings import VerdictSettings
+from linkage.terms import EVIDENCE, LINK_EVIDENCE, STATEMENTS, check_frame, make_frame
+
+
+@pytest.fixture(scope="module")
+def frames() -> dict[str, pd.DataFrame]:
+    world = World(seed=81)
+    world.add_strangers(200)
+    world.add_campaign(14)
+    return world.frames()
+
+
+def statements(frames: dict[str, pd.DataFrame], settings: VerdictSettings | None = None) -> pd.DataFrame:
+    evidence, linked, _, verdicts = run(frames)
+    row = {str(name): value for name, value in verdicts.clusters.iloc[0].items()}
+    return explain(
+        row,
+        members=verdicts.members,
+        link_evidence=linked.evidence,
+        evidence=evidence,
+        settings=settings or VerdictSettings(),
+    )
+
+
+def without(frames: dict[str, pd.DataFrame], rows: str) -> dict[str, pd.DataFrame]:
+    """The frames without the uses and creation times a statement names."""
+    named = [pair.split("=", 1) for pair in rows.split("; ")]
+    uses, accounts = frames["uses"].copy(), frames["accounts"].copy()
+    for kind, value in named:
+        uses = uses.loc[~((uses["kind"] == kind) & (uses["value"] == value))]
+        if kind.startswith("signup"):
+            accounts.loc[accounts["account_id"].str.startswith("c"), "created_at"] = pd.NaT
+    return {**frames, "uses": uses, "accounts": accounts}
+
+
+def test_every_topic_is_covered_in_order(frames: dict[str, pd.DataFrame]) -> None:
+    found = statements(frames)
+    check_frame(found, STATEMENTS, name="statements")
+    assert list(dict.fromkeys(found["topic"])) == ["why", "rare", "extraction", "free", "for"]
+    assert found["sentence"].str.endswith(".").all()
+    assert (found["rows"].str.len() > 0).all()
+
+
+def test_the_shared_template_is_named_with_its_count(frames: dict[str, pd.DataFrame]) -> None:
+    why = statements(frames).query("topic == 'why'")["sentence"]
+    assert why.str.contains("of 14 members, 14 share template t-c", regex=False).any()
+
+
+def test_removing_the_named_evidence_frees_the_members(frames: dict[str, pd.DataFrame]) -> None:
+    assert len(flagged(run(frames)[3])) == 14
+    free = statements(frames).query("topic == 'free'").iloc[0]
+    assert flagged(run(without(frames, free["rows"]))[3]) == []
+
+
+def test_removing_as_many_other_values_does_not(frames: dict[str, pd.DataFrame]) -> None:
+    free = statements(frames).query("topic == 'free'").iloc[0]
+    count = len(free["rows"].split("; "))
+    uses = frames["uses"]
+    ours = uses.loc[uses["account_id"].str.startswith("c"), "value"]
+    others = uses.loc[~uses["value"].isin(ours), "value"].drop_duplicates().iloc[:count]
+    spared = {**frames, "uses": uses.loc[~uses["value"].isin(others)]}
+    assert len(flagged(run(spared)[3])) == 14
+
+
+def test_more_families_wanted_free_with_less(frames: dict[str, pd.DataFrame]) -> None:
+    two = statements(frames).query("topic == 'free'")["rows"].iloc[0]
+    four = statements(frames, VerdictSettings(min_families=4)).query("topic == 'free'")["rows"].iloc[0]
+    assert len(four) < len(two)
+
+
+def test_a_cluster_without_evidence_still_says_what_speaks_for_it(frames: dict[str, pd.DataFrame]) -> None:
+    verdicts = run(frames)[3]
+    row = {**verdicts.clusters.iloc[0].to_dict(), "families": "", "readings": ""}
+    found = explain(
+        {str(name): value for name, value in row.items()},
+        members=verdicts.members,
+        link_evidence=make_frame(LINK_EVIDENCE),
+        evidence=make_frame(EVIDENCE),
+        settings=VerdictSettings(),
+    )
+    assert found["topic"].tolist() == ["extraction", "for"]
