@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -273,6 +274,30 @@ def export(store: Path, form: Any, out: Path) -> None:
     with _open(store, create=False) as opened:
         path = opened.run.export(out, format=form)
     click.echo(str(path))
+
+
+@main.command()
+@STORE
+@click.argument("cluster")
+@click.option(
+    "--state",
+    required=True,
+    type=click.Choice(["open", "cleared", "watched", "enforced", "appealed"]),
+    help="What was decided.",
+)
+@click.option("--note", required=True, help="Why, in plain words.")
+@click.option("--author", envvar="USER", default="unknown", show_default="$USER", help="Who decided.")
+@WAIT
+def case(store: Path, cluster: str, state: Any, note: str, author: str, wait_s: float) -> None:
+    r"""Note a decision about CLUSTER; notes are added, never changed, and stand in its report.
+
+    \b
+    linkage case logs.db c-7f3a91 --state cleared --note "a course; the lecturer confirmed it"
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    with _open(store, create=False) as opened:
+        opened.run.cluster(cluster).decide(state, note=note, author=author, at=now, wait_s=wait_s)
+    _say(f"{cluster}: {state}")
 
 
 @main.command()

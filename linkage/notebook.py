@@ -23,12 +23,15 @@ from linkage.outputs import plots
 from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import notebook_table, write_report
 from linkage.rebuild import Step, Window, published_run, rebuild_store
-from linkage.settings import Settings, read_settings
+from linkage.settings import Settings, read_settings, settings_digest
+from linkage.store.cases import add_case_note
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.store import Database
 from linkage.terms import (
     ACCOUNTS,
     ACTIVITY,
+    CASE_NOTES,
+    CASE_STATES,
     CLUSTERS,
     DAY_MS,
     EVENTS,
@@ -39,9 +42,11 @@ from linkage.terms import (
     STATEMENTS,
     TEMPLATES,
     USES,
+    CaseState,
     ClusterDetail,
     ClusterId,
     RunId,
+    join_words,
     make_frame,
 )
 from linkage.worlds.evaluate import Evaluation, read_truth
@@ -317,6 +322,7 @@ class Run:
             "window_days": (self._row["as_of_ms"] - self._row["since_ms"]) // DAY_MS,
             "seed": self._row["seed"],
             "settings": json.loads(self._row["settings"]),
+            "settings_digest": settings_digest(json.loads(self._row["settings"])),
             "versions": json.loads(self._row["versions"]),
             "inputs": {"digest": self._row["input_digest"], **self.counts},
         }
@@ -456,6 +462,36 @@ class Cluster:
         return self._run._database.query("cluster_events", cluster_id=self.cluster_id)
 
     @property
+    def case_notes(self) -> pd.DataFrame:
+        """What people decided about it, oldest first; shape ``CASE_NOTES``."""
+        return self._run._database.frame("case_notes", CASE_NOTES, cluster_id=self.cluster_id)
+
+    def decide(
+        self, state: CaseState, *, note: str, author: str, at: str | dt.datetime | pd.Timestamp, wait_s: float = 0.0
+    ) -> None:
+        """Note a decision about this cluster; notes are added, never changed.
+
+        Parameters
+        ----------
+        state : ``open``, ``cleared``, ``watched``, ``enforced`` or ``appealed``.
+        note : why, in plain words.
+        author : who decided.
+        at : when.
+        wait_s : how long to wait for another writer, in seconds.
+        """
+        if state not in CASE_STATES:
+            raise UsageError(f"state: wanted {join_words(CASE_STATES)}; got {state!r}. Choose one of them")
+        add_case_note(
+            self._run._database,
+            self.cluster_id,
+            state=state,
+            note=note,
+            author=author,
+            noted_ms=_milliseconds(at),
+            wait_s=wait_s,
+        )
+
+    @property
     def detail(self) -> ClusterDetail:
         """All tables of the cluster together, as the outputs take them."""
         return ClusterDetail(
@@ -468,6 +504,7 @@ class Cluster:
             templates=self.templates,
             statements=self._said(),
             events=self.events,
+            case_notes=self.case_notes,
         )
 
     def why(self) -> str:

@@ -141,7 +141,11 @@ class CommunitySettings:
     """How links become communities."""
 
     resolution: float = _setting(
-        0.05, unit="link weight per pair (CPM)", low=0.0001, high=10, reason="lower gives larger communities"
+        0.15,
+        unit="link weight per pair (CPM)",
+        low=0.0001,
+        high=10,
+        reason="lower gives larger communities; at 0.05 two campaigns of 250 came as one, fragments are joined later",
     )
     seeds: int = _setting(
         8,
@@ -154,8 +158,8 @@ class CommunitySettings:
         2.0, unit="bits above even odds", low=-20, high=40, reason="lower lets weaker links count"
     )
     merge_share: float = _setting(
-        0.5,
-        unit="share of the looser community's inner cohesion",
+        0.4,
+        unit="share of the two communities' mean inner cohesion",
         low=0.05,
         high=10,
         reason="two communities that share this much with each other are one",
@@ -185,8 +189,15 @@ class VerdictSettings:
     linked_share: float = _setting(
         0.5, unit="share of members", low=0, high=1, reason="a family counts when it links this many members"
     )
-    enforce_probability: float = _setting(
-        0.9, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier enforce"
+    enforce_controller: float = _setting(
+        0.5,
+        unit="probability of one controller",
+        low=0,
+        high=1,
+        reason="for tier enforce; extraction, the stricter verdict, was learned on innocents of one hand and many",
+    )
+    enforce_extraction: float = _setting(
+        0.9, unit="probability of extraction", low=0, high=1, reason="for tier enforce; 9 in 10 or better"
     )
     review_probability: float = _setting(
         0.5, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier review"
@@ -255,8 +266,12 @@ class Settings:
         >>> Settings().digest() == settings_from({}).digest()
         True
         """
-        text = json.dumps(self.to_dict(), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return settings_digest(self.to_dict())
+
+
+def settings_digest(values: Mapping[str, Mapping[str, int | float]]) -> str:
+    """A hash of settings as :meth:`Settings.to_dict` gives them (16 hex digits)."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_settings(path: str | PathLike[str]) -> Settings:

@@ -64,11 +64,15 @@ Kind = Literal[
 EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended"]
 """What happened to a cluster between two runs."""
 
+CaseState = Literal["open", "cleared", "watched", "enforced", "appealed"]
+"""What people decided about a cluster."""
+
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
+CASE_STATES: Final[tuple[CaseState, ...]] = get_args(CaseState)
 
 FLAGGED_TIER: Final[Tier] = "enforce"
 FLAGGED_MEMBERSHIPS: Final[tuple[Membership, ...]] = ("core", "probable")
@@ -316,6 +320,16 @@ ACTIVITY: Final[Shape] = {
 """Requests of the accounts of one cluster per clock hour, for timelines."""
 
 
+CASE_NOTES: Final[Shape] = {
+    "cluster_id": TEXT,
+    "state": TEXT,
+    "note": TEXT,
+    "author": TEXT,
+    "noted_at": TIME,
+}
+"""One row per decision that a person noted about a cluster, oldest first; never changed, only added to."""
+
+
 @dataclasses.dataclass(frozen=True)
 class ClusterDetail:
     """Everything an output needs to show one cluster; plain tables, no way back to the store."""
@@ -338,6 +352,8 @@ class ClusterDetail:
     """``STATEMENTS`` about it."""
     events: pd.DataFrame
     """``EVENTS`` of this cluster, newest run last."""
+    case_notes: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(CASE_NOTES))
+    """``CASE_NOTES`` of this cluster."""
 
 
 def make_frame(shape: Shape, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
@@ -367,9 +383,7 @@ def make_frame(shape: Shape, columns: Mapping[str, Any] | None = None) -> pd.Dat
     given = dict(columns or {})
     unknown = sorted(set(given) - set(shape))
     if unknown:
-        raise ShapeError(
-            f"wanted columns {', '.join(shape)}; found also {', '.join(unknown)}. Drop them first"
-        )
+        raise ShapeError(f"wanted columns {', '.join(shape)}; found also {', '.join(unknown)}. Drop them first")
     rows = max((len(values) for values in given.values()), default=0)
     made = {name: _make_column(name, dtype, given.get(name), rows) for name, dtype in shape.items()}
     return pd.DataFrame(made, index=pd.RangeIndex(rows))

@@ -105,7 +105,7 @@ class World:
                 mail=["gmail.com", "outlook.com", f"firm{number // 7}.example"][self.draw.integers(3)],
             )
 
-    def add_campaign(self, count: int, *, name: str = "c", cards: int = 4) -> None:
+    def add_campaign(self, count: int, *, name: str = "c", cards: int = 4, day: float = 300.0) -> None:
         """Accounts run as one: a private template, cards on ``cards`` accounts each, one sign-up burst."""
         for number in range(count):
             self.add(
@@ -116,7 +116,7 @@ class World:
                     "contract": [f"contract-{name}"],
                     "client": ["client-0"],
                 },
-                created_day=300 + float(self.draw.uniform(0, 2)),
+                created_day=day + float(self.draw.uniform(0, 2)),
                 requests=110 + int(self.draw.integers(0, 8)),
                 output=5.5,
                 templated=1.0,
@@ -157,6 +157,7 @@ def run(
         evidence=evidence,
         values=linked.values,
         accounts=frames["accounts"],
+        conduct=frames["conduct"],
         prior_bits=linked.prior_bits,
         settings=known.communities,
         seed=1,

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from linking_frames import World, run
 
-from linkage.clusters.communities import join_fragments
-from linkage.clusters.ties import build_incidence
+from linkage.clusters.fragments import join_fragments
+from linkage.clusters.ties import build_incidence, rank_habits
 from linkage.settings import CommunitySettings, Settings
 from linkage.terms import COMMUNITIES, check_frame
 
@@ -16,7 +16,7 @@ def frames() -> dict[str, pd.DataFrame]:
     world = World(seed=51)
     world.add_strangers(300)
     world.add_campaign(120, name="c")
-    world.add_campaign(9, name="d", cards=3)
+    world.add_campaign(9, name="d", cards=3, day=340.0)
     return world.frames()
 
 
@@ -64,7 +64,13 @@ def test_fragments_that_share_as_much_as_inside_are_joined(frames: dict[str, pd.
     group[large] = np.arange(len(large)) % 4
     group[small] = 4
     ends = np.array([[large[n], large[n + 1]] for n in range(3)] + [[large[0], small[0]]])
-    joined = join_fragments(group, incidence, ends, settings=CommunitySettings())
+    joined = join_fragments(
+        group,
+        incidence,
+        ends=ends,
+        habits=rank_habits(frames["conduct"], frames["accounts"]),
+        settings=CommunitySettings(),
+    )
     assert len(set(joined[large])) == 1
     assert set(joined[small]) != set(joined[large])
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from linkage.errors import ShapeError, WorldError
-from linkage.terms import MEMBERS, make_frame
-from linkage.worlds.evaluate import TRUTH, Evaluation, effective_number, evaluate, read_truth
+from linkage.terms import MEMBERS, TIME, make_frame
+from linkage.worlds.evaluate import DELAYS, TRUTH, Evaluation, detection_delays, effective_number, evaluate, read_truth
 
 
 def write(path: Path, text: str) -> Path:
@@ -214,3 +214,32 @@ def test_a_bad_truth_file_says_what_is_wrong(tmp_path: Path, text: str, message:
 def test_a_missing_truth_file_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(WorldError, match=r"gone\.csv: wanted a readable CSV"):
         read_truth(tmp_path / "gone.csv")
+
+
+def test_delay_counts_from_the_twentieth_account_to_the_first_flag() -> None:
+    big = {f"a{number:02}": "A" for number in range(25)}
+    truth = truth_of({**big, "b0": "B", "b1": "B", "c0": "C", "i0": ""})
+    day = pd.Timedelta(days=1)
+    start = pd.Timestamp("2026-09-01", tz="UTC")
+    seen = [start + day * number for number in range(25)] + [start, start + 4 * day, start, start]
+    accounts = make_frame(
+        {"account_id": "str", "first_at": TIME}, {"account_id": [*big, "b0", "b1", "c0", "i0"], "first_at": seen}
+    )
+    runs = [
+        (start + 30 * day, members_of({"c-1": ["a00", "a03"], "c-2": ["b0", "b1"]})),
+        (start + 22 * day, members_of({"c-1": ["a00", "a03"]})),
+        (start + 21 * day, members_of({"c-1": ["a00", "a03"]}, tier="review")),
+        (start + 2 * day, members_of({"c-2": ["b0", "i0"]})),
+    ]
+    delays = detection_delays(runs, truth, accounts).set_index("campaign")
+    assert delays.loc["A", "delay_days"] == 3.0
+    assert delays.loc["B", "delay_days"] == -2.0
+    assert math.isnan(delays.loc["C", "delay_days"])
+    assert delays.loc["C", "detected_at"] is pd.NaT
+
+
+def test_delays_of_a_world_without_campaigns_are_an_empty_table() -> None:
+    accounts = make_frame({"account_id": "str", "first_at": TIME})
+    delays = detection_delays([], truth_of(INNOCENT), accounts)
+    assert list(delays.columns) == list(DELAYS)
+    assert delays.empty

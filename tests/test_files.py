@@ -204,6 +204,13 @@ def test_array_goes_on_behind_a_bad_record_and_tells_where_it_breaks_off(tmp_pat
     assert whole.records == [BASE]
 
 
+def test_arrays_on_lines_go_on_with_the_next_line_behind_broken_json(tmp_path: Path) -> None:
+    data = b"[" + GOOD + b"]\n[" + GOOD + b',{"torn": "tex[' + GOOD + b"]\n[" + GOOD + b"," + GOOD + b"]\n"
+    _, whole = read_all(write(tmp_path, data))
+    assert whole.lines == [1, 2, 4, 5]
+    assert whole.rejected == [(3, "broken JSON")]
+
+
 def test_array_larger_than_a_block_is_cut_right(tmp_path: Path) -> None:
     records = [{**BASE, "prompt": "é" * (row % 700), "request_id": str(row)} for row in range(6000)]
     _, whole = read_all(write(tmp_path, json.dumps(records, ensure_ascii=False).encode()))
@@ -214,7 +221,7 @@ def test_deep_array_is_refused_without_a_crash(tmp_path: Path) -> None:
     data = b"[" + GOOD + b',{"a":' + b"[" * 200_000
     _, whole = read_all(write(tmp_path, data))
     assert whole.records == [BASE]
-    assert "could not be read" in whole.rejected[0].reason
+    assert whole.rejected == [(2, "JSON nested too deeply: the rest of the file could not be read")]
 
 
 def test_csv_values_stay_text_and_may_span_lines(tmp_path: Path) -> None:
@@ -289,6 +296,19 @@ def test_paths_that_are_no_files_are_refused_with_what_to_do(tmp_path: Path) -> 
 def test_utf16_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"found UTF-16\. Convert it: iconv"):
         read_raw(write(tmp_path, GOOD.decode().encode("utf-16")))
+
+
+@pytest.mark.parametrize("magic", [b"PK\x03\x04", b"BZh91AY", b"\xfd7zXZ\x00", b"SQLite format 3\x00"])
+def test_archives_and_databases_are_refused_by_name(tmp_path: Path, magic: bytes) -> None:
+    with pytest.raises(FormatError, match=r"found (a zip|bzip2|xz|an SQLite).*\. Unpack or export it first"):
+        read_raw(write(tmp_path, magic + bytes(100)))
+
+
+def test_field_names_reach_messages_without_escape_codes(tmp_path: Path) -> None:
+    with pytest.raises(FormatError) as failure:
+        read_raw(write(tmp_path, json.dumps({"\x1b[31mred": 1, "x" * 500: 2}).encode()))
+    assert "?[31mred" in str(failure.value)
+    assert "x" * 61 not in str(failure.value)
 
 
 def test_latin1_line_is_set_aside_between_utf8_lines(tmp_path: Path) -> None:

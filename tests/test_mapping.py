@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -302,3 +304,35 @@ def test_reasons_of_broken_json_never_quote_the_line() -> None:
         parse_object(b'{"ip": "203.0.113.7", "x": secret}')
     assert "203" not in str(failure.value)
     assert "secret" not in str(failure.value)
+
+
+def test_examples_in_the_documentation_are_mappings_that_work() -> None:
+    page = (Path(__file__).parents[1] / "docs/formats.md").read_text(encoding="utf-8")
+    examples = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
+    acme, lines = (mapping_from(tables, name="doc") for tables in examples)
+    body = {"messages": [{"role": "user", "content": "hi"}], "model": "sonata", "seed": 1}
+    event = {
+        "type": "chat",
+        "received_at": 1795499548104,
+        "auth": {"team": "t1"},
+        "headers": {"x-forwarded-for": "6.6.6.6, 203.0.113.7"},
+        "tags": ["prod", "User-Agent: curl/8"],
+        "body": json.dumps(body),
+        "ok": True,
+        "took": 2,
+    }
+    assert acme.format.split is not None
+    (record,) = acme.format.split({"events": [event]})
+    made = acme.format.convert(record)
+    assert made is not None
+    assert (made["timestamp"], made["account_id"], made["ip"]) == (MICROS, "t1", "203.0.113.7")
+    assert (made["user_agent"], made["model"], made["prompt"]) == ("curl/8", "sonata", "hi")
+    assert (made["status"], made["latency_ms"]) == (200, 2000)
+    assert acme.format.convert({**event, "type": "embedding"}) is None
+    line = '2026-11-24T07:52:28.104 203.0.113.7:99 "POST /v1/chat HTTP/1.1" 200 acct=007'
+    assert lines.line_pattern is not None
+    match = lines.line_pattern.search(line)
+    assert match is not None
+    made = lines.format.convert(match.groupdict())
+    assert made is not None
+    assert (made["timestamp"], made["account_id"], made["endpoint"]) == (MICROS, "007", "/v1/chat")

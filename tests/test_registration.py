@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from linking_frames import World
 
-from linkage.evidence.registration import MAIL_WINDOW, WINDOW, registration_evidence
+from linkage.evidence.registration import MAIL_WINDOW, WIDE_MAIL_WINDOW, WINDOW, registration_evidence
 from linkage.settings import EvidenceSettings
 
 SETTINGS = EvidenceSettings(signup_hours=24.0)
@@ -51,5 +51,5 @@ def test_an_account_without_creation_time_has_no_window() -> None:
 
 def test_every_account_lies_in_two_windows_of_each_kind() -> None:
     days = {name: float(day) for name, day in zip("abcdef", itertools.count(), strict=False)}
-    for kind in (WINDOW, MAIL_WINDOW):
+    for kind in (WINDOW, MAIL_WINDOW, WIDE_MAIL_WINDOW):
         assert {len(values) for values in windows(days, kind).values()} == {2}

@@ -36,34 +36,37 @@ class Logistic:
         return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), dtype=np.float64)
 
 
-PROVENANCE: Final = "20 frame-level worlds, seeds 101 to 120, 2026-11-24"
+PROVENANCE: Final = (
+    "10 frame-level worlds (seeds 101 to 110), 15 simulated ones (seeds 600 to 703), 6 small hand-made ones, 2026-11-24"
+)
 """Which worlds the coefficients were fitted on, with which seeds, and when."""
 
 CONTROLLER: Final = Logistic(
-    -23.65,
+    -19.02,
     {
-        "strength": 2.12,
-        "second": 8.27,
-        "families": 0.27,
-        "size": 0.26,
-        "evenness": 4.37,
-        "partition": 7.27,
-        "agreement": 7.79,
+        "strength": 1.59,
+        "second": 7.84,
+        "families": 0.16,
+        "size": 0.18,
+        "evenness": 3.01,
+        "partition": 6.22,
+        "agreement": 4.21,
     },
 )
 
 EXTRACTION: Final = Logistic(
-    -41.69,
+    -31.65,
     {
-        "output": 4.11,
-        "templated": 3.50,
-        "exclusive": 2.29,
-        "sameness": 6.92,
-        "evenness": 8.54,
-        "created": 4.14,
-        "distinct": 9.68,
-        "round_clock": 7.83,
-        "partition": 4.97,
-        "volume": 5.06,
+        "output": 5.14,
+        "templated": 4.32,
+        "joint_volume": 1.74,
+        "exclusive": 1.50,
+        "sameness": 5.64,
+        "evenness": 7.94,
+        "created": 3.56,
+        "round_clock": 5.57,
+        "partition": 6.55,
+        "volume": 3.82,
+        "young": 0.43,
     },
 )

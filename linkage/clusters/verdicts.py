@@ -50,6 +50,7 @@ NOUNS: Final = {
     "email_domain": "mail domain",
     "signup_window": "creation window",
     "signup_mail_window": "creation window and mail domain",
+    "signup_wide_mail_window": "wide creation window and mail domain",
 }
 """Kind of a value to the words a reader knows it by."""
 
@@ -222,7 +223,8 @@ def _tiers(
     families = linked.sum(axis=1)
     hard = linked[:, np.isin(judged.families, HARD_FAMILIES)].any(axis=1)
     enforce = (
-        (both >= settings.enforce_probability)
+        (judged.controller >= settings.enforce_controller)
+        & (judged.extraction >= settings.enforce_extraction)
         & (judged.q_value <= settings.max_q_value)
         & (families >= settings.min_families)
         & hard

@@ -19,7 +19,10 @@ WINDOW = "signup_window"
 """Kind of a creation window."""
 
 MAIL_WINDOW = "signup_mail_window"
-"""Kind of a creation window three times as wide, together with the mail domain and the country."""
+"""Kind of a creation window three times as wide, together with the mail domain."""
+
+WIDE_MAIL_WINDOW = "signup_wide_mail_window"
+"""Kind of a creation window ten times as wide, together with the mail domain."""
 
 
 def registration_evidence(uses: pd.DataFrame, accounts: pd.DataFrame, *, settings: EvidenceSettings) -> pd.DataFrame:
@@ -42,6 +45,7 @@ def registration_evidence(uses: pd.DataFrame, accounts: pd.DataFrame, *, setting
         evidence_of_kinds(uses, family="registration", kinds=("email_domain",)),
         *_windows(known, None, kind=WINDOW, width_h=settings.signup_hours),
         *_windows(mail, label, kind=MAIL_WINDOW, width_h=3 * settings.signup_hours),
+        *_windows(mail, label, kind=WIDE_MAIL_WINDOW, width_h=10 * settings.signup_hours),
     ]
     return pd.concat(parts, ignore_index=True)
 

@@ -18,7 +18,7 @@ from linkage.evidence.network import network_evidence
 from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
 from linkage.settings import EvidenceSettings
-from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, USES, check_frame, make_frame
+from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame, make_frame
 
 HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
 """Family to the kind of value that is hard to share by chance."""
@@ -47,9 +47,8 @@ def gather_evidence(
     ----------
     uses : frame of shape ``USES``.
     accounts : frame of shape ``ACCOUNTS``; uses of accounts it does not list are left out.
-    conduct : frame of shape ``CONDUCT`` or None; nobody shares a value of it, it is only checked here.
-    items : frame of shape ``ITEMS`` or None.
-    hours : frame of shape ``HOURS`` or None.
+    conduct, items, hours : frames of the shapes of those names, or None. They speak for pairs and groups,
+        not through shared values: here they are only checked, so that a bad frame is told at the first stage.
     settings : width of the registration windows.
 
     Returns
@@ -62,8 +61,10 @@ def gather_evidence(
     """
     check_frame(uses, USES, name="uses")
     check_frame(accounts, ACCOUNTS, name="accounts")
-    if conduct is not None:
-        check_frame(conduct, CONDUCT, name="conduct")
+    group_only = {"conduct": (conduct, CONDUCT), "items": (items, ITEMS), "hours": (hours, HOURS)}
+    for name, (frame, shape) in group_only.items():
+        if frame is not None:
+            check_frame(frame, shape, name=name)
     rows = pd.concat(
         [
             network_evidence(uses),
@@ -81,9 +82,9 @@ def gather_evidence(
     rows = rows.loc[shared >= 2].reset_index(drop=True)
     columns = {name: rows[name].array for name in rows.columns}
     columns["accounts"] = shared.loc[shared >= 2].array
-    frame = make_frame(EVIDENCE, columns)
-    frame["unrelated_accounts"] = _count_unrelated(frame, accounts)
-    return frame
+    table = make_frame(EVIDENCE, columns)
+    table["unrelated_accounts"] = _count_unrelated(table, accounts)
+    return table
 
 
 def _count_unrelated(evidence: pd.DataFrame, accounts: pd.DataFrame) -> npt.NDArray[np.int64]:

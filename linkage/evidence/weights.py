@@ -51,6 +51,7 @@ MATE_SHARE: Final[Mapping[str, float]] = {
     "email_domain": 0.3,
     "signup_window": 0.3,
     "signup_mail_window": 0.25,
+    "signup_wide_mail_window": 0.3,
 }
 """Shipped m: share of pairs of one controller that share a value of the kind. Set so that a world of 20,000
 accounts gives the weights EM found in the core prototype (card on 8 accounts 10 bits, address on 4 10.5)."""
@@ -66,6 +67,7 @@ TYPICAL_SHARE: Final[Mapping[str, float]] = {
     "email_domain": 0.05,
     "signup_window": 0.002,
     "signup_mail_window": 0.001,
+    "signup_wide_mail_window": 0.003,
 }
 """Shipped u: share of all accounts a shared value of the kind is on; matters where few accounts are seen."""
 

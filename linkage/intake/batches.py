@@ -124,7 +124,7 @@ def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseud
     checked : records of one batch.
     source : the name of the system they come from, inside which a request id is unique; not the file's name,
         or a record met again in another file would count twice.
-    pseudonymizer : replaces addresses, prefixes, payment tokens and clients before they become ids.
+    pseudonymizer : replaces addresses, prefixes, payment tokens, clients and end users before they become ids.
     """
     table = checked.table
     columns, entities = _encode_all(table, _PLAIN_KINDS, pseudonymizer)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from linkage.errors import FormatError
+from linkage.intake.formats.base import shown_name
 from linkage.intake.raw import BatchBuilder, RawBatch
 from linkage.intake.unpack import Source
 
@@ -30,7 +31,7 @@ def header_of(sample: bytes, *, where: str) -> list[str]:
     is_wide = len(names) > MAX_COLUMNS
     repeated = [] if is_wide else sorted(name for name, count in Counter(names).items() if count > 1)
     if is_wide or repeated or not any(names):
-        found = ", ".join(repeated[:5]) + " more than once" if repeated else "none"
+        found = ", ".join(map(shown_name, repeated[:5])) + " more than once" if repeated else "none"
         found = f"more than {MAX_COLUMNS}" if is_wide else found
         raise FormatError(
             f"{where}: wanted a CSV header of at most {MAX_COLUMNS} different names; found {found}. "

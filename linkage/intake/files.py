@@ -24,6 +24,12 @@ Layout = Literal["json lines", "json documents", "csv", "parquet", "text", "empt
 _SAMPLE_BYTES: Final = 1 << 20
 _SAMPLE_RECORDS: Final = 50
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+_NOT_LOGS: Final = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ\x00": "xz data",
+    b"SQLite format 3\x00": "an SQLite database",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +123,12 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
         return "empty"
     if sample.startswith(_UTF16):
         raise FormatError(f"{where}: wanted UTF-8; found UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW")
+    for magic, what in _NOT_LOGS.items():
+        if sample.startswith(magic):
+            raise FormatError(
+                f"{where}: wanted a log file, plain or packed by gzip or Zstandard; found {what}. "
+                "Unpack or export it first"
+            )
     if sample.startswith(parquet_records.MAGIC):
         return "parquet"
     if mapping and mapping.line_pattern:

@@ -56,21 +56,23 @@ def _add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
 def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchBuilder) -> Iterator[RawBatch]:
     """Batches from JSON values that span lines: an array of objects, arrays in a row, or indented objects.
 
-    The number of a record counts from 1. After a record that cannot be skipped the rest of the file is set
-    aside as one.
+    The number of a record counts from 1. Behind a value that is not JSON, reading goes on with the next line, as
+    it would in a file of JSON lines.
     """
     number = 0
     scanner = _Scanner(source, blocks)
     for text in scanner.values():
         number += 1
         try:
+            if text is None:
+                raise RecordError(scanner.fault)
             builder.add(number, parse_object(text), len(text))
         except RecordError as error:
             builder.reject(number, str(error))
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if scanner.fault or source.fault:
-        builder.reject(number + 1, source.fault or scanner.fault)
+    if source.fault or scanner.is_open:
+        builder.reject(number + 1, source.fault or "the array is not closed: the file is cut short")
     if not builder.is_empty:
         yield builder.take(bytes_read=source.position)
 
@@ -80,6 +82,7 @@ class _Scanner:
 
     def __init__(self, source: Source, blocks: Iterator[bytes]) -> None:
         self.fault = ""
+        """Why the last value could not be read."""
         self._longest = source.settings.line_bytes
         self._blocks = blocks
         self._to_text = codecs.getincrementaldecoder("utf-8")(_SURROGATES)
@@ -87,17 +90,34 @@ class _Scanner:
         self._text = ""
         self._at = 0
         self._depth = 0
+        self._is_torn = False
 
-    def values(self) -> Iterator[bytes]:
-        """Each value as its bytes; ends at the end of the file, or with ``fault`` set."""
+    @property
+    def is_open(self) -> bool:
+        """Whether an array still waits for its end; after a broken value that cannot be told."""
+        return self._depth > 0 and not self._is_torn
+
+    def values(self) -> Iterator[bytes | None]:
+        """Each value as its bytes; None, with ``fault`` set, for what is no value."""
         while self._skip_between():
             end = self._end_of_value()
             if end is None:
-                return
-            start, self._at = self._at, end
-            yield self._text[start:end].encode("utf-8", _SURROGATES)
-        if self._depth:
-            self.fault = "the array is not closed: the file is cut short"
+                self._is_torn = True
+                if not self._skip_line():
+                    self.fault += ": the rest of the file could not be read"
+                yield None
+            else:
+                start, self._at = self._at, end
+                yield self._text[start:end].encode("utf-8", _SURROGATES)
+
+    def _skip_line(self) -> bool:
+        """Move behind the end of this line; False where the file has no other."""
+        while (end := self._text.find("\n", self._at)) < 0:
+            self._at = len(self._text)
+            if not self._grow():
+                return False
+        self._at = end + 1
+        return True
 
     def _skip_between(self) -> bool:
         """Move to the next value; False at the end of the file."""
@@ -120,17 +140,13 @@ class _Scanner:
                 if end < len(self._text) or not self._grow():
                     return end
             except RecursionError:
-                why = "JSON nested too deeply"
-                break
+                self.fault = "JSON nested too deeply"
+                return None
             except ValueError:
-                why = "broken JSON"
-                if len(self._text) - self._at > self._longest:
-                    why = f"broken JSON, or a record longer than {self._longest} bytes"
-                    break
-                if not self._grow():
-                    break
-        self.fault = f"{why}: the rest of the file could not be read"
-        return None
+                is_too_long = len(self._text) - self._at > self._longest
+                if is_too_long or not self._grow():
+                    self.fault = "broken JSON"
+                    return None
 
     def _grow(self) -> bool:
         """Drop what was read and hold at least twice as much, so that few blocks are parsed more than once."""

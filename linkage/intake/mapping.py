@@ -69,7 +69,7 @@ def read_mapping(path: str | PathLike[str]) -> Mapping:
     file = FilePath(path)
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MappingError(f"{file}: wanted a readable TOML mapping file; {error}. Check path and syntax") from error
     return mapping_from(tables, name=file.name)
 

@@ -21,7 +21,7 @@ MAX_DEPTH: Final = 64
 """Deepest nesting of a record; chat payloads with tool schemas stay below 30."""
 
 _BOM: Final = b"\xef\xbb\xbf"
-_KEY_END: Final = re.compile(rb'"[ \t\r\n]*:')
+_BLANK_BEFORE_COLON: Final = re.compile(rb'"[ \t\r\n]+:')
 _STEP: Final = re.compile(
     r'(?:\A|\.)(?:"(?P<quoted>[^"]+)"|(?P<key>[^.\[\]"]+))'
     r'|\[(?:(?P<index>-?\d{1,9})|(?P<field>[^=\]"]+)=(?P<wanted>[^\]]*))?\]'
@@ -41,16 +41,16 @@ def parse_object(text: bytes) -> dict[str, Any]:
     >>> parse_object(b'{"account_id": "007"}')
     {'account_id': '007'}
     """
+    # Where files were joined, a byte order mark stands at the start of a line.
+    text = text.removeprefix(_BOM)
     try:
         record = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        if text.startswith(_BOM):
-            return parse_object(text[len(_BOM) :])
         raise RecordError(_why_not_json(text, error)) from error
     if type(record) is not dict:
         raise RecordError("a JSON value that is not an object")
     keys = _count_keys(record)
-    if len(_KEY_END.findall(text)) != keys:
+    if text.count(b'":') != keys or _BLANK_BEFORE_COLON.search(text):
         _refuse_repeated_keys(text)
     return record
 
@@ -59,7 +59,8 @@ def parse_text(text: str) -> Any:
     """The JSON value inside a text; None where it is not JSON or nested too deeply."""
     try:
         value = orjson.loads(text)
-        _count_keys(value)
+        if isinstance(value, dict | list):
+            _count_keys(value)
     except (orjson.JSONDecodeError, RecordError):
         return None
     return value
@@ -79,23 +80,16 @@ def _why_not_json(text: bytes, error: orjson.JSONDecodeError) -> str:
     return f"broken JSON: {error.msg.partition(': line')[0]}"
 
 
-def _count_keys(record: Any) -> int:
+def _count_keys(branch: Any, depth: int = 1) -> int:
     """How many keys all objects of a tree have; raises RecordError where it is nested too deeply."""
-    level = [record]
-    keys = depth = 0
-    while level:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise RecordError(f"JSON nested deeper than {MAX_DEPTH}")
-        below: list[Any] = []
-        for branch in level:
-            if type(branch) is dict:
-                keys += len(branch)
-                branch = branch.values()
-            elif type(branch) is not list:
-                continue
-            below += [value for value in branch if type(value) is dict or type(value) is list]
-        level = below
+    if depth > MAX_DEPTH:
+        raise RecordError(f"JSON nested deeper than {MAX_DEPTH}")
+    keys = 0
+    if type(branch) is dict:
+        keys, branch = len(branch), branch.values()
+    for value in branch:
+        if type(value) is dict or type(value) is list:
+            keys += _count_keys(value, depth + 1)
     return keys
 
 

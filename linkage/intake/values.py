@@ -12,7 +12,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 
 from linkage.errors import RecordError
@@ -183,6 +183,8 @@ def read_day(value: Any) -> int | Repaired:
     ------
     RecordError : as :func:`read_time`.
     """
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()
     if isinstance(value, str) and _ISO_DATE.fullmatch(value.strip()):
         return _read_iso(f"{value.strip()}T00:00:00Z")
     return read_time(value)

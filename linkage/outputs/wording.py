@@ -147,6 +147,8 @@ def chance(q_value: float | None) -> str:
     if q_value >= 0.1:
         of, expected = 10, f"about {q_value * 10:.0f}"
         return f"of {of} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
+    if q_value < 1e-6:
+        return "chance makes next to no cluster as strong as this one (q below 0.000001)"
     of = 10 ** math.ceil(-math.log10(q_value))
     expected = f"about {q_value * of:.0f}" if q_value * of >= 0.95 else "fewer than 1"
     return f"of {of:,} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
@@ -263,6 +265,18 @@ def _weakest_step(detail: ClusterDetail) -> Step:
 def _case(detail: ClusterDetail, state: str) -> str:
     name = shlex.quote(one_line(str(detail.cluster["cluster_id"]), longest=200))
     return f"linkage case STORE {name} --state {state} --note 'why'"
+
+
+def case_sentence(note: Mapping[str, Any]) -> str:
+    """What a person decided about a cluster, when, and why.
+
+    Examples
+    --------
+    >>> case_sentence({"noted_at": "2026-11-20T09:12:00.000Z", "author": "ana", "state": "cleared", "note": "a class"})
+    '20 Nov 2026 09:12 UTC, ana: cleared. a class'
+    """
+    words = one_line(str(note["note"]), longest=2_000)
+    return f"{minute(note['noted_at'])}, {one_line(str(note['author']), longest=80)}: {note['state']}. {words}"
 
 
 def event_sentence(event: Mapping[str, Any]) -> str:

@@ -291,6 +291,17 @@ create table event (
     accounts_shared integer not null,
     primary key (run_id, position)
 ) strict, without rowid;
+
+create table case_note (
+    id integer primary key,
+    cluster_id text not null,
+    state text not null,
+    note text not null,
+    author text not null,
+    noted_ms integer not null
+) strict;
+create index case_note_cluster on case_note (cluster_id);
+
 create index event_cluster on event (cluster_id);
 pragma user_version = 1;
 commit;

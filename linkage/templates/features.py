@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.errors import TemplateError
-from linkage.templates.normalize import DROPPED, EXPANDED, NEWLINE, SOLO, TABLE_SIZE, fold_table
+from linkage.templates.normalize import COLON, DROPPED, EXPANDED, NEWLINE, SOLO, TABLE_SIZE, fold_table
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
@@ -30,13 +30,17 @@ DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dty
 """Numbers of words, from either end, at which the text so far is hashed."""
 
 LINES: Final = 16
-"""Lines after the first whose openings are kept: the first few of them, else the last ones."""
+"""Lines whose openings are kept: the first few of them, else the last ones."""
 
 FIRST_LINES: Final = 4
 """How many of the lines are counted from the start."""
 
-OPENINGS: Final = np.array([1, 3, 6], dtype=np.int64)
-"""Numbers of words at which the opening of a line is hashed."""
+OPENINGS: Final = np.array([0, 2, 4, 8], dtype=np.int64)
+"""Numbers of tokens at which the opening of a line is hashed; 0 stands for a label, whatever its length."""
+
+LABEL_TOKENS: Final = 6
+"""A label is a line's opening of at most so many tokens, the colon included; its length stands in the low
+three bits of its hash."""
 
 RUN: Final = 6
 """Words in a run."""
@@ -45,7 +49,7 @@ MAX_ITEMS: Final = 32
 """Runs kept of one prompt: the first and last eight, and of the others the lowest sixteen hashes."""
 
 _ITEM_BITS: Final = 40
-_HEADER: Final = 19  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 6
+_HEADER: Final = 21  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 8
 _THREADS: Final = 2
 
 _BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
@@ -54,6 +58,8 @@ _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _FNV = np.uint64(0x100000001B3)
 _SEED = np.uint64(0xCBF29CE484222325)
 _NUMBER = np.uint64(0x5BD1E9955BD1E995)
+_LINE_END = np.uint64(0x2545F4914F6CDD1D)
+_LABEL_END = np.uint64(0x9FB21C651E98DF25)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -82,8 +88,8 @@ def _decode(buffer, at):
 
 
 @numba.njit(cache=True, nogil=True)
-def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, lines):
-    """Fill hashes of the words (exact; and with all numbers alike) and line numbers; how many words."""
+def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, lines, labels):
+    """Fill hashes of the words (exact; and with all numbers alike), their line and whether a colon follows."""
     words, line, at = 0, 0, start
     value, length, is_number = _SEED, 0, True
     row, row_end = 0, 0
@@ -108,20 +114,40 @@ def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, l
             exact[words] = mix(value)
             masked[words] = _NUMBER if is_number else exact[words]
             lines[words] = line
+            labels[words] = False
             words += 1
             value, length, is_number = _SEED, 0, True
         if code == NEWLINE:
             line += 1
+        elif code == COLON and words and lines[words - 1] == line:
+            labels[words - 1] = True
         elif code >= 0 and code & SOLO:
             exact[words] = mix(_SEED ^ np.uint64(code))
             masked[words] = exact[words]
             lines[words] = line
+            labels[words] = False
             words += 1
         elif code >= 0:
             value = (value ^ np.uint64(code)) * _FNV
             length += 1
             is_number = is_number and 48 <= code < 58
     return words
+
+
+@numba.njit(cache=True, nogil=True)
+def _weave(masked, lines, labels, words, tokens, token_lines):
+    """Fill the tokens: the words, a mark after each label, a mark at each line's end; how many."""
+    count = 0
+    for at in range(words):
+        if at and lines[at] != lines[at - 1]:
+            tokens[count], token_lines[count] = _LINE_END, lines[at - 1]
+            count += 1
+        tokens[count], token_lines[count] = masked[at], lines[at]
+        count += 1
+        if labels[at]:
+            tokens[count], token_lines[count] = _LABEL_END, lines[at]
+            count += 1
+    return count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -145,26 +171,35 @@ def _hash_ends(masked, words, heads, tails):
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash_lines(masked, lines, words, openings):
-    """Fill the hashes of the openings of the first and last lines after the first."""
-    starts = 0
-    for at in range(1, words):
-        starts += lines[at] != lines[at - 1]
-    seen = 0
-    for at in range(1, words):
-        if lines[at] == lines[at - 1]:
-            continue
-        slot = seen if seen < FIRST_LINES else LINES - (starts - seen)
+def _hash_line(tokens, start, stop, row, at):
+    """Fill the hashes of one line's opening; the first line has only a label, its words are in the head."""
+    value, size = np.uint64(0), 1
+    for step in range(min(stop - start, OPENINGS[-1])):
+        value = value * _BASE + tokens[start + step]
+        if tokens[start + step] == _LABEL_END and step < LABEL_TOKENS and row[at] == 0:
+            row[at] = np.uint32((mix(value) >> np.uint64(35) << np.uint64(3)) | np.uint64(step + 1))
+        if step + 1 == OPENINGS[size]:
+            if start:
+                row[at + size] = np.uint32(mix(value + np.uint64(step)) >> np.uint64(32))
+            size += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_lines(tokens, lines, count, openings):
+    """Fill the hashes of the openings of the first and last lines."""
+    total = np.int64(count > 0)
+    for at in range(1, count):
+        total += lines[at] != lines[at - 1]
+    seen, start = 0, 0
+    while start < count:
+        stop = start + 1
+        while stop < count and lines[stop] == lines[start]:
+            stop += 1
+        slot = seen if seen < FIRST_LINES else LINES - (total - seen)
+        if seen < FIRST_LINES or slot >= FIRST_LINES:
+            _hash_line(tokens, start, stop, openings, slot * OPENINGS.size)
         seen += 1
-        if slot < FIRST_LINES and seen > FIRST_LINES:
-            continue
-        value, count = np.uint64(0), 0
-        for size in range(OPENINGS.size):
-            while count < OPENINGS[size] and at + count < words and lines[at + count] == lines[at]:
-                value = value * _BASE + masked[at + count]
-                count += 1
-            if count == OPENINGS[size]:
-                openings[slot * OPENINGS.size + size] = np.uint32(mix(value + np.uint64(count)) >> np.uint64(32))
+        start = stop
 
 
 @numba.njit(cache=True, nogil=True)
@@ -218,22 +253,23 @@ def _fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes,
     # A character may stand for up to 18 others (the longest expansion in Unicode).
     exact = np.empty(longest * 2 + 20, np.uint64)
     masked, runs, picked = np.empty_like(exact), np.empty_like(exact), np.empty_like(exact)
-    lines = np.empty(exact.size, np.int32)
+    lines, labels = np.empty(exact.size, np.int32), np.empty(exact.size, np.bool_)
+    tokens, token_lines = np.empty(exact.size * 3, np.uint64), np.empty(exact.size * 3, np.int32)
     for row in range(offsets.size - 1):
-        words = _read_words(
-            buffer, offsets[row], offsets[row + 1], codes, expansions, starts, exact, masked, lines
-        )
+        begin, end = offsets[row], offsets[row + 1]
+        words = _read_words(buffer, begin, end, codes, expansions, starts, exact, masked, lines, labels)
+        count = _weave(masked, lines, labels, words, tokens, token_lines)
         value, numbers = _SEED, np.uint64(0)
         for at in range(words):
-            gap = np.uint64(at > 0 and lines[at] != lines[at - 1])
-            value = mix(value ^ exact[at]) + gap
+            is_new_line = at > 0 and lines[at] != lines[at - 1]
+            value = mix(value ^ exact[at]) + np.uint64(is_new_line) + np.uint64(2) * np.uint64(labels[at])
             if masked[at] == _NUMBER:
                 numbers = numbers * _BASE + exact[at]
         ids[row] = np.int64(mix(value) >> np.uint64(1)) if words else 0
-        sizes[row, 0] = words
-        wholes[row, 0] = _hash_ends(masked, words, heads[row], tails[row])
+        sizes[row, 0] = count
+        wholes[row, 0] = _hash_ends(tokens, count, heads[row], tails[row])
         wholes[row, 1] = np.uint32(numbers >> np.uint64(32))
-        _hash_lines(masked, lines, words, openings[row])
+        _hash_lines(tokens, token_lines, count, openings[row])
         found = _pick_runs(exact, words, runs, picked)
         items[row, :found] = picked[:found]
         sizes[row, 1] = found
@@ -279,7 +315,7 @@ def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
         at = _put(target, at, sizes[row, 1], 1)
         at = _put(target, at, wholes[row, 0], 4)
         at = _put(target, at, wholes[row, 1], 4)
-        at = _put(target, at, present, 6)
+        at = _put(target, at, present, 8)
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 at = _put(target, at, heads[row, depth], 4)
@@ -298,8 +334,8 @@ def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items
         at = places[row] + 5
         wholes[row, 0] = _get(source, at, 4)
         wholes[row, 1] = _get(source, at + 4, 4)
-        present = _get(source, at + 8, 6)
-        at += 14
+        present = _get(source, at + 8, 8)
+        at += 16
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 heads[row, depth] = _get(source, at, 4)

@@ -23,6 +23,9 @@ SPACE: Final = -2
 NEWLINE: Final = -3
 """Code of a character that ends a line."""
 
+COLON: Final = -4
+"""Code of the one mark that is kept: it tells a label from running text."""
+
 SOLO: Final = 1 << 28
 """Flag of a character that is a word by itself (scripts written without spaces)."""
 
@@ -74,7 +77,8 @@ class FoldTable:
     """What becomes of each character.
 
     ``codes`` (one per code point below :data:`TABLE_SIZE`) holds the code point put in its place, possibly
-    with :data:`SOLO`; or :data:`DROPPED`, :data:`SPACE`, :data:`NEWLINE`; or :data:`EXPANDED` plus a row,
+    with :data:`SOLO`; or :data:`DROPPED`, :data:`SPACE`, :data:`NEWLINE`,
+    :data:`COLON`; or :data:`EXPANDED` plus a row,
     which is ``expansions[starts[row]:starts[row + 1]]``, of codes again.
     """
 
@@ -130,6 +134,8 @@ def fold_character(character: str) -> list[int]:
 
 def _code(character: str) -> int:
     point, category = ord(character), unicodedata.category(character)
+    if character == ":":
+        return COLON
     if category == "Nd":
         return ord("0") + unicodedata.digit(character)
     if category[0] in "LN" or (category[0] == "M" and not is_in(point, _DROPPED_MARKS)):
@@ -149,7 +155,7 @@ class _Translation(dict[int, str]):
 
 def _text_of(code: int) -> str:
     if code < 0:
-        return "\n" if code == NEWLINE else " "
+        return {NEWLINE: "\n", COLON: " : "}.get(code, " ")
     return f" {chr(code ^ SOLO)} " if code & SOLO else chr(code)
 
 

@@ -16,8 +16,11 @@ from linkage.worlds.paraphrase import make_intent, make_traces, word_intent
 from linkage.worlds.population import FREE_MAIL, PLANS, Draft, Mixed, make_contract, make_models
 from linkage.worlds.prompts import Contract, Writer, Written, make_person
 from linkage.worlds.scaffolds import CAPABILITY_TASKS, TASKS, Scaffold, WorkList, make_scaffold
-from linkage.worlds.traffic import Account, Client, Clock, Either, Shared
+from linkage.worlds.traffic import Account, Client, Clock, Either, Pace, Shared
 from linkage.worlds.wording import TOPICS, coin, pick
+
+_ONE_CONTRACT: Final = ("E5", "E6", "E17")
+"""Campaigns that the contract must give away, as their recipes say."""
 
 Recipe = Callable[[Draft, float, str], None]
 
@@ -106,14 +109,15 @@ class Plan:
     scaffolds: list[Scaffold]
     log_outputs: list[float]
     queue: Queue
-    contract: Contract
-    models: tuple[tuple[str, ...], tuple[float, ...]]
+    contracts: list[Contract]
+    models: list[tuple[tuple[str, ...], tuple[float, ...]]]
     clock: Clock
     first_day: int
     last_day: int
     domains: list[str]
-    plan: str
+    plans: list[str]
     clients: list[Client]
+    sign_up_days: list[float]
 
     def worker(self, scaffolds: Sequence[Scaffold] | None = None) -> Worker:
         """A writer for one account, with its own wording of the templates if given."""
@@ -126,14 +130,23 @@ class Plan:
         self.queue.templates = len(self.scaffolds)
 
 
-def make_plan(draft: Draft, campaign: str, role: str, *, templates: int = 12) -> Plan:
-    """A campaign of its own: templates on (up to) three capabilities, one queue, one contract, hours and pauses."""
+def make_plan(draft: Draft, campaign: str, role: str, *, templates: int = 12, one_contract: bool = False) -> Plan:
+    """A campaign of its own: templates on (up to) three capabilities, one queue, hours and pauses.
+
+    How alike its accounts are otherwise is drawn too: one contract or several, one client or several, sign-up in
+    bursts or spread over weeks.
+
+    Parameters
+    ----------
+    one_contract : all accounts send the same contract, and no SDK's defaults.
+    """
     rand, habits = draft.rand, draft.habits
     tasks = rand.sample(CAPABILITY_TASKS, 3)
     chosen = [tasks[number % 3] for number in range(templates)]
     first = int(draft.days * rand.uniform(0.0, 0.15))
-    contract = make_contract(rand, careful=True)
-    contract["max_tokens"] = rand.choice((2048, 3000, 4000, 4096, 6000, 8192))
+    several = 1 if one_contract or rand.random() < 0.5 else rand.randint(2, 4)
+    contracts = [make_contract(rand, careful=True, log_output=habits.campaign_log_output) for _ in range(several)]
+    models = [make_models(rand, draft.models) for _ in range(rand.choice((1, 1, 3)))]
     return Plan(
         draft=draft,
         campaign=campaign,
@@ -145,28 +158,40 @@ def make_plan(draft: Draft, campaign: str, role: str, *, templates: int = 12) ->
             WorkList(rand.getrandbits(40), 10**9, sorted(TOPICS)),
             repeat_share=habits.campaign_repeat_share,
         ),
-        contract=contract,
-        models=make_models(rand, draft.models),
+        contracts=list(contracts),
+        models=models,
         clock=_machine_clock(draft),
         first_day=first,
         last_day=max(first + 2, first + round(draft.days * 0.75)),
         domains=[pick(rand, FREE_MAIL), pick(rand, FREE_MAIL), f"{coin(rand, 3)}.example"],
-        plan=pick(rand, PLANS),
-        clients=[draft.client() for _ in range(1 + (rand.random() < 0.4))],
+        plans=[pick(rand, PLANS)] if rand.random() < 0.5 else list(PLANS),
+        clients=[draft.client() for _ in range(rand.choice((1, 1, 2, 4)))],
+        sign_up_days=_sign_up_days(draft, first),
     )
 
 
+def _sign_up_days(draft: Draft, first: int) -> list[float]:
+    """Days on which a campaign opens accounts: a few bursts, or many days over some weeks."""
+    rand = draft.rand
+    if rand.random() < 0.6:
+        return [first - rand.uniform(0.2, 9) for _ in range(1 + draft.scaled(250) // 25)]
+    weeks = rand.uniform(1, 8)
+    return [first - rand.uniform(0.2, 7 * weeks) for _ in range(200)]
+
+
 def _machine_clock(draft: Draft) -> Clock:
-    """Hours of machines: all day with a swell, with pauses that all accounts share."""
+    """Hours of machines: all day with a swell, often spread evenly, often with pauses that all accounts share."""
     swell, rng = draft.rand.uniform(0, 0.8), draft.rng
+    pace: Pace = "balanced" if draft.rand.random() < 0.7 else "scattered"
+    pause_share = draft.rand.choice((0.0, 0.2, 0.4))
     phase = draft.rand.random() * 24
     hours = [1 + swell * float(np.cos((hour - phase) / 24 * 2 * np.pi)) for hour in range(24)]
     paused = np.zeros((draft.days, 24), dtype=bool)
     for day in range(draft.days):
-        if rng.random() < 0.4:
+        if rng.random() < pause_share:
             start = int(rng.integers(0, 22))
             paused[day, start : start + int(rng.integers(1, 6))] = True
-    return Clock(hours, pace="balanced", paused=paused, handover_share=0.01)
+    return Clock(hours, pace=pace, paused=paused, handover_share=0.01)
 
 
 def recruit(plan: Plan, count: int, *, rate: float = 26.0) -> list[Account]:
@@ -177,11 +202,10 @@ def recruit(plan: Plan, count: int, *, rate: float = 26.0) -> list[Account]:
     rate : mean requests of an account on a day of the campaign.
     """
     draft, rand = plan.draft, plan.draft.rand
-    bursts = [plan.first_day - rand.uniform(0.2, 9) for _ in range(1 + count // 25)]
     spread = draft.rng.lognormal(0, draft.habits.campaign_sigma, count)
     members = []
     for share in spread / spread.mean():
-        born = -rand.uniform(60, 500) if rand.random() < draft.habits.aged_share else rand.choice(bursts)
+        born = -rand.uniform(60, 500) if rand.random() < draft.habits.aged_share else rand.choice(plan.sign_up_days)
         account = draft.open_account(
             kind="campaign",
             created_ms=draft.day_ms(born + rand.uniform(0, 0.3)),
@@ -190,10 +214,10 @@ def recruit(plan: Plan, count: int, *, rate: float = 26.0) -> list[Account]:
             controller_id=plan.campaign,
             purpose="extraction",
             email_domain=pick(rand, plan.domains),
-            plan=plan.plan,
+            plan=pick(rand, plan.plans),
             writer=plan.worker(),
-            contract=plan.contract,
-            models=plan.models,
+            contract=rand.choice(plan.contracts),
+            models=rand.choice(plan.models),
             clock=plan.clock,
             client=rand.choice(plan.clients),
             keys=(f"key_{rand.getrandbits(32):08x}",),
@@ -230,7 +254,7 @@ def _residential(draft: Draft, members: Sequence[Account]) -> None:
 
 def _hydra(draft: Draft, strength: float, campaign: str, role: str) -> tuple[Plan, list[Account]]:
     """Plan and accounts of E1; the other wide campaigns start from it."""
-    plan = make_plan(draft, campaign, role)
+    plan = make_plan(draft, campaign, role, one_contract=role in _ONE_CONTRACT)
     members = recruit(plan, draft.scaled(250, strength=strength, least=24))
     share_cards(draft, members)
     _proxies(draft, members)
@@ -239,7 +263,7 @@ def _hydra(draft: Draft, strength: float, campaign: str, role: str) -> tuple[Pla
 
 def _hidden(draft: Draft, strength: float, campaign: str, role: str) -> tuple[Plan, list[Account]]:
     """Plan and accounts of E3: as E1, from residential proxies."""
-    plan = make_plan(draft, campaign, role)
+    plan = make_plan(draft, campaign, role, one_contract=role in _ONE_CONTRACT)
     members = recruit(plan, draft.scaled(250, strength=strength, least=24))
     share_cards(draft, members)
     _residential(draft, members)
@@ -263,7 +287,7 @@ def _narrow(draft: Draft, strength: float, campaign: str, role: str, *, requests
     plan = make_plan(draft, campaign, role, templates=2)
     busy_days = plan.last_day - plan.first_day
     total = draft.capped(requests * count * draft.days / 60, share=0.12)
-    members = recruit(plan, count, rate=total / count / busy_days)
+    members = recruit(plan, count, rate=max(80.0, total / count / busy_days))
     paths = [draft.space.site(3), draft.space.site(2), draft.rand.sample(draft.vpn_exits, 3)]
     for index, account in enumerate(members):
         account.book = Shared(paths[index % 3])
@@ -445,7 +469,7 @@ def add_pool_slice(draft: Draft, strength: float, campaign: str) -> None:
     crowd = make_crowd(draft, draft.scaled(3_000, least=120), templates=draft.scaled(200, least=15))
     plan = make_plan(draft, campaign, "E16")
     count = draft.scaled(250, strength=strength, least=15)
-    worker = Worker(plan.queue, plan.scaffolds, plan.log_outputs, plan.contract)
+    worker = Worker(plan.queue, plan.scaffolds, plan.log_outputs, plan.contracts[0])
     for account in make_pool(draft, crowd, count=count, role="E16", kind="resale pool"):
         account.campaign, account.purpose = campaign, "extraction"
         account.writer = Mixed(worker, account.writer, 0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.errors import ShapeError, WorldError
-from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, Shape, check_frame, make_frame
+from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, check_frame, make_frame
 
 TRUTH: Final[Shape] = {
     "account_id": TEXT,
@@ -76,6 +77,18 @@ CALIBRATION: Final[Shape] = {
 
 Floats = npt.NDArray[np.float64]
 
+DELAYS: Final[Shape] = {
+    "campaign": TEXT,
+    "accounts": COUNT,
+    "grown_at": TIME,
+    "detected_at": TIME,
+    "delay_days": NUMBER,
+}
+"""One row per campaign: when its 20th account (the last one of a smaller campaign) was first seen, and the first run
+after which one of its accounts was flagged; null and ``nan`` where none was. A delay below 0 came before that."""
+
+GROWN_ACCOUNTS: Final = 20
+"""From this account of a campaign on its detection delay counts."""
 BINS: Final = 10
 _MERGED_SHARE: Final = 1 / 3
 
@@ -333,6 +346,37 @@ def _score_campaigns(joined: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return make_frame(CAMPAIGN_SCORES, {name: [row[name] for row in rows] for name in CAMPAIGN_SCORES})
+
+
+def detection_delays(
+    runs: Iterable[tuple[pd.Timestamp, pd.DataFrame]], truth: pd.DataFrame, accounts: pd.DataFrame
+) -> pd.DataFrame:
+    """How long each campaign worked at size before a run flagged one of its accounts.
+
+    Parameters
+    ----------
+    runs : ``as_of`` (UTC) and members table of each run over the growing logs, in any order.
+    truth : of shape :data:`TRUTH`.
+    accounts : ``account_id`` and ``first_at``, as :data:`linkage.terms.ACCOUNTS` has them, at the end of the logs.
+
+    Returns
+    -------
+    DataFrame of shape :data:`DELAYS`, sorted by campaign; campaigns of which no account was seen are left out.
+    """
+    check_frame(truth, TRUTH, name="truth")
+    check_frame(accounts, {"account_id": TEXT, "first_at": TIME}, name="accounts")
+    inside = truth[truth["campaign"] != ""].merge(accounts[["account_id", "first_at"]], on="account_id")
+    inside = inside.sort_values(["campaign", "first_at", "account_id"], ignore_index=True)
+    flagged = [(as_of, set(members.loc[members["flagged"], "account_id"])) for as_of, members in runs]
+    rows: list[dict[str, Any]] = []
+    for campaign, group in inside.groupby("campaign", sort=True):
+        grown_at = group["first_at"].iloc[min(GROWN_ACCOUNTS, len(group)) - 1]
+        ids = set(group["account_id"])
+        found = min((as_of for as_of, accounts_flagged in flagged if ids & accounts_flagged), default=pd.NaT)
+        delay = float((found - grown_at) / pd.Timedelta(days=1))
+        values = (campaign, len(group), grown_at, found, delay)
+        rows.append(dict(zip(DELAYS, values, strict=True)))
+    return make_frame(DELAYS, {name: [row[name] for row in rows] for name in DELAYS})
 
 
 def effective_number(sizes: Floats) -> float:

@@ -11,7 +11,7 @@ from typing import Final
 
 from linkage.errors import FormatError, UsageError
 from linkage.intake.formats import canonical, litellm_spendlogs, litellm_standard, litellm_tables
-from linkage.intake.formats.base import Format, Record, RecordKind
+from linkage.intake.formats.base import Format, Record, RecordKind, shown_name
 from linkage.terms import join_words
 
 __all__ = ["AUTO", "FORMATS", "FORMAT_NAMES", "Format", "Record", "RecordKind", "format_named", "recognise"]
@@ -82,7 +82,7 @@ def _why_unknown(samples: Sequence[Collection[str]], *, where: str, kind: Record
     fields = sorted({name for fields in samples for name in fields})
     candidates = [form for form in FORMATS if kind in (None, form.kind)]
     nearest = min(candidates, key=lambda form: len(form.missing_marks(fields)) / len(form.marks))
-    shown = ", ".join(name[:60] for name in fields[:_SHOWN_FIELDS]) or "none"
+    shown = ", ".join(map(shown_name, fields[:_SHOWN_FIELDS])) or "none"
     more = f" and {len(fields) - _SHOWN_FIELDS} more" if len(fields) > _SHOWN_FIELDS else ""
     return (
         f"{where}: wanted {_about(kind)} in a known format ({join_words([form.name for form in candidates])}). "

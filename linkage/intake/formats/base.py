@@ -39,6 +39,17 @@ class Format:
         return missing + [f"no {name}" for name in self.never if name in fields]
 
 
+def shown_name(name: str) -> str:
+    r"""A field name fit for a message: the file chose it, so it may hold escape codes or be endless.
+
+    Examples
+    --------
+    >>> shown_name("ti\x1b[31mme")
+    'ti?[31mme'
+    """
+    return "".join(mark if mark.isprintable() else "?" for mark in name[:60])
+
+
 def object_in(record: Record, name: str) -> Record:
     """The object in a field, also where it is JSON text; an empty one where there is none."""
     value = record.get(name)

@@ -1,0 +1,241 @@
+"""Which patterns are templates: every prompt takes its best pattern, and break-offs fall back to their parent.
+
+References
+----------
+.. [1] J. Zhu et al. (2019), "Tools and benchmarks for automated log parsing",
+   doi:10.1109/ICSE-SEIP.2019.00021, for grouping accuracy, which this is tuned to keep at any size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from linkage.templates import patterns as kernels
+from linkage.templates.features import DEPTHS, OPENINGS, Features
+from linkage.templates.tables import Table, count_frequent, make_table
+
+ROUNDS: Final = 5
+"""Rounds of choosing; choices hardly change after three."""
+
+_THREADS: Final = 2
+_PARTS: Final = 4  # pattern keys are counted in so many parts, to bound memory
+_STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
+_CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Patterns:
+    """What was learned about patterns: the counts, and which of them are templates.
+
+    ``direct`` (prompts that take the pattern), ``stands`` (it is a template even if longer ones exist) and
+    ``kept`` (it is a template) have one value per pattern.
+    """
+
+    pieces: Table
+    table: Table
+    direct: npt.NDArray[np.int64]
+    stands: npt.NDArray[np.bool_]
+    kept: npt.NDArray[np.bool_]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Cells:
+    """The frequent patterns of all rows, as :func:`kernels.cells_of_row` gives them, row after row."""
+
+    starts: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int16]
+    places: npt.NDArray[np.int32]
+    scores: npt.NDArray[np.float32]
+    lengths: npt.NDArray[np.float32]
+
+
+def count_pieces(features: Features, *, least: int) -> Table:
+    """Cuts of ends and openings of lines that at least so many rows have."""
+    jobs: list[Any] = []
+    for depth in range(len(DEPTHS)):
+        jobs.append(lambda depth=depth: kernels.end_keys(features.heads, features.words, False, depth))
+        jobs.append(lambda depth=depth: kernels.end_keys(features.tails, features.words, True, depth))
+    for size in range(len(OPENINGS)):
+        jobs.append(lambda size=size: kernels.line_keys(features.openings, size))
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = list(threads.map(lambda job: count_frequent(job(), least=least), jobs))
+    return make_table(np.concatenate([keys for keys, _ in found]), np.concatenate([counts for _, counts in found]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _emit(heads, tails, openings, words, pieces, least, part, parts, out):
+    """Fill the pattern keys of all rows that belong to one part; how many (without filling if too many)."""
+    cuts, tokens = np.empty((3, kernels.CUTS), np.uint64), np.empty((3, kernels.CUTS))
+    keys = np.empty((kernels.CUTS + 1, kernels.CUTS + 1, kernels.LINE_CHOICES), np.uint64)
+    found = 0
+    for row in range(words.size):
+        sizes = kernels.cut_row(
+            heads[row], tails[row], openings[row], words[row], pieces[0], pieces[1], pieces[2], least, cuts, tokens
+        )
+        kernels.pattern_keys(cuts, tokens, sizes, words[row], keys)
+        for i in range(sizes[0] + 1):
+            for j in range(sizes[1] + 1):
+                for k in range(kernels.LINE_CHOICES):
+                    key = keys[i, j, k]
+                    if key and key % np.uint64(parts) == np.uint64(part):
+                        if found < out.size:
+                            out[found] = key
+                        found += 1
+    return found
+
+
+def count_patterns(features: Features, pieces: Table, *, least: int) -> Table:
+    """Patterns that at least so many rows have."""
+    arrays = (pieces.keys, pieces.slots, pieces.counts)
+    rows = (features.heads, features.tails, features.openings, features.words)
+
+    def count(part: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        room = np.empty(8 * len(features) // _PARTS + 64, np.uint64)
+        found = _emit(*rows, arrays, least, part, _PARTS, room)
+        if found > len(room):
+            room = np.empty(found, np.uint64)
+            _emit(*rows, arrays, least, part, _PARTS, room)
+        return count_frequent(room[:found], least=least)
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        found = list(threads.map(count, range(_PARTS)))
+    return make_table(np.concatenate([keys for keys, _ in found]), np.concatenate([counts for _, counts in found]))
+
+
+@numba.njit(cache=True, nogil=True)
+def _collect(heads, tails, openings, words, pieces, patterns, least, least_strength, starts, codes, places, scores, lengths):
+    """Fill the cells of all rows; ``starts`` gets their limits. Returns how many, or -1 if there is no room."""
+    row_codes, row_places = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32)
+    strong, long, score = np.empty(_CELLS), np.empty(_CELLS), np.empty(_CELLS)
+    at = 0
+    for row in range(words.size):
+        found = kernels.cells_of_row(
+            heads[row], tails[row], openings[row], words[row], pieces, patterns, least, row_codes, row_places, strong, long
+        )
+        if at + found > codes.size:
+            return -1
+        kernels.score_cells(row_places[:found], strong, long, patterns[2], least, least_strength, score)
+        for cell in range(found):
+            codes[at], places[at], scores[at] = row_codes[cell], row_places[cell], score[cell]
+            lengths[at] = long[cell]
+            at += 1
+        starts[row + 1] = at
+    return at
+
+
+def _cells(features: Features, pieces: Table, table: Table, *, least: int, least_strength: float) -> _Cells:
+    arrays = (pieces.keys, pieces.slots, pieces.counts), (table.keys, table.slots, table.counts)
+    room = 16 * len(features) + 1024
+    while True:
+        made = _Cells(
+            starts=np.zeros(len(features) + 1, np.int64),
+            codes=np.empty(room, np.int16),
+            places=np.empty(room, np.int32),
+            scores=np.empty(room, np.float32),
+            lengths=np.empty(room, np.float32),
+        )
+        found = _collect(
+            features.heads,
+            features.tails,
+            features.openings,
+            features.words,
+            *arrays,
+            least,
+            least_strength,
+            made.starts,
+            made.codes,
+            made.places,
+            made.scores,
+            made.lengths,
+        )
+        if found >= 0:
+            return _Cells(made.starts, *(part[:found] for part in (made.codes, made.places, made.scores, made.lengths)))
+        room *= 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands, uses_direct, chosen):
+    """Fill the place of the pattern that each row takes, -1 for none."""
+    for row in range(starts.size - 1):
+        a, b = starts[row], starts[row + 1]
+        at = kernels.choose(
+            codes[a:b], places[a:b], scores[a:b], lengths[a:b], counts, direct, stands, uses_direct
+        )
+        chosen[row] = places[a + at] if at >= 0 else -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_sizes(starts, places, chosen, direct, sums):
+    """Add up, for each pattern, over the rows that have it, how many rows take what the row takes."""
+    for row in range(starts.size - 1):
+        if chosen[row] >= 0:
+            for cell in range(starts[row], starts[row + 1]):
+                sums[places[cell]] += direct[chosen[row]]
+
+
+def _choose_all(cells: _Cells, table: Table, direct: Any, stands: Any, *, uses_direct: bool) -> npt.NDArray[np.int32]:
+    rows = len(cells.starts) - 1
+    chosen = np.empty(rows, np.int32)
+    limits = [0, rows // 2, rows]
+
+    def work(half: int) -> None:
+        a, b = limits[half], limits[half + 1]
+        _choose_rows(
+            cells.starts[a : b + 1],
+            cells.codes,
+            cells.places,
+            cells.scores,
+            cells.lengths,
+            table.counts,
+            direct,
+            stands,
+            uses_direct,
+            chosen[a:b],
+        )
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(work, range(2)))
+    return chosen
+
+
+def _find_standing(cells: _Cells, table: Table, chosen: Any, direct: Any) -> npt.NDArray[np.bool_]:
+    """Patterns that are templates even where longer ones exist.
+
+    Enough rows take nothing longer; or what they take falls into so many parts (an effective number, the
+    inverse Simpson index, above the square root of the rows) that the parts are texts which fill a slot.
+    """
+    sums = np.zeros(len(table), np.int64)
+    _sum_sizes(cells.starts, cells.places, chosen, direct, sums)
+    parts = table.counts / np.maximum(sums / np.maximum(table.counts, 1), 1e-9)
+    is_slot = parts > np.maximum(8.0, np.sqrt(table.counts))
+    return np.asarray((direct >= np.maximum(_STANDS * table.counts, 2)) | is_slot)
+
+
+def learn_patterns(features: Features, *, least: int, least_strength: float) -> tuple[Patterns, npt.NDArray[np.int32]]:
+    """The patterns of these rows (distinct prompts), and the place of the pattern each row takes (-1: none).
+
+    Parameters
+    ----------
+    features : one row per distinct prompt, in any order.
+    least : fewest prompts of a template.
+    least_strength : fewest tokens of fixed text.
+    """
+    pieces = count_pieces(features, least=least)
+    table = count_patterns(features, pieces, least=least)
+    cells = _cells(features, pieces, table, least=least, least_strength=least_strength)
+    stands = np.zeros(len(table), np.bool_)
+    direct = np.zeros(len(table), np.int64)
+    for step in range(ROUNDS):
+        chosen = _choose_all(cells, table, direct, stands, uses_direct=step > 0)
+        direct = np.bincount(chosen[chosen >= 0], minlength=len(table))
+        stands = _find_standing(cells, table, chosen, direct)
+    kept = direct >= least
+    cells.scores[~kept[cells.places]] = 0.0
+    chosen = _choose_all(cells, table, direct, stands, uses_direct=True)
+    return Patterns(pieces, table, direct, stands, kept), chosen

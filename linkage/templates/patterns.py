@@ -1,0 +1,334 @@
+"""Patterns of a prompt: how much of its start, of its end and of which lines is fixed text.
+
+A *pattern* joins a cut of the head (its first tokens), a cut of the tail (its last tokens) and openings of at
+most two lines. A *cut* is a depth below which prompts part ways: fixed text ends there, or a slot's usual
+opening does. The *strength* of a pattern is the number of its tokens that hardly any prompt leaves before the
+pattern ends: fixed text is followed to its end, whereas ordinary openings (``what is the``) thin out word by
+word. Kernels only; :mod:`linkage.templates.mine` calls them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numba
+import numpy as np
+
+from linkage.templates.features import DEPTHS, OPENINGS, mix
+from linkage.templates.tables import find
+
+CUTS: Final = 6
+"""Cuts kept of each end."""
+
+LINE_CUTS: Final = 4
+"""Line openings kept."""
+
+LINE_CHOICES: Final = 3 + LINE_CUTS
+"""Choices of lines in a pattern: none, each kept opening, and two pairs (first with second, with third)."""
+
+STRENGTH_CAP: Final = 12.0
+"""Tokens of fixed text beyond this add nothing (flat between 10 and 16)."""
+
+_STAYS = 0.95  # a depth is a cut when fewer than this share of the prompts go on together
+_FOLLOWS = 0.5  # a token counts when at least this share of the prompts that have it end in the pattern
+_LINE_WEIGHT = 0.6  # of a token in a line opening: it was found by looking in many places
+_BITS = 1.5  # tokens of fixed text that outweigh halving the number of prompts
+_TOLL = 3.0  # tokens that a pattern must add before it may break off from one that stands by itself
+_GAIN_CAP = 10.0
+_FEW = 1.5  # adding no more tokens than this never breaks off
+_SEED_HEAD, _SEED_TAIL, _SEED_LINE = np.uint64(1) << np.uint64(40), np.uint64(2) << np.uint64(40), np.uint64(3) << np.uint64(40)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def end_key(value, depth, is_tail):
+    """Key of an end cut in the table of pieces."""
+    return mix(np.uint64(value) | (np.uint64(depth + 1) << np.uint64(32)) | (_SEED_TAIL if is_tail else _SEED_HEAD))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def line_key(value, size):
+    """Key of a line opening in the table of pieces."""
+    return mix(np.uint64(value) | (np.uint64(size + 1) << np.uint64(32)) | _SEED_LINE)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def worth(count, least):
+    """How much a number of prompts says: 0 at ``least``, growing with its logarithm."""
+    return np.log2(count / least) ** 1.2 if count > least else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def line_tokens(value, size):
+    """Tokens in a line opening."""
+    return np.float64(np.uint64(value) & np.uint64(7)) if OPENINGS[size] == 0 else np.float64(OPENINGS[size])
+
+
+@numba.njit(cache=True, nogil=True)
+def end_keys(matrix, words, is_tail, depth):
+    """Keys of all rows that reach this depth."""
+    keys = np.empty(words.size, np.uint64)
+    count = 0
+    for row in range(words.size):
+        if words[row] >= DEPTHS[depth]:
+            keys[count] = end_key(matrix[row, depth], depth, is_tail)
+            count += 1
+    return keys[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def line_keys(openings, size):
+    """Keys of all line openings of this size, each once per row."""
+    keys = np.empty(openings.shape[0] * (openings.shape[1] // OPENINGS.size), np.uint64)
+    count = 0
+    for row in range(openings.shape[0]):
+        start = count
+        for column in range(size, openings.shape[1], OPENINGS.size):
+            if openings[row, column] == 0:
+                continue
+            key = line_key(openings[row, column], size)
+            is_new = True
+            for at in range(start, count):
+                is_new = is_new and keys[at] != key
+            if is_new:
+                keys[count] = key
+                count += 1
+    return keys[:count]
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_end(values, words, is_tail, keys, slots, counts, least, cuts, depths):
+    """Fill the keys and depths of the best cuts of one end, shallowest first; how many."""
+    chosen = np.full(CUTS, -1, np.int64)
+    scores = np.zeros(CUTS)
+    here, depth = np.int64(-1), 0
+    if DEPTHS[0] <= words:
+        here = find(keys, slots, end_key(values[0], 0, is_tail))
+    while here >= 0:
+        following = np.int64(-1)
+        if depth + 1 < DEPTHS.size and DEPTHS[depth + 1] <= words:
+            following = find(keys, slots, end_key(values[depth + 1], depth + 1, is_tail))
+        onward = counts[following] if following >= 0 else 0
+        if onward <= _STAYS * counts[here]:
+            score = worth(counts[here], least) * DEPTHS[depth] + 1e-9
+            lowest = np.argmin(scores)
+            if score > scores[lowest]:
+                scores[lowest], chosen[lowest] = score, depth
+        here, depth = following, depth + 1
+    chosen.sort()
+    found = 0
+    for depth in chosen:
+        if depth >= 0:
+            cuts[found] = end_key(values[depth], depth, is_tail)
+            depths[found] = DEPTHS[depth]
+            found += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
+    """Fill the keys and token numbers of the best line openings, at most one a line; how many."""
+    scores = np.zeros(LINE_CUTS)
+    found = 0
+    for column in range(0, values.size, OPENINGS.size):
+        best, best_key, best_tokens, score = 0.0, np.uint64(0), 0.0, 0.0
+        onward = np.int64(0)
+        for size in range(OPENINGS.size - 1, -1, -1):
+            if values[column + size] == 0:
+                continue
+            key = line_key(values[column + size], size)
+            place = find(keys, slots, key)
+            if place < 0:
+                continue
+            if 2 * onward <= counts[place]:
+                length = line_tokens(values[column + size], size)
+                score = worth(counts[place], least) * length
+                if score > best:
+                    best, best_key, best_tokens = score, key, length
+            if size:
+                onward = max(onward, np.int64(counts[place]))
+        for at in range(found):
+            if cuts[at] == best_key:
+                best = 0.0
+        if best <= 0.0:
+            continue
+        at = found if found < LINE_CUTS else np.argmin(scores)
+        if found == LINE_CUTS and best <= scores[at]:
+            continue
+        scores[at], cuts[at], tokens[at] = best, best_key, best_tokens
+        found = min(found + 1, LINE_CUTS)
+    order = np.argsort(-scores[:found], kind="mergesort")
+    cuts[:found], tokens[:found] = cuts[:found][order], tokens[:found][order]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def cut_row(heads, tails, openings, words, keys, slots, counts, least, cuts, tokens):
+    """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each."""
+    first = _cut_end(heads, words, False, keys, slots, counts, least, cuts[0], tokens[0])
+    last = _cut_end(tails, words, True, keys, slots, counts, least, cuts[1], tokens[1])
+    lines = _cut_lines(openings, keys, slots, counts, least, cuts[2, :LINE_CUTS], tokens[2, :LINE_CUTS])
+    return first, last, lines
+
+
+@numba.njit(cache=True, nogil=True)
+def lines_of(choice, found):
+    """The one or two openings of a choice of lines, -1 for none; (-2, -2) for a choice that is not there."""
+    if choice == 0:
+        return -1, -1
+    if choice <= LINE_CUTS:
+        return (choice - 1, -1) if choice <= found else (-2, -2)
+    other = choice - LINE_CUTS
+    return (0, other) if other < found else (-2, -2)
+
+
+@numba.njit(cache=True, nogil=True)
+def pattern_keys(cuts, tokens, sizes, words, keys):
+    """Fill ``keys[head, tail, lines]`` of one row, 0 for a pattern whose ends would overlap."""
+    head = np.uint64(0)
+    for i in range(sizes[0] + 1):
+        head = cuts[0, i - 1] if i else np.uint64(0)
+        for j in range(sizes[1] + 1):
+            tail = cuts[1, j - 1] if j else np.uint64(0)
+            length = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
+            ends = mix(head * np.uint64(3) + mix(tail + np.uint64(5)))
+            for k in range(LINE_CHOICES):
+                one, two = lines_of(k, sizes[2])
+                if one == -2 or length > words:
+                    keys[i, j, k] = np.uint64(0)
+                    continue
+                line = cuts[2, one] if one >= 0 else np.uint64(0)
+                if two >= 0:
+                    line = mix(min(cuts[2, one], cuts[2, two])) + max(cuts[2, one], cuts[2, two])
+                keys[i, j, k] = mix(ends + mix(line + np.uint64(7)))
+    keys[0, 0, 0] = np.uint64(0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _followed(counts, tokens, at, fixed, choice, is_tail):
+    """Tokens of one end's cut that are followed to the end of the pattern, the other end being fixed."""
+    total, before = 0.0, 0.0
+    end = counts[fixed, at, choice] if is_tail else counts[at, fixed, choice]
+    for step in range(1, at + 1):
+        here = counts[fixed, step, choice] if is_tail else counts[step, fixed, choice]
+        if end >= _FOLLOWS * here:
+            total += tokens[step - 1] - before
+        before = tokens[step - 1]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def measure(counts, tokens, sizes, strengths, lengths):
+    """Fill strength and number of tokens of each pattern of one row that is frequent (else 0)."""
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                strengths[i, j, k] = 0.0
+                if counts[i, j, k] == 0:
+                    continue
+                one, two = lines_of(k, sizes[2])
+                line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
+                ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
+                lengths[i, j, k] = ends + _LINE_WEIGHT * line
+                tail_first = _followed(counts, tokens[0], i, j, k, False) + _followed(counts, tokens[1], j, 0, k, True)
+                head_first = _followed(counts, tokens[0], i, 0, k, False) + _followed(counts, tokens[1], j, i, k, True)
+                strengths[i, j, k] = max(tail_first, head_first) + _LINE_WEIGHT * line
+
+
+@numba.njit(cache=True, nogil=True)
+def cells_of_row(heads, tails, openings, words, pieces, patterns, least, codes, places, strengths, lengths):
+    """Fill the frequent patterns of one row: code, place in the table, strength, tokens; how many.
+
+    ``pieces`` and ``patterns`` are (keys, slots, counts) of the two tables. A code is
+    ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
+    """
+    cuts, tokens = np.empty((3, CUTS), np.uint64), np.empty((3, CUTS))
+    sizes = cut_row(heads, tails, openings, words, pieces[0], pieces[1], pieces[2], least, cuts, tokens)
+    shape = (CUTS + 1, CUTS + 1, LINE_CHOICES)
+    keys, counts, found_at = np.empty(shape, np.uint64), np.zeros(shape, np.int64), np.empty(shape, np.int64)
+    strong, long = np.empty(shape), np.empty(shape)
+    pattern_keys(cuts, tokens, sizes, words, keys)
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                place = find(patterns[0], patterns[1], keys[i, j, k]) if keys[i, j, k] else np.int64(-1)
+                found_at[i, j, k] = place
+                counts[i, j, k] = patterns[2][place] if place >= 0 else 0
+    measure(counts, tokens, sizes, strong, long)
+    found = 0
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                if counts[i, j, k]:
+                    codes[found] = (i * (CUTS + 1) + j) * LINE_CHOICES + k
+                    places[found] = found_at[i, j, k]
+                    strengths[found], lengths[found] = strong[i, j, k], long[i, j, k]
+                    found += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _is_within(code, other):
+    """Whether a pattern (code) is part of another of the same row."""
+    ends, other_ends = code // LINE_CHOICES, other // LINE_CHOICES
+    if ends // (CUTS + 1) > other_ends // (CUTS + 1) or ends % (CUTS + 1) > other_ends % (CUTS + 1):
+        return False
+    lines, other_lines = code % LINE_CHOICES, other % LINE_CHOICES
+    if lines == other_lines or lines == 0:
+        return True
+    return other_lines > LINE_CUTS and (lines == 1 or lines == other_lines - LINE_CUTS + 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _breaks_off(chosen, parent, codes, places, lengths, counts):
+    """Whether a pattern adds so much to one that stands by itself that it is a template of its own."""
+    for step in range(codes.size):
+        if step == parent or not (_is_within(codes[step], codes[chosen]) and _is_within(codes[parent], codes[step])):
+            continue
+        gain = min(lengths[step] - lengths[parent], _GAIN_CAP)
+        rarer = np.log2(max(counts[places[parent]], 1) / max(counts[places[step]], 1))
+        if gain - _BITS * rarer > _TOLL:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
+    """The pattern a row ends with: its choice, or the best part of it from which it does not break off."""
+    best, best_score = chosen, 0.0
+    for parent in range(codes.size):
+        if scores[parent] <= best_score or parent == chosen or not _is_within(codes[parent], codes[chosen]):
+            continue
+        is_near = direct[places[parent]] > 0 and lengths[chosen] - lengths[parent] <= _FEW
+        if is_near or (
+            stands[places[parent]] and not _breaks_off(chosen, parent, codes, places, lengths, counts)
+        ):
+            best, best_score = parent, scores[parent]
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def score_cells(places, strengths, lengths, counts, least, least_strength, scores):
+    """Fill the score of each pattern of one row: how many prompts times how much fixed text; 0 if weak."""
+    for at in range(places.size):
+        is_strong = strengths[at] >= least_strength
+        strength = min(strengths[at], STRENGTH_CAP)
+        scores[at] = worth(counts[places[at]], least) * strength + 1e-6 * lengths[at] if is_strong else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def choose(codes, places, scores, lengths, counts, direct, stands, uses_direct):
+    """Place in the row of the pattern it takes, -1 for none."""
+    best, best_score = -1, 0.0
+    for at in range(places.size):
+        score = scores[at]
+        if uses_direct:
+            score *= 0.2 + 0.8 * direct[places[at]] / max(counts[places[at]], 1)
+        if score > best_score:
+            best, best_score = at, score
+    if best >= 0 and uses_direct:
+        for _ in range(4):
+            settled = settle(best, codes, places, scores, lengths, counts, direct, stands)
+            if settled == best:
+                break
+            best = settled
+    return best

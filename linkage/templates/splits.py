@@ -1,0 +1,192 @@
+"""Templates that share both ends: told apart by the openings of their lines.
+
+A pattern may hold prompts of several templates that differ only behind a long slot. It is split where lines
+at one place open in a few ways only, or where a label is in part of the prompts, and nearly every prompt is
+clearly one or the other. What fills slots does not do that: it opens in many ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from linkage.templates.features import OPENINGS, mix
+
+MARKS = 8
+"""Openings that may tell the parts of one pattern apart."""
+
+PARTS = 6
+"""Parts of one pattern."""
+
+SAMPLE = 256
+"""Rows looked at per pattern, those with the lowest prompt ids."""
+
+_SHARE = 0.15  # least share of a part
+_COVER = 0.95  # of the rows must be clearly of one part
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Splits:
+    """How patterns are split; one row per split pattern, ascending.
+
+    ``marks`` (uint32, shape (rows, MARKS), 0 for none) are openings; ``parts`` (int32, shape (rows, PARTS), -1
+    for none) say, as bits, which of them a part has.
+    """
+
+    places: npt.NDArray[np.int32]
+    marks: npt.NDArray[np.uint32]
+    parts: npt.NDArray[np.int32]
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_column_marks(values, marks, found):
+    """Add the few openings that nearly all rows have in one column; how many marks there are then."""
+    ordered = np.sort(values)
+    rows, covered, fresh, start = values.size, 0, found, 0
+    for at in range(1, rows + 1):
+        if at < rows and ordered[at] == ordered[start]:
+            continue
+        if ordered[start] and at - start >= _SHARE * rows:
+            covered += at - start
+            if fresh < MARKS:
+                marks[fresh] = ordered[start]
+                fresh += 1
+        start = at
+    return fresh if covered >= _COVER * rows and fresh - found > 1 else found
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_label_marks(openings, marks, found):
+    """Add the labels that part of the rows have, anywhere; how many marks there are then."""
+    rows = openings.shape[0]
+    labels = np.sort(openings[:, :: OPENINGS.size].copy().ravel())
+    start = 0
+    for at in range(1, labels.size + 1):
+        if at < labels.size and labels[at] == labels[start]:
+            continue
+        label, start = labels[start], at
+        if label == 0 or found == MARKS:
+            continue
+        having = 0
+        for row in range(rows):
+            having += _has(openings[row], label)
+        if _SHARE * rows <= having <= (1 - _SHARE) * rows:
+            marks[found] = label
+            found += 1
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _has(openings, mark):
+    for value in openings:
+        if value == mark:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def bits_of(openings, marks):
+    """Which of the marks a row has, as bits."""
+    bits = 0
+    for at in range(marks.size):
+        if marks[at] and _has(openings, marks[at]):
+            bits |= 1 << at
+    return bits
+
+
+@numba.njit(cache=True, nogil=True)
+def _parts_of(openings, marks, parts):
+    """Fill the parts that the marks make; whether they are few and hold nearly all rows."""
+    rows = openings.shape[0]
+    counts = np.zeros(1 << MARKS, np.int64)
+    for row in range(rows):
+        counts[bits_of(openings[row], marks)] += 1
+    parts[:] = -1
+    found, covered = 0, 0
+    for bits in range(counts.size):
+        if counts[bits] >= max(_SHARE * rows, 3):
+            if found == PARTS:
+                return False
+            parts[found] = bits
+            found, covered = found + 1, covered + counts[bits]
+    return found > 1 and covered >= _COVER * rows
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_split(openings, marks, parts):
+    """Fill marks and parts of one pattern's rows; whether it is to be split."""
+    found = 0
+    for size in range(1, OPENINGS.size):
+        for column in range(size, openings.shape[1], OPENINGS.size):
+            before = found
+            found = _add_column_marks(openings[:, column].copy(), marks, found)
+            if found > before and not _parts_of(openings, marks, parts):
+                marks[before:] = 0
+                found = before
+    columns = found
+    found = _add_label_marks(openings, marks, found)
+    if found > columns and not _parts_of(openings, marks, parts):
+        marks[columns:] = 0
+    return _parts_of(openings, marks, parts)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_all(openings, order, starts, places, marks, parts):
+    """Fill marks and parts of each pattern; rows of pattern ``p`` are ``order[starts[p]:starts[p + 1]]``."""
+    is_split = np.zeros(places.size, np.bool_)
+    for at in range(places.size):
+        rows = order[starts[at] : min(starts[at + 1], starts[at] + SAMPLE)]
+        is_split[at] = rows.size >= 6 and _find_split(openings[rows], marks[at], parts[at])
+    return is_split
+
+
+def find_splits(openings: npt.NDArray[np.uint32], chosen: npt.NDArray[np.int32]) -> Splits:
+    """The splits of the patterns that rows take.
+
+    Parameters
+    ----------
+    openings : of the rows, ascending by prompt id.
+    chosen : place of the pattern of each row, -1 for none.
+    """
+    order = np.argsort(chosen, kind="stable")
+    order = order[np.searchsorted(chosen[order], 0) :]
+    places, starts = np.unique(chosen[order], return_index=True)
+    marks = np.zeros((len(places), MARKS), np.uint32)
+    parts = np.full((len(places), PARTS), -1, np.int32)
+    is_split = _find_all(openings, order, np.append(starts, len(order)), places, marks, parts)
+    return Splits(places.astype(np.int32)[is_split], marks[is_split], parts[is_split])
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest(bits, parts):
+    """The part that differs from the bits in the fewest marks, the first of equals."""
+    best, best_distance = -1, MARKS + 1
+    for part in parts:
+        if part < 0:
+            continue
+        distance, rest = 0, bits ^ part
+        while rest:
+            distance, rest = distance + (rest & 1), rest >> 1
+        if distance < best_distance:
+            best, best_distance = part, distance
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def name_rows(openings, chosen, keys, places, marks, parts, ids):
+    """Fill the 63-bit template id of each row: a hash of its pattern and part; 0 for none."""
+    for row in range(chosen.size):
+        ids[row] = 0
+        if chosen[row] < 0:
+            continue
+        value = keys[chosen[row]]
+        at = np.searchsorted(places, chosen[row])
+        if at < places.size and places[at] == chosen[row]:
+            part = _nearest(bits_of(openings[row], marks[at]), parts[at])
+            for mark in range(MARKS):
+                if part >> mark & 1:
+                    value = mix(value + np.uint64(marks[at, mark]))
+        ids[row] = np.int64(mix(value) >> np.uint64(1)) | 1
