@@ -86,6 +86,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def ingest(
     store: Path,
+    *,
     files: tuple[Path, ...],
     format_name: str,
     mapping: Path | None,
@@ -135,6 +136,7 @@ def ingest(
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def rebuild(
     store: Path,
+    *,
     as_of: str | None,
     window: str | None,
     seed: int,
@@ -162,7 +164,7 @@ def rebuild(
 @TIER
 @FORMAT
 @JSON
-def clusters(store: Path, tier: str | None, form: str) -> None:
+def clusters(store: Path, *, tier: str | None, form: str) -> None:
     r"""List the clusters of the published run, the most pressing first.
 
     \b
@@ -191,7 +193,7 @@ def clusters(store: Path, tier: str | None, form: str) -> None:
 @TIER
 @FORMAT
 @JSON
-def members(store: Path, cluster: str | None, tier: str | None, form: str) -> None:
+def members(store: Path, *, cluster: str | None, tier: str | None, form: str) -> None:
     r"""List the accounts of all clusters, one row each, with the reasons.
 
     \b
@@ -209,7 +211,7 @@ def members(store: Path, cluster: str | None, tier: str | None, form: str) -> No
 @STORE
 @click.argument("cluster")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known of the cluster as JSON.")
-def show(store: Path, cluster: str, as_json: bool) -> None:
+def show(store: Path, *, cluster: str, as_json: bool) -> None:
     r"""Show one CLUSTER of STORE: what ties its accounts, how rare that is, and what would free them.
 
     \b
@@ -248,7 +250,7 @@ def templates(store: Path, form: str) -> None:
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
 )
 @click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
-def report(store: Path, clusters: tuple[str, ...], out: Path, include_personal_data: bool) -> None:
+def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_personal_data: bool) -> None:
     r"""Write self-contained HTML reports, with JSON and CSV beside them; all CLUSTERS when none is named.
 
     \b
@@ -265,7 +267,7 @@ def report(store: Path, clusters: tuple[str, ...], out: Path, include_personal_d
 @STORE
 @click.option("--format", "form", type=click.Choice(["graphml", "gexf", "json"]), default="graphml", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
-def export(store: Path, form: Any, out: Path) -> None:
+def export(store: Path, *, form: Any, out: Path) -> None:
     r"""Write the full graph of accounts, addresses, payment methods and templates to a file.
 
     \b
@@ -288,7 +290,7 @@ def export(store: Path, form: Any, out: Path) -> None:
 @click.option("--note", required=True, help="Why, in plain words.")
 @click.option("--author", envvar="USER", default="unknown", show_default="$USER", help="Who decided.")
 @WAIT
-def case(store: Path, cluster: str, state: Any, note: str, author: str, wait_s: float) -> None:
+def case(store: Path, *, cluster: str, state: Any, note: str, author: str, wait_s: float) -> None:
     r"""Note a decision about CLUSTER; notes are added, never changed, and stand in its report.
 
     \b
@@ -308,7 +310,7 @@ def case(store: Path, cluster: str, state: Any, note: str, author: str, wait_s: 
     "--scenario", "scenarios", multiple=True, help="NAME or NAME:STRENGTH, such as E1 or HN-04:2; repeatable."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the whole world.")
-def simulate(directory: Path, accounts: int, days: int, scenarios: tuple[str, ...], seed: int) -> None:
+def simulate(directory: Path, *, accounts: int, days: int, scenarios: tuple[str, ...], seed: int) -> None:
     r"""Write a world with exact truth into DIRECTORY: requests, account records and the truth.
 
     Innocent look-alikes are there by default; `--scenario none` leaves them out.
@@ -328,7 +330,7 @@ def simulate(directory: Path, accounts: int, days: int, scenarios: tuple[str, ..
     "--truth", type=click.Path(dir_okay=False, path_type=Path), required=True, help="CSV: account_id, campaign."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print all figures as JSON.")
-def evaluate(store: Path, truth: Path, as_json: bool) -> None:
+def evaluate(store: Path, *, truth: Path, as_json: bool) -> None:
     r"""Score the published run of STORE against a truth file.
 
     \b
@@ -366,7 +368,7 @@ def doctor(store: Path, form: str) -> None:
 @STORE
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--every", type=click.Choice(["hourly", "daily"]), default="hourly", show_default=True)
-def schedule(store: Path, folder: Path, every: str) -> None:
+def schedule(store: Path, *, folder: Path, every: str) -> None:
     r"""Print systemd and crontab lines that load the logs dropped in FOLDER and rebuild STORE.
 
     \b

@@ -78,7 +78,7 @@ def test_a_window_that_cannot_be_read_is_told(tiny_store: lk.Store, window: str)
 
 
 def test_a_time_that_cannot_be_read_is_told(tiny_store: lk.Store) -> None:
-    with pytest.raises(UsageError, match="as_of: wanted a time"):
+    with pytest.raises(UsageError, match="wanted a time such as"):
         lk.rebuild(tiny_store, as_of="last tuesday")
 
 

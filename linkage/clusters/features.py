@@ -45,8 +45,21 @@ EXTRACTION_FEATURES: Final = (
 CONTENT_KINDS: Final = ("template", "template_family")
 """Kinds of value that stand for work."""
 
-UNKNOWN: Final = 0.5
-"""Value of a feature that the input cannot tell: neither for nor against."""
+UNKNOWN: Final = {
+    "output": 0.75,
+    "templated": 0.5,
+    "distinct": 0.95,
+    "created": 0.6,
+    "young": 0.5,
+    "round_clock": 0.95,
+    "partition": 0.95,
+    "limited": 0.0,
+}
+"""Value of a feature that the input cannot tell: half way between campaigns and innocents, so that a missing
+field neither accuses nor frees (means over the training worlds, 2026-11-24)."""
+
+STRANGERS: Final = 0.29
+"""Root mean square distance of random ranks to their mean."""
 
 
 def measure_controller(
@@ -130,13 +143,13 @@ def measure_extraction(
     return pd.DataFrame({name: features[name] for name in EXTRACTION_FEATURES})
 
 
-def _mean(values: Numbers, group: Codes, groups: int, weight: Numbers | None = None) -> Numbers:
-    """Weighted mean per group over accounts where the value is known; ``UNKNOWN`` where nobody's is."""
+def _mean(values: Numbers, group: Codes, groups: int, *, unknown: float, weight: Numbers | None = None) -> Numbers:
+    """Weighted mean per group over accounts where the value is known; ``unknown`` where nobody's is."""
     known = np.isfinite(values) & (group >= 0)
     weights = np.ones(len(values)) if weight is None else weight
     total = np.bincount(group[known], weights=(values * weights)[known], minlength=groups)
     count = np.bincount(group[known], weights=weights[known], minlength=groups)
-    return np.where(count > 0, total / np.maximum(count, 1e-9), UNKNOWN)
+    return np.where(count > 0, total / np.maximum(count, 1e-9), unknown)
 
 
 def _habit_features(habits: pd.DataFrame, group: Codes, groups: int) -> dict[str, Numbers]:
@@ -147,20 +160,22 @@ def _habit_features(habits: pd.DataFrame, group: Codes, groups: int) -> dict[str
     per_request = np.maximum(requests, 1)
     templated = column("templated_count") / per_request
     ranked = [ranks(habit) for habit in (column("log_output_mean"), column("log_input_mean"), templated)]
-    spread = sum((_spread(rank, group, groups) for rank in ranked), np.zeros(groups)) / len(ranked)
+    told = [rank for rank in ranked if np.isfinite(rank).any()]
+    spread = sum((_spread(rank, group, groups) for rank in told), np.zeros(groups)) / max(len(told), 1)
+    limited = column("limited_count") / per_request
     log_requests = np.log(per_request)
     total = np.bincount(group[group >= 0], weights=requests[group >= 0], minlength=groups)
     typical = max(float(np.median(requests[requests > 0])) if (requests > 0).any() else 1.0, 1.0)
     prompts = column("prompt_count")
     distinct = np.divide(column("distinct_prompt_count"), prompts, where=prompts > 0, out=np.full(len(prompts), np.nan))
     return {
-        "output": _mean(ranked[0], group, groups),
-        "templated": _mean(templated, group, groups, requests),
-        "sameness": 1 - np.minimum(spread / 0.29, 1.0),
+        "output": _mean(ranked[0], group, groups, unknown=UNKNOWN["output"]),
+        "templated": _mean(templated, group, groups, unknown=UNKNOWN["templated"], weight=requests),
+        "sameness": 1 - np.minimum(spread / STRANGERS, 1.0),
         "evenness": 1 / (1 + _spread(log_requests, group, groups)),
-        "distinct": _mean(distinct, group, groups),
+        "distinct": _mean(distinct, group, groups, unknown=UNKNOWN["distinct"]),
         "volume": np.clip(np.log10(np.maximum(total / typical, 1)) / 4, 0, 1),
-        "limited": np.minimum(_mean(column("limited_count") / per_request, group, groups, requests) * 10, 1.0),
+        "limited": np.minimum(10 * _mean(limited, group, groups, unknown=UNKNOWN["limited"], weight=requests), 1.0),
     }
 
 
@@ -168,11 +183,11 @@ def _spread(values: Numbers, group: Codes, groups: int) -> Numbers:
     """Root mean square distance to the group's mean; that of strangers' ranks (0.29) where unknown."""
     known = np.isfinite(values) & (group >= 0)
     # Group -1 (none) reads the entry added at the end.
-    mean = np.append(_mean(values, group, groups), UNKNOWN)
+    mean = np.append(_mean(values, group, groups, unknown=0.5), 0.5)
     gap = np.where(known, values - mean[group], 0.0)
     total = np.bincount(group[known], weights=gap[known] ** 2, minlength=groups)
     count = np.bincount(group[known], minlength=groups)
-    return np.where(count > 1, np.sqrt(total / np.maximum(count - 1, 1)), 0.29)
+    return np.where(count > 1, np.sqrt(total / np.maximum(count - 1, 1)), STRANGERS)
 
 
 def _time_features(accounts: pd.DataFrame, hours: pd.DataFrame, group: Codes, groups: int) -> dict[str, Numbers]:
@@ -182,8 +197,8 @@ def _time_features(accounts: pd.DataFrame, hours: pd.DataFrame, group: Codes, gr
     gap_h = _third_nearest(created, group) / HOUR_MS
     close = 1 - np.clip(np.log10(gap_h + 1) / 3.5, 0, 1)
     return {
-        "young": _mean(young, group, groups),
-        "created": _mean(close, group, groups),
+        "young": _mean(young, group, groups, unknown=UNKNOWN["young"]),
+        "created": _mean(close, group, groups, unknown=UNKNOWN["created"]),
         "round_clock": _round_clock(accounts, hours, group, groups),
     }
 
@@ -222,7 +237,7 @@ def _round_clock(accounts: pd.DataFrame, hours: pd.DataFrame, group: Codes, grou
     total = counts.sum(axis=1, keepdims=True)
     share = counts / np.maximum(total, 1)
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=1) / np.log(24)
-    return np.where(total[:, 0] > 0, entropy, UNKNOWN)
+    return np.where(total[:, 0] > 0, entropy, UNKNOWN["round_clock"])
 
 
 def _work_features(
@@ -264,4 +279,4 @@ def _partition(items: pd.DataFrame, accounts: pd.DataFrame, group: Codes, groups
     number = users.index.get_level_values("group").to_numpy(dtype=np.int64)
     alone = np.bincount(number, weights=(users.to_numpy() == 1).astype(np.float64), minlength=groups)
     total = np.bincount(number, minlength=groups)
-    return np.where(total > 0, alone / np.maximum(total, 1), UNKNOWN)
+    return np.where(total > 0, alone / np.maximum(total, 1), UNKNOWN["partition"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -27,7 +26,7 @@ from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.records import check_accounts, check_requests
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, SourceFile
+from linkage.store.facts import BatchCounts, Connection, SourceFile
 from linkage.store.statements import REQUEST_COLUMNS
 from linkage.store.store import Database
 
@@ -168,7 +167,7 @@ def _load_once(
 
 
 def _load(
-    connection: sqlite3.Connection, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
+    connection: Connection, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
 ) -> _Tally:
     tally = _Tally()
     source = reading.source or raw.format_name
@@ -186,21 +185,19 @@ def _load(
     return tally
 
 
-def _add_requests(
-    connection: sqlite3.Connection, batch: RequestBatch, *, keep_text: bool
-) -> tuple[BatchCounts, RequestBatch]:
+def _add_requests(connection: Connection, batch: RequestBatch, *, keep_text: bool) -> tuple[BatchCounts, RequestBatch]:
     _add_entities(connection, batch.entities)
     prompts = _rows(batch.prompts, ("id", "features", "gateway_template", "text"))
     facts.add_prompts(connection, prompts, keep_text=keep_text)
     return facts.add_requests(connection, _rows(batch.requests, REQUEST_COLUMNS)), batch
 
 
-def _add_accounts(connection: sqlite3.Connection, batch: AccountBatch) -> tuple[BatchCounts, AccountBatch]:
+def _add_accounts(connection: Connection, batch: AccountBatch) -> tuple[BatchCounts, AccountBatch]:
     _add_entities(connection, batch.entities)
     return facts.add_account_records(connection, _rows(batch.accounts, facts.ACCOUNT_RECORD_COLUMNS)), batch
 
 
-def _add_entities(connection: sqlite3.Connection, entities: Mapping[str, Any]) -> None:
+def _add_entities(connection: Connection, entities: Mapping[str, Any]) -> None:
     for kind, table in sorted(entities.items()):
         facts.add_entities(connection, kind, _rows(table, ("id", "value")))
 

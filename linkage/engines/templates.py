@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
 from linkage.intake.entities import entity_id
 from linkage.intake.mining import assign_templates, describe_template, learn_templates, tie_templates
 from linkage.settings import TemplateSettings
 from linkage.store import facts
+from linkage.store.facts import Connection
 from linkage.store.store import Database
 
 _EXAMPLES: Final = 24
@@ -38,7 +38,7 @@ def mine_store(database: Database, *, settings: TemplateSettings) -> None:
         facts.follow_templates(connection, families)
 
 
-def _describe(connection: sqlite3.Connection) -> None:
+def _describe(connection: Connection) -> None:
     described = (
         describe_template(template_id, facts.new_texts(connection, template_id, limit=_EXAMPLES))
         for template_id in facts.undescribed_templates(connection)

@@ -12,6 +12,9 @@ from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.store import Database
 
+Connection = sqlite3.Connection
+"""What :meth:`linkage.store.store.Database.transaction` hands out."""
+
 Rows = Iterable[tuple[Any, ...]]
 """Plain tuples, ready to be bound."""
 
@@ -62,7 +65,7 @@ class SourceFile:
     conflicting: int
 
 
-def add_entities(connection: sqlite3.Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
+def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
     """Add dictionary rows (id, value); known ones change nothing.
 
     Raises
@@ -76,7 +79,7 @@ def add_entities(connection: sqlite3.Connection, kind: str, rows: Sequence[tuple
     _check_collisions(connection, kind, rows)
 
 
-def _check_collisions(connection: sqlite3.Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
+def _check_collisions(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
     """An ``insert or ignore`` would hide that another value already has the id, so look it up."""
     for row_id, value in rows:
         if kind == "account":
@@ -89,7 +92,7 @@ def _check_collisions(connection: sqlite3.Connection, kind: str, rows: Sequence[
             raise StoreError(f"wanted {kind} {value!r} under id {row_id}; found {stored}. Please report this collision")
 
 
-def add_requests(connection: sqlite3.Connection, rows: Rows) -> BatchCounts:
+def add_requests(connection: Connection, rows: Rows) -> BatchCounts:
     """Add requests and bring the rollups up to date; repeats change nothing.
 
     Parameters
@@ -114,7 +117,7 @@ def add_requests(connection: sqlite3.Connection, rows: Rows) -> BatchCounts:
     return BatchCounts(kept=staged - same - other, seen_before=same, conflicting=other)
 
 
-def settle_replaced(connection: sqlite3.Connection) -> None:
+def settle_replaced(connection: Connection) -> None:
     """Make anew the rollups of accounts and days whose records were replaced by :func:`add_requests`."""
     if connection.execute("select count(*) from dirty").fetchone()[0] == 0:
         return
@@ -130,7 +133,7 @@ def settle_replaced(connection: sqlite3.Connection) -> None:
     connection.execute("delete from dirty")
 
 
-def add_account_records(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
+def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
     """Add account records (tuples in the order of ``ACCOUNT_RECORD_COLUMNS``); known ones change nothing."""
     before = connection.execute("select count(*) from account_record").fetchone()[0]
     connection.executemany(statements.ADD_ACCOUNT_RECORD, rows)
@@ -139,7 +142,7 @@ def add_account_records(connection: sqlite3.Connection, rows: Sequence[tuple[Any
 
 
 def add_prompts(
-    connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes, str | None, str | None]], *, keep_text: bool
+    connection: Connection, rows: Sequence[tuple[int, bytes, str | None, str | None]], *, keep_text: bool
 ) -> None:
     """Add distinct prompts; their text stays only until the templates are described.
 
@@ -164,7 +167,7 @@ def find_source_file(database: Database, *, sha256: str, format_name: str, readi
     return None if row is None else BatchCounts(kept=row[0], seen_before=row[2], conflicting=row[3])
 
 
-def add_source_file(connection: sqlite3.Connection, file: SourceFile, *, rejected: Iterable[tuple[int, str]]) -> None:
+def add_source_file(connection: Connection, file: SourceFile, *, rejected: Iterable[tuple[int, str]]) -> None:
     """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed."""
     cursor = connection.execute(statements.ADD_SOURCE_FILE, dataclasses.asdict(file))
     connection.executemany(
@@ -175,7 +178,7 @@ def add_source_file(connection: sqlite3.Connection, file: SourceFile, *, rejecte
         connection.execute(statements.BUMP_REVISION)
 
 
-def prompt_blocks(connection: sqlite3.Connection) -> Iterator[tuple[list[int], list[bytes]]]:
+def prompt_blocks(connection: Connection) -> Iterator[tuple[list[int], list[bytes]]]:
     """All distinct prompts as blocks of (ids, feature blobs), by ascending id; reads the table once."""
     last = -1
     while rows := connection.execute(statements.READ_PROMPTS, (last, _BLOCK_ROWS)).fetchall():
@@ -184,7 +187,7 @@ def prompt_blocks(connection: sqlite3.Connection) -> Iterator[tuple[list[int], l
 
 
 def set_templates(
-    connection: sqlite3.Connection,
+    connection: Connection,
     assigned: Iterable[tuple[Sequence[tuple[int, int | None]], Sequence[tuple[int, int]]]],
 ) -> None:
     """Write which template (or none) and which items each prompt has.
@@ -201,46 +204,44 @@ def set_templates(
         connection.execute(statement)
 
 
-def gateway_templates(connection: sqlite3.Connection) -> list[str]:
+def gateway_templates(connection: Connection) -> list[str]:
     """Template ids that gateways gave, sorted."""
     return [row[0] for row in connection.execute(statements.READ_GATEWAY_TEMPLATES)]
 
 
-def use_gateway_templates(connection: sqlite3.Connection, rows: Sequence[tuple[int, str]]) -> None:
+def use_gateway_templates(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
     """Let prompts whose template the gateway named have that template; rows are (template id, gateway's name)."""
     texts = ((row_id, f"t-{row_id:016x}", f"(the gateway's template {name})", 0) for row_id, name in rows)
     connection.executemany(statements.ADD_TEMPLATE, texts)
     connection.executemany(statements.USE_GATEWAY_TEMPLATE, rows)
 
 
-def undescribed_templates(connection: sqlite3.Connection) -> list[int]:
+def undescribed_templates(connection: Connection) -> list[int]:
     """Ids of templates that prompts have and that have no readable text yet, ascending."""
     return [row[0] for row in connection.execute(statements.UNDESCRIBED_TEMPLATES)]
 
 
-def new_texts(connection: sqlite3.Connection, template_id: int, *, limit: int) -> list[str]:
+def new_texts(connection: Connection, template_id: int, *, limit: int) -> list[str]:
     """Texts of up to ``limit`` prompts of this ingest that have the template, by ascending prompt id."""
     return [row[0] for row in connection.execute(statements.NEW_TEXTS, (template_id, limit))]
 
 
-def add_templates(connection: sqlite3.Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:
+def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:
     """Write templates (id, name, text, slots); the readable text of a known one stays as it was."""
     connection.executemany(statements.ADD_TEMPLATE, rows)
 
 
-def template_texts(connection: sqlite3.Connection) -> dict[int, str]:
+def template_texts(connection: Connection) -> dict[int, str]:
     """Readable text of every template that prompts have, by ascending id."""
     return dict(connection.execute(statements.TEMPLATE_TEXTS))
 
 
-def tie_templates(
-    connection: sqlite3.Connection, rows: Sequence[tuple[int, str | None, int | None, float | None]]
-) -> None:
+def tie_templates(connection: Connection, rows: Sequence[tuple[int, str | None, int | None, float | None]]) -> None:
     """Write what templates ask for and which family they are of (template id, contract, family id, similarity)."""
     connection.executemany(statements.TIE_TEMPLATE, [(*row[1:], row[0]) for row in rows])
 
 
-def follow_templates(connection: sqlite3.Connection, families: Mapping[int, str]) -> None:
+def follow_templates(connection: Connection, families: Mapping[int, str]) -> None:
     """Make anew what follows from templates: their entities, uses, items and templated counts.
 
     Parameters

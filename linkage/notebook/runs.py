@@ -1,31 +1,23 @@
-"""The nouns people type: a store, a run, its clusters, one cluster."""
+"""A run, its clusters, and one cluster."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime as dt
 import json
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from os import PathLike
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from linkage.clusters.graph import account_graph, entity_graph
-from linkage.engines.local import FileResult, Progress, Reading, ingest_files
 from linkage.errors import NoSuchClusterError, UsageError
-from linkage.intake.entities import read_keyfile
-from linkage.intake.mapping import read_mapping
+from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.outputs import plots
 from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import notebook_table, write_report
-from linkage.rebuild import Step, Window, published_run, rebuild_store
-from linkage.settings import Settings, read_settings, settings_digest
+from linkage.rebuild import Window
+from linkage.settings import settings_digest
 from linkage.store.cases import add_case_note
-from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.store import Database
 from linkage.terms import (
     ACCOUNTS,
@@ -49,210 +41,12 @@ from linkage.terms import (
     join_words,
     make_frame,
 )
-from linkage.worlds.evaluate import Evaluation, read_truth
-from linkage.worlds.evaluate import evaluate as evaluate_members
 
 if TYPE_CHECKING:
     import networkx as nx
     from matplotlib.axes import Axes
 
-Path_ = str | PathLike[str]
 GraphFormat = Literal["graphml", "gexf", "json"]
-
-_WINDOW: Final = re.compile(r"(\d+)\s*d?")
-
-
-@dataclasses.dataclass(frozen=True)
-class IngestResult:
-    """What became of the files of one ingest."""
-
-    files: tuple[FileResult, ...]
-    coverage: pd.DataFrame
-    """Share of stored requests and accounts that carry each field."""
-    evidence: pd.DataFrame
-    """Which evidence families this input allows, and which it rules out."""
-
-    @property
-    def kept(self) -> int:
-        """Records that were new."""
-        return sum(file.kept for file in self.files)
-
-    @property
-    def set_aside(self) -> int:
-        """Lines that could not be used; their reasons are in the store."""
-        return sum(file.set_aside for file in self.files)
-
-    @property
-    def seen_before(self) -> int:
-        """Records the store had already, conflicting ones included."""
-        return sum(file.seen_before + file.conflicting for file in self.files)
-
-    @property
-    def failed(self) -> tuple[FileResult, ...]:
-        """Files of which nothing was stored."""
-        return tuple(file for file in self.files if file.error)
-
-    def __repr__(self) -> str:
-        failed = f", {len(self.failed)} files failed" if self.failed else ""
-        return (
-            f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before{failed}"
-        )
-
-    def _repr_html_(self) -> str:
-        columns = ("path", "took_for", "kept", "set_aside", "seen_before", "error")
-        rows = pd.DataFrame([{name: getattr(file, name) for name in columns} for file in self.files])
-        return notebook_table(rows.fillna("").astype(str), caption=repr(self)) + notebook_table(self.evidence)
-
-
-class Store:
-    """Log records of one provider in one SQLite file. Open it with :func:`open_store`.
-
-    Reading never takes a write lock. Use it in a ``with`` block, or call :meth:`close`.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __repr__(self) -> str:
-        counts = self.counts
-        return (
-            f"<Store {self.path.name}: {counts['requests']:,} requests, {counts['accounts']:,} accounts, "
-            f"{counts['templates']:,} templates, {counts['runs']:,} runs>"
-        )
-
-    def _repr_html_(self) -> str:
-        return notebook_table(self.coverage, caption=repr(self).strip("<>"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
-
-    @property
-    def path(self) -> Path:
-        """The SQLite file."""
-        return self._database.path
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        """How much is stored: requests, accounts, entities, prompts, templates, files, runs, first and last time."""
-        return {str(key): value for key, value in self._database.query("store_counts").iloc[0].items()}
-
-    @property
-    def coverage(self) -> pd.DataFrame:
-        """One row per field: how many requests or accounts carry it."""
-        return field_coverage(self._database)
-
-    @property
-    def evidence(self) -> pd.DataFrame:
-        """One row per evidence family: whether this input allows it."""
-        return family_coverage(self._database)
-
-    @property
-    def templates(self) -> pd.DataFrame:
-        """All prompt templates, the most shared first; shape ``TEMPLATES`` of :mod:`linkage.terms`."""
-        return self._database.frame("templates", TEMPLATES)
-
-    @property
-    def files(self) -> pd.DataFrame:
-        """The ledger: one row per loaded file."""
-        return self._database.query("source_files")
-
-    @property
-    def rejected(self) -> pd.DataFrame:
-        """Lines that were set aside: file, line, reason."""
-        return self._database.query("rejected_lines")
-
-    @property
-    def runs(self) -> pd.DataFrame:
-        """The rebuilds that are kept, oldest first."""
-        return self._database.query("runs")
-
-    @property
-    def run(self) -> Run:
-        """The published run.
-
-        Raises
-        ------
-        NoRunError : nothing was rebuilt yet.
-        """
-        return Run(self._database, published_run(self._database))
-
-    def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
-        """The answer of a named query (a file of ``queries/``) as a frame; ids are text, times UTC.
-
-        Raises
-        ------
-        QueryError : no such query, or other parameters than its header names.
-        """
-        return self._database.query(name, **parameters)
-
-    def examine(self) -> pd.DataFrame:
-        """What needs attention in this store, worst first; reads the whole file once."""
-        return examine(self._database)
-
-    def ingest(
-        self,
-        *files: Path_,
-        format: str = "auto",  # noqa: A002 - the contract's name
-        map: Path_ | None = None,  # noqa: A002 - the contract's name
-        accounts: Path_ | Sequence[Path_] = (),
-        keep_prompts: bool = False,
-        pseudonymize: Path_ | None = None,
-        source: str | None = None,
-        settings: Settings | Path_ | None = None,
-        wait_s: float = 0.0,
-        progress: Progress | None = None,
-    ) -> IngestResult:
-        """Load log files and account records; what is stored already changes nothing.
-
-        Parameters
-        ----------
-        files : request logs, plain or packed (gzip, Zstandard); format and packing are told by the bytes. A folder
-            stands for the files in it, hidden ones left out, by name.
-        format : a format's name, or ``auto``.
-        map : a mapping file (TOML) for logs of any other shape.
-        accounts : one or more files of account records.
-        keep_prompts : keep the prompts' text, compressed; without it only templates, items and counts are kept.
-        pseudonymize : a file with a secret key; addresses, cards, mail domains and clients are stored as keyed hashes.
-        source : name of the system the records come from, inside which request ids are unique; None: the format's name.
-        settings : settings or the path of a settings file.
-        wait_s : how long to wait for another writer, in seconds.
-        progress : called with file, bytes read and bytes in all.
-
-        Returns
-        -------
-        :class:`IngestResult`; a file that could not be used is in ``.failed`` with the reason, the others are loaded.
-
-        Raises
-        ------
-        UsageError, MappingError, SettingsError : the call itself cannot be carried out.
-        StoreBusyError, StoreError : the store cannot be written.
-        """
-        reading = Reading(
-            format_name=format,
-            mapping=read_mapping(map) if map is not None else None,
-            source=source,
-            keep_prompts=keep_prompts,
-            pseudonymizer=read_keyfile(pseudonymize) if pseudonymize is not None else None,
-        )
-        results = ingest_files(
-            self._database,
-            _expand(files),
-            accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
-            reading=reading,
-            settings=_settings(settings),
-            wait_s=wait_s,
-            progress=progress,
-        )
-        return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
 
 
 class Clusters(pd.DataFrame):
@@ -376,11 +170,11 @@ class Run:
         accounts = self._database.frame("account_profiles", ACCOUNTS, **days)
         return entity_graph(uses, accounts, members=self.members)
 
-    def export(self, out: Path_, *, format: GraphFormat = "graphml") -> Path:  # noqa: A002 - the contract's name
+    def export(self, out: AnyPath, *, format: GraphFormat = "graphml") -> Path:  # noqa: A002 - the contract's name
         """Write the full graph to a file that Gephi and networkx open; see :meth:`graph`."""
         return write_graph(self.graph(), format=format, out=out)
 
-    def report(self, out: Path_, *, clusters: Iterable[str] | None = None, personal_data: bool = False) -> list[Path]:
+    def report(self, out: AnyPath, *, clusters: Iterable[str] | None = None, personal_data: bool = False) -> list[Path]:
         """Write a folder of self-contained HTML pages, JSON and CSV; ``index.html`` is the overview.
 
         Parameters
@@ -466,9 +260,7 @@ class Cluster:
         """What people decided about it, oldest first; shape ``CASE_NOTES``."""
         return self._run._database.frame("case_notes", CASE_NOTES, cluster_id=self.cluster_id)
 
-    def decide(
-        self, state: CaseState, *, note: str, author: str, at: str | dt.datetime | pd.Timestamp, wait_s: float = 0.0
-    ) -> None:
+    def decide(self, state: CaseState, *, note: str, author: str, at: Moment, wait_s: float = 0.0) -> None:
         """Note a decision about this cluster; notes are added, never changed.
 
         Parameters
@@ -487,7 +279,7 @@ class Cluster:
             state=state,
             note=note,
             author=author,
-            noted_ms=_milliseconds(at),
+            noted_ms=given_moment(at),
             wait_s=wait_s,
         )
 
@@ -527,7 +319,7 @@ class Cluster:
         draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}[kind]
         return draw(self.detail, ax=ax)
 
-    def report(self, out: Path_, *, personal_data: bool = False) -> list[Path]:
+    def report(self, out: AnyPath, *, personal_data: bool = False) -> list[Path]:
         """Write this cluster's report into a folder; see :meth:`Run.report`."""
         return self._run.report(out, clusters=[self.cluster_id], personal_data=personal_data)
 
@@ -536,92 +328,3 @@ class Cluster:
 
     def _frame(self, name: str, shape: Mapping[str, str], **more: int) -> pd.DataFrame:
         return self._run._database.frame(name, shape, run_id=self._run.run_id, cluster_id=self.cluster_id, **more)
-
-
-def open_store(path: Path_, *, create: bool = True) -> Store:
-    """The store in this file, made when it is missing.
-
-    Raises
-    ------
-    StoreError : not a linkage store, damaged, made by a later version, or (without ``create``) missing.
-    """
-    return Store(Database(path, create=create))
-
-
-def rebuild(
-    store: Store,
-    *,
-    as_of: str | dt.datetime | pd.Timestamp | None = None,
-    window: str | int | None = None,
-    seed: int = 0,
-    settings: Settings | Path_ | None = None,
-    wait_s: float = 0.0,
-    step: Step | None = None,
-) -> Run:
-    """Rebuild the graph of a store, publish the run and return it; with nothing new, the published run.
-
-    Parameters
-    ----------
-    as_of : requests up to the end of this UTC day count (midnight ends the window there); None: the newest day.
-    window : how far back, as ``30d`` or a number of days; None: the setting ``[run] window_days``.
-    seed : of every random draw.
-    settings : settings or the path of a settings file.
-    wait_s : how long to wait for another writer, in seconds.
-    step : told the name of each step as it begins.
-
-    Raises
-    ------
-    ClusterError : no request lies inside the window.
-    UsageError : ``as_of`` or ``window`` cannot be read.
-    """
-    rebuild_store(
-        store._database,
-        as_of_ms=None if as_of is None else _milliseconds(as_of),
-        window_days=None if window is None else _days(window),
-        seed=seed,
-        settings=_settings(settings),
-        wait_s=wait_s,
-        step=step,
-    )
-    return store.run
-
-
-def evaluate(run: Run | Store, truth: Path_ | pd.DataFrame) -> Evaluation:
-    """Score the members of a run against a truth file (``account_id, campaign``, empty for innocents).
-
-    Raises
-    ------
-    WorldError : the truth cannot be read.
-    """
-    chosen = run.run if isinstance(run, Store) else run
-    return evaluate_members(chosen.members, truth if isinstance(truth, pd.DataFrame) else read_truth(truth))
-
-
-def _expand(files: Iterable[Path_]) -> list[Path]:
-    found: list[Path] = []
-    for file in map(Path, files):
-        if file.is_dir():
-            found += [each for each in sorted(file.iterdir()) if each.is_file() and not each.name.startswith(".")]
-        else:
-            found.append(file)
-    return found
-
-
-def _settings(given: Settings | Path_ | None) -> Settings:
-    return given if isinstance(given, Settings) else Settings() if given is None else read_settings(given)
-
-
-def _milliseconds(moment: str | dt.datetime | pd.Timestamp) -> int:
-    try:
-        stamp = pd.Timestamp(moment)
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"as_of: wanted a time such as 2026-11-20T00:00Z; got {moment!r}. Write it so") from error
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
-    return int(stamp.timestamp() * 1000)
-
-
-def _days(window: str | int) -> int:
-    match = _WINDOW.fullmatch(str(window).strip().lower())
-    if not match or int(match[1]) < 1:
-        raise UsageError(f"window: wanted a number of days such as 30d; got {window!r}. Write it so")
-    return int(match[1])

@@ -1,0 +1,61 @@
+"""What people may hand in, read into what the library works with."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from os import PathLike
+from typing import Final
+
+import pandas as pd
+
+from linkage.errors import UsageError
+from linkage.settings import Settings, read_settings
+
+AnyPath = str | PathLike[str]
+Moment = str | dt.datetime | pd.Timestamp
+
+_WINDOW: Final = re.compile(r"(\d+)\s*d?")
+
+
+def given_settings(given: Settings | AnyPath | None) -> Settings:
+    """The settings, read from a file where a path is given; None: the defaults."""
+    return given if isinstance(given, Settings) else Settings() if given is None else read_settings(given)
+
+
+def given_moment(moment: Moment) -> int:
+    """A time as UTC epoch milliseconds; without a zone it is taken as UTC.
+
+    Raises
+    ------
+    UsageError : not a time.
+
+    Examples
+    --------
+    >>> given_moment("1970-01-02")
+    86400000
+    """
+    try:
+        stamp = pd.Timestamp(moment)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"wanted a time such as 2026-11-20T00:00Z; got {moment!r}. Write it so") from error
+    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return int(stamp.timestamp() * 1000)
+
+
+def given_days(window: str | int) -> int:
+    """A number of days, as ``30d``, ``30`` or the number itself.
+
+    Raises
+    ------
+    UsageError : not a whole number of at least one day.
+
+    Examples
+    --------
+    >>> given_days("30d"), given_days(7)
+    (30, 7)
+    """
+    match = _WINDOW.fullmatch(str(window).strip().lower())
+    if not match or int(match[1]) < 1:
+        raise UsageError(f"window: wanted a number of days such as 30d; got {window!r}. Write it so")
+    return int(match[1])

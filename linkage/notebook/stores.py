@@ -1,0 +1,237 @@
+"""A store, and what loading files into it comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+from linkage.engines.local import FileResult, Progress, Reading, ingest_files
+from linkage.intake.entities import read_keyfile
+from linkage.intake.mapping import read_mapping
+from linkage.notebook.given import AnyPath, given_settings
+from linkage.notebook.runs import Run
+from linkage.outputs.html import notebook_table
+from linkage.rebuild import published_run
+from linkage.settings import Settings
+from linkage.store.doctor import examine, family_coverage, field_coverage
+from linkage.store.store import Database
+from linkage.terms import TEMPLATES
+
+
+@dataclasses.dataclass(frozen=True)
+class IngestResult:
+    """What became of the files of one ingest."""
+
+    files: tuple[FileResult, ...]
+    coverage: pd.DataFrame
+    """Share of stored requests and accounts that carry each field."""
+    evidence: pd.DataFrame
+    """Which evidence families this input allows, and which it rules out."""
+
+    @property
+    def kept(self) -> int:
+        """Records that were new."""
+        return sum(file.kept for file in self.files)
+
+    @property
+    def set_aside(self) -> int:
+        """Lines that could not be used; their reasons are in the store."""
+        return sum(file.set_aside for file in self.files)
+
+    @property
+    def seen_before(self) -> int:
+        """Records the store had already, conflicting ones included."""
+        return sum(file.seen_before + file.conflicting for file in self.files)
+
+    @property
+    def failed(self) -> tuple[FileResult, ...]:
+        """Files of which nothing was stored."""
+        return tuple(file for file in self.files if file.error)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} files failed" if self.failed else ""
+        return (
+            f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before{failed}"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = ("path", "took_for", "kept", "set_aside", "seen_before", "error")
+        rows = pd.DataFrame([{name: getattr(file, name) for name in columns} for file in self.files])
+        return notebook_table(rows.fillna("").astype(str), caption=repr(self)) + notebook_table(self.evidence)
+
+
+class Store:
+    """Log records of one provider in one SQLite file. Open it with :func:`open_store`.
+
+    Reading never takes a write lock. Use it in a ``with`` block, or call :meth:`close`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __repr__(self) -> str:
+        counts = self.counts
+        return (
+            f"<Store {self.path.name}: {counts['requests']:,} requests, {counts['accounts']:,} accounts, "
+            f"{counts['templates']:,} templates, {counts['runs']:,} runs>"
+        )
+
+    def _repr_html_(self) -> str:
+        return notebook_table(self.coverage, caption=repr(self).strip("<>"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return self._database.path
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """How much is stored: requests, accounts, entities, prompts, templates, files, runs, first and last time."""
+        return {str(key): value for key, value in self._database.query("store_counts").iloc[0].items()}
+
+    @property
+    def coverage(self) -> pd.DataFrame:
+        """One row per field: how many requests or accounts carry it."""
+        return field_coverage(self._database)
+
+    @property
+    def evidence(self) -> pd.DataFrame:
+        """One row per evidence family: whether this input allows it."""
+        return family_coverage(self._database)
+
+    @property
+    def templates(self) -> pd.DataFrame:
+        """All prompt templates, the most shared first; shape ``TEMPLATES`` of :mod:`linkage.terms`."""
+        return self._database.frame("templates", TEMPLATES)
+
+    @property
+    def files(self) -> pd.DataFrame:
+        """The ledger: one row per loaded file."""
+        return self._database.query("source_files")
+
+    @property
+    def rejected(self) -> pd.DataFrame:
+        """Lines that were set aside: file, line, reason."""
+        return self._database.query("rejected_lines")
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The rebuilds that are kept, oldest first."""
+        return self._database.query("runs")
+
+    @property
+    def run(self) -> Run:
+        """The published run.
+
+        Raises
+        ------
+        NoRunError : nothing was rebuilt yet.
+        """
+        return Run(self._database, published_run(self._database))
+
+    def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
+        """The answer of a named query (a file of ``queries/``) as a frame; ids are text, times UTC.
+
+        Raises
+        ------
+        QueryError : no such query, or other parameters than its header names.
+        """
+        return self._database.query(name, **parameters)
+
+    def examine(self) -> pd.DataFrame:
+        """What needs attention in this store, worst first; reads the whole file once."""
+        return examine(self._database)
+
+    def ingest(
+        self,
+        *files: AnyPath,
+        format: str = "auto",  # noqa: A002 - the contract's name
+        map: AnyPath | None = None,  # noqa: A002 - the contract's name
+        accounts: AnyPath | Sequence[AnyPath] = (),
+        keep_prompts: bool = False,
+        pseudonymize: AnyPath | None = None,
+        source: str | None = None,
+        settings: Settings | AnyPath | None = None,
+        wait_s: float = 0.0,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Load log files and account records; what is stored already changes nothing.
+
+        Parameters
+        ----------
+        files : request logs, plain or packed (gzip, Zstandard); format and packing are told by the bytes. A folder
+            stands for the files in it, hidden ones left out, by name.
+        format : a format's name, or ``auto``.
+        map : a mapping file (TOML) for logs of any other shape.
+        accounts : one or more files of account records.
+        keep_prompts : keep the prompts' text, compressed; without it only templates, items and counts are kept.
+        pseudonymize : a file with a secret key; addresses, cards, mail domains and clients are stored as keyed hashes.
+        source : name of the system the records come from, inside which request ids are unique; None: the format's name.
+        settings : settings or the path of a settings file.
+        wait_s : how long to wait for another writer, in seconds.
+        progress : called with file, bytes read and bytes in all.
+
+        Returns
+        -------
+        :class:`IngestResult`; a file that could not be used is in ``.failed`` with the reason, the others are loaded.
+
+        Raises
+        ------
+        UsageError, MappingError, SettingsError : the call itself cannot be carried out.
+        StoreBusyError, StoreError : the store cannot be written.
+        """
+        reading = Reading(
+            format_name=format,
+            mapping=read_mapping(map) if map is not None else None,
+            source=source,
+            keep_prompts=keep_prompts,
+            pseudonymizer=read_keyfile(pseudonymize) if pseudonymize is not None else None,
+        )
+        results = ingest_files(
+            self._database,
+            _expand(files),
+            accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
+            reading=reading,
+            settings=given_settings(settings),
+            wait_s=wait_s,
+            progress=progress,
+        )
+        return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+
+
+def open_store(path: AnyPath, *, create: bool = True) -> Store:
+    """The store in this file, made when it is missing.
+
+    Raises
+    ------
+    StoreError : not a linkage store, damaged, made by a later version, or (without ``create``) missing.
+    """
+    return Store(Database(path, create=create))
+
+
+def _expand(files: Iterable[AnyPath]) -> list[Path]:
+    found: list[Path] = []
+    for file in map(Path, files):
+        if file.is_dir():
+            found += [each for each in sorted(file.iterdir()) if each.is_file() and not each.name.startswith(".")]
+        else:
+            found.append(file)
+    return found
