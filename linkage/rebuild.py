@@ -211,6 +211,7 @@ def _judge(
         evidence=evidence,
         values=linked.values,
         accounts=inputs.accounts,
+        conduct=inputs.conduct,
         prior_bits=linked.prior_bits,
         settings=settings.communities,
         seed=seed,

@@ -96,6 +96,34 @@ class TemplateSettings:
         high=1_000,
         reason="two prompts alike can be one person trying again",
     )
+    min_strength: float = _setting(
+        3.5,
+        unit="tokens of fixed text",
+        low=1,
+        high=100,
+        reason="three words open 11 % of free questions alike, four words 3 %",
+    )
+    item_share: float = _setting(
+        0.2,
+        unit="share of a template's prompts",
+        low=0.01,
+        high=1,
+        reason="what so many prompts of a template have in common is boilerplate, not an item",
+    )
+    learn_prompts: int = _setting(
+        1_000_000,
+        unit="distinct prompts",
+        low=100,
+        high=100_000_000,
+        reason="bounds memory to about 1 GB; of more, those with the lowest ids are learned from",
+    )
+    family_similarity: float = _setting(
+        0.5,
+        unit="similarity of fixed texts",
+        low=0.05,
+        high=1,
+        reason="half the informative words and layout in common is more than chance gives",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

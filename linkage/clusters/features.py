@@ -46,17 +46,20 @@ CONTENT_KINDS: Final = ("template", "template_family")
 """Kinds of value that stand for work."""
 
 UNKNOWN: Final = {
-    "output": 0.75,
+    "output": 0.5,
     "templated": 0.5,
     "distinct": 0.95,
     "created": 0.6,
     "young": 0.5,
     "round_clock": 0.95,
-    "partition": 0.95,
+    "partition": 0.85,
     "limited": 0.0,
 }
-"""Value of a feature that the input cannot tell: half way between campaigns and innocents, so that a missing
-field neither accuses nor frees (means over the training worlds, 2026-11-24)."""
+"""Value of a feature that the input cannot tell: between campaigns and innocents, so that a missing
+field neither frees a campaign nor accuses a workshop (chosen on simulated worlds, 2026-11-24)."""
+
+UNTOLD_SPREAD: Final = 0.11
+"""Spread of a habit nobody tells: between that of alike accounts and of strangers (tried 0.06 to 0.18, 2026-11-24)."""
 
 STRANGERS: Final = 0.29
 """Root mean square distance of random ranks to their mean."""
@@ -130,7 +133,7 @@ def measure_extraction(
     templates' accounts that are in the group;
     ``sameness``: how close members' habits are; ``evenness``: how equal their volumes; ``created``: how close
     their creations; ``distinct``: prompts not asked twice; ``round_clock``: evenness over hours of the day;
-    ``partition``: items that no fellow repeats; ``volume``: joint requests against one typical account;
+    ``partition``: how far items are from being everybody's; ``volume``: joint requests against one typical account;
     ``limited``: requests turned away at a limit; ``young``: first used soon after creation.
     """
     habits = conduct.set_index("account_id").reindex(accounts["account_id"])
@@ -160,8 +163,10 @@ def _habit_features(habits: pd.DataFrame, group: Codes, groups: int) -> dict[str
     per_request = np.maximum(requests, 1)
     templated = column("templated_count") / per_request
     ranked = [ranks(habit) for habit in (column("log_output_mean"), column("log_input_mean"), templated)]
-    told = [rank for rank in ranked if np.isfinite(rank).any()]
-    spread = sum((_spread(rank, group, groups) for rank in told), np.zeros(groups)) / max(len(told), 1)
+    spreads = [
+        _spread(rank, group, groups) if np.isfinite(rank).any() else np.full(groups, UNTOLD_SPREAD) for rank in ranked
+    ]
+    spread = sum(spreads, np.zeros(groups)) / len(spreads)
     limited = column("limited_count") / per_request
     log_requests = np.log(per_request)
     total = np.bincount(group[group >= 0], weights=requests[group >= 0], minlength=groups)
@@ -271,12 +276,18 @@ def _work_features(
 
 
 def _partition(items: pd.DataFrame, accounts: pd.DataFrame, group: Codes, groups: int) -> Numbers:
-    """Share of a group's items that only one of its accounts has."""
+    """How far a group's items are from being everybody's: 1 when no two accounts share one, 0 when all share all.
+
+    The mean over items of ``1 - (accounts that have it - 1) / (accounts with items - 1)``. A work list that is dealt
+    out twice over, for checking, still counts as dealt out in a group of many accounts.
+    """
     code = pd.Index(accounts["account_id"]).get_indexer(pd.Index(items["account_id"]))
     known = (code >= 0) & (group[code] >= 0)
-    rows = pd.DataFrame({"group": group[code[known]], "item": items["item"].to_numpy()[known]})
+    rows = pd.DataFrame({"group": group[code[known]], "item": items["item"].to_numpy()[known], "code": code[known]})
+    having = rows.groupby("group")["code"].nunique().reindex(range(groups), fill_value=0).to_numpy()
     users = rows.groupby(["group", "item"]).size()
     number = users.index.get_level_values("group").to_numpy(dtype=np.int64)
-    alone = np.bincount(number, weights=(users.to_numpy() == 1).astype(np.float64), minlength=groups)
+    spread = (users.to_numpy() - 1) / np.maximum(having[number] - 1, 1)
+    shared = np.bincount(number, weights=spread, minlength=groups)
     total = np.bincount(number, minlength=groups)
-    return np.where(total > 0, alone / np.maximum(total, 1), UNKNOWN["partition"])
+    return np.where(having > 1, 1 - shared / np.maximum(total, 1), UNKNOWN["partition"])

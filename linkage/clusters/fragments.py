@@ -21,7 +21,7 @@ WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
 
 WORK_SHARE = 0.1
-"""Share of it that two fragments must share; cells of one campaign that share only a template family reach 0.2."""
+"""Share of it that two fragments must share: cells with own cards and addresses and one template family have 0.2."""
 
 LIKE_SHARE = 0.8
 """Share of what fellows have in common in the other families that makes up for work, money and place."""

@@ -30,7 +30,7 @@ def mine_store(database: Database, *, settings: TemplateSettings) -> None:
         names = facts.gateway_templates(connection)
         facts.use_gateway_templates(connection, [(entity_id("gateway_template", name), name) for name in names])
         _describe(connection)
-        ties = tie_templates(facts.template_texts(connection))
+        ties = tie_templates(facts.template_texts(connection), settings=settings)
         facts.tie_templates(
             connection, [(tie.template_id, tie.contract, tie.family_id, tie.similarity) for tie in ties]
         )

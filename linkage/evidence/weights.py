@@ -87,7 +87,7 @@ MAX_SHIFT: Final = 3.0
 """Bits by which the data may correct a shipped weight."""
 
 ROUNDS: Final = 30
-"""Rounds of EM; the weights move by less than 0.01 bits after 20 (measured on simulated worlds, 2026-11)."""
+"""Rounds of EM; after 30 no weight is more than 0.006 bits from that after 60 (two simulated worlds, 2026-11-24)."""
 
 KEEP_BITS: Final = 6.0
 """A pair this far below the prior odds is no link: it could not matter beside three families."""

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
+from linkage.templates.describe import describe_texts
+from linkage.templates.families import tie_families
 from linkage.templates.features import Features
-from linkage.templates.mine import Model, assign, describe, learn, template_name
+from linkage.templates.mine import Model, assign, learn, template_name
+from linkage.terms import TemplateId
 
 Block = tuple[list[int], list[bytes]]
 """Prompt ids and their feature blobs, in one order."""
@@ -71,10 +76,28 @@ def describe_template(template_id: int, texts: Sequence[str]) -> Described:
     name = str(template_name(template_id))
     if not texts:
         return Described(template_id, name, f"{name} (its prompts are no longer at hand)", 0)
-    told = describe(template_id, texts)
+    told = describe_texts(texts)
     return Described(template_id, name, told.text, told.slots)
 
 
-def tie_templates(texts: Mapping[int, str]) -> list[Tied]:
-    """Family, similarity and contract of every template, by ascending id."""
-    return [Tied(template_id, None, None, None, None) for template_id in sorted(texts)]
+def tie_templates(texts: Mapping[int, str], *, settings: TemplateSettings) -> list[Tied]:
+    """Family, similarity and contract of every template, by ascending id; a template alone has no family."""
+    names = {template_name(template_id): template_id for template_id in sorted(texts)}
+    ties = tie_families({name: texts[template_id] for name, template_id in names.items()}, settings=settings)
+    sizes = ties["family_id"].value_counts()
+    rows = ties.astype(object).where(ties.notna(), None).itertuples(index=False)
+    return [
+        _tied(names[TemplateId(str(row.template_id))], row, has_family=sizes.get(row.family_id, 0) > 1) for row in rows
+    ]
+
+
+def _tied(template_id: int, row: Any, *, has_family: bool) -> Tied:
+    if not has_family:
+        return Tied(template_id, None, None, None, row.contract)
+    return Tied(
+        template_id=template_id,
+        family_id=entity_id("template_family", row.family_id),
+        family_name=row.family_id,
+        similarity=row.similarity,
+        contract=row.contract,
+    )

@@ -12,6 +12,7 @@ References
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -48,6 +49,12 @@ RUN: Final = 6
 MAX_ITEMS: Final = 32
 """Runs kept of one prompt: the first and last eight, and of the others the lowest sixteen hashes."""
 
+SHORTEST_SLOT: Final = 3
+"""Tokens of a slot that is an item as a whole: of one or two, unrelated prompts have the same."""
+
+LONGEST_SLOT: Final = 256
+"""Tokens of a slot that is an item as a whole: longer ones are known by their word runs."""
+
 _ITEM_BITS: Final = 40
 _HEADER: Final = 21  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 8
 _THREADS: Final = 2
@@ -57,6 +64,7 @@ _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 _FNV = np.uint64(0x100000001B3)
 _SEED = np.uint64(0xCBF29CE484222325)
+_INVERSE = np.uint64(pow(0x9E3779B97F4A7C17, -1, 1 << 64))
 _NUMBER = np.uint64(0x5BD1E9955BD1E995)
 _LINE_END = np.uint64(0x2545F4914F6CDD1D)
 _LABEL_END = np.uint64(0x9FB21C651E98DF25)
@@ -70,6 +78,18 @@ def mix(value):
     value ^= value >> np.uint64(33)
     value *= _MIX_2
     return value ^ (value >> np.uint64(33))
+
+
+@numba.njit(cache=True, nogil=True)
+def _slot_hash(whole, head, tail, length, head_depth, tail_depth):
+    """Hash (32 bits) of the tokens between a head and a tail, from the hashes of the three and their lengths."""
+    power = np.uint64(1)
+    for _ in range(length - head_depth):
+        power *= _BASE
+    rest = np.uint64(whole) - np.uint64(tail) - np.uint64(head) * power
+    for _ in range(tail_depth):
+        rest *= _INVERSE
+    return rest & np.uint64(0xFFFFFFFF)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -130,7 +150,8 @@ def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, l
         elif code >= 0:
             value = (value ^ np.uint64(code)) * _FNV
             length += 1
-            is_number = is_number and 48 <= code < 58
+            if not 48 <= code < 58:
+                is_number = False
     return words
 
 
@@ -276,14 +297,18 @@ def _fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes,
 
 
 @numba.njit(cache=True, nogil=True)
-def _packed_size(sizes, openings):
-    """Bytes of the blob of one row."""
-    ends, lines = 0, 0
-    for depth in DEPTHS:
-        ends += depth <= sizes[0]
-    for value in openings:
-        lines += value != 0
-    return _HEADER + 8 * ends + 4 * lines + 5 * sizes[1]
+def _hash_slots(words, wholes, heads, tails, ends, slots):
+    """Fill the hash of what stands between the fixed ends of each row, 0 where that is very short or long."""
+    for row in range(words.size):
+        head, tail = ends[row]
+        length = words[row] - head - tail
+        slots[row] = 0
+        if not SHORTEST_SLOT <= length <= LONGEST_SLOT:
+            continue
+        start = heads[row, np.searchsorted(DEPTHS, head)] if head else np.uint32(0)
+        end = tails[row, np.searchsorted(DEPTHS, tail)] if tail else np.uint32(0)
+        value = _slot_hash(wholes[row, 0], start, end, words[row], head, tail) | (np.uint64(length) << np.uint64(32))
+        slots[row] = np.int64(mix(value ^ mix(np.uint64(wholes[row, 1]))) >> np.uint64(1))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -403,7 +428,7 @@ class Features:
             target,
         )
         data, cuts = target.tobytes(), places.tolist()
-        return [data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        return [data[a:b] for a, b in itertools.pairwise(cuts)]
 
     @classmethod
     def from_blobs(cls, prompt_ids: Sequence[int] | Ints, blobs: Sequence[bytes]) -> Features:
@@ -471,6 +496,21 @@ class Features:
             item_starts=starts,
             items=self.items[places],
         )
+
+
+def hash_slots(features: Features, ends: Ints) -> Ints:
+    """Hash (63 bits) of what stands between the fixed ends of each prompt; 0 where it is very short or long.
+
+    The same text under another template, or bare, has the same hash, unless the fixed text has numbers.
+
+    Parameters
+    ----------
+    features : the prompts.
+    ends : tokens of fixed text at start and end of each, shape (prompts, 2).
+    """
+    slots = np.zeros(len(features), np.int64)
+    _hash_slots(features.words, features.wholes, features.heads, features.tails, ends, slots)
+    return slots
 
 
 def _check(is_whole: bool) -> None:

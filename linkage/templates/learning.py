@@ -20,12 +20,14 @@ from linkage.templates import patterns as kernels
 from linkage.templates.features import DEPTHS, OPENINGS, Features
 from linkage.templates.tables import Table, count_frequent, make_table
 
-ROUNDS: Final = 5
+ROUNDS: Final = 6
 """Rounds of choosing; choices hardly change after three."""
 
 _THREADS: Final = 2
 _PARTS: Final = 4  # pattern keys are counted in so many parts, to bound memory
 _STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
+_COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must hold for it to be hollow
+_FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
 _CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
 
 
@@ -109,14 +111,17 @@ def count_patterns(features: Features, pieces: Table, *, least: int) -> Table:
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(heads, tails, openings, words, pieces, patterns, least, least_strength, starts, codes, places, scores, lengths):
+def _collect(
+    heads, tails, openings, words, pieces, patterns, least, least_strength, starts, codes, places, scores, lengths
+):
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many, or -1 if there is no room."""
     row_codes, row_places = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32)
     strong, long, score = np.empty(_CELLS), np.empty(_CELLS), np.empty(_CELLS)
     at = 0
     for row in range(words.size):
+        ends = (heads[row], tails[row], openings[row], words[row])
         found = kernels.cells_of_row(
-            heads[row], tails[row], openings[row], words[row], pieces, patterns, least, row_codes, row_places, strong, long
+            ends[0], ends[1], ends[2], ends[3], pieces, patterns, least, row_codes, row_places, strong, long
         )
         if at + found > codes.size:
             return -1
@@ -155,19 +160,20 @@ def _cells(features: Features, pieces: Table, table: Table, *, least: int, least
             made.lengths,
         )
         if found >= 0:
-            return _Cells(made.starts, *(part[:found] for part in (made.codes, made.places, made.scores, made.lengths)))
+            return _Cells(
+                made.starts, made.codes[:found], made.places[:found], made.scores[:found], made.lengths[:found]
+            )
         room *= 2
 
 
 @numba.njit(cache=True, nogil=True)
-def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands, uses_direct, chosen):
-    """Fill the place of the pattern that each row takes, -1 for none."""
+def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands, uses_direct, chosen, taken):
+    """Fill place and code of the pattern that each row takes, -1 for none."""
     for row in range(starts.size - 1):
         a, b = starts[row], starts[row + 1]
-        at = kernels.choose(
-            codes[a:b], places[a:b], scores[a:b], lengths[a:b], counts, direct, stands, uses_direct
-        )
+        at = kernels.choose(codes[a:b], places[a:b], scores[a:b], lengths[a:b], counts, direct, stands, uses_direct)
         chosen[row] = places[a + at] if at >= 0 else -1
+        taken[row] = codes[a + at] if at >= 0 else -1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -179,9 +185,11 @@ def _sum_sizes(starts, places, chosen, direct, sums):
                 sums[places[cell]] += direct[chosen[row]]
 
 
-def _choose_all(cells: _Cells, table: Table, direct: Any, stands: Any, *, uses_direct: bool) -> npt.NDArray[np.int32]:
+def _choose_all(
+    cells: _Cells, table: Table, direct: Any, stands: Any, *, uses_direct: bool
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
     rows = len(cells.starts) - 1
-    chosen = np.empty(rows, np.int32)
+    chosen, codes = np.empty(rows, np.int32), np.empty(rows, np.int16)
     limits = [0, rows // 2, rows]
 
     def work(half: int) -> None:
@@ -197,11 +205,12 @@ def _choose_all(cells: _Cells, table: Table, direct: Any, stands: Any, *, uses_d
             stands,
             uses_direct,
             chosen[a:b],
+            codes[a:b],
         )
 
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(work, range(2)))
-    return chosen
+    return chosen, codes
 
 
 def _find_standing(cells: _Cells, table: Table, chosen: Any, direct: Any) -> npt.NDArray[np.bool_]:
@@ -215,6 +224,32 @@ def _find_standing(cells: _Cells, table: Table, chosen: Any, direct: Any) -> npt
     parts = table.counts / np.maximum(sums / np.maximum(table.counts, 1), 1e-9)
     is_slot = parts > np.maximum(8.0, np.sqrt(table.counts))
     return np.asarray((direct >= np.maximum(_STANDS * table.counts, 2)) | is_slot)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_parts(starts, codes, places, lengths, counts, chosen, taken, covered, sums):
+    """Add up, for each pattern taken, the rows with a longer one that breaks off, and the sizes of those."""
+    for row in range(starts.size - 1):
+        a, b = starts[row], starts[row + 1]
+        at = -1
+        for cell in range(a, b):
+            if chosen[row] >= 0 and codes[cell] == taken[row]:
+                at = cell - a
+        if at < 0:
+            continue
+        part = kernels.best_part(at, codes[a:b], places[a:b], lengths[a:b], counts)
+        if part >= 0:
+            covered[chosen[row]] += 1
+            sums[chosen[row]] += counts[places[a + part]]
+
+
+def _find_hollow(cells: _Cells, table: Table, chosen: Any, taken: Any, direct: Any) -> npt.NDArray[np.bool_]:
+    """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few."""
+    covered, sums = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
+    _sum_parts(cells.starts, cells.codes, cells.places, cells.lengths, table.counts, chosen, taken, covered, sums)
+    parts = direct / np.maximum(sums / np.maximum(covered, 1), 1e-9)
+    is_few = parts <= np.maximum(_FEW_PARTS, np.cbrt(direct))
+    return np.asarray((covered >= _COVERED * direct) & (direct > 0) & is_few)
 
 
 def learn_patterns(features: Features, *, least: int, least_strength: float) -> tuple[Patterns, npt.NDArray[np.int32]]:
@@ -232,10 +267,54 @@ def learn_patterns(features: Features, *, least: int, least_strength: float) -> 
     stands = np.zeros(len(table), np.bool_)
     direct = np.zeros(len(table), np.int64)
     for step in range(ROUNDS):
-        chosen = _choose_all(cells, table, direct, stands, uses_direct=step > 0)
+        chosen, taken = _choose_all(cells, table, direct, stands, uses_direct=step > 0)
         direct = np.bincount(chosen[chosen >= 0], minlength=len(table))
         stands = _find_standing(cells, table, chosen, direct)
+        if step % 2 == 1:
+            hollow = _find_hollow(cells, table, chosen, taken, direct)
+            cells.scores[hollow[cells.places]] = 0.0
     kept = direct >= least
     cells.scores[~kept[cells.places]] = 0.0
-    chosen = _choose_all(cells, table, direct, stands, uses_direct=True)
+    chosen, _ = _choose_all(cells, table, direct, stands, uses_direct=True)
     return Patterns(pieces, table, direct, stands, kept), chosen
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_ends(heads, tails, openings, words, pieces, least, codes, ends):
+    """Fill how many tokens of each row's head and tail are in its pattern (code, -1 for none)."""
+    cuts, tokens = np.empty((3, kernels.CUTS), np.uint64), np.empty((3, kernels.CUTS))
+    for row in range(words.size):
+        ends[row] = 0
+        if codes[row] < 0:
+            continue
+        kernels.cut_row(
+            heads[row], tails[row], openings[row], words[row], pieces[0], pieces[1], pieces[2], least, cuts, tokens
+        )
+        both = codes[row] // kernels.LINE_CHOICES
+        head, tail = both // (kernels.CUTS + 1), both % (kernels.CUTS + 1)
+        ends[row, 0] = np.int64(tokens[0, head - 1]) if head else 0
+        ends[row, 1] = np.int64(tokens[1, tail - 1]) if tail else 0
+
+
+def choose_patterns(
+    features: Features, learned: Patterns, *, least: int, least_strength: float
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    """The pattern that each row takes, of those that were learned, and how much of its ends is fixed.
+
+    Parameters
+    ----------
+    features : any prompts, also ones that nothing was learned from.
+    least, least_strength : as when learning.
+
+    Returns
+    -------
+    Place of each row's pattern (-1: none); and tokens of fixed text at its start and at its end, shape
+    (rows, 2).
+    """
+    cells = _cells(features, learned.pieces, learned.table, least=least, least_strength=least_strength)
+    cells.scores[~learned.kept[cells.places]] = 0.0
+    chosen, codes = _choose_all(cells, learned.table, learned.direct, learned.stands, uses_direct=True)
+    ends = np.zeros((len(features), 2), np.int64)
+    pieces = (learned.pieces.keys, learned.pieces.slots, learned.pieces.counts)
+    _measure_ends(features.heads, features.tails, features.openings, features.words, pieces, least, codes, ends)
+    return chosen, ends

@@ -1,79 +1,306 @@
-"""Prompts to templates: which fixed text many prompts share."""
+"""Prompts to templates: which fixed text many prompts share, and what filled its slots.
+
+Mining is a function of the set of distinct prompts: one pass over their fingerprints learns, a second assigns.
+New prompts are assigned by what was learned. Ids are hashes of the fixed text, so they last.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from linkage.errors import TemplateError
 from linkage.settings import TemplateSettings
-from linkage.templates.features import DEPTHS, Features, extract_features
-from linkage.terms import TemplateId
+from linkage.templates.describe import TemplateText, describe
+from linkage.templates.families import tie_families
+from linkage.templates.features import Features, extract_features, hash_slots, join_features
+from linkage.templates.learning import Patterns, choose_patterns, learn_patterns
+from linkage.templates.splits import Splits, find_splits, name_rows
+from linkage.terms import COUNT, NUMBER, TEXT, TIME, Shape, TemplateId, make_frame
 
-_DEPTH = int(np.flatnonzero(DEPTHS == 4)[0])
+__all__ = [
+    "Assignment",
+    "Features",
+    "MinedTemplates",
+    "Model",
+    "TemplateText",
+    "assign",
+    "describe",
+    "extract_features",
+    "learn",
+    "mine_templates",
+    "template_name",
+]
 
 Ints = npt.NDArray[np.int64]
+
+EXAMPLES: Final = 8
+"""Prompts of a template that its readable text is made from."""
+
+MINED_TEMPLATES: Final[Shape] = {
+    "template": COUNT,
+    "template_id": TEXT,
+    "text": TEXT,
+    "slots": COUNT,
+    "prompts": COUNT,
+    "requests": COUNT,
+    "accounts": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+    "family_id": TEXT,
+    "similarity": NUMBER,
+    "contract": TEXT,
+}
+"""One row per template, most requests first; ``template`` is the label, ``prompts`` counts distinct prompts.
+``accounts`` is 0 and times are null where they were not given; ``family_id`` and ``similarity`` (0 to 1, to the
+nearest template of the family) are null for a template without family."""
+
+_SAMPLE: Final = 128  # rows of a template whose items are compared to find the wrapper's own
+_BLOCK: Final = 20_000  # prompts read at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """Known templates: sorted ids."""
+    """What was learned from a set of prompts; assigns templates to these and to new ones."""
 
-    template_ids: Ints
+    patterns: Patterns
+    splits: Splits
+    boilerplate: Ints
+    """Hashes of (template, item) for items that belong to the wrapper, ascending."""
+    settings: TemplateSettings
+
+    def __repr__(self) -> str:
+        return f"Model({int(self.patterns.kept.sum()):,} patterns)"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Assignment:
-    """Template of each prompt (0: none) and its items."""
+    """What prompts are made of; one row per prompt, in the order of the features."""
 
     template_ids: Ints
+    """63-bit template ids; 0 for none."""
     item_starts: Ints
+    """Row ``r`` owns ``items[item_starts[r]:item_starts[r + 1]]``."""
     items: Ints
+    """Hashes of word runs that are not the wrapper's, and of the whole slot."""
 
 
-@dataclasses.dataclass(frozen=True)
-class TemplateText:
-    """Readable text of a template."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class MinedTemplates:
+    """Templates of a number of prompts."""
 
-    text: str
-    slots: int
+    labels: Ints
+    """One label per prompt, counted from 0 in the order of ``table``; -1 for a prompt without template."""
+    table: pd.DataFrame
+    """One row per template; shape ``MINED_TEMPLATES``."""
+    items: list[Ints]
+    """Item fingerprints of each prompt: two prompts about one item share some of them, whatever wraps it."""
+
+    def __repr__(self) -> str:
+        templated = int((self.labels >= 0).sum())
+        return f"MinedTemplates({len(self.table):,} templates, {templated:,} of {len(self.labels):,} prompts have one)"
+
+    def _repr_html_(self) -> str:
+        shown = self.table[["template_id", "prompts", "accounts", "slots", "text"]].head(20)
+        return str(shown.to_html(index=False, escape=True))
 
 
 def template_name(template_id: int) -> TemplateId:
-    """The id as text."""
+    """The id of a template as text.
+
+    Examples
+    --------
+    >>> template_name(255)
+    't-00000000000000ff'
+    """
     return TemplateId(f"t-{template_id:016x}")
 
 
-def _keys(features: Features) -> Ints:
-    heads = features.heads[:, _DEPTH].astype(np.uint64)
-    tails = features.tails[:, _DEPTH].astype(np.uint64)
-    keys = ((heads << np.uint64(31)) ^ tails).astype(np.int64) & np.int64(2**62 - 1)
-    return np.where((heads > 0) & (features.words > 10), keys, 0)
-
-
 def learn(blocks: Iterable[Features], *, settings: TemplateSettings) -> Model:
-    """Templates of all prompts."""
-    keys = np.concatenate([np.zeros(0, dtype=np.int64), *(_keys(block) for block in blocks)])
-    found, counts = np.unique(keys[keys > 0], return_counts=True)
-    return Model(found[counts >= settings.min_support])
+    """The templates of a set of prompts; neither order nor repeats nor the split into blocks matter.
+
+    Of more than ``learn_prompts`` distinct prompts, those with the lowest ids are learned from: a random
+    sample, ids being hashes, which does not depend on order either. Memory is bounded by it: about 1 KB a
+    prompt, never the text. O(prompts log prompts) on two cores.
+    """
+    distinct = _gather(blocks, limit=int(settings.learn_prompts))
+    patterns, chosen = learn_patterns(
+        distinct, least=int(settings.min_support), least_strength=float(settings.min_strength)
+    )
+    splits = find_splits(distinct.openings, chosen)
+    template_ids = _name(distinct, patterns, splits, chosen)
+    boilerplate = _find_boilerplate(distinct, template_ids, share=float(settings.item_share))
+    return Model(patterns, splits, boilerplate, settings)
+
+
+def _gather(blocks: Iterable[Features], *, limit: int) -> Features:
+    """The distinct prompts with the lowest ids, ascending."""
+    parts: list[Features] = []
+    waiting = 0
+    for block in blocks:
+        parts.append(block)
+        waiting += len(block)
+        if waiting > 2 * limit:
+            parts = [_lowest(join_features(parts), limit)]
+            waiting = len(parts[0])
+    return _lowest(join_features(parts), limit)
+
+
+def _lowest(features: Features, limit: int) -> Features:
+    ids, rows = np.unique(features.prompt_ids, return_index=True)
+    return features.take(rows[ids != 0][:limit])
 
 
 def assign(features: Features, model: Model) -> Assignment:
     """Template and items of each prompt."""
-    keys = _keys(features)
-    known = np.isin(keys, model.template_ids)
-    return Assignment(np.where(known, keys, 0), features.item_starts, features.items)
+    chosen, ends = choose_patterns(
+        features,
+        model.patterns,
+        least=int(model.settings.min_support),
+        least_strength=float(model.settings.min_strength),
+    )
+    template_ids = _name(features, model.patterns, model.splits, chosen)
+    template_ids[features.prompt_ids == 0] = 0
+    counts = np.diff(features.item_starts)
+    keys = _item_keys(np.repeat(template_ids, counts), features.items)
+    kept = ~_is_member(keys, model.boilerplate)
+    slots = hash_slots(features, ends)
+    owners = np.concatenate([np.repeat(np.arange(len(features)), counts)[kept], np.flatnonzero(slots)])
+    items = np.concatenate([features.items[kept], slots[slots != 0]])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(features)))]).astype(np.int64)
+    return Assignment(template_ids, starts, items[np.argsort(owners, kind="stable")])
 
 
-def describe(template_id: int, texts: Sequence[str]) -> TemplateText:
-    """Readable text."""
-    words = texts[0].split()
-    return TemplateText(" ".join([*words[:4], "<*>", *words[-4:]]), 1)
+def _name(features: Features, patterns: Patterns, splits: Splits, chosen: npt.NDArray[np.int32]) -> Ints:
+    ids = np.empty(len(features), np.int64)
+    name_rows(features.openings, chosen, patterns.table.keys, splits.places, splits.marks, splits.parts, ids)
+    return ids
 
 
-def mine_templates(prompts: Iterable[str]) -> Assignment:
-    """Templates of the prompts."""
-    features = extract_features(list(prompts))
-    return assign(features, learn([features], settings=TemplateSettings()))
+def _item_keys(template_ids: Ints, items: Ints) -> Ints:
+    """One number per (template, item); prompts without template share the template 0."""
+    mixed = template_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ items.astype(np.uint64)
+    return np.asarray(mixed.view(np.int64))
+
+
+def _is_member(values: Ints, known: Ints) -> npt.NDArray[np.bool_]:
+    if len(known) == 0:
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
+    return np.asarray(known[places] == values)
+
+
+def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -> Ints:
+    """Items that three prompts and a share of a template's (a sample, lowest prompt ids first) have."""
+    order = np.argsort(template_ids, kind="stable")
+    ordered = template_ids[order]
+    rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    rows = np.sort(order[(rank < _SAMPLE) & (ordered > 0)])
+    sample = features.take(rows)
+    counts = np.diff(sample.item_starts)
+    owners = np.repeat(template_ids[rows], counts)
+    pairs = pd.DataFrame({"row": np.repeat(rows, counts), "template": owners, "item": sample.items})
+    pairs = pairs.drop_duplicates()
+    seen = pairs.groupby(["template", "item"], sort=True).size()
+    sizes = pd.Series(template_ids[rows]).value_counts()
+    floor = np.maximum(3, share * sizes.reindex(seen.index.get_level_values(0)).to_numpy())
+    common = seen.index[seen.to_numpy() >= floor]
+    keys = _item_keys(common.get_level_values(0).to_numpy(np.int64), common.get_level_values(1).to_numpy(np.int64))
+    return np.sort(keys)
+
+
+def mine_templates(
+    prompts: Iterable[str | None],
+    *,
+    account_ids: Sequence[str] | None = None,
+    timestamps: Sequence[Any] | None = None,
+    settings: TemplateSettings | None = None,
+) -> MinedTemplates:
+    """The templates of prompts: labels, readable texts with ``<*>`` for slots, and item fingerprints.
+
+    Parameters
+    ----------
+    prompts : texts; None and empty ones get no template.
+    account_ids : who sent each prompt, to count accounts.
+    timestamps : when each was sent, for first and last seen.
+    settings : default ``TemplateSettings()``.
+
+    Raises
+    ------
+    TemplateError : ``account_ids`` or ``timestamps`` are not as many as the prompts.
+
+    Examples
+    --------
+    >>> cities = ["Oslo", "Lima", "Rome", "Cairo", "Quito"]
+    >>> mined = mine_templates([f"Tell me three facts about the city of {city} today." for city in cities])
+    >>> mined.labels.tolist(), mined.table["text"].tolist()
+    ([0, 0, 0, 0, 0], ['Tell me three facts about the city of <*> today.'])
+    """
+    texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
+    for name, values in (("account_ids", account_ids), ("timestamps", timestamps)):
+        if values is not None and len(values) != len(texts):
+            raise TemplateError(f"wanted one of {name} per prompt; got {len(values)} for {len(texts)} prompts")
+    chosen = settings or TemplateSettings()
+    features = join_features(extract_features(texts[at : at + _BLOCK]) for at in range(0, len(texts), _BLOCK))
+    assignment = assign(features, learn([features], settings=chosen))
+    labels, ids = _number(assignment.template_ids)
+    table = _tabulate(texts, features.prompt_ids, labels, ids, account_ids, timestamps, chosen)
+    limits: Ints = assignment.item_starts[1:-1]
+    items = list(np.split(assignment.items, limits)) if texts else []
+    return MinedTemplates(labels, table, items)
+
+
+def _number(template_ids: Ints) -> tuple[Ints, Ints]:
+    """Labels, and the template id of each: most prompts first, then by id."""
+    ids, inverse, counts = np.unique(template_ids, return_inverse=True, return_counts=True)
+    counts[ids == 0] = -1
+    order = np.lexsort((ids, -counts))
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids))
+    labels = np.where(template_ids == 0, -1, rank[inverse])
+    return labels, ids[order][ids[order] != 0]
+
+
+def _pick_texts(rows: pd.DataFrame, texts: Sequence[str]) -> list[str]:
+    """The texts of a few distinct prompts, those with the lowest ids; of spellings of one, the first in order."""
+    distinct = rows.assign(text=[texts[row] for row in rows.index]).sort_values(["prompt", "text"])
+    return list(distinct.drop_duplicates("prompt")["text"].head(EXAMPLES))
+
+
+def _tabulate(
+    texts: Sequence[str],
+    prompt_ids: Ints,
+    labels: Ints,
+    ids: Ints,
+    account_ids: Sequence[str] | None,
+    timestamps: Sequence[Any] | None,
+    settings: TemplateSettings,
+) -> pd.DataFrame:
+    rows = pd.DataFrame({"template": labels, "prompt": prompt_ids})
+    rows["account"] = list(account_ids) if account_ids is not None else None
+    rows["at"] = pd.to_datetime(pd.Series(list(timestamps)), utc=True) if timestamps is not None else pd.NaT
+    groups = rows[rows["template"] >= 0].groupby("template", sort=True)
+    told = [describe(int(ids[label]), _pick_texts(part, texts)) for label, (_, part) in enumerate(groups)]
+    names = [template_name(int(each)) for each in ids]
+    shown = dict(zip(names, (each.text for each in told), strict=True))
+    ties = tie_families(shown, settings=settings).set_index("template_id").reindex(names)
+    return make_frame(
+        MINED_TEMPLATES,
+        {
+            "template": np.arange(len(ids)),
+            "template_id": names,
+            "text": [each.text for each in told],
+            "slots": [each.slots for each in told],
+            "prompts": groups["prompt"].nunique().to_numpy(),
+            "requests": groups.size().to_numpy(),
+            "accounts": groups["account"].nunique().to_numpy(),
+            "first_at": groups["at"].min(),
+            "last_at": groups["at"].max(),
+            **{name: ties[name] for name in ("family_id", "similarity", "contract")},
+        },
+    )

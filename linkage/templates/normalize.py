@@ -59,15 +59,14 @@ _SOLO: Final = (
     (0x20000, 0x3FFFF),  # CJK ideographs, rare
 )
 _UNMAPPED: Final = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xD800, 0xF8FF), (0x17000, 0x18CFF))
-_LOOK_ALIKES: Final = dict(
-    (
-        "аa вb еe һh іi кk мm нh оo рp сc тt уy хx ѕs јj ԁd ԛq ԝw ӏl "  # Cyrillic
-        "αa βb γy εe ηn ιi κk νv οo ρp τt υu χx ωw "  # Greek
-        "ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX "
-        "օo սu ոn հh ցg զq "  # Armenian
-        "ıi ɑa ɡg ɩi ʟl ǀl ƅb"
-    ).split()
+_LOOK_ALIKE_PAIRS: Final = (
+    "аa вb еe һh іi кk мm нh оo рp сc тt уy хx ѕs јj ԁd ԛq ԝw ӏl "  # Cyrillic
+    "αa βb γy εe ηn ιi κk νv οo ρp τt υu χx ωw "  # Greek
+    "ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX "
+    "օo սu ոn հh ցg զq "  # Armenian
+    "ıi ɑa ɡg ɩi ʟl ǀl ƅb"
 )
+_LOOK_ALIKES: Final[dict[str, str]] = {pair[0]: pair[1] for pair in _LOOK_ALIKE_PAIRS.split(" ")}
 """Letters of other scripts that look like Latin ones. Some Greek pairs part by case (``Νn``, ``νv``): looks
 are what an evader uses."""
 
@@ -88,7 +87,7 @@ class FoldTable:
 
 
 def normalize(text: str) -> str:
-    """The text without case, accents, look-alikes, invisible characters and punctuation; words and lines stay.
+    r"""The text without case, accents, look-alikes, invisible characters and punctuation; words and lines stay.
 
     Compatibility forms become plain ones (NFKC), letters of other scripts that look Latin become Latin,
     punctuation that may stand inside a word vanishes, any other mark becomes one space, empty lines go.
@@ -96,11 +95,17 @@ def normalize(text: str) -> str:
 
     Examples
     --------
-    >>> normalize("Summ\\u200barize,  THIS text:\\r\\n\\r\\n\\t«Пр\\u0456vet»")
-    'summarize this text\\nпpivet'
+    >>> normalize("Summ\u200barize,  THIS text:\r\n\r\n\t«Пр\u0456vet»")
+    'summarize this text :\nпpivet'
     """
-    lines = (" ".join(line.split(" ")) for line in text.translate(_TRANSLATION).split("\n"))
-    return "\n".join(words for line in lines if (words := " ".join(line.split())))
+    lines = map(_tidy, text.translate(_TRANSLATION).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _tidy(line: str) -> str:
+    # One colon after a word says as much as several, and one without a word says nothing.
+    words = line.split()
+    return " ".join(word for before, word in zip([":", *words], words, strict=False) if word != ":" or before != ":")
 
 
 def is_in(point: int, ranges: tuple[tuple[int, int], ...]) -> bool:

@@ -31,12 +31,18 @@ STRENGTH_CAP: Final = 12.0
 
 _STAYS = 0.95  # a depth is a cut when fewer than this share of the prompts go on together
 _FOLLOWS = 0.5  # a token counts when at least this share of the prompts that have it end in the pattern
-_LINE_WEIGHT = 0.6  # of a token in a line opening: it was found by looking in many places
+_LINE_WEIGHTS = np.array([0.7, 0.5, 0.6, 0.9])  # of a token in an opening: many were looked at, long ones are rarer
 _BITS = 1.5  # tokens of fixed text that outweigh halving the number of prompts
 _TOLL = 3.0  # tokens that a pattern must add before it may break off from one that stands by itself
 _GAIN_CAP = 10.0
+_ENOUGH = 16.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
+_RARE_TOLL = 1.0  # tokens more for each halving below that
 _FEW = 1.5  # adding no more tokens than this never breaks off
-_SEED_HEAD, _SEED_TAIL, _SEED_LINE = np.uint64(1) << np.uint64(40), np.uint64(2) << np.uint64(40), np.uint64(3) << np.uint64(40)
+_SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
+    np.uint64(1) << np.uint64(40),
+    np.uint64(2) << np.uint64(40),
+    np.uint64(3) << np.uint64(40),
+)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -59,8 +65,9 @@ def worth(count, least):
 
 @numba.njit(cache=True, nogil=True)
 def line_tokens(value, size):
-    """Tokens in a line opening."""
-    return np.float64(np.uint64(value) & np.uint64(7)) if OPENINGS[size] == 0 else np.float64(OPENINGS[size])
+    """Tokens in a line opening, weighted by how much one says."""
+    tokens = np.float64(np.uint64(value) & np.uint64(7)) if OPENINGS[size] == 0 else np.float64(OPENINGS[size])
+    return tokens * _LINE_WEIGHTS[size]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -116,10 +123,10 @@ def _cut_end(values, words, is_tail, keys, slots, counts, least, cuts, depths):
         here, depth = following, depth + 1
     chosen.sort()
     found = 0
-    for depth in chosen:
-        if depth >= 0:
-            cuts[found] = end_key(values[depth], depth, is_tail)
-            depths[found] = DEPTHS[depth]
+    for cut in chosen:
+        if cut >= 0:
+            cuts[found] = end_key(values[cut], cut, is_tail)
+            depths[found] = DEPTHS[cut]
             found += 1
     return found
 
@@ -151,7 +158,7 @@ def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
                 best = 0.0
         if best <= 0.0:
             continue
-        at = found if found < LINE_CUTS else np.argmin(scores)
+        at = found if found < LINE_CUTS else int(np.argmin(scores))
         if found == LINE_CUTS and best <= scores[at]:
             continue
         scores[at], cuts[at], tokens[at] = best, best_key, best_tokens
@@ -228,10 +235,10 @@ def measure(counts, tokens, sizes, strengths, lengths):
                 one, two = lines_of(k, sizes[2])
                 line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
                 ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
-                lengths[i, j, k] = ends + _LINE_WEIGHT * line
+                lengths[i, j, k] = ends + line
                 tail_first = _followed(counts, tokens[0], i, j, k, False) + _followed(counts, tokens[1], j, 0, k, True)
                 head_first = _followed(counts, tokens[0], i, 0, k, False) + _followed(counts, tokens[1], j, i, k, True)
-                strengths[i, j, k] = max(tail_first, head_first) + _LINE_WEIGHT * line
+                strengths[i, j, k] = max(tail_first, head_first) + line
 
 
 @numba.njit(cache=True, nogil=True)
@@ -292,6 +299,20 @@ def _breaks_off(chosen, parent, codes, places, lengths, counts):
 
 
 @numba.njit(cache=True, nogil=True)
+def best_part(chosen, codes, places, lengths, counts):
+    """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off."""
+    best, best_gain = -1, _TOLL
+    for step in range(codes.size):
+        if step == chosen or not _is_within(codes[chosen], codes[step]):
+            continue
+        gain = min(lengths[step] - lengths[chosen], _GAIN_CAP)
+        gain -= _BITS * np.log2(max(counts[places[chosen]], 1) / max(counts[places[step]], 1))
+        if gain > best_gain:
+            best, best_gain = step, gain
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
 def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
     """The pattern a row ends with: its choice, or the best part of it from which it does not break off."""
     best, best_score = chosen, 0.0
@@ -299,9 +320,7 @@ def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
         if scores[parent] <= best_score or parent == chosen or not _is_within(codes[parent], codes[chosen]):
             continue
         is_near = direct[places[parent]] > 0 and lengths[chosen] - lengths[parent] <= _FEW
-        if is_near or (
-            stands[places[parent]] and not _breaks_off(chosen, parent, codes, places, lengths, counts)
-        ):
+        if is_near or (stands[places[parent]] and not _breaks_off(chosen, parent, codes, places, lengths, counts)):
             best, best_score = parent, scores[parent]
     return best
 
@@ -310,7 +329,8 @@ def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
 def score_cells(places, strengths, lengths, counts, least, least_strength, scores):
     """Fill the score of each pattern of one row: how many prompts times how much fixed text; 0 if weak."""
     for at in range(places.size):
-        is_strong = strengths[at] >= least_strength
+        rare = max(0.0, np.log2(_ENOUGH / counts[places[at]]))
+        is_strong = strengths[at] >= least_strength + _RARE_TOLL * rare
         strength = min(strengths[at], STRENGTH_CAP)
         scores[at] = worth(counts[places[at]], least) * strength + 1e-6 * lengths[at] if is_strong else 0.0
 

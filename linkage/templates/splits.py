@@ -1,8 +1,8 @@
-"""Templates that share both ends: told apart by the openings of their lines.
+"""Templates that share both ends: told apart by their labels.
 
-A pattern may hold prompts of several templates that differ only behind a long slot. It is split where lines
-at one place open in a few ways only, or where a label is in part of the prompts, and nearly every prompt is
-clearly one or the other. What fills slots does not do that: it opens in many ways.
+A pattern may hold prompts of several templates that differ only behind a long slot. It is split by the labels
+(line openings up to a colon) that part of its prompts have, when nearly every prompt is clearly one or the
+other. Other line openings are no help: few texts that fill a slot over and over look the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from linkage.templates.features import OPENINGS, mix
 
 MARKS = 8
-"""Openings that may tell the parts of one pattern apart."""
+"""Labels that may tell the parts of one pattern apart."""
 
 PARTS = 6
 """Parts of one pattern."""
@@ -24,7 +24,7 @@ PARTS = 6
 SAMPLE = 256
 """Rows looked at per pattern, those with the lowest prompt ids."""
 
-_SHARE = 0.15  # least share of a part
+_SHARE = 0.25  # least share of a part
 _COVER = 0.95  # of the rows must be clearly of one part
 
 
@@ -32,30 +32,13 @@ _COVER = 0.95  # of the rows must be clearly of one part
 class Splits:
     """How patterns are split; one row per split pattern, ascending.
 
-    ``marks`` (uint32, shape (rows, MARKS), 0 for none) are openings; ``parts`` (int32, shape (rows, PARTS), -1
+    ``marks`` (uint32, shape (rows, MARKS), 0 for none) are labels; ``parts`` (int32, shape (rows, PARTS), -1
     for none) say, as bits, which of them a part has.
     """
 
     places: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint32]
     parts: npt.NDArray[np.int32]
-
-
-@numba.njit(cache=True, nogil=True)
-def _add_column_marks(values, marks, found):
-    """Add the few openings that nearly all rows have in one column; how many marks there are then."""
-    ordered = np.sort(values)
-    rows, covered, fresh, start = values.size, 0, found, 0
-    for at in range(1, rows + 1):
-        if at < rows and ordered[at] == ordered[start]:
-            continue
-        if ordered[start] and at - start >= _SHARE * rows:
-            covered += at - start
-            if fresh < MARKS:
-                marks[fresh] = ordered[start]
-                fresh += 1
-        start = at
-    return fresh if covered >= _COVER * rows and fresh - found > 1 else found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -81,10 +64,10 @@ def _add_label_marks(openings, marks, found):
 
 @numba.njit(cache=True, nogil=True)
 def _has(openings, mark):
+    found = False
     for value in openings:
-        if value == mark:
-            return True
-    return False
+        found = found or value == mark
+    return found
 
 
 @numba.njit(cache=True, nogil=True)
@@ -118,19 +101,7 @@ def _parts_of(openings, marks, parts):
 @numba.njit(cache=True, nogil=True)
 def _find_split(openings, marks, parts):
     """Fill marks and parts of one pattern's rows; whether it is to be split."""
-    found = 0
-    for size in range(1, OPENINGS.size):
-        for column in range(size, openings.shape[1], OPENINGS.size):
-            before = found
-            found = _add_column_marks(openings[:, column].copy(), marks, found)
-            if found > before and not _parts_of(openings, marks, parts):
-                marks[before:] = 0
-                found = before
-    columns = found
-    found = _add_label_marks(openings, marks, found)
-    if found > columns and not _parts_of(openings, marks, parts):
-        marks[columns:] = 0
-    return _parts_of(openings, marks, parts)
+    return _add_label_marks(openings, marks, 0) > 0 and _parts_of(openings, marks, parts)
 
 
 @numba.njit(cache=True, nogil=True)
