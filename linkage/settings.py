@@ -97,14 +97,14 @@ class TemplateSettings:
         reason="two prompts alike can be one person trying again",
     )
     min_strength: float = _setting(
-        3.5,
+        3.0,
         unit="tokens of fixed text",
         low=1,
         high=100,
-        reason="three words open 11 % of free questions alike, four words 3 %",
+        reason="fewer are how people open and end questions; rarer than 32 prompts, more are asked for",
     )
     item_share: float = _setting(
-        0.2,
+        0.3,
         unit="share of a template's prompts",
         low=0.01,
         high=1,

@@ -153,3 +153,9 @@ def test_the_doctor_names_what_is_missing_and_what_to_do(tiny_store: lk.Store) -
     assert findings.loc["run", "advice"] == "rebuild: linkage rebuild STORE"
     lk.rebuild(tiny_store)
     assert tiny_store.examine().set_index("check").loc["run", "level"] == "ok"
+
+
+def test_a_plot_that_ends_a_cell_shows_its_picture(cluster: lk.Cluster) -> None:
+    picture = cluster.plot()._repr_png_()
+    assert picture.startswith(b"\x89PNG")
+    assert picture == cluster.plot()._repr_png_()

@@ -11,7 +11,7 @@ from linkage.store import facts
 from linkage.store.facts import Connection
 from linkage.store.store import Database
 
-_EXAMPLES: Final = 24
+_EXAMPLES: Final = 6
 
 
 def mine_store(database: Database, *, settings: TemplateSettings) -> None:

@@ -11,6 +11,8 @@ Okabe and Ito (2008), Color Universal Design: how to make figures that are frien
 from __future__ import annotations
 
 import dataclasses
+import functools
+import io
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -499,5 +501,15 @@ def _raster_height(accounts: int) -> float:
 
 
 def _new_axes(*, width: float, height: float) -> Axes:
-    axes: Axes = Figure(figsize=(width, height), layout="constrained").subplots()
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes: Axes = figure.subplots()
+    # Without pyplot nothing tells a notebook to draw, so axes that end a cell bring their picture along.
+    axes._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
     return axes
+
+
+def _png(figure: Figure) -> bytes:
+    """The picture as PNG, the same bytes each time."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return file.getvalue()

@@ -172,12 +172,7 @@ def _candidates(
     """Pairs that share a word, layout or contract which not too many have."""
     holders: dict[str, list[int]] = {}
     for at, vector in enumerate(words):
-        shared = [
-            *vector,
-            f"layout {layouts[at]}" if layouts[at] else "",
-            f"contract {contracts[at]}" if contracts[at] else "",
-        ]
-        for value in shared:
+        for value in (*vector, f"layout {layouts[at]}", f"contract {contracts[at]}"):
             holders.setdefault(value, []).append(at)
     holders.pop("layout None", None)
     holders.pop("contract None", None)

@@ -46,8 +46,10 @@ three bits of its hash."""
 RUN: Final = 6
 """Words in a run."""
 
-MAX_ITEMS: Final = 32
-"""Runs kept of one prompt: the first and last eight, and of the others the lowest sixteen hashes."""
+MAX_ITEMS: Final = 48
+"""Runs kept of one prompt: the first and last eight, and of the others the lowest hashes."""
+
+_EDGE_ITEMS: Final = 8
 
 SHORTEST_SLOT: Final = 3
 """Tokens of a slot that is an item as a whole: of one or two, unrelated prompts have the same."""
@@ -257,11 +259,11 @@ def _thin(picked, found):
     """Keep at most ``MAX_ITEMS`` picked runs, in place; how many."""
     if found <= MAX_ITEMS:
         return found
-    edge = MAX_ITEMS // 4
+    edge, room = _EDGE_ITEMS, MAX_ITEMS - 2 * _EDGE_ITEMS
     middle = np.sort(picked[edge : found - edge])
     for step in range(edge):
-        picked[edge + step + MAX_ITEMS // 2] = picked[found - edge + step]
-    picked[edge : edge + MAX_ITEMS // 2] = middle[: MAX_ITEMS // 2]
+        picked[edge + room + step] = picked[found - edge + step]
+    picked[edge : edge + room] = middle[:room]
     return MAX_ITEMS
 
 

@@ -61,6 +61,8 @@ MINED_TEMPLATES: Final[Shape] = {
 nearest template of the family) are null for a template without family."""
 
 _SAMPLE: Final = 128  # rows of a template whose items are compared to find the wrapper's own
+_LEAST_SEEN: Final = 3
+_FIXED_SHARE: Final = 0.6  # of the prompts with an item have a template it is common in: fixed text, not a text reused
 _BLOCK: Final = 20_000  # prompts read at a time
 
 
@@ -196,7 +198,11 @@ def _is_member(values: Ints, known: Ints) -> npt.NDArray[np.bool_]:
 
 
 def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -> Ints:
-    """Items that three prompts and a share of a template's (a sample, lowest prompt ids first) have."""
+    """Items that are fixed text of a template: three prompts and a share of the template's have them.
+
+    Texts that fill slots again and again are spared: most of the prompts that have such an item have a
+    template in which it is not that common. Of each template a sample is looked at, lowest prompt ids first.
+    """
     order = np.argsort(template_ids, kind="stable")
     ordered = template_ids[order]
     rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
@@ -205,13 +211,13 @@ def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -
     counts = np.diff(sample.item_starts)
     owners = np.repeat(template_ids[rows], counts)
     pairs = pd.DataFrame({"row": np.repeat(rows, counts), "template": owners, "item": sample.items})
-    pairs = pairs.drop_duplicates()
-    seen = pairs.groupby(["template", "item"], sort=True).size()
+    seen = pairs.drop_duplicates().groupby(["template", "item"], sort=True).size().rename("seen").reset_index()
     sizes = pd.Series(template_ids[rows]).value_counts()
-    floor = np.maximum(3, share * sizes.reindex(seen.index.get_level_values(0)).to_numpy())
-    common = seen.index[seen.to_numpy() >= floor]
-    keys = _item_keys(common.get_level_values(0).to_numpy(np.int64), common.get_level_values(1).to_numpy(np.int64))
-    return np.sort(keys)
+    is_common = seen["seen"] >= np.maximum(_LEAST_SEEN, share * sizes.reindex(seen["template"]).to_numpy())
+    everywhere = seen.groupby("item")["seen"].sum().reindex(seen["item"]).to_numpy()
+    in_common = seen["seen"].where(is_common, 0).groupby(seen["item"]).sum().reindex(seen["item"]).to_numpy()
+    fixed = seen[is_common & (in_common >= _FIXED_SHARE * everywhere)]
+    return np.sort(_item_keys(fixed["template"].to_numpy(np.int64), fixed["item"].to_numpy(np.int64)))
 
 
 def mine_templates(

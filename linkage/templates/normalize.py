@@ -130,8 +130,9 @@ def fold_character(character: str) -> list[int]:
     point = ord(character)
     if character in _NEWLINES:
         return [NEWLINE]
-    if is_in(point, _UNMAPPED):
-        return [] if 0xD800 <= point < 0xF900 else [point | (SOLO if is_in(point, _SOLO) else 0)]
+    if point >= TABLE_SIZE or is_in(point, _UNMAPPED):
+        is_word = point < 0x40000 and not 0xD800 <= point < 0xF900
+        return [point | (SOLO if is_in(point, _SOLO) else 0)] if is_word else []
     plain = unicodedata.normalize("NFKD", _LOOK_ALIKES.get(character, character)).casefold()
     codes = (_code(_LOOK_ALIKES.get(one, one)) for one in unicodedata.normalize("NFKD", plain))
     return [code for code in codes if code != DROPPED]

@@ -1,0 +1,1 @@
+"""Speed and quality of this tool beside named peers, measured on one machine in one run."""
