@@ -24,26 +24,68 @@ RUNS = 3
 
 _VOCABULARY = 20_000
 _TASKS = (
-    "Summarize|Rewrite|Translate|Classify|Explain|Review|Extract facts from|Find errors in|Write questions about|"
-    "Continue|Simplify|Rate|Compare the claims in|Draft a reply to|List the risks in"
-).split("|")
+    "Summarize",
+    "Rewrite",
+    "Translate",
+    "Classify",
+    "Explain",
+    "Review",
+    "Extract facts from",
+    "Find errors in",
+    "Write questions about",
+    "Continue",
+    "Simplify",
+    "Rate",
+    "Compare the claims in",
+    "Draft a reply to",
+    "List the risks in",
+)
 _OBJECTS = (
-    "the following article|this customer message|the passage below|the text between the lines|this meeting note|"
-    "the report that follows|this product description|the letter below|this dialogue|the abstract below"
-).split("|")
+    "the following article",
+    "this customer message",
+    "the passage below",
+    "the text between the lines",
+    "this meeting note",
+    "the report that follows",
+    "this product description",
+    "the letter below",
+    "this dialogue",
+    "the abstract below",
+)
 _MANNERS = (
-    "in plain English|in two sentences|for a ten year old|without adding anything|step by step|as a bulleted list|"
-    "as JSON with keys answer and reason|in a formal tone|and give your confidence|with one example"
-).split("|")
-_LABELS = "Text|Input|Article|Passage|Document|Context|Content|Message".split("|")
+    "in plain English",
+    "in two sentences",
+    "for a ten year old",
+    "without adding anything",
+    "step by step",
+    "as a bulleted list",
+    "as JSON with keys answer and reason",
+    "in a formal tone",
+    "and give your confidence",
+    "with one example",
+)
+_LABELS = (
+    "Text",
+    "Input",
+    "Article",
+    "Passage",
+    "Document",
+    "Context",
+    "Content",
+    "Message",
+)
 _CLOSINGS = (
-    "Answer:|Result:|Output:|Your answer here:|Only output the result, nothing else.|Think carefully before you answer.|"
-    "What would an expert say about this?|End with a short conclusion.|Reply in the language of the text.|"
-    "Do not mention these instructions."
-).split("|")
-_OPENERS = (
-    "how do I|can you|please|what's|I need|why does|is it true that|help me|hi, quick one:|so|ok|thoughts on"
-).split("|")
+    "Answer:",
+    "Result:",
+    "Output:",
+    "Your answer here:",
+    "Only output the result, nothing else.",
+    "Think carefully before you answer.",
+    "What would an expert say about this?",
+    "End with a short conclusion.",
+    "Reply in the language of the text.",
+    "Do not mention these instructions.",
+)
 
 
 class Writer:
@@ -51,9 +93,12 @@ class Writer:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
-        syllables = "ba be do fi ga he ji ka lo mu ne or pi qua re so ta ul vi wo xe ya zo tri spa".split(" ")
+        consonants, vowels = "bcdfghjklmnprstvwz", "aeiou"
         maker = random.Random(1)
-        self.words = ["".join(maker.choices(syllables, k=maker.randrange(2, 5))) for _ in range(_VOCABULARY)]
+        self.words = [
+            "".join(maker.choice(consonants) + maker.choice(vowels) for _ in range(maker.randrange(2, 5)))
+            for _ in range(_VOCABULARY)
+        ]
         self.cumulative: list[float] = []
         total = 0.0
         for rank in range(_VOCABULARY):
@@ -98,7 +143,7 @@ def make_prompts(count: int, seed: int = 11) -> tuple[list[str], list[Hashable]]
     truth: list[Hashable] = []
     for at in range(count):
         if writer.random.random() < 0.1:
-            prompts.append(f"{writer.random.choice(_OPENERS)} {writer.text(writer.random.randrange(5, 260))}")
+            prompts.append(writer.text(writer.random.randrange(5, 260)))
             truth.append(("free", at))
             continue
         chosen = writer.random.choices(range(len(scaffolds)), shares)[0]
@@ -125,7 +170,7 @@ def score(labels: Sequence[Hashable], truth: Sequence[Hashable]) -> tuple[float,
 
 
 def group_with_linkage(prompts: list[str]) -> list[Hashable]:
-    """This miner: fingerprints, learning and assigning; a prompt without template is alone."""
+    """The miner of this tool: fingerprints, learning and assigning; a prompt without template is alone."""
     from linkage.settings import TemplateSettings
     from linkage.templates.features import extract_features
     from linkage.templates.mine import assign, learn

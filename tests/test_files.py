@@ -50,7 +50,7 @@ def numbered(count: int) -> bytes:
         ("plain", lambda data: data),
         ("gzip", gzip.compress),
         ("zstd", zstandard.ZstdCompressor().compress),
-        ("gzip", lambda data: gzip.compress(data[:500]) + gzip.compress(data[500:]) + b"\0" * 512),
+        ("gzip", lambda data: gzip.compress(data[:500], mtime=0) + gzip.compress(data[500:], mtime=0) + b"\0" * 512),
         ("zstd", lambda data: b"".join(map(zstandard.ZstdCompressor().compress, (data[:500], data[500:])))),
     ],
 )
@@ -83,7 +83,7 @@ def test_broken_off_packing_gives_what_came_before(tmp_path: Path, pack: object,
 
 
 def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    packed = gzip.compress(GOOD + b"\n" + b" " * 60_000_000, compresslevel=1)
+    packed = gzip.compress(GOOD + b"\n" + b" " * 60_000_000, compresslevel=1, mtime=0)
     settings = IngestSettings(unpacked_ratio=20)
     _, whole = read_all(write(tmp_path, packed), settings=settings)
     assert len(whole.records) == 1
@@ -274,7 +274,7 @@ def test_header_of_a_million_columns_is_refused_fast(tmp_path: Path) -> None:
         read_all(write(tmp_path, b",".join([b"c"] * 1_000_000) + b"\n"))
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"", mtime=0)])
 def test_empty_file_is_no_failure(tmp_path: Path, data: bytes) -> None:
     raw, whole = read_all(write(tmp_path, data))
     assert (raw.took_for, whole.records, whole.rejected) == ("an empty file", [], [])
@@ -329,6 +329,6 @@ def test_named_format_reads_what_auto_refuses(tmp_path: Path) -> None:
 
 
 def test_file_says_what_it_was_taken_for(tmp_path: Path) -> None:
-    raw = read_raw(write(tmp_path, gzip.compress(GOOD + b"\n")))
+    raw = read_raw(write(tmp_path, gzip.compress(GOOD + b"\n", mtime=0)))
     assert raw.took_for == "canonical request records (json lines, gzip)"
     assert raw.kind == "requests"

@@ -37,38 +37,37 @@ class Logistic:
 
 
 PROVENANCE: Final = (
-    "10 frame-level worlds (seeds 101 to 110), 15 simulated ones (seeds 600 to 703), 6 small hand-made ones, 2026-11-24"
+    "10 simulated worlds (seeds 620 to 627, 690, 691), 4 frame-level ones (seeds 101 to 104), "
+    "6 small hand-made ones, 2026-11-24"
 )
 """Which worlds the coefficients were fitted on, with which seeds, and when."""
 
 CONTROLLER: Final = Logistic(
-    -19.01,
+    -19.31,
     {
-        "strength": 1.61,
-        "second": 7.78,
-        "families": 0.14,
-        "size": 0.18,
-        "evenness": 3.05,
-        "partition": 6.24,
-        "agreement": 4.40,
+        "strength": 1.37,
+        "second": 7.18,
+        "families": 0.12,
+        "size": 0.17,
+        "evenness": 3.03,
+        "partition": 8.00,
+        "agreement": 2.74,
     },
 )
 
 EXTRACTION: Final = Logistic(
-    -35.76,
+    -38.23,
     {
-        "output": 3.39,
-        "templated": 4.62,
-        "shared_work": 0.03,
-        "joint_volume": 1.53,
-        "exclusive": 1.76,
-        "sameness": 6.74,
-        "evenness": 7.59,
-        "created": 3.27,
-        "distinct": 2.60,
-        "round_clock": 6.90,
-        "partition": 7.01,
-        "volume": 4.04,
-        "young": 0.38,
+        "output": 5.11,
+        "templated": 4.22,
+        "shared_work": 0.05,
+        "exclusive": 1.99,
+        "sameness": 5.69,
+        "evenness": 4.96,
+        "created": 1.71,
+        "distinct": 4.89,
+        "round_clock": 7.86,
+        "partition": 8.00,
+        "volume": 5.06,
     },
 )

@@ -91,7 +91,7 @@ def _why(shared: pd.DataFrame, families: list[str], size: int) -> list[tuple[str
         if not top.empty:
             named = [f"{row.members} share {_name(row)}" for row in top.itertuples(index=False)]
             sentence = f"{family.capitalize()}: of {size} members, {join_words(named)}."
-            rows.append(("why", sentence, "evidence", _rows(top)))
+            rows.append(("why", sentence, "cluster_shared_values", _rows(top)))
     return rows
 
 
@@ -101,10 +101,10 @@ def _rare(shared: pd.DataFrame, families: list[str]) -> list[tuple[str, str, str
         top = _top(shared, family).head(1)
         for row in top.itertuples(index=False):
             sentence = (
-                f"{_name(row).capitalize()} is on {row.accounts} accounts: {row.members} members and "
+                f"{_upper_first(_name(row))} is on {row.accounts} accounts: {row.members} members and "
                 f"{row.outside} others; {row.unrelated_accounts} of the accounts are otherwise unrelated."
             )
-            rows.append(("rare", sentence, "evidence", _rows(top)))
+            rows.append(("rare", sentence, "cluster_shared_values", _rows(top)))
     return rows
 
 
@@ -117,7 +117,7 @@ def _extraction(
         f"The joint traffic of {cluster['requests']} requests reads as extraction with probability "
         f"{cluster['extraction_probability']:.2f}; {pairs} pairs of members are linked."
     )
-    return ("extraction", sentence, "links", f"cluster_id={cluster['cluster_id']}")
+    return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
 
 def _free(shared: pd.DataFrame, families: list[str], min_families: int) -> list[tuple[str, str, str, str]]:
@@ -130,13 +130,13 @@ def _free(shared: pd.DataFrame, families: list[str], min_families: int) -> list[
         f"Without what its members share in {join_words(freed)} ({len(table)} values), {rest} evidence "
         f"{'family is' if rest == 1 else 'families are'} left, and fewer than {min_families} never enforce."
     )
-    return [("free", sentence, "evidence", _rows(table))]
+    return [("free", sentence, "cluster_shared_values", _rows(table))]
 
 
 def _for(cluster: Mapping[str, Any], members: pd.DataFrame) -> list[tuple[str, str, str, str]]:
     where = f"cluster_id={cluster['cluster_id']}"
     rows = [
-        ("for", f"An innocent reading remains: {reading}.", "clusters", where)
+        ("for", f"An innocent reading remains: {reading}.", "run_clusters", where)
         for reading in str(cluster["readings"]).split("; ")
         if reading
     ]
@@ -145,4 +145,9 @@ def _for(cluster: Mapping[str, Any], members: pd.DataFrame) -> list[tuple[str, s
         f"{loose} of {len(members)} accounts are not core; about {cluster['expected_wrong']:.1f} of the "
         "others may be wrong."
     )
-    return [*rows, ("for", sentence, "members", where)]
+    return [*rows, ("for", sentence, "run_members", where)]
+
+
+def _upper_first(text: str) -> str:
+    """The text with a capital first letter, the rest as it is: values are not to be respelled."""
+    return text[:1].upper() + text[1:]

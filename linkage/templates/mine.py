@@ -75,6 +75,8 @@ class Model:
     boilerplate: Ints
     """Hashes of (template, item) for items that belong to the wrapper, ascending."""
     settings: TemplateSettings
+    learned: tuple[Ints, Ints, Ints]
+    """Of the prompts learned from, ascending by id: id, template id, tokens of fixed text at start and end."""
 
     def __repr__(self) -> str:
         return f"Model({int(self.patterns.kept.sum()):,} patterns)"
@@ -131,17 +133,19 @@ def learn(blocks: Iterable[Features], *, settings: TemplateSettings) -> Model:
     prompt, never the text. O(prompts log prompts) on two cores.
     """
     distinct = _gather(blocks, limit=int(settings.learn_prompts))
-    patterns, chosen = learn_patterns(
+    patterns, chosen, ends = learn_patterns(
         distinct, least=int(settings.min_support), least_strength=float(settings.min_strength)
     )
-    splits = find_splits(distinct.openings, chosen)
+    splits = find_splits(distinct.openings, chosen, distinct.prompt_ids)
     template_ids = _name(distinct, patterns, splits, chosen)
     boilerplate = _find_boilerplate(distinct, template_ids, share=float(settings.item_share))
-    return Model(patterns, splits, boilerplate, settings)
+    order = np.argsort(distinct.prompt_ids)
+    learned = (distinct.prompt_ids[order], template_ids[order], ends[order])
+    return Model(patterns, splits, boilerplate, settings, learned)
 
 
 def _gather(blocks: Iterable[Features], *, limit: int) -> Features:
-    """The distinct prompts with the lowest ids, ascending."""
+    """The distinct prompts with the lowest ids, in any order."""
     parts: list[Features] = []
     waiting = 0
     for block in blocks:
@@ -155,19 +159,13 @@ def _gather(blocks: Iterable[Features], *, limit: int) -> Features:
 
 def _lowest(features: Features, limit: int) -> Features:
     ids, rows = np.unique(features.prompt_ids, return_index=True)
-    return features.take(rows[ids != 0][:limit])
+    kept = rows[ids != 0][:limit]
+    return features if len(kept) == len(features) else features.take(np.sort(kept))
 
 
 def assign(features: Features, model: Model) -> Assignment:
     """Template and items of each prompt."""
-    chosen, ends = choose_patterns(
-        features,
-        model.patterns,
-        least=int(model.settings.min_support),
-        least_strength=float(model.settings.min_strength),
-    )
-    template_ids = _name(features, model.patterns, model.splits, chosen)
-    template_ids[features.prompt_ids == 0] = 0
+    template_ids, ends = _recall(features, model)
     counts = np.diff(features.item_starts)
     keys = _item_keys(np.repeat(template_ids, counts), features.items)
     kept = ~_is_member(keys, model.boilerplate)
@@ -176,6 +174,26 @@ def assign(features: Features, model: Model) -> Assignment:
     items = np.concatenate([features.items[kept], slots[slots != 0]])
     starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=len(features)))]).astype(np.int64)
     return Assignment(template_ids, starts, items[np.argsort(owners, kind="stable")])
+
+
+def _recall(features: Features, model: Model) -> tuple[Ints, Ints]:
+    """Template id and fixed ends of each prompt: those it was learned with, else those of its best pattern."""
+    known, known_templates, known_ends = model.learned
+    template_ids, ends = np.zeros(len(features), np.int64), np.zeros((len(features), 2), np.int64)
+    is_known = _is_member(features.prompt_ids, known)
+    places = np.searchsorted(known, features.prompt_ids[is_known])
+    template_ids[is_known], ends[is_known] = known_templates[places], known_ends[places]
+    new = np.flatnonzero(~is_known & (features.prompt_ids != 0))
+    if len(new):
+        rows = features.take(new)
+        chosen, ends[new] = choose_patterns(
+            rows,
+            model.patterns,
+            least=int(model.settings.min_support),
+            least_strength=float(model.settings.min_strength),
+        )
+        template_ids[new] = _name(rows, model.patterns, model.splits, chosen)
+    return template_ids, ends
 
 
 def _name(features: Features, patterns: Patterns, splits: Splits, chosen: npt.NDArray[np.int32]) -> Ints:
@@ -203,7 +221,7 @@ def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -
     Texts that fill slots again and again are spared: most of the prompts that have such an item have a
     template in which it is not that common. Of each template a sample is looked at, lowest prompt ids first.
     """
-    order = np.argsort(template_ids, kind="stable")
+    order = np.lexsort((features.prompt_ids, template_ids))
     ordered = template_ids[order]
     rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
     rows = np.sort(order[(rank < _SAMPLE) & (ordered > 0)])

@@ -35,6 +35,8 @@ _LINE_WEIGHTS = np.array([0.7, 0.5, 0.6, 0.9])  # of a token in an opening: many
 _BITS = 1.5  # tokens of fixed text that outweigh halving the number of prompts
 _TOLL = 3.0  # tokens that a pattern must add before it may break off from one that stands by itself
 _GAIN_CAP = 10.0
+_PART_BITS = 1.0  # the same two where nearly all prompts of a pattern have something longer
+_PART_TOLL = 1.5
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.0  # tokens more for each halving below that
 _FEW = 1.5  # adding no more tokens than this never breaks off
@@ -137,9 +139,10 @@ def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
     scores = np.zeros(LINE_CUTS)
     found = 0
     for column in range(0, values.size, OPENINGS.size):
+        first_size = 1 if column == 0 else 0  # the label of the first line is in the head
         best, best_key, best_tokens, score = 0.0, np.uint64(0), 0.0, 0.0
         onward = np.int64(0)
-        for size in range(OPENINGS.size - 1, -1, -1):
+        for size in range(OPENINGS.size - 1, first_size - 1, -1):
             if values[column + size] == 0:
                 continue
             key = line_key(values[column + size], size)
@@ -242,14 +245,12 @@ def measure(counts, tokens, sizes, strengths, lengths):
 
 
 @numba.njit(cache=True, nogil=True)
-def cells_of_row(heads, tails, openings, words, pieces, patterns, least, codes, places, strengths, lengths):
+def cells_of_row(cuts, tokens, sizes, words, patterns, codes, places, strengths, lengths):
     """Fill the frequent patterns of one row: code, place in the table, strength, tokens; how many.
 
-    ``pieces`` and ``patterns`` are (keys, slots, counts) of the two tables. A code is
+    ``patterns`` is (keys, slots, counts) of the table. A code is
     ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
-    cuts, tokens = np.empty((3, CUTS), np.uint64), np.empty((3, CUTS))
-    sizes = cut_row(heads, tails, openings, words, pieces[0], pieces[1], pieces[2], least, cuts, tokens)
     shape = (CUTS + 1, CUTS + 1, LINE_CHOICES)
     keys, counts, found_at = np.empty(shape, np.uint64), np.zeros(shape, np.int64), np.empty(shape, np.int64)
     strong, long = np.empty(shape), np.empty(shape)
@@ -299,14 +300,14 @@ def _breaks_off(chosen, parent, codes, places, lengths, counts):
 
 
 @numba.njit(cache=True, nogil=True)
-def best_part(chosen, codes, places, lengths, counts):
+def best_part(chosen, codes, places, scores, lengths, counts):
     """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off."""
-    best, best_gain = -1, _TOLL
+    best, best_gain = -1, _PART_TOLL
     for step in range(codes.size):
-        if step == chosen or not _is_within(codes[chosen], codes[step]):
+        if step == chosen or scores[step] <= 0.0 or not _is_within(codes[chosen], codes[step]):
             continue
         gain = min(lengths[step] - lengths[chosen], _GAIN_CAP)
-        gain -= _BITS * np.log2(max(counts[places[chosen]], 1) / max(counts[places[step]], 1))
+        gain -= _PART_BITS * np.log2(max(counts[places[chosen]], 1) / max(counts[places[step]], 1))
         if gain > best_gain:
             best, best_gain = step, gain
     return best

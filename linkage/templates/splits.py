@@ -114,15 +114,17 @@ def _find_all(openings, order, starts, places, marks, parts):
     return is_split
 
 
-def find_splits(openings: npt.NDArray[np.uint32], chosen: npt.NDArray[np.int32]) -> Splits:
+def find_splits(
+    openings: npt.NDArray[np.uint32], chosen: npt.NDArray[np.int32], prompt_ids: npt.NDArray[np.int64]
+) -> Splits:
     """The splits of the patterns that rows take.
 
     Parameters
     ----------
-    openings : of the rows, ascending by prompt id.
+    openings, prompt_ids : of the rows, in any order.
     chosen : place of the pattern of each row, -1 for none.
     """
-    order = np.argsort(chosen, kind="stable")
+    order = np.lexsort((prompt_ids, chosen))
     order = order[np.searchsorted(chosen[order], 0) :]
     places, starts = np.unique(chosen[order], return_index=True)
     marks = np.zeros((len(places), MARKS), np.uint32)
