@@ -115,7 +115,7 @@ class TemplateSettings:
         unit="distinct prompts",
         low=100,
         high=100_000_000,
-        reason="bounds memory to about 1 GB; of more, those with the lowest ids are learned from",
+        reason="bounds memory to about 2.5 GB; of more, those with the lowest ids are learned from",
     )
     family_similarity: float = _setting(
         0.5,
@@ -186,14 +186,14 @@ class CommunitySettings:
         2.0, unit="bits above even odds", low=-20, high=40, reason="lower lets weaker links count"
     )
     merge_share: float = _setting(
-        0.4,
+        0.7,
         unit="share of the two communities' mean inner cohesion",
         low=0.05,
         high=10,
-        reason="two communities that share this much with each other are one",
+        reason="at 0.4 campaigns that share one broad template merge (5 of 21), at 0.8 cells of one campaign part",
     )
     merge_bits: float = _setting(
-        4.0,
+        5.0,
         unit="bits between random accounts of two communities",
         low=0,
         high=60,

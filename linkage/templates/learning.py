@@ -32,7 +32,8 @@ _MOST_KEYS: Final = 60_000_000  # pattern keys sorted at a time, to bound memory
 _STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
 _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must hold for it to be hollow
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
-_PARTS_GROW: Final = 0.8  # the same per square root of the rows
+_PARTS_GROW: Final = 0.4  # and so many times a power of the rows: a little more than the square root
+_PARTS_POWER: Final = 0.62
 _CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
 
 
@@ -186,10 +187,11 @@ def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many."""
     row_codes, row_places = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32)
     strong, long, score = np.empty(_CELLS), np.empty(_CELLS), np.empty(_CELLS)
+    room = kernels.make_room()
     at = 0
     for row in range(words.size):
         found = kernels.cells_of_row(
-            cuts[row], tokens[row], sizes[row], words[row], patterns, row_codes, row_places, strong, long
+            cuts[row], tokens[row], sizes[row], words[row], patterns, room, row_codes, row_places, strong, long
         )
         kernels.score_cells(row_places[:found], strong, long, patterns[2], least, least_strength, score)
         for cell in range(found):
@@ -319,7 +321,7 @@ def _find_hollow(cells: _Cells, table: Table, chosen: Any, taken: Any, direct: A
         cells.starts, cells.codes, cells.places, cells.scores, cells.lengths, table.counts, chosen, taken, covered, sums
     )
     parts = direct / np.maximum(sums / np.maximum(covered, 1), 1e-9)
-    is_few = parts <= np.maximum(_FEW_PARTS, _PARTS_GROW * np.sqrt(direct))
+    is_few = parts <= np.maximum(_FEW_PARTS, _PARTS_GROW * direct**_PARTS_POWER)
     return np.asarray((covered >= _COVERED * direct) & (direct > 0) & is_few)
 
 

@@ -129,7 +129,7 @@ def learn(blocks: Iterable[Features], *, settings: TemplateSettings) -> Model:
     """The templates of a set of prompts; neither order nor repeats nor the split into blocks matter.
 
     Of more than ``learn_prompts`` distinct prompts, those with the lowest ids are learned from: a random
-    sample, ids being hashes, which does not depend on order either. Memory is bounded by it: about 1 KB a
+    sample, ids being hashes, which does not depend on order either. Memory is bounded by it: about 2.5 KB a
     prompt, never the text. O(prompts log prompts) on two cores.
     """
     distinct = _gather(blocks, limit=int(settings.learn_prompts))

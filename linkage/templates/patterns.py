@@ -245,15 +245,21 @@ def measure(counts, tokens, sizes, strengths, lengths):
 
 
 @numba.njit(cache=True, nogil=True)
-def cells_of_row(cuts, tokens, sizes, words, patterns, codes, places, strengths, lengths):
+def make_room():
+    """Arrays to work in, for :func:`cells_of_row`: made once, not for every row."""
+    shape = (CUTS + 1, CUTS + 1, LINE_CHOICES)
+    keys, counts, places = np.empty(shape, np.uint64), np.empty(shape, np.int64), np.empty(shape, np.int64)
+    return keys, counts, places, np.empty(shape), np.empty(shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, strengths, lengths):
     """Fill the frequent patterns of one row: code, place in the table, strength, tokens; how many.
 
-    ``patterns`` is (keys, slots, counts) of the table. A code is
+    ``patterns`` is (keys, slots, counts) of the table, ``room`` what :func:`make_room` gives. A code is
     ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
-    shape = (CUTS + 1, CUTS + 1, LINE_CHOICES)
-    keys, counts, found_at = np.empty(shape, np.uint64), np.zeros(shape, np.int64), np.empty(shape, np.int64)
-    strong, long = np.empty(shape), np.empty(shape)
+    keys, counts, found_at, strong, long = room
     pattern_keys(cuts, tokens, sizes, words, keys)
     for i in range(sizes[0] + 1):
         for j in range(sizes[1] + 1):
