@@ -61,8 +61,11 @@ class IngestResult:
         )
 
     def _repr_html_(self) -> str:
-        columns = ("path", "took_for", "kept", "set_aside", "seen_before", "error")
-        rows = pd.DataFrame([{name: getattr(file, name) for name in columns} for file in self.files])
+        columns = ("took_for", "kept", "set_aside", "seen_before", "error")
+        told = (
+            {"file": Path(file.path).name, **{name: getattr(file, name) for name in columns}} for file in self.files
+        )
+        rows = pd.DataFrame(list(told))
         return notebook_table(rows.fillna("").astype(str), caption=repr(self)) + notebook_table(self.evidence)
 
 
