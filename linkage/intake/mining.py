@@ -13,7 +13,7 @@ import numpy as np
 
 from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
-from linkage.templates.describe import describe_texts
+from linkage.templates.describe import describe
 from linkage.templates.families import tie_families
 from linkage.templates.features import Features
 from linkage.templates.mine import Model, assign, learn, template_name
@@ -73,11 +73,8 @@ def assign_templates(blocks: Iterable[Block], *, model: Model) -> Iterator[Assig
 
 def describe_template(template_id: int, texts: Sequence[str]) -> Described:
     """The readable text of a template, from a few prompts that have it; without any, its name stands for it."""
-    name = str(template_name(template_id))
-    if not texts:
-        return Described(template_id, name, f"{name} (its prompts are no longer at hand)", 0)
-    told = describe_texts(texts)
-    return Described(template_id, name, told.text, told.slots)
+    told = describe(template_id, texts)
+    return Described(template_id, str(template_name(template_id)), told.text, told.slots)
 
 
 def tie_templates(texts: Mapping[int, str], *, settings: TemplateSettings) -> list[Tied]:

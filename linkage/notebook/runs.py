@@ -227,8 +227,7 @@ class Cluster:
     @property
     def members(self) -> pd.DataFrame:
         """Its accounts; shape ``MEMBERS``."""
-        every = self._run.members
-        return every[every["cluster_id"] == self.cluster_id].reset_index(drop=True)
+        return self._frame("cluster_members", MEMBERS)
 
     @property
     def evidence(self) -> pd.DataFrame:

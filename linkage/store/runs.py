@@ -10,7 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from linkage.store.store import Database
-from linkage.terms import TIME, RunId
+from linkage.terms import CLUSTERS, EVENTS, TIME, RunId
 
 _ADD_RUN: Final = """
 insert into run (id, sequence, input_digest, as_of_ms, since_ms, seed, settings, input_revision, versions, counts,
@@ -112,23 +112,7 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
     connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
 
 
-_CLUSTER_COLUMNS: Final = (
-    "cluster_id",
-    "tier",
-    "accounts",
-    "requests",
-    "controller_probability",
-    "extraction_probability",
-    "q_value",
-    "families",
-    "first_seen",
-    "last_seen",
-    "stability",
-    "expected_wrong",
-    "organizations",
-    "strongest",
-    "readings",
-)
+_CLUSTER_COLUMNS: Final = tuple(CLUSTERS)
 _MEMBER_COLUMNS: Final = (
     "cluster_id",
     "membership",
@@ -167,14 +151,7 @@ _SHARED_COLUMNS: Final = (
     "last_at",
     "account_id",
 )
-_EVENT_COLUMNS: Final = (
-    "cluster_id",
-    "event",
-    "other_id",
-    "accounts_before",
-    "accounts_after",
-    "accounts_shared",
-)
+_EVENT_COLUMNS: Final = tuple(EVENTS)
 
 
 def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
