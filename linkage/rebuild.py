@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
 from linkage.clusters.tracking import Tracked, carry_ids
@@ -126,7 +127,7 @@ def rebuild_store(
             "since_ms": window.since_ms,
             "seed": seed,
             "settings": json.dumps(chosen.to_dict()),
-            "versions": json.dumps(_versions()),
+            "versions": json.dumps(_versions(chosen)),
         }
         published = _published(database)
         if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
@@ -227,6 +228,7 @@ def _judge(
         hours=inputs.hours,
         settings=settings.verdicts,
         seed=seed,
+        coefficients=coefficients_from(settings.coefficients),
     )
     return carry_ids(
         verdicts.clusters,
@@ -330,8 +332,10 @@ def _previous(database: Database, published: Mapping[str, Any] | None) -> _Previ
     return _Previous(members, known)
 
 
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in _VERSIONED}}
+def _versions(settings: Settings) -> dict[str, str]:
+    coefficients = coefficients_from(settings.coefficients)
+    libraries = {name: metadata.version(name) for name in _VERSIONED}
+    return {"python": platform.python_version(), **libraries, "coefficients": coefficients.version}
 
 
 def _day(ms: int) -> str:

@@ -281,8 +281,10 @@ class Settings:
     verdicts: VerdictSettings = dataclasses.field(default_factory=VerdictSettings)
     tracking: TrackingSettings = dataclasses.field(default_factory=TrackingSettings)
     run: RunSettings = dataclasses.field(default_factory=RunSettings)
+    coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What ``linkage calibrate`` writes; empty: the shipped coefficients. Checked where they are used."""
 
-    def to_dict(self) -> dict[str, dict[str, int | float]]:
+    def to_dict(self) -> dict[str, dict[str, Any]]:
         """Section name to setting name to value, in declared order."""
         return dataclasses.asdict(self)
 
@@ -297,7 +299,7 @@ class Settings:
         return settings_digest(self.to_dict())
 
 
-def settings_digest(values: Mapping[str, Mapping[str, int | float]]) -> str:
+def settings_digest(values: Mapping[str, Mapping[str, Any]]) -> str:
     """A hash of settings as :meth:`Settings.to_dict` gives them (16 hex digits)."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -346,6 +348,8 @@ def settings_from(tables: Mapping[str, Any], *, name: str = "settings") -> Setti
             faults.append(f"{name}: no section [{section}]. Sections: {', '.join(known)}")
         elif not isinstance(values, Mapping):
             faults.append(f"{name}: [{section}] must be a table of settings; got {values!r}")
+        elif section == "coefficients":
+            sections[section] = (dict, values)
         else:
             kind = cast(type[Any], known[section].default_factory)
             faults += _section_faults(kind, values, where=f"{name} [{section}]")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.clusters.coefficients import CONTROLLER, EXTRACTION
+from linkage.clusters.coefficients import SHIPPED, Coefficients
 from linkage.clusters.features import linked_shares, measure_controller, measure_extraction
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
@@ -69,6 +69,11 @@ class Verdicts:
     """Shape ``CLUSTERS``."""
     members: pd.DataFrame
     """Shape ``MEMBERS``."""
+    groups: pd.DataFrame
+    """One row per community, kept or not: ``community``, ``accounts`` left after pruning, ``tier``, and the features of
+    both verdicts as ``controller_*`` and ``extraction_*``."""
+    assigned: pd.DataFrame
+    """``account_id`` and ``community`` of every account left after pruning."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +90,7 @@ class _Judged:
     q_value: Numbers
     organizations: Codes
     tier: npt.NDArray[np.object_]
+    measured: pd.DataFrame
 
 
 def judge(
@@ -98,6 +104,7 @@ def judge(
     hours: pd.DataFrame,
     settings: VerdictSettings,
     seed: int,
+    coefficients: Coefficients = SHIPPED,
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
@@ -115,6 +122,7 @@ def judge(
     accounts, conduct, items, hours : frames of the shapes of those names.
     settings : thresholds.
     seed : of the permutations behind the q-values.
+    coefficients : of the two verdicts.
 
     Returns
     -------
@@ -143,13 +151,14 @@ def judge(
         items=items,
         hours=hours,
     )
-    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed)
+    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed, coefficients)
     kept = np.flatnonzero(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
     )
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
     members = _members(judged, whole, group, belonging, kept, accounts, stability, settings)
-    return Verdicts(_clusters(judged, group, kept, members, accounts), members)
+    clusters = _clusters(judged, group, kept, members, accounts)
+    return Verdicts(clusters, members, *_groups(judged, group))
 
 
 def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
@@ -184,6 +193,7 @@ def _judge_groups(
     accounts: pd.DataFrame,
     settings: VerdictSettings,
     seed: int,
+    coefficients: Coefficients,
 ) -> _Judged:
     ties, matrix = _all_ties(incidence, habits, group, groups)
     controller = measure_controller(
@@ -205,14 +215,24 @@ def _judge_groups(
         ties,
         matrix,
         linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
-        CONTROLLER.probability(controller),
-        EXTRACTION.probability(extraction),
+        coefficients.controller.probability(controller),
+        coefficients.extraction.probability(extraction),
         q_value,
         organizations,
         np.empty(groups, dtype=object),
+        pd.concat([controller.add_prefix("controller_"), extraction.add_prefix("extraction_")], axis=1),
     )
     size = np.bincount(group[group >= 0], minlength=groups)
     return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
+
+
+def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    inside = np.flatnonzero(group >= 0)
+    size = np.bincount(group[inside], minlength=len(judged.tier))
+    known = {"community": np.arange(len(size)), "accounts": size, "tier": pd.Series(judged.tier, dtype="str")}
+    ids = judged.incidence.accounts.to_numpy()[inside]
+    assigned = {"account_id": pd.Series(ids, dtype="str"), "community": group[inside]}
+    return pd.concat([pd.DataFrame(known), judged.measured], axis=1), pd.DataFrame(assigned)
 
 
 def _tiers(
