@@ -19,7 +19,7 @@ from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
 from linkage.clusters.tracking import Tracked, carry_ids
-from linkage.clusters.verdicts import judge
+from linkage.clusters.verdicts import Verdicts, judge
 from linkage.errors import ClusterError, NoRunError
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
@@ -120,7 +120,7 @@ def rebuild_store(
     chosen = settings or Settings()
     tell = step or (lambda _name: None)
     with database.writing(wait_s=wait_s):
-        window = _window(database, as_of_ms, window_days or int(chosen.run.window_days))
+        window = newest_window(database, as_of_ms, window_days or int(chosen.run.window_days))
         revision = database.revision()[0]
         plan = {
             "as_of_ms": window.as_of_ms,
@@ -158,23 +158,25 @@ def read_inputs(database: Database, window: Window) -> Inputs:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Previous:
-    """What of the last published run lives on."""
+class Judged:
+    """What the stages after the store made of its inputs; cluster ids are provisional."""
 
-    members: pd.DataFrame
-    known_ids: frozenset[str]
+    evidence: pd.DataFrame
+    linked: Linked
+    communities: pd.DataFrame
+    verdicts: Verdicts
 
 
-def _compute(
-    inputs: Inputs,
-    previous: _Previous,
-    plan: Mapping[str, Any],
-    revision: int,
-    settings: Settings,
-    tell: Step,
-) -> tuple[RunRecord, RunTables]:
+def judge_inputs(inputs: Inputs, *, settings: Settings, seed: int, step: Step | None = None) -> Judged:
+    """Evidence, links, communities and verdicts of these inputs; nothing is written.
+
+    Parameters
+    ----------
+    seed : of every random draw.
+    step : told the name of each step as it begins.
+    """
+    tell = step or (lambda _name: None)
     tell("evidence")
-    seed = int(plan["seed"])
     evidence = gather_evidence(
         uses=inputs.uses,
         accounts=inputs.accounts,
@@ -193,20 +195,6 @@ def _compute(
         seed=seed,
     )
     tell("communities")
-    tracked = _judge(inputs, evidence, linked, previous, settings, seed, tell)
-    tables = _tables(tracked, evidence, linked, settings)
-    return _record(inputs, linked, tables, plan, revision), tables
-
-
-def _judge(
-    inputs: Inputs,
-    evidence: pd.DataFrame,
-    linked: Linked,
-    previous: _Previous,
-    settings: Settings,
-    seed: int,
-    tell: Step,
-) -> Tracked:
     communities = find_communities(
         linked.links,
         evidence=evidence,
@@ -218,7 +206,13 @@ def _judge(
         seed=seed,
     )
     tell("verdicts")
-    verdicts = judge(
+    return Judged(evidence, linked, communities, _verdicts(inputs, evidence, linked, communities, settings, seed))
+
+
+def _verdicts(
+    inputs: Inputs, evidence: pd.DataFrame, linked: Linked, communities: pd.DataFrame, settings: Settings, seed: int
+) -> Verdicts:
+    return judge(
         communities,
         evidence=evidence,
         values=linked.values,
@@ -230,13 +224,40 @@ def _judge(
         seed=seed,
         coefficients=coefficients_from(settings.coefficients),
     )
-    return carry_ids(
-        verdicts.clusters,
-        verdicts.members,
+
+
+def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
+    """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
+    verdicts = _verdicts(inputs, judged.evidence, judged.linked, judged.communities, settings, seed)
+    return dataclasses.replace(judged, verdicts=verdicts)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Previous:
+    """What of the last published run lives on."""
+
+    members: pd.DataFrame
+    known_ids: frozenset[str]
+
+
+def _compute(
+    inputs: Inputs,
+    previous: _Previous,
+    plan: Mapping[str, Any],
+    revision: int,
+    settings: Settings,
+    tell: Step,
+) -> tuple[RunRecord, RunTables]:
+    judged = judge_inputs(inputs, settings=settings, seed=int(plan["seed"]), step=tell)
+    tracked = carry_ids(
+        judged.verdicts.clusters,
+        judged.verdicts.members,
         previous.members,
         known_ids=previous.known_ids,
         settings=settings.tracking,
     )
+    tables = _tables(tracked, judged.evidence, judged.linked, settings)
+    return _record(inputs, judged.linked, tables, plan, revision), tables
 
 
 def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: Settings) -> RunTables:
@@ -296,7 +317,13 @@ def _record(inputs: Inputs, linked: Linked, tables: RunTables, plan: Mapping[str
     )
 
 
-def _window(database: Database, as_of_ms: int | None, window_days: int) -> Window:
+def newest_window(database: Database, as_of_ms: int | None, window_days: int) -> Window:
+    """The window of so many days that ends with the day of ``as_of_ms``; None: of the newest request.
+
+    Raises
+    ------
+    ClusterError : the store has no request.
+    """
     if as_of_ms is None:
         newest = database.query("store_counts")["last_at"].iloc[0]
         if pd.isna(newest):
