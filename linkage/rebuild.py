@@ -24,6 +24,7 @@ from linkage.errors import ClusterError, NoRunError
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
 from linkage.settings import Settings
+from linkage.store.items import account_items
 from linkage.store.runs import RunRecord, RunTables, publish_run
 from linkage.store.store import Database
 from linkage.terms import (
@@ -31,7 +32,6 @@ from linkage.terms import (
     CONDUCT,
     DAY_MS,
     HOURS,
-    ITEMS,
     LINK_EVIDENCE,
     MEMBERS,
     STATEMENTS,
@@ -152,7 +152,7 @@ def read_inputs(database: Database, window: Window) -> Inputs:
             uses=database.frame("account_uses", USES, **window.days),
             accounts=database.frame("account_profiles", ACCOUNTS, **window.days),
             conduct=database.frame("account_conduct", CONDUCT, **window.days),
-            items=database.frame("account_items", ITEMS, **window.days),
+            items=account_items(database, **window.days),
             hours=database.frame("account_hours", HOURS, **window.days),
         )
 

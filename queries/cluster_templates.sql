@@ -23,7 +23,7 @@ everywhere as (
     group by u.entity_id
 )
 select t.name as template_id, t.text as text, t.slots as slots,
-       (select count(*) from prompt as p where p.template_id = t.id) as prompts,
+       t.prompts as prompts,
        w.requests as requests, w.accounts as accounts, w.first_ms as first_at, w.last_ms as last_at,
        f.value as family_id, t.contract as contract
 from used as u

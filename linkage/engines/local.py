@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
+from linkage.engines.load import Loader
 from linkage.engines.templates import mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
@@ -27,7 +27,6 @@ from linkage.intake.records import check_accounts, check_requests
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection, SourceFile
-from linkage.store.statements import REQUEST_COLUMNS
 from linkage.store.store import Database
 
 Progress = Callable[[str, int, int], None]
@@ -169,42 +168,21 @@ def _load_once(
 def _load(
     connection: Connection, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
 ) -> _Tally:
-    tally = _Tally()
+    tally, loader = _Tally(), Loader(connection, keep_text=reading.keep_prompts)
     source = reading.source or raw.format_name
     for batch in raw.batches:
         if raw.kind == "accounts":
             checked = check_accounts(batch, raw.format, settings=settings.ingest)
-            tally.add(*_add_accounts(connection, account_batch(checked, pseudonymizer=reading.pseudonymizer)))
+            accounts = account_batch(checked, pseudonymizer=reading.pseudonymizer)
+            tally.add(loader.add_accounts(accounts), accounts)
         else:
             found = check_requests(batch, raw.format, settings=settings.ingest)
-            made = request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
-            tally.add(*_add_requests(connection, made, keep_text=reading.keep_prompts))
+            requests = request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
+            tally.add(loader.add_requests(requests), requests)
         if progress:
             progress(raw.path, batch.bytes_read, raw.size)
-    facts.settle_replaced(connection)
+    loader.finish()
     return tally
-
-
-def _add_requests(connection: Connection, batch: RequestBatch, *, keep_text: bool) -> tuple[BatchCounts, RequestBatch]:
-    _add_entities(connection, batch.entities)
-    prompts = _rows(batch.prompts, ("id", "features", "gateway_template", "text"))
-    facts.add_prompts(connection, prompts, keep_text=keep_text)
-    return facts.add_requests(connection, _rows(batch.requests, REQUEST_COLUMNS)), batch
-
-
-def _add_accounts(connection: Connection, batch: AccountBatch) -> tuple[BatchCounts, AccountBatch]:
-    _add_entities(connection, batch.entities)
-    return facts.add_account_records(connection, _rows(batch.accounts, facts.ACCOUNT_RECORD_COLUMNS)), batch
-
-
-def _add_entities(connection: Connection, entities: Mapping[str, Any]) -> None:
-    for kind, table in sorted(entities.items()):
-        facts.add_entities(connection, kind, _rows(table, ("id", "value")))
-
-
-def _rows(table: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows of an Arrow table as tuples of plain values."""
-    return list(zip(*(table[column].to_pylist() for column in columns), strict=True))
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

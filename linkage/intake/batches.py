@@ -71,6 +71,12 @@ _ID_COLUMNS: Final = (
     "prompt_id",
 )
 
+REQUEST_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("key", "content", *_ID_COLUMNS, "at_ms", "input_tokens", "output_tokens", "status"), pa.int64()),
+    "latency_ms": pa.float64(),
+}
+"""Arrow types of the facts of requests."""
+
 REJECTED_TYPES: Final = {"line": pa.int64(), "reason": pa.string()}
 NOTE_TYPES: Final = {"field": pa.string(), "reason": pa.string(), "count": pa.int64()}
 

@@ -6,31 +6,36 @@ The engine streams blocks out of the store; everything here is a pure function o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
 from linkage.templates.describe import describe
 from linkage.templates.families import tie_families
 from linkage.templates.features import Features
-from linkage.templates.mine import Model, assign, learn, template_name
+from linkage.templates.mine import Assignment, Model, assign, learn, template_name
 from linkage.terms import TemplateId
 
-Block = tuple[list[int], list[bytes]]
+Ints = npt.NDArray[np.int64]
+
+Block = tuple[Sequence[int], Sequence[bytes]]
 """Prompt ids and their feature blobs, in one order."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Assigned:
-    """What mining says of one block of prompts."""
+    """What mining says of distinct prompts, ascending by prompt id."""
 
-    templates: list[tuple[int, int | None]]
-    """(prompt id, template id or None), in the block's order."""
-    items: list[tuple[int, int]]
-    """(prompt id, item)."""
+    prompt_ids: Ints
+    template_ids: Ints
+    """0 for none."""
+    item_starts: Ints
+    """Prompt ``r`` has ``items[item_starts[r]:item_starts[r + 1]]``."""
+    items: Ints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +64,64 @@ def learn_templates(blocks: Iterable[Block], *, settings: TemplateSettings) -> M
     return learn((Features.from_blobs(ids, blobs) for ids, blobs in blocks), settings=settings)
 
 
-def assign_templates(blocks: Iterable[Block], *, model: Model) -> Iterator[Assigned]:
-    """Template and items of every prompt, block by block."""
-    for ids, blobs in blocks:
-        assignment = assign(Features.from_blobs(ids, blobs), model)
-        chosen = assignment.template_ids.tolist()
-        owners = np.repeat(np.asarray(ids, dtype=np.int64), np.diff(assignment.item_starts))
-        yield Assigned(
-            templates=[(prompt, template or None) for prompt, template in zip(ids, chosen, strict=True)],
-            items=list(zip(owners.tolist(), assignment.items.tolist(), strict=True)),
-        )
+def assign_templates(block: Block, *, model: Model) -> Assignment:
+    """Template and items of every prompt of a block, in its order."""
+    ids, blobs = block
+    return assign(Features.from_blobs(ids, blobs), model)
+
+
+def join_assigned(prompt_ids: Sequence[int], template_ids: Ints, parts: Sequence[Assignment]) -> Assigned:
+    """Everything assigned, ascending by prompt id.
+
+    Parameters
+    ----------
+    prompt_ids : of all blocks, one after the other.
+    template_ids : what stands at last: a template that the gateway named goes before a mined one.
+    parts : the blocks' assignments, in the same order.
+    """
+    ids = np.asarray(prompt_ids, dtype=np.int64)
+    order = np.argsort(ids, kind="stable")
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.item_starts) for part in parts)])
+    items = np.concatenate([np.zeros(0, np.int64), *(part.items for part in parts)])
+    begins = np.cumsum(lengths) - lengths
+    starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
+    return Assigned(ids[order], template_ids[order], starts, items[spread(begins[order], lengths[order])])
+
+
+def spread(begins: Ints, lengths: Ints) -> Ints:
+    """Indexes of runs: for each run its begin and what follows, run after run.
+
+    Examples
+    --------
+    >>> spread(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    shift = begins - (np.cumsum(lengths) - lengths)
+    return np.asarray(np.repeat(shift, lengths) + np.arange(int(lengths.sum())), dtype=np.int64)
+
+
+def pick_examples(assigned: Assigned, *, known: Ints, at_hand: Ints, limit: int) -> dict[int, list[int]]:
+    """Prompts to describe templates from: for each template that is not known yet, the first by prompt id.
+
+    Parameters
+    ----------
+    known : ids of templates that need no description, ascending.
+    at_hand : ids of the prompts whose text is at hand.
+    limit : prompts per template.
+
+    Returns
+    -------
+    Template id to prompt ids, both ascending; a template without a text at hand has none.
+    """
+    used = np.unique(assigned.template_ids)
+    chosen: dict[int, list[int]] = {int(each): [] for each in np.setdiff1d(used, np.append(known, 0))}
+    rows = np.flatnonzero(np.isin(assigned.template_ids, list(chosen)) & np.isin(assigned.prompt_ids, at_hand))
+    for template_id, prompt_id in zip(
+        assigned.template_ids[rows].tolist(), assigned.prompt_ids[rows].tolist(), strict=True
+    ):
+        if len(chosen[template_id]) < limit:
+            chosen[template_id].append(prompt_id)
+    return chosen
 
 
 def describe_template(template_id: int, texts: Sequence[str]) -> Described:

@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.store import Database
@@ -73,64 +75,67 @@ def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, st
     StoreError : two values have one id (a collision of 63-bit hashes).
     """
     if kind == "account":
-        connection.executemany(statements.ADD_ACCOUNT, rows)
+        cursor = connection.executemany(statements.ADD_ACCOUNT, rows)
     else:
-        connection.executemany(statements.ADD_ENTITY, ((row[0], kind, row[1]) for row in rows))
-    _check_collisions(connection, kind, rows)
+        cursor = connection.executemany(statements.ADD_ENTITY, [(row[0], kind, row[1]) for row in rows])
+    if cursor.rowcount < len(rows):
+        _check_collisions(connection, kind, rows)
 
 
 def _check_collisions(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
     """An ``insert or ignore`` would hide that another value already has the id, so look it up."""
+    ids = orjson.dumps([row[0] for row in rows]).decode()
+    if kind == "account":
+        stored = {row[0]: (kind, row[1]) for row in connection.execute(statements.FIND_ACCOUNTS, (ids,))}
+    else:
+        stored = {row[0]: (row[1], row[2]) for row in connection.execute(statements.FIND_ENTITIES, (ids,))}
     for row_id, value in rows:
-        if kind == "account":
-            stored = connection.execute(statements.FIND_ACCOUNT, (row_id,)).fetchone()
-            clash = stored is None or stored[0] != value
-        else:
-            stored = connection.execute(statements.FIND_ENTITY, (row_id,)).fetchone()
-            clash = stored is None or (stored[0], stored[1]) != (kind, value)
-        if clash:
-            raise StoreError(f"wanted {kind} {value!r} under id {row_id}; found {stored}. Please report this collision")
+        if stored.get(row_id) != (kind, value):
+            found = stored.get(row_id)
+            raise StoreError(f"wanted {kind} {value!r} under id {row_id}; found {found}. Please report this collision")
 
 
-def add_requests(connection: Connection, rows: Rows) -> BatchCounts:
-    """Add requests and bring the rollups up to date; repeats change nothing.
+def find_requests(connection: Connection, keys: Sequence[int]) -> list[tuple[int, int]]:
+    """Those of the keys that are stored, each with the content hash of its record, in any order."""
+    return connection.execute(statements.FIND_REQUESTS, (_listed(keys),)).fetchall()
 
-    Parameters
-    ----------
-    rows : tuples in the order of ``REQUEST_COLUMNS``.
 
-    Returns
-    -------
-    How many were new, seen before (same key, same content), and in conflict (same key, other content: the record
-    with the smaller content hash stays, whichever came first).
+def add_requests(connection: Connection, rows: Rows) -> None:
+    """Add requests whose keys are not stored; tuples in the order of ``REQUEST_COLUMNS``."""
+    connection.executemany(statements.ADD_REQUEST, rows)
+
+
+def replace_requests(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Put requests in the place of those stored under their keys; their accounts and days become dirty."""
+    keys = _listed([row[0] for row in rows])
+    connection.execute(statements.MARK_DIRTY, (keys,))
+    connection.execute(statements.FORGET_REQUESTS, (keys,))
+    connection.executemany(statements.ADD_REQUEST, rows)
+    connection.execute(statements.MARK_DIRTY, (keys,))
+
+
+def _listed(keys: Sequence[int]) -> str:
+    return orjson.dumps(keys).decode()
+
+
+def take_dirty(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    """Requests of the accounts and days whose records were replaced, and all requests of these days.
+
+    Their rollups are forgotten, for the caller to add anew; tuples in the order of ``REQUEST_COLUMNS``.
     """
-    connection.execute("delete from incoming")
-    connection.executemany(statements.STAGE_REQUEST, rows)
-    staged = connection.execute("select count(*) from incoming").fetchone()[0]
-    same, other = connection.execute(statements.COUNT_REPEATS).fetchone()
-    connection.execute(statements.MARK_REPLACED)
-    connection.execute(statements.REPLACE_REQUESTS)
-    connection.execute(statements.FORGET_REPEATS)
-    connection.execute(statements.ADD_REQUESTS)
-    for statement in (*statements.ROLL_UP, statements.COVER):
-        connection.execute(statement)
-    return BatchCounts(kept=staged - same - other, seen_before=same, conflicting=other)
-
-
-def settle_replaced(connection: Connection) -> None:
-    """Make anew the rollups of accounts and days whose records were replaced by :func:`add_requests`."""
     if connection.execute("select count(*) from dirty").fetchone()[0] == 0:
-        return
+        return [], []
     for statement in statements.FORGET_DIRTY:
         connection.execute(statement)
-    connection.execute("delete from incoming")
-    connection.execute(statements.FETCH_DIRTY)
-    for statement in statements.ROLL_UP:
-        connection.execute(statement)
-    for statement in (*statements.RECOVER_COVERAGE, statements.COVER):
-        connection.execute(statement)
-    connection.execute("delete from incoming")
+    of_accounts = connection.execute(statements.DIRTY_REQUESTS).fetchall()
+    of_days = connection.execute(statements.DIRTY_DAYS).fetchall()
     connection.execute("delete from dirty")
+    return of_accounts, of_days
+
+
+def add_rollup(connection: Connection, table: str, rows: Rows) -> None:
+    """Merge rows into a rollup table (``entity_use``, ``account_day``, ``account_hour`` or ``coverage_day``)."""
+    connection.executemany(statements.ADD_ROLLUP[table], rows)
 
 
 def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
@@ -178,52 +183,53 @@ def add_source_file(connection: Connection, file: SourceFile, *, rejected: Itera
         connection.execute(statements.BUMP_REVISION)
 
 
-def prompt_blocks(connection: Connection) -> Iterator[tuple[list[int], list[bytes]]]:
-    """All distinct prompts as blocks of (ids, feature blobs), by ascending id; reads the table once."""
+@dataclasses.dataclass(frozen=True)
+class PromptBlock:
+    """Some distinct prompts, in the order they were stored."""
+
+    rows: list[int]
+    """Where each stands in the store."""
+    ids: list[int]
+    features: list[bytes]
+    gateway_templates: list[str | None]
+    """Template ids that gateways gave."""
+    template_ids: list[int | None]
+    """What was mined before; None for no template, or not mined yet."""
+
+
+def prompt_blocks(connection: Connection) -> Iterator[PromptBlock]:
+    """All distinct prompts, block by block, in the order they were stored; reads the table once."""
     last = -1
     while rows := connection.execute(statements.READ_PROMPTS, (last, _BLOCK_ROWS)).fetchall():
         last = rows[-1][0]
-        yield [row[0] for row in rows], [row[1] for row in rows]
+        yield PromptBlock(*map(list, zip(*rows, strict=True)))
 
 
-def set_templates(
-    connection: Connection,
-    assigned: Iterable[tuple[Sequence[tuple[int, int | None]], Sequence[tuple[int, int]]]],
-) -> None:
-    """Write which template (or none) and which items each prompt has.
-
-    Parameters
-    ----------
-    assigned : blocks of ((prompt id, template id or None) rows, (prompt id, item) rows).
-    """
-    connection.execute("delete from prompt_item")
-    for templates, items in assigned:
-        connection.executemany("insert or replace into mined values (?, ?)", templates)
-        connection.executemany("insert or ignore into prompt_item values (?, ?)", items)
-    for statement in statements.SET_TEMPLATES:
-        connection.execute(statement)
+def set_prompt_templates(connection: Connection, rows: Rows) -> None:
+    """Write templates of prompts: (template id or None, where the prompt stands) rows."""
+    connection.executemany(statements.SET_TEMPLATE, rows)
 
 
-def gateway_templates(connection: Connection) -> list[str]:
-    """Template ids that gateways gave, sorted."""
-    return [row[0] for row in connection.execute(statements.READ_GATEWAY_TEMPLATES)]
+def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, int]]]:
+    """(account id, prompt id, UTC epoch milliseconds) of every request that has a prompt, block by block."""
+    cursor = connection.execute(statements.READ_REQUESTED)
+    while rows := cursor.fetchmany(_BLOCK_ROWS):
+        yield rows
 
 
-def use_gateway_templates(connection: Connection, rows: Sequence[tuple[int, str]]) -> None:
-    """Let prompts whose template the gateway named have that template; rows are (template id, gateway's name)."""
-    texts = ((row_id, f"t-{row_id:016x}", f"(the gateway's template {name})", 0) for row_id, name in rows)
-    connection.executemany(statements.ADD_TEMPLATE, texts)
-    connection.executemany(statements.USE_GATEWAY_TEMPLATE, rows)
+def known_templates(connection: Connection) -> list[int]:
+    """Ids of the templates that have a readable text, ascending."""
+    return [row[0] for row in connection.execute(statements.KNOWN_TEMPLATES)]
 
 
-def undescribed_templates(connection: Connection) -> list[int]:
-    """Ids of templates that prompts have and that have no readable text yet, ascending."""
-    return [row[0] for row in connection.execute(statements.UNDESCRIBED_TEMPLATES)]
+def new_prompts(connection: Connection) -> list[int]:
+    """Ids of the prompts of this ingest whose text is at hand, ascending."""
+    return [row[0] for row in connection.execute(statements.NEW_PROMPTS)]
 
 
-def new_texts(connection: Connection, template_id: int, *, limit: int) -> list[str]:
-    """Texts of up to ``limit`` prompts of this ingest that have the template, by ascending prompt id."""
-    return [row[0] for row in connection.execute(statements.NEW_TEXTS, (template_id, limit))]
+def new_texts(connection: Connection, prompt_ids: Sequence[int]) -> dict[int, str]:
+    """Texts of prompts of this ingest, by ascending prompt id."""
+    return dict(connection.execute(statements.NEW_TEXTS, (_listed(prompt_ids),)))
 
 
 def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:
@@ -231,8 +237,15 @@ def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, in
     connection.executemany(statements.ADD_TEMPLATE, rows)
 
 
+def count_prompts(connection: Connection, rows: Sequence[tuple[int, int]]) -> None:
+    """Write how many distinct prompts each template has (template id, prompts) and forget templates without any."""
+    connection.execute("update template set prompts = 0")
+    connection.executemany(statements.COUNT_PROMPTS, [(count, template_id) for template_id, count in rows])
+    connection.execute(statements.FORGET_UNUSED_TEMPLATES)
+
+
 def template_texts(connection: Connection) -> dict[int, str]:
-    """Readable text of every template that prompts have, by ascending id."""
+    """Readable text of every template, by ascending id."""
     return dict(connection.execute(statements.TEMPLATE_TEXTS))
 
 
@@ -241,17 +254,29 @@ def tie_templates(connection: Connection, rows: Sequence[tuple[int, str | None, 
     connection.executemany(statements.TIE_TEMPLATE, [(*row[1:], row[0]) for row in rows])
 
 
-def follow_templates(connection: Connection, families: Mapping[int, str]) -> None:
-    """Make anew what follows from templates: their entities, uses, items and templated counts.
-
-    Parameters
-    ----------
-    families : family id to family name.
-    """
+def forget_followed(connection: Connection) -> None:
+    """Forget what follows from templates: their entities and uses, templated counts and items."""
     for statement in statements.FORGET_TEMPLATES:
         connection.execute(statement)
+
+
+def add_template_entities(connection: Connection, families: Mapping[int, str]) -> None:
+    """Make entities of templates and of their families (family id to family name)."""
     connection.executemany(statements.ADD_FAMILY, list(families.items()))
-    for statement in statements.FOLLOW_TEMPLATES:
-        connection.execute(statement)
+    connection.execute(statements.ADD_TEMPLATE_ENTITIES)
+
+
+def add_prompt_days(connection: Connection, rows: Rows) -> None:
+    """Write (account id, day, distinct prompts, templated requests) rows."""
+    connection.executemany(statements.ADD_PROMPT_DAY, rows)
+
+
+def add_item_days(connection: Connection, rows: Rows) -> None:
+    """Write (account id, day, packed items) rows; see :mod:`linkage.store.items`."""
+    connection.executemany(statements.ADD_ITEM_DAY, rows)
+
+
+def finish_mining(connection: Connection) -> None:
+    """Note that templates are up to date and drop the texts they were described from."""
     connection.execute("delete from new_prompt")
     connection.execute(statements.MARK_MINED)

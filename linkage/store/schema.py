@@ -307,5 +307,62 @@ pragma user_version = 1;
 commit;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS,)
+_APPENDED: Final = """
+begin immediate;
+create table appended_request (
+    key integer not null,       -- hash of source and request id
+    content integer not null,   -- hash of the whole record: tells a repeat from a conflict
+    account_id integer not null,
+    at_ms integer not null,
+    api_key_id integer,
+    organization_id integer,
+    ip_id integer,
+    ip_prefix_id integer,       -- kept apart: a masked address has a prefix only
+    payment_id integer,
+    client_id integer,
+    model_id integer,
+    endpoint_id integer,
+    contract_id integer,
+    end_user_id integer,        -- chosen by the caller: never evidence by itself
+    prompt_id integer,
+    input_tokens integer,
+    output_tokens integer,
+    status integer,
+    latency_ms real
+) strict;
+insert into appended_request
+select key, content, account_id, at_ms, api_key_id, organization_id, ip_id, ip_prefix_id, payment_id, client_id,
+       model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms
+from request;
+drop table request;
+alter table appended_request rename to request;
+create unique index request_key on request (key);
+
+create table appended_prompt (
+    id integer not null,        -- hash of the normalised text; the text itself is not kept
+    features blob not null,
+    gateway_template text,      -- the template's id at the gateway, where it says so
+    template_id integer,
+    text blob                   -- compressed, only with --keep-prompts
+) strict;
+insert into appended_prompt select id, features, gateway_template, template_id, text from prompt;
+drop table prompt;
+alter table appended_prompt rename to prompt;
+create unique index prompt_id on prompt (id);
+
+alter table template add column prompts integer not null default 0;
+drop table prompt_item;
+drop table item_use;
+create table item_day (
+    account_id integer not null,
+    day integer not null,
+    items blob not null,        -- see linkage/store/items.py
+    primary key (account_id, day)
+) strict;
+update input_state set mined_revision = -1;
+pragma user_version = 2;
+commit;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED)
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -96,7 +95,6 @@ class Database:
             connection.execute("pragma synchronous = normal")
             connection.execute("pragma cache_size = -262144")  # KiB
             connection.execute("pragma temp_store = file")
-            connection.create_function("log_micros", 1, _log_micros, deterministic=True)
             if version < len(MIGRATIONS):
                 self._migrate()
 
@@ -225,11 +223,6 @@ class Database:
         with self._store_errors("check the file"):
             found = [str(row[0]) for row in self.connection.execute("pragma integrity_check(20)")]
         return [] if found == ["ok"] else found
-
-
-def _log_micros(tokens: int | None) -> int | None:
-    """``ln(1 + tokens)`` in whole millionths; null stays null."""
-    return None if tokens is None else round(math.log1p(tokens) * 1_000_000)
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:

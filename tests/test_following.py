@@ -1,0 +1,51 @@
+"""What follows from templates: uses, counts and items of each account and day."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from linkage.intake import following
+from linkage.intake.following import Requested, follow_templates
+from linkage.intake.mining import Assigned, pick_examples
+from linkage.intake.rollups import DAY_MS
+
+
+def ints(*values: int) -> following.Ints:
+    return np.array(values, dtype=np.int64)
+
+
+# Prompt 10 has template 5 and items 1, 2, 2; prompt 20 has no template and item 1; prompt 30 template 5, no item.
+ASSIGNED = Assigned(ints(10, 20, 30), ints(5, 0, 5), ints(0, 3, 4, 4), ints(1, 2, 2, 1))
+REQUESTED = Requested(ints(8, 7, 7, 7, 7, 8), ints(30, 10, 20, 10, 30, 20), ints(4, 9, 3, 2, DAY_MS + 1, 2 * DAY_MS))
+
+
+def followed() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[tuple[int, ...]]]:
+    uses, days, items = [], [], []
+    for part in follow_templates(REQUESTED, ASSIGNED):
+        uses += [tuple(row) for row in np.array(part.uses).T.tolist()]
+        days += [tuple(row) for row in np.array(part.days).T.tolist()]
+        for row, (start, end) in enumerate(zip(part.item_starts, part.item_starts[1:], strict=False)):
+            owner = (int(part.days[0][row]), int(part.days[1][row]))
+            items += [(*owner, *found) for found in np.array([column[start:end] for column in part.items]).T.tolist()]
+    return uses, days, items
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 1_000])
+def test_the_parts_change_nothing(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(following, "_CHUNK_ITEMS", chunk)
+    uses, days, items = followed()
+    assert uses == [(7, 5, 0, 2, 2, 9), (7, 5, 1, 1, DAY_MS + 1, DAY_MS + 1), (8, 5, 0, 1, 4, 4)]
+    assert days == [(7, 0, 2, 2), (7, 1, 1, 1), (8, 0, 1, 1), (8, 2, 1, 0)]
+    assert items == [(7, 0, 1, 3, 2), (7, 0, 2, 2, 2), (8, 2, 1, 1, 2 * DAY_MS)]
+
+
+def test_nothing_requested_gives_nothing() -> None:
+    assert list(follow_templates(Requested(ints(), ints(), ints()), ASSIGNED)) == []
+
+
+def test_examples_are_the_first_prompts_at_hand_of_templates_not_yet_known() -> None:
+    chosen = pick_examples(ASSIGNED, known=ints(), at_hand=ints(20, 30), limit=6)
+    assert chosen == {5: [30]}
+    assert pick_examples(ASSIGNED, known=ints(), at_hand=ints(10, 20, 30), limit=1) == {5: [10]}
+    assert pick_examples(ASSIGNED, known=ints(5), at_hand=ints(10), limit=6) == {}
