@@ -238,14 +238,14 @@ def share_cards(draft: Draft, members: Sequence[Account], *, each: int = 8) -> N
             account.payment_method = card
 
 
-def _proxies(draft: Draft, members: Sequence[Account]) -> None:
+def use_proxies(draft: Draft, members: Sequence[Account]) -> None:
     """Rotating proxies, 10 thousand for a world of 20,000 accounts."""
     pool = draft.space.scattered(draft.scaled(10_000, least=300))
     for account in members:
         account.book = Shared(pool)
 
 
-def _residential(draft: Draft, members: Sequence[Account]) -> None:
+def use_homes(draft: Draft, members: Sequence[Account]) -> None:
     """A new home address per session, out of 200 thousand for a world of 20,000 accounts."""
     pool = draft.space.scattered(draft.scaled(200_000, least=100_000))
     for account in members:
@@ -257,7 +257,7 @@ def _hydra(draft: Draft, strength: float, campaign: str, role: str) -> tuple[Pla
     plan = make_plan(draft, campaign, role, one_contract=role in _ONE_CONTRACT)
     members = recruit(plan, draft.scaled(250, strength=strength, least=24))
     share_cards(draft, members)
-    _proxies(draft, members)
+    use_proxies(draft, members)
     return plan, members
 
 
@@ -266,11 +266,11 @@ def _hidden(draft: Draft, strength: float, campaign: str, role: str) -> tuple[Pl
     plan = make_plan(draft, campaign, role, one_contract=role in _ONE_CONTRACT)
     members = recruit(plan, draft.scaled(250, strength=strength, least=24))
     share_cards(draft, members)
-    _residential(draft, members)
+    use_homes(draft, members)
     return plan, members
 
 
-def _own_cards(draft: Draft, members: Sequence[Account]) -> None:
+def own_cards(draft: Draft, members: Sequence[Account]) -> None:
     """A card of its own for every account, of unrelated issuers."""
     for account in members:
         account.payment_method, account.issuer = draft.card(), f"bin-{draft.rand.randint(400_000, 559_999)}"
@@ -321,10 +321,10 @@ def add_virtual_cards(draft: Draft, strength: float, campaign: str) -> None:
 def add_untraced(draft: Draft, strength: float, campaign: str) -> None:
     """E5: E3 with unrelated cards; contract and shared-out work remain."""
     _, members = _hidden(draft, strength, campaign, "E5")
-    _own_cards(draft, members)
+    own_cards(draft, members)
 
 
-def _reword(plan: Plan, groups: Sequence[Sequence[Account]]) -> None:
+def reword(plan: Plan, groups: Sequence[Sequence[Account]]) -> None:
     """Paraphrases every template for each group of accounts; slots and output format stay."""
     rand = plan.draft.rand
     intents = [make_intent(rand, slot=rand.choice(("math", "logic", "code", "tool"))) for _ in range(4)]
@@ -338,7 +338,7 @@ def _reword(plan: Plan, groups: Sequence[Sequence[Account]]) -> None:
 def add_paraphrase(draft: Draft, strength: float, campaign: str) -> None:
     """E6: E1 with the templates rewritten for each account; slots and output format stay."""
     plan, members = _hydra(draft, strength, campaign, "E6")
-    _reword(plan, [[account] for account in members])
+    reword(plan, [[account] for account in members])
 
 
 def add_jitter(draft: Draft, strength: float, campaign: str) -> None:
@@ -392,8 +392,8 @@ def add_regrowth(draft: Draft, strength: float, campaign: str) -> None:
     banned_day = draft.days // 2
     banned = members[: len(members) // 2]
     successors = recruit(plan, len(banned))
-    _own_cards(draft, successors)
-    _residential(draft, successors)
+    own_cards(draft, successors)
+    use_homes(draft, successors)
     for account in members:
         account.volume[plan.last_day :] = account.volume.max()
     for account, successor in zip(banned, successors, strict=True):
@@ -419,7 +419,7 @@ def _share_out(draft: Draft, plan: Plan, members: Sequence[Account], *, shards: 
 def add_shards(draft: Draft, strength: float, campaign: str) -> None:
     """E12: E5 with one work list of 200,000 items shared out, no item twice."""
     plan, members = _hidden(draft, strength, campaign, "E12")
-    _own_cards(draft, members)
+    own_cards(draft, members)
     _share_out(draft, plan, members, shards=len(members))
 
 
@@ -429,7 +429,7 @@ def add_cells(draft: Draft, strength: float, campaign: str) -> None:
     cells = draft.scaled(25, strength=strength, least=4)
     members = recruit(plan, cells * 8)
     groups = [members[first : first + 8] for first in range(0, len(members), 8)]
-    _reword(plan, groups)
+    reword(plan, groups)
     for number, accounts in enumerate(groups):
         share_cards(draft, accounts)
         place, client = Shared([draft.space.anywhere(draft.rand) for _ in range(2)]), draft.client()
@@ -459,8 +459,8 @@ def add_split(draft: Draft, strength: float, campaign: str) -> None:
     """E15: E12 of which this provider sees one third; the other items never appear here."""
     plan = make_plan(draft, campaign, "E15")
     members = recruit(plan, draft.scaled(250, strength=strength / 3, least=12))
-    _own_cards(draft, members)
-    _residential(draft, members)
+    own_cards(draft, members)
+    use_homes(draft, members)
     _share_out(draft, plan, members, shards=3 * len(members))
 
 
@@ -479,7 +479,7 @@ def add_pool_slice(draft: Draft, strength: float, campaign: str) -> None:
 def add_public_scaffold(draft: Draft, strength: float, campaign: str) -> None:
     """E17: E5 with the public templates of HN-08; only what fills them is a campaign's."""
     plan, members = _hidden(draft, strength, campaign, "E17")
-    _own_cards(draft, members)
+    own_cards(draft, members)
     plan.use(draft.public, log_output=draft.habits.campaign_log_output)
     for account in members:
         account.writer = plan.worker()
@@ -504,12 +504,12 @@ def add_adaptive(draft: Draft, strength: float, campaign: str) -> None:
     for wave in range(3):
         members = recruit(plan, each)
         share_cards(draft, members)
-        _proxies(draft, members)
+        use_proxies(draft, members)
         if wave > 0:
-            _own_cards(draft, members)
-            _residential(draft, members)
+            own_cards(draft, members)
+            use_homes(draft, members)
         if wave > 1:
-            _reword(plan, [[account] for account in members])
+            reword(plan, [[account] for account in members])
         for account in members:
             rate = float(account.volume.max())
             account.created_ms = draft.day_ms(edges[wave] - draft.rand.uniform(0.3, 3))

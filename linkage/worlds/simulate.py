@@ -20,7 +20,8 @@ from linkage.terms import ACCOUNT_FIELDS
 from linkage.worlds.campaigns import CAMPAIGNS
 from linkage.worlds.innocents import INNOCENTS
 from linkage.worlds.logs import write_requests
-from linkage.worlds.population import Draft, add_ordinary, thin_out
+from linkage.worlds.population import Draft, Habits, add_ordinary, thin_out
+from linkage.worlds.shaped import CampaignShape, add_shaped
 from linkage.worlds.traffic import Account, Ints
 
 START: Final = "2026-09-01T00:00Z"
@@ -81,6 +82,8 @@ def simulate(
     scenarios: Sequence[str] | None = None,
     seed: int = 0,
     start: str = START,
+    habits: Mapping[str, float] | None = None,
+    shapes: Sequence[CampaignShape] = (),
 ) -> World:
     """A world of requests with exact truth, written to a directory.
 
@@ -99,16 +102,19 @@ def simulate(
         into the list to leave them out. None: all innocents, and E1, E6 and E3.
     seed : draws everything, habits of the world included.
     start : UTC midnight of the first day, ISO 8601.
+    habits : values that take the place of drawn ones, by name of :class:`~linkage.worlds.population.Habits`.
+    shapes : further campaigns, by shape instead of by recipe.
 
     Raises
     ------
     UsageError : a scenario that does not exist, or a strength that is not a number above 0.
-    WorldError : sizes out of range, or a start that is not a date.
+    WorldError : sizes out of range, a habit that does not exist, or a start that is not a date.
     """
     _check_size(accounts=accounts, days=days)
     chosen = read_scenarios(scenarios)
     draft = Draft(accounts=accounts, days=days, start_ms=_read_start(start), seed=seed)
-    people_world(draft, chosen)
+    draft.habits = _changed(draft.habits, habits or {})
+    people_world(draft, chosen, shapes=shapes)
     parameters = {
         "accounts": accounts,
         "days": days,
@@ -116,8 +122,17 @@ def simulate(
         "start": start,
         "scenarios": [f"{name}:{strength:g}" for name, strength in chosen],
         "habits": dataclasses.asdict(draft.habits),
+        "shapes": [shape.name for shape in shapes],
     }
     return write_world(draft, directory, parameters=parameters)
+
+
+def _changed(drawn: Habits, habits: Mapping[str, float]) -> Habits:
+    known = {field.name for field in dataclasses.fields(Habits)}
+    unknown = sorted(set(habits) - known)
+    if unknown:
+        raise WorldError(f"habits are {', '.join(sorted(known))}; got {', '.join(unknown)}. Correct the name")
+    return dataclasses.replace(drawn, **habits)
 
 
 def write_world(draft: Draft, directory: str | PathLike[str], *, parameters: Mapping[str, Any]) -> World:
@@ -215,7 +230,7 @@ _PLANNED: Final = ("HN-04", "HN-07", "HN-09", "HN-10", "HN-17", "HN-18", "HN-20"
 # Recipes that state volumes; the others give way to keep the world's size.
 
 
-def people_world(draft: Draft, scenarios: Iterable[tuple[str, float]]) -> None:
+def people_world(draft: Draft, scenarios: Iterable[tuple[str, float]], *, shapes: Sequence[CampaignShape] = ()) -> None:
     """Fills a draft: campaigns and innocents of these scenarios, then ordinary accounts up to its size."""
     chosen = list(scenarios)
     wanted = sum(INNOCENTS[name].accounts * strength for name, strength in chosen if name in INNOCENTS)
@@ -226,6 +241,8 @@ def people_world(draft: Draft, scenarios: Iterable[tuple[str, float]]) -> None:
     for name, strength in chosen:
         if name in CAMPAIGNS:
             CAMPAIGNS[name](draft, strength, f"{name}-{draft.seed}")
+    for number, shape in enumerate(shapes):
+        add_shaped(draft, shape, f"shape-{number}-{draft.seed}")
     add_ordinary(draft, max(draft.accounts - len(draft.cast), draft.accounts // 5))
     planned = [account for account in draft.cast if account.campaign or account.role in _PLANNED]
     rest = [account for account in draft.cast if not (account.campaign or account.role in _PLANNED)]
