@@ -211,6 +211,30 @@ EVIDENCE: Final[Shape] = {
 accounts share. ``accounts`` share the value; ``unrelated_accounts`` counts the ones that declare
 different organizations and share no harder value (an estimate, at least 0)."""
 
+GROUPS: Final[Shape] = {
+    "account_id": TEXT,
+    "group": COUNT,
+}
+"""One row per account of a candidate group: accounts that weak ties suggest belong together."""
+
+GROUP_EVIDENCE: Final[Shape] = {
+    "group": COUNT,
+    **EVIDENCE,
+    "bits": NUMBER,
+}
+"""One row per account and pattern that only shows in a group. ``accounts`` of the group take part in it, of which
+``unrelated_accounts`` are otherwise unrelated; ``bits`` (above 0) is how improbable the account's part in it is
+under the null of the pattern's room, every candidate group counted as one more try."""
+
+GROUP_RELATIONS: Final[Shape] = {
+    "group_a": COUNT,
+    "group_b": COUNT,
+    "hand_overs": COUNT,
+    "bits": NUMBER,
+}
+"""One row per pair of candidate groups (``group_a < group_b``) that hand work over to each other: how often, and
+``bits`` (above 0), how improbable that is by chance."""
+
 LINK_EVIDENCE: Final[Shape] = {
     "account_a": TEXT,
     "account_b": TEXT,

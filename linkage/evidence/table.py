@@ -83,12 +83,26 @@ def gather_evidence(
     columns = {name: rows[name].array for name in rows.columns}
     columns["accounts"] = shared.loc[shared >= 2].array
     table = make_frame(EVIDENCE, columns)
-    table["unrelated_accounts"] = _count_unrelated(table, accounts)
+    table["unrelated_accounts"] = count_unrelated(table, accounts)
     return table
 
 
-def _count_unrelated(evidence: pd.DataFrame, accounts: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Per row of evidence: how many accounts of its value are related to no other account of it."""
+def count_unrelated(
+    evidence: pd.DataFrame, accounts: pd.DataFrame, *, relations: pd.DataFrame | None = None
+) -> npt.NDArray[np.int64]:
+    """Per row of evidence: how many accounts of its value are related to no other account of it.
+
+    Parameters
+    ----------
+    evidence : frame of shape ``EVIDENCE``; ``unrelated_accounts`` is not read.
+    accounts : frame of shape ``ACCOUNTS``; lists every account of ``evidence``.
+    relations : frame of shape ``EVIDENCE`` whose cards and addresses relate accounts; None: ``evidence`` itself.
+
+    Returns
+    -------
+    Counts in the order of the rows. O(rows log rows).
+    """
+    known = evidence if relations is None else relations
     code = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"])
     value = evidence.groupby(["family", "kind", "value"], sort=False).ngroup().to_numpy()
     family = evidence["family"].to_numpy()
@@ -101,15 +115,14 @@ def _count_unrelated(evidence: pd.DataFrame, accounts: pd.DataFrame) -> npt.NDAr
     for left_out, hard in chains.items():
         mask = family == left_out if left_out else ~np.isin(family, list(HARD_KINDS))
         if mask.any():
-            related = _related(evidence, accounts, code, families=hard)
+            related = _related(known, accounts, families=hard)
             result[mask] = _singletons(np.asarray(value[mask], dtype=np.int64), related[code[mask]])
     return result
 
 
-def _related(
-    evidence: pd.DataFrame, accounts: pd.DataFrame, code: npt.NDArray[np.intp], *, families: Sequence[str]
-) -> npt.NDArray[np.int64]:
+def _related(evidence: pd.DataFrame, accounts: pd.DataFrame, *, families: Sequence[str]) -> npt.NDArray[np.int64]:
     """Label per account: connected through one organization or hard values of these families."""
+    code = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"])
     organization = pd.factorize(accounts["organization_id"])[0]
     declared = np.flatnonzero(organization >= 0)
     hard = np.zeros(len(evidence), dtype=bool)

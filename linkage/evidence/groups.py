@@ -1,0 +1,77 @@
+"""Evidence that no pair shows: patterns of whole candidate groups, each against its own null.
+
+Candidate groups are handed in; where they come from is not known here. Every pattern is tested once per
+group, the number of groups is paid for (Bonferroni), and an account is named only for its own part in a
+pattern, so that a newcomer to a group gains nothing from what its fellows do.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from linkage.evidence.partition import find_shared_out_work
+from linkage.evidence.registration import find_signup_bursts
+from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses
+from linkage.evidence.succession import find_replacements
+from linkage.evidence.table import count_unrelated
+from linkage.terms import (
+    ACCOUNTS,
+    CONDUCT,
+    EVIDENCE,
+    GROUP_EVIDENCE,
+    GROUPS,
+    HOURS,
+    ITEMS,
+    check_frame,
+    make_frame,
+)
+
+
+def gather_group_evidence(
+    groups: pd.DataFrame,
+    *,
+    evidence: pd.DataFrame,
+    accounts: pd.DataFrame,
+    conduct: pd.DataFrame,
+    items: pd.DataFrame,
+    hours: pd.DataFrame,
+    seed: int,
+) -> pd.DataFrame:
+    """What whole groups show: work handed over, joint pauses, work shared out, replacements, sign-up bursts.
+
+    Parameters
+    ----------
+    groups : frame of shape ``GROUPS``; an account may be in one group only.
+    evidence : frame of shape ``EVIDENCE``; says which accounts are related otherwise.
+    accounts, conduct, items, hours : frames of the shapes of those names.
+    seed : of the permutations behind the null of joint pauses.
+
+    Returns
+    -------
+    DataFrame of shape ``GROUP_EVIDENCE``, sorted by group, family, kind and account. A value is named after the
+    first account (by id) that takes part, so the same pattern keeps its name while that account does.
+
+    Raises
+    ------
+    ShapeError : a frame is not of its shape.
+    """
+    shapes = {"groups": (groups, GROUPS), "evidence": (evidence, EVIDENCE), "accounts": (accounts, ACCOUNTS)}
+    shapes |= {"conduct": (conduct, CONDUCT), "items": (items, ITEMS), "hours": (hours, HOURS)}
+    for name, (frame, shape) in shapes.items():
+        check_frame(frame, shape, name=name)
+    parts = [
+        find_hand_overs(groups, items=items, hours=hours),
+        find_joint_pauses(groups, hours=hours, seed=seed),
+        find_shared_out_work(groups, items=items, conduct=conduct),
+        find_replacements(groups, accounts=accounts),
+        find_signup_bursts(groups, accounts=accounts),
+    ]
+    rows = pd.concat(parts, ignore_index=True).sort_values(["group", "family", "kind", "account_id"], kind="stable")
+    pattern = rows.groupby(["group", "family", "kind"], sort=False)["account_id"]
+    size = pattern.transform("size")
+    value = "with " + pattern.transform("first")
+    rows = rows.assign(accounts=size, value=value, unrelated_accounts=0)
+    rows = rows.loc[(size >= 2) & rows["account_id"].isin(accounts["account_id"])]
+    made = make_frame(GROUP_EVIDENCE, {name: rows[name].array for name in rows.columns})
+    made["unrelated_accounts"] = count_unrelated(made[list(EVIDENCE)], accounts, relations=evidence)
+    return made

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from group_frames import conduct_of, groups_of, items_of
+
+from linkage.evidence.nulls import FOUND
+from linkage.evidence.partition import find_shared_out_work
+from linkage.terms import check_frame
+
+POOL = 1_500
+WORKERS = [f"w{number:02d}" for number in range(10)]
+OUTSIDERS = [f"o{number:02d}" for number in range(30)]
+
+
+def _rows(ids: list[str], drawn: list[np.ndarray]) -> list[tuple[str, int, float]]:
+    return [(account, int(item), 1.0) for account, items in zip(ids, drawn, strict=True) for item in items]
+
+
+def _draws(ids: list[str], *, seed: int, count: int = 100) -> list[np.ndarray]:
+    """Items that each account takes from the pool on its own, some more popular than others."""
+    draw = np.random.default_rng(seed)
+    chance = 1 / (np.arange(POOL) + 200)
+    return [draw.choice(POOL, count, replace=False, p=chance / chance.sum()) for _ in ids]
+
+
+def _shards(ids: list[str], *, seed: int, count: int = 100) -> list[np.ndarray]:
+    shuffled = np.random.default_rng(seed).permutation(POOL)
+    return [shuffled[number * count : (number + 1) * count] for number in range(len(ids))]
+
+
+def _found(workers: list[np.ndarray], outsiders: list[np.ndarray]) -> list[str]:
+    items = items_of([*_rows(WORKERS, workers), *_rows(OUTSIDERS, outsiders)])
+    conduct = conduct_of(dict.fromkeys([*WORKERS, *OUTSIDERS], 100))
+    found = find_shared_out_work(groups_of(WORKERS), items=items, conduct=conduct)
+    check_frame(found, FOUND, name="found")
+    return sorted(found["account_id"])
+
+
+def test_a_public_pool_shared_out_in_shards_is_found() -> None:
+    assert _found(_shards(WORKERS, seed=1), _draws(OUTSIDERS, seed=2)) == WORKERS
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_accounts_that_draw_from_the_pool_themselves_are_not(seed: int) -> None:
+    assert _found(_draws(WORKERS, seed=seed), _draws(OUTSIDERS, seed=seed + 10)) == []
+
+
+def test_without_outsiders_nothing_is_expected_and_nothing_told() -> None:
+    elsewhere = [items + POOL for items in _draws(OUTSIDERS, seed=2)]
+    assert _found(_shards(WORKERS, seed=1), elsewhere) == []
+
+
+def test_a_benchmark_that_all_send_whole_is_not_shared_out() -> None:
+    whole = [np.arange(100) for _ in WORKERS]
+    assert _found(whole, _draws(OUTSIDERS, seed=2)) == []
+
+
+def test_items_that_come_many_to_a_request_count_as_one_event() -> None:
+    items = items_of([*_rows(WORKERS, _shards(WORKERS, seed=1)), *_rows(OUTSIDERS, _draws(OUTSIDERS, seed=2))])
+    few = conduct_of(dict.fromkeys([*WORKERS, *OUTSIDERS], 1))
+    assert find_shared_out_work(groups_of(WORKERS), items=items, conduct=few).empty
+
+
+def test_nothing_in_finds_nothing() -> None:
+    assert find_shared_out_work(groups_of(), items=items_of([]), conduct=conduct_of({})).empty
