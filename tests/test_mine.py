@@ -106,6 +106,62 @@ def test_templates_that_differ_only_in_a_label_behind_a_long_slot_are_told_apart
     assert labels[0] != labels[30]
 
 
+def assert_told_apart(*groups_of_prompts: list[str]) -> None:
+    labels = mine_templates([prompt for prompts in groups_of_prompts for prompt in prompts]).labels
+    parts = np.split(labels, np.cumsum([len(prompts) for prompts in groups_of_prompts])[:-1])
+    found = [set(part.tolist()) for part in parts]
+    assert all(len(part) == 1 and -1 not in part for part in found), found
+    assert len(set.union(*found)) == len(found)
+
+
+def test_lettered_and_dashed_choices_are_two_templates():
+    rand = random.Random(17)
+
+    def ask(marks: list[str]) -> str:
+        choices = "\n".join(f"{mark} {sentence(rand, 7)}" for mark in marks)
+        return f"Read the passage and pick an option.\n{sentence(rand, 40)}\n{choices}"
+
+    assert_told_apart([ask(["A.", "B.", "C.", "D."]) for _ in range(30)], [ask(["-"] * 4) for _ in range(30)])
+
+
+def test_question_above_a_long_list_is_seen():
+    rand = random.Random(19)
+
+    def ask(question: str) -> str:
+        entries = "\n".join(f"- {rand.choice(NOUNS)}{rand.randrange(900)}" for _ in range(rand.randrange(20, 40)))
+        return f"Information:\n{sentence(rand, 60)}\n\n\n{sentence(rand, 30)}\n{question}\n\nChoices:\n{entries}"
+
+    asked = [f"Which of these entities is the one that {sentence(rand, 4)}?" for _ in range(30)]
+    named = [f"Give the name of the object in relation to {sentence(rand, 4)}." for _ in range(30)]
+    assert_told_apart([ask(each) for each in asked], [ask(each) for each in named])
+
+
+def test_words_that_close_a_line_between_two_slots_are_seen():
+    rand = random.Random(23)
+
+    def ask(closing: str) -> str:
+        asked = f"{sentence(rand, 5)} and {sentence(rand, 6)} {closing}"
+        return f"{sentence(rand, 20)}\n\n{asked}\n\nOptions:\n{sentence(rand, 7)}"
+
+    assert_told_apart(
+        [ask("mean the same thing?") for _ in range(40)], [ask("are of one kind only?") for _ in range(40)]
+    )
+
+
+def test_a_whole_line_behind_two_slots_tells_templates_apart():
+    rand = random.Random(29)
+
+    def ask(question: str) -> str:
+        return (
+            f"Premise: {sentence(rand, 20)}\nHypothesis: {sentence(rand, 9)}\n{question}\nOptions:\n{sentence(rand, 6)}"
+        )
+
+    assert_told_apart(
+        [ask("Does the premise entail the hypothesis?") for _ in range(40)],
+        [ask("Is the hypothesis a thing to be trusted?") for _ in range(40)],
+    )
+
+
 def test_texts_that_fill_a_slot_again_and_again_are_not_templates():
     rand = random.Random(13)
     passages = [sentence(rand, 50) for _ in range(40)]

@@ -31,17 +31,36 @@ DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dty
 """Numbers of words, from either end, at which the text so far is hashed."""
 
 LINES: Final = 16
-"""Lines whose openings are kept: the first few of them, else the last ones."""
+"""Lines whose openings are kept."""
 
 FIRST_LINES: Final = 4
-"""How many of the lines are counted from the start."""
+"""The first lines, always kept."""
 
-OPENINGS: Final = np.array([0, 2, 4, 8], dtype=np.int64)
-"""Numbers of tokens at which the opening of a line is hashed; 0 stands for a label, whatever its length."""
+LAST_LINES: Final = 4
+"""The last lines, always kept; of those between, the last ones that tell something, then any."""
+
+TELLING_TOKENS: Final = 5
+"""A line of more tokens than this tells something, and so does one with a label: the entries of a list that
+fills a slot must not push out the question above it."""
+
+OPENINGS: Final = np.array([0, 2, 4, 8, -3], dtype=np.int64)
+"""Numbers of tokens at which the opening of a line is hashed; 0 stands for a label, whatever its length, or for
+a short line without one as a whole; -3 for the last three, the line's end included."""
+
+CLOSING: Final = 4
+"""Place of the closing among the openings."""
 
 LABEL_TOKENS: Final = 6
-"""A label is a line's opening of at most so many tokens, the colon included; its length stands in the low
-three bits of its hash."""
+"""A label is a line's opening of at most so many tokens, the colon included."""
+
+LINE_TOKENS: Final = 15
+"""A line of at most so many tokens, its end included, is hashed as a whole."""
+
+SHORT_LINE: Final = 3
+"""A line without label of fewer tokens, its end included, is no evidence: entries of lists that fill slots recur."""
+
+LABEL_BIT: Final = np.uint64(16)
+"""Set in the hash of a label, not in that of a line; the four bits below are the number of tokens."""
 
 RUN: Final = 6
 """Words in a run."""
@@ -58,7 +77,8 @@ LONGEST_SLOT: Final = 256
 """Tokens of a slot that is an item as a whole: longer ones are known by their word runs."""
 
 _ITEM_BITS: Final = 40
-_HEADER: Final = 21  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 8
+_PRESENT: Final = 5  # bytes that say which openings of every other place there are
+_HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
 _THREADS: Final = 2
 
 _BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
@@ -72,6 +92,14 @@ _LINE_END = np.uint64(0x2545F4914F6CDD1D)
 _LABEL_END = np.uint64(0x9FB21C651E98DF25)
 
 
+def _word_hash(word: str) -> int:
+    """The hash of a word of ASCII letters, as :func:`_read_words` makes it."""
+    value = int(_SEED)
+    for letter in word:
+        value = (value ^ ord(letter)) * int(_FNV) % (1 << 64)
+    return int(mix(np.uint64(value)))
+
+
 @numba.njit(cache=True, nogil=True, inline="always")
 def mix(value):
     """A 64-bit hash spread over all its bits (the finaliser of MurmurHash3)."""
@@ -80,6 +108,9 @@ def mix(value):
     value ^= value >> np.uint64(33)
     value *= _MIX_2
     return value ^ (value >> np.uint64(33))
+
+
+_LIST_LETTERS = np.array([_word_hash(letter) for letter in "bcdefgh"], dtype=np.uint64)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -158,16 +189,28 @@ def _read_words(buffer, start, stop, codes, expansions, starts, exact, masked, l
 
 
 @numba.njit(cache=True, nogil=True)
+def _is_list_letter(word):
+    found = False
+    for letter in _LIST_LETTERS:
+        found = found or word == letter
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
 def _weave(masked, lines, labels, words, tokens, token_lines):
-    """Fill the tokens: the words, a mark after each label, a mark at each line's end; how many."""
+    """Fill the tokens: the words, a mark after each label, a mark at each line's end; how many.
+
+    A letter that numbers the entries of a list is a label; "a" and "i" are words too and are not.
+    """
     count = 0
     for at in range(words):
-        if at and lines[at] != lines[at - 1]:
+        is_first = at == 0 or lines[at] != lines[at - 1]
+        if is_first and at:
             tokens[count], token_lines[count] = _LINE_END, lines[at - 1]
             count += 1
         tokens[count], token_lines[count] = masked[at], lines[at]
         count += 1
-        if labels[at]:
+        if labels[at] or (is_first and _is_list_letter(masked[at])):
             tokens[count], token_lines[count] = _LABEL_END, lines[at]
             count += 1
     return count
@@ -193,36 +236,73 @@ def _hash_ends(masked, words, heads, tails):
     return whole
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _sized_hash(value, size, is_label):
+    """A 32-bit hash whose low five bits say how many tokens it is of, and whether these are a label."""
+    kept = mix(value) >> np.uint64(37) << np.uint64(5)
+    return np.uint32(kept | np.uint64(size) | (LABEL_BIT if is_label else np.uint64(0)))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def opening_tokens(value, size):
+    """Tokens in the opening of a line, given its hash and which of :data:`OPENINGS` it is."""
+    return np.int64(np.uint64(value) & np.uint64(15)) if size == 0 else abs(OPENINGS[size])
+
+
 @numba.njit(cache=True, nogil=True)
-def _hash_line(tokens, start, stop, row, at):
-    """Fill the hashes of one line's opening; the first line has only a label, its words are in the head."""
+def _hash_line(tokens, start, stop, is_last, row, at):
+    """Fill the hashes of one line's opening and closing; what head and tail hold is left out.
+
+    The first line has only a label and its closing, the last one no closing.
+    """
     value, size = np.uint64(0), 1
-    for step in range(min(stop - start, OPENINGS[-1])):
+    for step in range(min(stop - start, LINE_TOKENS)):
         value = value * _BASE + tokens[start + step]
         if tokens[start + step] == _LABEL_END and step < LABEL_TOKENS and row[at] == 0:
-            row[at] = np.uint32((mix(value) >> np.uint64(35) << np.uint64(3)) | np.uint64(step + 1))
+            row[at] = _sized_hash(value, step + 1, True)
         if step + 1 == OPENINGS[size]:
-            if start:
+            if start and stop - start >= SHORT_LINE:
                 row[at + size] = np.uint32(mix(value + np.uint64(step)) >> np.uint64(32))
             size += 1
+    if row[at] == 0 and start and SHORT_LINE <= stop - start <= LINE_TOKENS:
+        row[at] = _sized_hash(value, stop - start, False)
+    closing = -OPENINGS[CLOSING]
+    if not is_last and stop - start > closing:
+        value = np.uint64(0)
+        for step in range(stop - closing, stop):
+            value = value * _BASE + tokens[step]
+        row[at + CLOSING] = np.uint32(mix(value) >> np.uint64(32))
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash_lines(tokens, lines, count, openings):
-    """Fill the hashes of the openings of the first and last lines."""
-    total = np.int64(count > 0)
-    for at in range(1, count):
-        total += lines[at] != lines[at - 1]
-    seen, start = 0, 0
-    while start < count:
-        stop = start + 1
-        while stop < count and lines[stop] == lines[start]:
-            stop += 1
-        slot = seen if seen < FIRST_LINES else LINES - (total - seen)
-        if seen < FIRST_LINES or slot >= FIRST_LINES:
-            _hash_line(tokens, start, stop, openings, slot * OPENINGS.size)
-        seen += 1
-        start = stop
+def _find_lines(tokens, lines, count, starts, telling):
+    """Fill where each line starts, and whether it has a label or a handful of tokens; how many lines."""
+    found = 0
+    for at in range(count):
+        if at == 0 or lines[at] != lines[at - 1]:
+            starts[found], telling[found] = at, False
+            found += 1
+        if tokens[at] == _LABEL_END or at - starts[found - 1] >= TELLING_TOKENS:
+            telling[found - 1] = True
+    starts[found] = count
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_lines(tokens, lines, count, starts, telling, openings):
+    """Fill the hashes of the openings of the first lines and of the last ones, telling ones before others."""
+    total = _find_lines(tokens, lines, count, starts, telling)
+    for line in range(min(total, FIRST_LINES)):
+        _hash_line(tokens, starts[line], starts[line + 1], line == total - 1, openings, line * OPENINGS.size)
+    slot = LINES
+    for wanted in (True, False):
+        for line in range(total - 1, FIRST_LINES - 1, -1):
+            if slot == FIRST_LINES:
+                return
+            is_wanted = telling[line] or line >= total - LAST_LINES
+            if is_wanted == wanted:
+                slot -= 1
+                _hash_line(tokens, starts[line], starts[line + 1], line == total - 1, openings, slot * OPENINGS.size)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -277,6 +357,7 @@ def _fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes,
     exact = np.empty(longest * 2 + 20, np.uint64)
     masked, runs, picked = np.empty_like(exact), np.empty_like(exact), np.empty_like(exact)
     lines, labels = np.empty(exact.size, np.int32), np.empty(exact.size, np.bool_)
+    line_starts, telling = np.empty(exact.size + 1, np.int32), np.empty(exact.size + 1, np.bool_)
     tokens, token_lines = np.empty(exact.size * 3, np.uint64), np.empty(exact.size * 3, np.int32)
     for row in range(offsets.size - 1):
         begin, end = offsets[row], offsets[row + 1]
@@ -292,7 +373,7 @@ def _fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes,
         sizes[row, 0] = count
         wholes[row, 0] = _hash_ends(tokens, count, heads[row], tails[row])
         wholes[row, 1] = np.uint32(numbers >> np.uint64(32))
-        _hash_lines(tokens, token_lines, count, openings[row])
+        _hash_lines(tokens, token_lines, count, line_starts, telling, openings[row])
         found = _pick_runs(exact, words, runs, picked)
         items[row, :found] = picked[:found]
         sizes[row, 1] = found
@@ -333,16 +414,18 @@ def _get(source, at, width):
 @numba.njit(cache=True, nogil=True)
 def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
     """Fill the blobs of all rows, one after the other."""
+    present = np.empty(2, np.uint64)
     for row in range(sizes.shape[0]):
-        present = np.uint64(0)
+        present[:] = 0
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
-                present |= np.uint64(1) << np.uint64(slot)
+                present[slot % 2] |= np.uint64(1) << np.uint64(slot // 2)
         at = _put(target, places[row], sizes[row, 0], 4)
         at = _put(target, at, sizes[row, 1], 1)
         at = _put(target, at, wholes[row, 0], 4)
         at = _put(target, at, wholes[row, 1], 4)
-        at = _put(target, at, present, 8)
+        at = _put(target, at, present[0], _PRESENT)
+        at = _put(target, at, present[1], _PRESENT)
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 at = _put(target, at, heads[row, depth], 4)
@@ -357,19 +440,20 @@ def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
 @numba.njit(cache=True, nogil=True)
 def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items):
     """Fill all rows from their blobs; whether each blob had the length it should."""
+    present = np.empty(2, np.uint64)
     for row in range(sizes.shape[0]):
         at = places[row] + 5
         wholes[row, 0] = _get(source, at, 4)
         wholes[row, 1] = _get(source, at + 4, 4)
-        present = _get(source, at + 8, 8)
-        at += 16
+        present[0], present[1] = _get(source, at + 8, _PRESENT), _get(source, at + 8 + _PRESENT, _PRESENT)
+        at += 8 + 2 * _PRESENT
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
                 heads[row, depth] = _get(source, at, 4)
                 tails[row, depth] = _get(source, at + 4, 4)
                 at += 8
         for slot in range(openings.shape[1]):
-            if present >> np.uint64(slot) & np.uint64(1):
+            if present[slot % 2] >> np.uint64(slot // 2) & np.uint64(1):
                 openings[row, slot] = _get(source, at, 4)
                 at += 4
         if places[row + 1] - at != 5 * sizes[row, 1]:

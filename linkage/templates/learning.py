@@ -32,8 +32,8 @@ _MOST_KEYS: Final = 60_000_000  # pattern keys sorted at a time, to bound memory
 _STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
 _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must hold for it to be hollow
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
-_PARTS_GROW: Final = 0.4  # and so many times a power of the rows: a little more than the square root
-_PARTS_POWER: Final = 0.62
+_PARTS_GROW: Final = 0.3  # and so many times a power of the rows, between the square root and all of them
+_PARTS_POWER: Final = 0.75
 _CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import numba
 import numpy as np
 
-from linkage.templates.features import DEPTHS, OPENINGS, mix
+from linkage.templates.features import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, mix, opening_tokens
 from linkage.templates.tables import find
 
 CUTS: Final = 6
@@ -31,12 +31,14 @@ STRENGTH_CAP: Final = 12.0
 
 _STAYS = 0.95  # a depth is a cut when fewer than this share of the prompts go on together
 _FOLLOWS = 0.5  # a token counts when at least this share of the prompts that have it end in the pattern
-_LINE_WEIGHTS = np.array([0.7, 0.5, 0.6, 0.9])  # of a token in an opening: many were looked at, long ones are rarer
+_LINE_WEIGHTS = np.array(
+    [0.7, 0.5, 0.6, 0.9, 0.7]
+)  # of a token in an opening: many were looked at, long ones are rarer
 _BITS = 1.5  # tokens of fixed text that outweigh halving the number of prompts
 _TOLL = 3.0  # tokens that a pattern must add before it may break off from one that stands by itself
 _GAIN_CAP = 10.0
-_PART_BITS = 1.0  # the same two where nearly all prompts of a pattern have something longer
-_PART_TOLL = 1.5
+_PART_BITS = 0.5  # the same two where nearly all prompts of a pattern have something longer
+_PART_TOLL = 1.0
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.0  # tokens more for each halving below that
 _FEW = 1.5  # adding no more tokens than this never breaks off
@@ -68,8 +70,7 @@ def worth(count, least):
 @numba.njit(cache=True, nogil=True)
 def line_tokens(value, size):
     """Tokens in a line opening, weighted by how much one says."""
-    tokens = np.float64(np.uint64(value) & np.uint64(7)) if OPENINGS[size] == 0 else np.float64(OPENINGS[size])
-    return tokens * _LINE_WEIGHTS[size]
+    return opening_tokens(value, size) * _LINE_WEIGHTS[size]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -134,28 +135,49 @@ def _cut_end(values, words, is_tail, keys, slots, counts, least, cuts, depths):
 
 
 @numba.njit(cache=True, nogil=True)
+def _best_opening(values, first_size, keys, slots, counts, least):
+    """The opening of one line (hashes by size) that says most: its score, key and tokens; (0, 0, 0) for none.
+
+    Longest first; a shorter one counts only where most prompts part ways before the longer ends. The closing
+    stands beside them.
+    """
+    best, best_key, best_tokens = 0.0, np.uint64(0), 0.0
+    onward = np.int64(0)
+    is_whole = values[0] != 0 and not np.uint64(values[0]) & LABEL_BIT
+    for step in range(CLOSING):
+        size = step - 1 if is_whole else step
+        size = 0 if size < 0 else CLOSING - 1 - size
+        if size < first_size or values[size] == 0:
+            continue
+        key = line_key(values[size], size)
+        place = find(keys, slots, key)
+        if place < 0:
+            continue
+        if 2 * onward <= counts[place]:
+            length = line_tokens(values[size], size)
+            score = worth(counts[place], least) * length
+            if score > best:
+                best, best_key, best_tokens = score, key, length
+        onward = max(onward, np.int64(counts[place]))
+    if values[CLOSING] != 0:
+        key = line_key(values[CLOSING], CLOSING)
+        place = find(keys, slots, key)
+        length = line_tokens(values[CLOSING], CLOSING)
+        score = worth(counts[place], least) * length if place >= 0 else 0.0
+        if score > best:
+            best, best_key, best_tokens = score, key, length
+    return best, best_key, best_tokens
+
+
+@numba.njit(cache=True, nogil=True)
 def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
     """Fill the keys and token numbers of the best line openings, at most one a line; how many."""
     scores = np.zeros(LINE_CUTS)
     found = 0
     for column in range(0, values.size, OPENINGS.size):
         first_size = 1 if column == 0 else 0  # the label of the first line is in the head
-        best, best_key, best_tokens, score = 0.0, np.uint64(0), 0.0, 0.0
-        onward = np.int64(0)
-        for size in range(OPENINGS.size - 1, first_size - 1, -1):
-            if values[column + size] == 0:
-                continue
-            key = line_key(values[column + size], size)
-            place = find(keys, slots, key)
-            if place < 0:
-                continue
-            if 2 * onward <= counts[place]:
-                length = line_tokens(values[column + size], size)
-                score = worth(counts[place], least) * length
-                if score > best:
-                    best, best_key, best_tokens = score, key, length
-            if size:
-                onward = max(onward, np.int64(counts[place]))
+        line = values[column : column + OPENINGS.size]
+        best, best_key, best_tokens = _best_opening(line, first_size, keys, slots, counts, least)
         for at in range(found):
             if cuts[at] == best_key:
                 best = 0.0

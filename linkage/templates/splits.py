@@ -13,7 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.templates.features import OPENINGS, mix
+from linkage.templates.features import LABEL_BIT, OPENINGS, mix, opening_tokens
 
 MARKS = 8
 """Labels that may tell the parts of one pattern apart."""
@@ -25,6 +25,8 @@ SAMPLE = 256
 """Rows looked at per pattern, those with the lowest prompt ids."""
 
 _SHARE = 0.25  # least share of a part
+_FEWEST = 6  # rows that are split
+_MARK_TOKENS = 5  # fewest tokens of a line or opening that is no label
 _COVER = 0.95  # of the rows must be clearly of one part
 
 
@@ -42,22 +44,42 @@ class Splits:
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_label_marks(openings, marks, found):
-    """Add the labels that part of the rows have, anywhere; how many marks there are then."""
+def _list_candidates(openings, takes_labels):
+    """Hashes of labels, or of lines and openings of several tokens, of all rows; ascending, with repeats."""
+    listed = np.empty(openings.size, np.uint32)
+    count = 0
+    for row in range(openings.shape[0]):
+        for column in range(openings.shape[1]):
+            value, size = np.uint64(openings[row, column]), column % OPENINGS.size
+            is_label = bool(size == 0 and value & LABEL_BIT)
+            if value and is_label == takes_labels and (is_label or opening_tokens(value, size) >= _MARK_TOKENS):
+                listed[count] = value
+                count += 1
+    return np.sort(listed[:count])
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_marks(openings, takes_labels, marks):
+    """Fill the marks that part of the rows have, anywhere; how many."""
     rows = openings.shape[0]
-    labels = np.sort(openings[:, :: OPENINGS.size].copy().ravel())
-    start = 0
-    for at in range(1, labels.size + 1):
-        if at < labels.size and labels[at] == labels[start]:
+    listed = _list_candidates(openings, takes_labels)
+    having = np.empty((MARKS, rows), np.bool_)
+    found, start = 0, 0
+    for at in range(1, listed.size + 1):
+        if at < listed.size and listed[at] == listed[start]:
             continue
-        label, start = labels[start], at
-        if label == 0 or found == MARKS:
+        mark, repeats, start = listed[start], at - start, at
+        if found == MARKS or repeats < _SHARE * rows:
             continue
-        having = 0
         for row in range(rows):
-            having += _has(openings[row], label)
-        if _SHARE * rows <= having <= (1 - _SHARE) * rows:
-            marks[found] = label
+            having[found, row] = _has(openings[row], mark)
+        if not having[found].sum() <= (1 - _SHARE) * rows:
+            continue
+        is_new = having[found].sum() >= _SHARE * rows
+        for other in range(found):
+            is_new = is_new and not np.array_equal(having[other], having[found])
+        if is_new:
+            marks[found] = mark
             found += 1
     return found
 
@@ -81,7 +103,22 @@ def bits_of(openings, marks):
 
 
 @numba.njit(cache=True, nogil=True)
-def _parts_of(openings, marks, parts):
+def _nearest(bits, parts):
+    """The part that differs from the bits in the fewest marks, the first of equals."""
+    best, best_distance = -1, MARKS + 1
+    for part in parts:
+        if part < 0:
+            continue
+        distance, rest = 0, bits ^ part
+        while rest:
+            distance, rest = distance + (rest & 1), rest >> 1
+        if distance < best_distance:
+            best, best_distance = part, distance
+    return best
+
+
+@numba.njit(cache=True, nogil=True)
+def _parts_of(openings, marks, least_bits, parts):
     """Fill the parts that the marks make; whether they are few and hold nearly all rows."""
     rows = openings.shape[0]
     counts = np.zeros(1 << MARKS, np.int64)
@@ -89,7 +126,7 @@ def _parts_of(openings, marks, parts):
         counts[bits_of(openings[row], marks)] += 1
     parts[:] = -1
     found, covered = 0, 0
-    for bits in range(counts.size):
+    for bits in range(least_bits, counts.size):
         if counts[bits] >= max(_SHARE * rows, 3):
             if found == PARTS:
                 return False
@@ -99,9 +136,42 @@ def _parts_of(openings, marks, parts):
 
 
 @numba.njit(cache=True, nogil=True)
+def _split_part(openings, part, found, count, marks, parts):
+    """Split one part further by marks that are no labels; how many parts and marks there are then.
+
+    Having no label at all is a part; having none of these marks is not, or a text that fills the slot of many
+    prompts would be told apart from the rest.
+    """
+    own_marks, own_parts = np.zeros(MARKS, np.uint32), np.full(PARTS, -1, np.int32)
+    more = _add_marks(openings, False, own_marks)
+    if more == 0 or count + more > MARKS or not _parts_of(openings, own_marks, 1, own_parts):
+        return found, count
+    more_parts = (own_parts >= 0).sum()
+    if found + more_parts - 1 > PARTS:
+        return found, count
+    before = parts[part]
+    for at in range(more_parts):
+        parts[part if at == 0 else found + at - 1] = before | own_parts[at] << count
+    marks[count : count + more] = own_marks[:more]
+    return found + more_parts - 1, count + more
+
+
+@numba.njit(cache=True, nogil=True)
 def _find_split(openings, marks, parts):
-    """Fill marks and parts of one pattern's rows; whether it is to be split."""
-    return _add_label_marks(openings, marks, 0) > 0 and _parts_of(openings, marks, parts)
+    """Fill marks and parts of one pattern's rows: by labels, and then each part by other openings; whether any."""
+    count = _add_marks(openings, True, marks)
+    if count == 0 or not _parts_of(openings, marks, 0, parts):
+        count = 0
+        marks[:], parts[:], parts[0] = 0, -1, 0
+    found = (parts >= 0).sum()
+    owners = np.empty(openings.shape[0], np.int32)
+    for row in range(owners.size):
+        owners[row] = _nearest(bits_of(openings[row], marks), parts)
+    for part in range(found):
+        rows = np.flatnonzero(owners == parts[part])
+        if rows.size >= _FEWEST:
+            found, count = _split_part(openings[rows], part, found, count, marks, parts)
+    return found > 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -110,7 +180,7 @@ def _find_all(openings, order, starts, places, marks, parts):
     is_split = np.zeros(places.size, np.bool_)
     for at in range(places.size):
         rows = order[starts[at] : min(starts[at + 1], starts[at] + SAMPLE)]
-        is_split[at] = rows.size >= 6 and _find_split(openings[rows], marks[at], parts[at])
+        is_split[at] = rows.size >= _FEWEST and _find_split(openings[rows], marks[at], parts[at])
     return is_split
 
 
@@ -131,21 +201,6 @@ def find_splits(
     parts = np.full((len(places), PARTS), -1, np.int32)
     is_split = _find_all(openings, order, np.append(starts, len(order)), places, marks, parts)
     return Splits(places.astype(np.int32)[is_split], marks[is_split], parts[is_split])
-
-
-@numba.njit(cache=True, nogil=True)
-def _nearest(bits, parts):
-    """The part that differs from the bits in the fewest marks, the first of equals."""
-    best, best_distance = -1, MARKS + 1
-    for part in parts:
-        if part < 0:
-            continue
-        distance, rest = 0, bits ^ part
-        while rest:
-            distance, rest = distance + (rest & 1), rest >> 1
-        if distance < best_distance:
-            best, best_distance = part, distance
-    return best
 
 
 @numba.njit(cache=True, nogil=True)
