@@ -1,17 +1,88 @@
-"""``python -m benchmarks [--short] [--scale]``: template mining beside its peers, on the same prompts."""
+"""``python -m benchmarks [COMMAND]``: what is measured here, each part by one command; without one, the peers.
+
+``templates`` the miner beside its peers, ``peers`` the clusters beside what one would pick instead, ``fit`` learns
+the shipped coefficients, ``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape.
+"""
 
 import argparse
+import datetime
+from pathlib import Path
 
-from benchmarks import templates
+DATA = Path(".benchmarks")
 
 
 def main() -> None:
-    """Run the benchmarks and print their tables."""
+    """Run a part and print its tables."""
+    chosen = _parser().parse_args()
+    {"templates": _templates, "fit": _fit, "judge": _judge, "grid": _grid, "peers": _peers, None: _both}[chosen.part](
+        chosen
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="2,000 prompts and one run each, to see that it works")
-    parser.add_argument("--scale", action="store_true", help="also this miner alone at 100 thousand and 1 million")
-    chosen = parser.parse_args()
+    parser.add_argument("--short", action="store_true", help="small and once, to see that it works")
+    parser.add_argument("--scale", action="store_true", help="also the miner alone at 100 thousand and 1 million")
+    parts = parser.add_subparsers(dest="part")
+    for name in ("templates", "peers", "fit", "judge", "grid"):
+        part = parts.add_parser(name)
+        part.add_argument("--short", action="store_true", default=argparse.SUPPRESS)
+        part.add_argument("--scale", action="store_true", default=argparse.SUPPRESS)
+        part.add_argument("--data", type=Path, default=DATA, help="folder that keeps worlds; what is there is used")
+        part.add_argument("--workers", type=int, default=2, help="worlds at a time, 1 or 2")
+        part.add_argument("--worlds", type=int, help="how many worlds")
+        part.add_argument("--accounts", type=int, help="accounts of every world")
+        part.add_argument("--out", type=Path, help="where the results go")
+    return parser
+
+
+def _templates(chosen: argparse.Namespace) -> None:
+    from benchmarks import templates
+
     templates.run(is_short=chosen.short, with_scale=chosen.scale)
+
+
+def _fit(chosen: argparse.Namespace) -> None:
+    from benchmarks import fit
+    from linkage.clusters import coefficients
+
+    out = chosen.out or Path(coefficients.__file__).with_name("shipped.toml")
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    fit.run(worlds=chosen.worlds or 18, folder=chosen.data, out=out, date=date, workers=chosen.workers)
+
+
+def _judge(chosen: argparse.Namespace) -> None:
+    from benchmarks import judge
+
+    report = judge.run(
+        worlds=chosen.worlds or 12,
+        accounts=chosen.accounts,
+        folder=chosen.data,
+        workers=chosen.workers,
+        with_withheld=not chosen.short,
+    )
+    if chosen.out:
+        chosen.out.write_text(report, encoding="utf-8")
+    print(report)
+
+
+def _grid(chosen: argparse.Namespace) -> None:
+    from benchmarks import grid
+
+    grid.run(folder=chosen.data, out=chosen.out or Path("docs"), workers=chosen.workers, is_short=chosen.short)
+
+
+def _peers(chosen: argparse.Namespace) -> None:
+    from benchmarks import peers
+
+    accounts = chosen.accounts or (600 if chosen.short else 3_000)
+    print(peers.run(worlds=chosen.worlds or (1 if chosen.short else 3), accounts=accounts, folder=chosen.data))
+
+
+def _both(chosen: argparse.Namespace) -> None:
+    _templates(chosen)
+    chosen.worlds, chosen.accounts, chosen.data = None, None, DATA
+    _peers(chosen)
 
 
 if __name__ == "__main__":

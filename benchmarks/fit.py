@@ -1,0 +1,56 @@
+"""``python -m benchmarks fit``: simulates training worlds, learns the coefficients of the verdicts, keeps them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.worlds import in_parallel, labelled_groups, training_plans
+from linkage.clusters.calibration import Fit, fit_coefficients
+from linkage.clusters.coefficients import FEATURES
+from linkage.settings import Settings
+
+
+def run(*, worlds: int, folder: Path, out: Path, date: str, workers: int) -> Fit:
+    """Fit on so many training worlds and write the coefficients; what is in the folder is not made again.
+
+    Parameters
+    ----------
+    folder : keeps worlds and groups.
+    out : the file to write, a settings file with the table ``[coefficients]``.
+    date : of the fit, for the provenance.
+    """
+    plans = training_plans(worlds)
+    tables = in_parallel(labelled_groups, plans, folder, Settings(), workers=workers)
+    table = pd.concat(tables, ignore_index=True)
+    seeds = f"{plans[0].seed} to {plans[-1].seed}"
+    provenance = f"{worlds} simulated worlds (seeds {seeds}), {len(table)} groups, {date}"
+    fit = fit_coefficients(table, provenance=provenance)
+    head = "# The shipped coefficients of the two verdicts. Made by: python -m benchmarks fit\n"
+    out.write_text(head + fit.coefficients.to_toml(), encoding="utf-8")
+    _tell(fit, table, out)
+    return fit
+
+
+def _tell(fit: Fit, table: pd.DataFrame, out: Path) -> None:
+    print(f"wrote {out}: version {fit.coefficients.version}, {fit.coefficients.provenance}\n")
+    for verdict in FEATURES:
+        counts = [int((table[f"is_{verdict}"] == outcome).sum()) for outcome in (1, 0)]
+        print(f"{verdict}: {counts[0]} groups that are, {counts[1]} that are not; held-out calibration error", end=" ")
+        print(f"{fit.errors[verdict]:.3f} (mark: 0.05)")
+    print("\nReliability over worlds held out, weighed by accounts\n")
+    columns = ["verdict", "low", "high", "groups", "mean_probability", "observed_share"]
+    print(markdown(fit.reliability[columns]))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown; numbers with three digits."""
+    lines = ["| " + " | ".join(map(str, table.columns)) + " |", "|" + " --- |" * len(table.columns)]
+    for row in table.itertuples(index=False):
+        lines.append("| " + " | ".join(_cell(value) for value in row) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "-" if value != value else f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
