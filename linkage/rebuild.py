@@ -15,12 +15,15 @@ from typing import Any, Final
 
 import pandas as pd
 
+from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
 from linkage.clusters.tracking import Tracked, carry_ids
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.errors import ClusterError, NoRunError
+from linkage.evidence.groups import gather_group_evidence
+from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
 from linkage.settings import Settings
@@ -31,6 +34,8 @@ from linkage.terms import (
     ACCOUNTS,
     CONDUCT,
     DAY_MS,
+    EVIDENCE,
+    GROUPS,
     HOURS,
     LINK_EVIDENCE,
     MEMBERS,
@@ -164,6 +169,7 @@ class Judged:
     evidence: pd.DataFrame
     linked: Linked
     communities: pd.DataFrame
+    group_evidence: pd.DataFrame
     verdicts: Verdicts
 
 
@@ -205,15 +211,57 @@ def judge_inputs(inputs: Inputs, *, settings: Settings, seed: int, step: Step | 
         settings=settings.communities,
         seed=seed,
     )
+    tell("group evidence")
+    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed)
     tell("verdicts")
-    return Judged(evidence, linked, communities, _verdicts(inputs, evidence, linked, communities, settings, seed))
+    verdicts = _verdicts(inputs, evidence, linked, communities, group_evidence, settings=settings, seed=seed)
+    return Judged(evidence, linked, communities, group_evidence, verdicts)
+
+
+def _look_at_groups(
+    inputs: Inputs, evidence: pd.DataFrame, linked: Linked, communities: pd.DataFrame, settings: Settings, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Communities after joining cells of one queue, and what they show as groups."""
+    related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
+    joined = join_cells(
+        communities,
+        related,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        settings=settings.communities,
+    )
+    found = gather_group_evidence(
+        _groups(joined),
+        evidence=evidence,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        items=inputs.items,
+        hours=inputs.hours,
+        seed=seed,
+    )
+    return joined, found
+
+
+def _groups(communities: pd.DataFrame) -> pd.DataFrame:
+    columns = {"account_id": communities["account_id"].array, "group": communities["community"].array}
+    return make_frame(GROUPS, columns)
 
 
 def _verdicts(
-    inputs: Inputs, evidence: pd.DataFrame, linked: Linked, communities: pd.DataFrame, settings: Settings, seed: int
+    inputs: Inputs,
+    evidence: pd.DataFrame,
+    linked: Linked,
+    communities: pd.DataFrame,
+    group_evidence: pd.DataFrame,
+    *,
+    settings: Settings,
+    seed: int,
 ) -> Verdicts:
     return judge(
         communities,
+        group_evidence=group_evidence,
         evidence=evidence,
         values=linked.values,
         accounts=inputs.accounts,
@@ -228,7 +276,8 @@ def _verdicts(
 
 def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
     """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
-    verdicts = _verdicts(inputs, judged.evidence, judged.linked, judged.communities, settings, seed)
+    known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence)
+    verdicts = _verdicts(inputs, *known, settings=settings, seed=seed)
     return dataclasses.replace(judged, verdicts=verdicts)
 
 
@@ -256,7 +305,8 @@ def _compute(
         known_ids=previous.known_ids,
         settings=settings.tracking,
     )
-    tables = _tables(tracked, judged.evidence, judged.linked, settings)
+    everything = pd.concat([judged.evidence, judged.group_evidence[list(EVIDENCE)]], ignore_index=True)
+    tables = _tables(tracked, everything, judged.linked, settings)
     return _record(inputs, judged.linked, tables, plan, revision), tables
 
 

@@ -199,6 +199,13 @@ class CommunitySettings:
         high=60,
         reason="less is what strangers share",
     )
+    join_bits: float = _setting(
+        4.0,
+        unit="bits of hand-overs between two communities",
+        low=0,
+        high=10,
+        reason="cells of one queue gave 4.9 to 10, all other pairs of communities in 11 worlds none",
+    )
     min_accounts: int = _setting(
         3, unit="accounts", low=2, high=1_000, reason="a pair alone is a household or a second device"
     )

@@ -7,6 +7,7 @@ controller, or for extraction; each lies in a fixed range and does not depend on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -18,11 +19,24 @@ from linkage.terms import DAY_MS, HOUR_MS
 
 Numbers = npt.NDArray[np.float64]
 
-CONTROLLER_FEATURES: Final = ("strength", "second", "families", "size", "evenness", "partition", "agreement")
+GROUP_PATTERNS: Final = ("hand_over", "joint_pauses", "work_list", "replacement")
+"""Kinds of evidence that only shows in a group; each is a feature: the mean over members of its bits, in 10 bits, and
+0 where it does not show or cannot."""
+
+CONTROLLER_FEATURES: Final = (
+    "strength",
+    "second",
+    "families",
+    "size",
+    "evenness",
+    "partition",
+    "agreement",
+    *GROUP_PATTERNS,
+)
 """``strength``: median over members of the sum of their ties, in 10 bits; ``second``: median tie of the
 second strongest family, in 10 bits; ``families``: how many link half the members; ``size``: log2 accounts;
-``agreement``: sameness of habits times ``size`` / 8, because many alike say more than a few; ``evenness`` and
-``partition`` as in :func:`measure_extraction`."""
+``agreement``: sameness of habits times ``size`` / 8, because many alike say more than a few; ``evenness``,
+``partition`` and ``GROUP_PATTERNS`` as in :func:`measure_extraction`."""
 
 EXTRACTION_FEATURES: Final = (
     "output",
@@ -39,6 +53,7 @@ EXTRACTION_FEATURES: Final = (
     "volume",
     "limited",
     "young",
+    *GROUP_PATTERNS,
 )
 """See :func:`measure_extraction`."""
 
@@ -101,6 +116,7 @@ def measure_controller(
             "evenness": extraction["evenness"].to_numpy(),
             "partition": extraction["partition"].to_numpy(),
             "agreement": extraction["sameness"].to_numpy(dtype=np.float64) * size / 8,
+            **{name: extraction[name].to_numpy() for name in GROUP_PATTERNS},
         }
     )
 
@@ -124,6 +140,7 @@ def measure_extraction(
     conduct: pd.DataFrame,
     items: pd.DataFrame,
     hours: pd.DataFrame,
+    patterns: Mapping[str, Numbers],
 ) -> pd.DataFrame:
     """One row per group with the columns ``EXTRACTION_FEATURES``, each from 0 to about 1.
 
@@ -134,7 +151,8 @@ def measure_extraction(
     ``sameness``: how close members' habits are; ``evenness``: how equal their volumes; ``created``: how close
     their creations; ``distinct``: prompts not asked twice; ``round_clock``: evenness over hours of the day;
     ``partition``: how far items are from being everybody's; ``volume``: joint requests against one typical account;
-    ``limited``: requests turned away at a limit; ``young``: first used soon after creation.
+    ``limited``: requests turned away at a limit; ``young``: first used soon after creation; ``GROUP_PATTERNS``: from
+    ``patterns``, the bits of each account per kind.
     """
     habits = conduct.set_index("account_id").reindex(accounts["account_id"])
     features = {
@@ -142,6 +160,7 @@ def measure_extraction(
         **_time_features(accounts, hours, group, groups),
         **_work_features(incidence, group, groups, evidence, accounts),
         "partition": _partition(items, accounts, group, groups),
+        **{name: _mean(patterns[name] / 10, group, groups, unknown=0.0) for name in GROUP_PATTERNS},
     }
     return pd.DataFrame({name: features[name] for name in EXTRACTION_FEATURES})
 

@@ -64,11 +64,13 @@ def join_fragments(
     settings : ``merge_share`` of their mean inner cohesion, and ``merge_bits`` at least.
     """
     group = _renumber(group)
-    yardstick = _sample_gaps(habits)
+    yardstick = sample_gaps(habits)
     for _ in range(MERGE_ROUNDS):
         pairs = _linked_groups(group, ends)
         size = np.bincount(group[group >= 0]).astype(np.float64)
-        score = _merge_scores(*_shared_bits(group, pairs, incidence, habits, yardstick), size, pairs, settings)
+        score = _merge_scores(
+            *share_bits(group, pairs, incidence=incidence, habits=habits, yardstick=yardstick), size, pairs, settings
+        )
         chosen = _mutual_best(pairs, score, len(size))
         if not len(chosen):
             break
@@ -98,10 +100,23 @@ def _merge_scores(
     return np.where(apart | alone, 0.0, between.sum(axis=1) / needed)
 
 
-def _shared_bits(
-    group: Codes, pairs: Codes, incidence: Incidence, habits: Numbers, yardstick: Numbers
+def share_bits(
+    group: Codes, pairs: Codes, *, incidence: Incidence, habits: Numbers, yardstick: Numbers
 ) -> tuple[Numbers, Numbers, Flags]:
-    """Expected bits inside each group and between each pair, per family (conduct last), and which are work."""
+    """Expected bits that two random accounts share, inside each group and between the groups of each pair.
+
+    Parameters
+    ----------
+    group : group number of each account code, -1 for none.
+    pairs : numbers of two groups per row.
+    incidence : uses as codes.
+    habits : as from ``rank_habits``.
+    yardstick : from :func:`sample_gaps` of the same habits.
+
+    Returns
+    -------
+    Groups x families and pairs x families, conduct in the last column, and per column whether it is work.
+    """
     cover, size = _coverage(group, incidence)
     inside, between = _cohesion(cover, size, incidence), _between(cover, pairs, incidence)
     center, radius = _habit_centers(group, habits, len(size))
@@ -113,8 +128,11 @@ def _shared_bits(
     return inside, between, np.append(np.isin(incidence.families, WORK_FAMILIES), False)
 
 
-def _sample_gaps(habits: Numbers) -> Numbers:
-    """Sorted distances between the habits of random accounts; empty when fewer than ten accounts tell."""
+def sample_gaps(habits: Numbers) -> Numbers:
+    """Sorted distances between the habits of random accounts; empty when fewer than ten accounts tell.
+
+    Random: from a seed of its own, the same every time.
+    """
     known = habits[np.isfinite(habits).all(axis=1)]
     if len(known) < 10:
         return np.empty(0)

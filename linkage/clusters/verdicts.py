@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.coefficients import SHIPPED, Coefficients
-from linkage.clusters.features import linked_shares, measure_controller, measure_extraction
+from linkage.clusters.features import GROUP_PATTERNS, linked_shares, measure_controller, measure_extraction
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
     Codes,
@@ -30,6 +31,7 @@ from linkage.terms import (
     EVIDENCE,
     FLAGGED_MEMBERSHIPS,
     FLAGGED_TIER,
+    GROUP_EVIDENCE,
     HOURS,
     ITEMS,
     MEMBERS,
@@ -51,10 +53,18 @@ NOUNS: Final = {
     "signup_window": "creation window",
     "signup_mail_window": "creation window and mail domain",
     "signup_wide_mail_window": "wide creation window and mail domain",
+    "signup_burst": "burst of sign-ups",
+    "hand_over": "work handed over within minutes",
+    "joint_pauses": "pauses",
+    "work_list": "shared-out work list",
+    "replacement": "chain of replacements",
 }
 """Kind of a value to the words a reader knows it by."""
 
-HARD_FAMILIES: Final = ("network", "payment", "content", "registration", "partition")
+GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
+"""Families that only show in a group."""
+
+HARD_FAMILIES: Final = ("network", "payment", "content", "registration", *GROUP_FAMILIES)
 """At least one of these must link a cluster at tier enforce: client, contract and habits alone are a fashion."""
 
 REASONS: Final = 4
@@ -91,6 +101,7 @@ class _Judged:
     organizations: Codes
     tier: npt.NDArray[np.object_]
     measured: pd.DataFrame
+    patterns: pd.DataFrame
 
 
 def judge(
@@ -105,6 +116,7 @@ def judge(
     settings: VerdictSettings,
     seed: int,
     coefficients: Coefficients = SHIPPED,
+    group_evidence: pd.DataFrame | None = None,
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
@@ -123,6 +135,7 @@ def judge(
     settings : thresholds.
     seed : of the permutations behind the q-values.
     coefficients : of the two verdicts.
+    group_evidence : frame of shape ``GROUP_EVIDENCE`` whose groups are the communities, or None.
 
     Returns
     -------
@@ -139,7 +152,12 @@ def judge(
     whole[code] = communities["community"].to_numpy()
     groups = int(whole.max(initial=-1)) + 1
     habits = rank_habits(conduct, accounts)
-    belonging = _belonging(_all_ties(incidence, habits, whole, groups)[1], whole, settings)
+    found = make_frame(GROUP_EVIDENCE) if group_evidence is None else group_evidence
+    check_frame(found, GROUP_EVIDENCE, name="group_evidence")
+    own = found.loc[whole[incidence.accounts.get_indexer(pd.Index(found["account_id"]))] == found["group"]]
+    extra = _bits_by(own, incidence, "family", GROUP_FAMILIES)
+    everything = np.column_stack([_all_ties(incidence, habits, whole, groups)[1], extra])
+    belonging = _belonging(everything, whole, settings)
     group = np.where(belonging >= settings.probable_share, whole, -1)
     features = measure_extraction(
         incidence,
@@ -150,8 +168,9 @@ def judge(
         conduct=conduct,
         items=items,
         hours=hours,
+        patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
-    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed, coefficients)
+    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed, coefficients, own)
     kept = np.flatnonzero(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
     )
@@ -170,6 +189,15 @@ def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) 
     matrix = tie_matrix(ties, incidence)
     conduct = np.minimum(conduct_ties(habits, group, groups=groups), matrix.sum(axis=1))
     return ties, np.column_stack([matrix, conduct])
+
+
+def _bits_by(found: pd.DataFrame, incidence: Incidence, column: str, names: Sequence[str]) -> Numbers:
+    """Bits of group evidence per account, accounts x names: of one account and name, the most."""
+    table = np.zeros((len(incidence.accounts), len(names)))
+    rows = found.loc[found[column].isin(list(names))]
+    place = incidence.accounts.get_indexer(pd.Index(rows["account_id"]))
+    np.maximum.at(table, (place, pd.Index(names).get_indexer(pd.Index(rows[column]))), rows["bits"].to_numpy())
+    return table
 
 
 def _belonging(matrix: Numbers, group: Codes, settings: VerdictSettings) -> Numbers:
@@ -194,6 +222,7 @@ def _judge_groups(
     settings: VerdictSettings,
     seed: int,
     coefficients: Coefficients,
+    patterns: pd.DataFrame,
 ) -> _Judged:
     ties, matrix = _all_ties(incidence, habits, group, groups)
     controller = measure_controller(
@@ -203,6 +232,8 @@ def _judge_groups(
         linked_bits=settings.linked_bits,
         linked_share=settings.linked_share,
     )
+    extra = _bits_by(patterns, incidence, "family", GROUP_FAMILIES)
+    matrix = np.column_stack([matrix, np.where(group[:, None] >= 0, extra, 0.0)])
     q_value = measure_significance(incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed)
     members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
     declared = members.loc[members["group"] >= 0].groupby("group")["organization"]
@@ -211,7 +242,7 @@ def _judge_groups(
     explained = ((counts["count"] == counts["size"]) & (organizations == 1)).to_numpy(dtype=bool)
     judged = _Judged(
         incidence,
-        (*incidence.families, "conduct"),
+        (*incidence.families, "conduct", *GROUP_FAMILIES),
         ties,
         matrix,
         linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
@@ -221,6 +252,7 @@ def _judge_groups(
         organizations,
         np.empty(groups, dtype=object),
         pd.concat([controller.add_prefix("controller_"), extraction.add_prefix("extraction_")], axis=1),
+        patterns,
     )
     size = np.bincount(group[group >= 0], minlength=groups)
     return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
@@ -296,8 +328,16 @@ def _members(
 
 def _reasons(judged: _Judged) -> pd.Series[str]:
     """Account code to its strongest ties in words."""
-    ties = judged.ties.sort_values(["account", "tie"], ascending=[True, False], kind="stable")
+    ties = pd.concat([_value_reasons(judged), _pattern_reasons(judged)], ignore_index=True)
+    ties = ties.sort_values(["account", "tie"], ascending=[True, False], kind="stable")
     ties = ties.groupby("account", sort=False).head(REASONS)
+    words = pd.Series(ties["text"].to_numpy(dtype=object), index=ties["account"].to_numpy(), dtype="str")
+    return words.groupby(level=0, sort=True).agg("; ".join)
+
+
+def _value_reasons(judged: _Judged) -> pd.DataFrame:
+    """Shared values in words: ``account`` (code), ``tie`` (bits), ``text``."""
+    ties = judged.ties
     values = judged.incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
     noun = values["kind"].map(lambda kind: NOUNS.get(kind, kind.replace("_", " "))).to_numpy(dtype=object)
     text = [
@@ -311,8 +351,18 @@ def _reasons(judged: _Judged) -> pd.Series[str]:
             strict=True,
         )
     ]
-    words = pd.Series(text, index=ties["account"].to_numpy(), dtype="str")
-    return words.groupby(level=0, sort=True).agg("; ".join)
+    return pd.DataFrame({"account": ties["account"].to_numpy(), "tie": ties["tie"].to_numpy(), "text": text})
+
+
+def _pattern_reasons(judged: _Judged) -> pd.DataFrame:
+    """Patterns of groups in words: ``account`` (code), ``tie`` (bits), ``text``."""
+    found = judged.patterns
+    text = [
+        f"same {NOUNS[kind]} as {accounts - 1} others ({unrelated} of the {accounts} otherwise unrelated)"
+        for kind, accounts, unrelated in zip(found["kind"], found["accounts"], found["unrelated_accounts"], strict=True)
+    ]
+    code = judged.incidence.accounts.get_indexer(pd.Index(found["account_id"]))
+    return pd.DataFrame({"account": code, "tie": found["bits"].to_numpy(dtype=np.float64), "text": text})
 
 
 def _clusters(

@@ -1,0 +1,70 @@
+"""Cells of one campaign joined: communities that share little but are fed from one queue.
+
+An operator who knows the tool keeps cells apart: a card and an address per cell, its own wording. What cells
+cannot have apart is their work. Where communities hand work over to each other improbably often, and one more
+family ties them, they are cells of one cluster; how firmly each hangs together inside is not asked.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from linkage.clusters.fragments import MERGE_FAMILY_BITS, sample_gaps, share_bits
+from linkage.clusters.ties import build_incidence, rank_habits
+from linkage.settings import CommunitySettings
+from linkage.terms import ACCOUNTS, COMMUNITIES, CONDUCT, GROUP_RELATIONS, check_frame, make_frame
+
+
+def join_cells(
+    communities: pd.DataFrame,
+    relations: pd.DataFrame,
+    *,
+    evidence: pd.DataFrame,
+    values: pd.DataFrame,
+    accounts: pd.DataFrame,
+    conduct: pd.DataFrame,
+    settings: CommunitySettings,
+) -> pd.DataFrame:
+    """Communities after joining those between which work is handed over.
+
+    Parameters
+    ----------
+    communities : frame of shape ``COMMUNITIES``.
+    relations : frame of shape ``GROUP_RELATIONS`` whose groups are the communities.
+    evidence, values, accounts, conduct : as for ``find_communities``.
+    settings : ``join_bits`` that a relation must have.
+
+    Returns
+    -------
+    DataFrame of shape ``COMMUNITIES``, numbered anew by falling size; stability stays that of the cell.
+    """
+    check_frame(communities, COMMUNITIES, name="communities")
+    check_frame(relations, GROUP_RELATIONS, name="relations")
+    check_frame(accounts, ACCOUNTS, name="accounts")
+    check_frame(conduct, CONDUCT, name="conduct")
+    strong = relations.loc[relations["bits"] >= settings.join_bits]
+    if strong.empty:
+        return communities
+    incidence = build_incidence(evidence, values, accounts)
+    group = np.full(len(accounts), -1, dtype=np.int64)
+    group[incidence.accounts.get_indexer(pd.Index(communities["account_id"]))] = communities["community"].to_numpy()
+    pairs = strong[["group_a", "group_b"]].to_numpy(dtype=np.int64)
+    habits = rank_habits(conduct, accounts)
+    between = share_bits(group, pairs, incidence=incidence, habits=habits, yardstick=sample_gaps(habits))[1]
+    tied = (between >= MERGE_FAMILY_BITS).any(axis=1)
+    label = np.arange(int(group.max()) + 1)
+    for first, second in pairs[tied]:
+        low, high = sorted((label[first], label[second]))
+        label[label == high] = low
+    return _renumber(communities, pd.Series(label[communities["community"]], index=communities.index))
+
+
+def _renumber(communities: pd.DataFrame, label: pd.Series[int]) -> pd.DataFrame:
+    frame = communities.assign(label=label)
+    sizes = frame.groupby("label").agg(size=("account_id", "size"), first=("account_id", "min"))
+    ranked = sizes.sort_values(["size", "first"], ascending=[False, True]).index
+    number = pd.Series(np.arange(len(ranked)), index=ranked)
+    frame["community"] = frame["label"].map(number)
+    frame = frame.sort_values(["community", "account_id"])
+    return make_frame(COMMUNITIES, {name: frame[name].array for name in COMMUNITIES})
