@@ -35,10 +35,19 @@ LABEL_TRUTH: Final[Shape] = {"account_id": TEXT, "campaign": TEXT, "controller_i
 
 SURE_SHARE: Final = 2 / 3
 """Groups of which this share of the known accounts agrees are examples; less clear ones are left out."""
-MOVABLE: Final = ("output", "distinct")
-"""Features an operator moves at no cost; they are withheld in half of the copies."""
-COPIES: Final = 6
+MOVABLE: Final = ("output", "distinct", "hand_over")
+"""Features an operator moves at little cost; they are withheld in half of the copies."""
+TOGETHER: Final = (
+    ("partition", "work_list"),
+    ("created", "young"),
+    ("round_clock", "joint_pauses"),
+    ("limited", "hand_over"),
+    ("templated", "shared_work", "joint_volume", "exclusive"),
+)
+"""Features that one missing field of the logs takes away together."""
+COPIES: Final = 8
 WITHHELD_SHARE: Final = 0.12
+"""Of the features one by one, and of the sets of :data:`TOGETHER`, in each copy of an example."""
 MAX_WEIGHT: Final = 8.0
 """No feature counts for more, so that none decides alone."""
 LEAST_SLOPE: Final = 0.2
@@ -239,6 +248,8 @@ def _with_withheld(
     parts = [values]
     for copy in range(COPIES):
         withheld = draw.random(values.shape) < WITHHELD_SHARE
+        for together in TOGETHER:
+            withheld[:, np.isin(names, together)] |= draw.random((len(values), 1)) < WITHHELD_SHARE
         withheld[:, movable] |= copy < COPIES // 2
         parts.append(np.where(withheld, unknown, values))
     weights = np.concatenate([emphasis, np.tile(0.8 * emphasis, COPIES)])
