@@ -102,3 +102,18 @@ def test_times_come_back_as_utc_milliseconds(tmp_path: Path) -> None:
         hours = database.query("account_hours", since_day=0, until_day=30_000)
     assert str(hours["hour_at"].dtype) == "datetime64[ms, UTC]"
     assert hours["hour_at"].tolist() == [pd.Timestamp(490000 * 3600, unit="s", tz="UTC")]
+
+
+def test_a_store_of_the_first_version_keeps_its_requests_and_is_mined_anew(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(MIGRATIONS[0])
+        old.execute("insert into request (key, content, account_id, at_ms, ip_id) values (5, 6, 1, 7, 8)")
+        old.execute("insert into prompt (id, features) values (3, x'00')")
+        old.execute("update input_state set revision = 4, mined_revision = 4")
+    old.close()
+    with Database(path) as database:
+        found = database.connection.execute("select key, content, account_id, at_ms, ip_id from request").fetchall()
+        prompts = database.connection.execute("select id, features from prompt").fetchall()
+        assert database.revision()[0] != database.revision()[1], "templates must be mined again"
+    assert (found, prompts) == ([(5, 6, 1, 7, 8)], [(3, b"\0")])

@@ -10,10 +10,11 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+from linkage.engines.ahead import read_ahead
 from linkage.engines.load import Loader
 from linkage.engines.templates import mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
@@ -23,6 +24,7 @@ from linkage.intake.files import RawFile, read_raw
 from linkage.intake.formats import AUTO
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
+from linkage.intake.raw import RawBatch
 from linkage.intake.records import check_accounts, check_requests
 from linkage.settings import Settings
 from linkage.store import facts
@@ -133,7 +135,7 @@ def _ingest_one(
     try:
         wanted = AUTO if kind == "accounts" else reading.format_name
         mapping = None if kind == "accounts" else reading.mapping
-        raw = read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest)
+        raw = read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
         took_for = raw.took_for
         return _load_once(database, raw, reading, settings, progress)
     except (FormatError, SourceError, RejectedShareError) as error:
@@ -169,20 +171,27 @@ def _load(
     connection: Connection, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
 ) -> _Tally:
     tally, loader = _Tally(), Loader(connection, keep_text=reading.keep_prompts)
-    source = reading.source or raw.format_name
-    for batch in raw.batches:
-        if raw.kind == "accounts":
-            checked = check_accounts(batch, raw.format, settings=settings.ingest)
-            accounts = account_batch(checked, pseudonymizer=reading.pseudonymizer)
-            tally.add(loader.add_accounts(accounts), accounts)
+    for bytes_read, batch in read_ahead(_facts(raw, reading, settings)):
+        if isinstance(batch, AccountBatch):
+            tally.add(loader.add_accounts(batch), batch)
         else:
-            found = check_requests(batch, raw.format, settings=settings.ingest)
-            requests = request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
-            tally.add(loader.add_requests(requests), requests)
+            tally.add(loader.add_requests(batch), batch)
         if progress:
-            progress(raw.path, batch.bytes_read, raw.size)
+            progress(raw.path, bytes_read, raw.size)
     loader.finish()
     return tally
+
+
+def _facts(raw: RawFile, reading: Reading, settings: Settings) -> Iterator[tuple[int, RequestBatch | AccountBatch]]:
+    """The facts of each batch of a file, with the bytes read up to it."""
+    source = reading.source or raw.format_name
+    for batch in raw.batches:
+        if raw.kind == "accounts" and isinstance(batch, RawBatch):
+            checked = check_accounts(batch, raw.format, settings=settings.ingest)
+            yield batch.bytes_read, account_batch(checked, pseudonymizer=reading.pseudonymizer)
+        else:
+            found = check_requests(batch, raw.format, settings=settings.ingest)
+            yield batch.bytes_read, request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

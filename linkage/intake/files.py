@@ -10,10 +10,10 @@ from os import PathLike
 from typing import BinaryIO, Final, Literal, cast
 
 from linkage.errors import FormatError, RecordError, SourceError
-from linkage.intake import csv_records, json_records, parquet_records, text_records
+from linkage.intake import csv_records, json_columns, json_records, parquet_records, text_records
 from linkage.intake.formats import AUTO, Format, RecordKind, canonical, format_named, recognise
 from linkage.intake.mapping import Mapping
-from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import parse_object
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings
@@ -46,7 +46,7 @@ class RawFile:
     """``plain``, ``gzip`` or ``zstd``."""
     size: int
     """Bytes on disk, what ``RawBatch.bytes_read`` counts towards."""
-    batches: Iterator[RawBatch]
+    batches: Iterator[RawBatch | ColumnBatch]
 
     @property
     def format_name(self) -> str:
@@ -74,6 +74,7 @@ def read_raw(
     kind: RecordKind | None = None,
     mapping: Mapping | None = None,
     settings: IngestSettings | None = None,
+    as_columns: bool = False,
 ) -> RawFile:
     """A log file as batches of raw records.
 
@@ -87,6 +88,8 @@ def read_raw(
     kind : what the caller wants, ``requests`` or ``accounts``; None takes either.
     mapping : a mapping file (``mapping.read_mapping``) that takes the place of a format.
     settings : limits of lines and batches; default ``IngestSettings()``.
+    as_columns : give canonical request records in JSON lines as columns where that changes no outcome; several times
+        as fast, with batches a little larger or smaller than the settings say.
 
     Raises
     ------
@@ -105,6 +108,9 @@ def read_raw(
     if chosen is None:
         chosen = _recognise(source, sample, layout, kind)
     builder = BatchBuilder(limits, split=chosen.split)
+    if as_columns and layout == "json lines" and chosen is canonical.REQUESTS:
+        columns = json_columns.read_json_columns(source, blocks, builder)
+        return RawFile(str(path), chosen, layout, source.packing, source.size, columns)
     batches = _batches(source, blocks, layout, builder, mapping)
     return RawFile(str(path), chosen, layout, source.packing, source.size, batches)
 

@@ -20,7 +20,9 @@ _BETWEEN: Final = re.compile(r"[\s,\[\]]*")
 _SURROGATES: Final = "surrogateescape"
 
 
-def read_json_lines(source: Source, blocks: Iterator[bytes], builder: BatchBuilder) -> Iterator[RawBatch]:
+def read_json_lines(
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, *, first: int = 1
+) -> Iterator[RawBatch]:
     """Batches from a file with one JSON object a line; blank lines do not count.
 
     Parameters
@@ -28,10 +30,11 @@ def read_json_lines(source: Source, blocks: Iterator[bytes], builder: BatchBuild
     source : where the bytes come from.
     blocks : all bytes of it.
     builder : gathers the batches.
+    first : the number of the first line.
     """
-    line = Line(0, b"", True)
-    for line in source.lines(blocks):
-        _add_line(line, builder, longest=source.settings.line_bytes)
+    line = Line(first - 1, b"", True)
+    for line in source.lines(blocks, first=first):
+        add_line(line, builder, longest=source.settings.line_bytes)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
     if source.fault:
@@ -40,7 +43,8 @@ def read_json_lines(source: Source, blocks: Iterator[bytes], builder: BatchBuild
         yield builder.take(bytes_read=source.position)
 
 
-def _add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
+def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
+    """Read one line into the batch, or set it aside with the reason; ``longest`` in bytes."""
     if line.text is None:
         builder.reject(line.number, f"a line longer than {longest} bytes")
         return

@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from linkage.intake.formats.base import Record
 from linkage.settings import IngestSettings
 
@@ -29,6 +32,19 @@ class RawBatch:
     rejected: list[Rejected]
     bytes_read: int
     """Bytes of the file (as on disk) read up to here, for progress."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ColumnBatch:
+    """Canonical request records as columns, none of their values checked yet; every line is a record."""
+
+    lines: npt.NDArray[np.int64]
+    """Where each record stands, as in :class:`Rejected`."""
+    table: Any
+    """Arrow table: texts as ``string``, counts as ``int64``, ``latency_ms`` as ``float64``; ``params``, where any
+    record has it, as a struct or a string."""
+    bytes_read: int
+    """As in :class:`RawBatch`."""
 
 
 class BatchBuilder:

@@ -10,14 +10,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from linkage import terms
 from linkage.errors import RecordError
+from linkage.intake.column_checks import (
+    CheckedColumn,
+    check_contracts,
+    check_ids,
+    check_numbers,
+    check_prompts,
+    check_texts,
+    check_times,
+)
 from linkage.intake.contracts import params_text, read_contract
 from linkage.intake.formats.base import Format, Record
-from linkage.intake.raw import RawBatch, Rejected
+from linkage.intake.raw import ColumnBatch, RawBatch, Rejected
 from linkage.intake.values import (
+    MAX_LATENCY_MS,
     Reader,
     address_reader,
     count_reader,
@@ -55,6 +66,8 @@ ACCOUNT_TYPES: Final[Mapping[str, Any]] = {
 }
 """Arrow types of the checked account fields, in the order of ``terms.ACCOUNT_FIELDS``."""
 
+_PLAIN_IDS: Final = ("request_id", "account_id", "organization_id", "prompt_template", "end_user")
+
 Notes = Counter[tuple[str, str]]
 """How often a value of a field was dropped or repaired, by (field, reason)."""
 
@@ -91,7 +104,9 @@ class CheckedAccounts:
     """Values dropped or repaired."""
 
 
-def check_requests(raw: RawBatch, form: Format, *, settings: IngestSettings | None = None) -> CheckedRequests:
+def check_requests(
+    raw: RawBatch | ColumnBatch, form: Format, *, settings: IngestSettings | None = None
+) -> CheckedRequests:
     """The usable request records of a batch, in canonical form.
 
     Parameters
@@ -100,7 +115,10 @@ def check_requests(raw: RawBatch, form: Format, *, settings: IngestSettings | No
     form : that format; its kind is ``requests``.
     settings : limits of ids and counts, and the trusted proxies; default ``IngestSettings()``.
     """
-    readers = _request_readers(settings or IngestSettings())
+    limits = settings or IngestSettings()
+    readers = _request_readers(limits)
+    if isinstance(raw, ColumnBatch):
+        return _check_columns(raw, readers, limits)
     records, lines, rejected, notes = _converted(raw, form)
     columns = _read_columns(records, lines, readers, terms.REQUIRED_REQUEST_FIELDS, rejected, notes)
     _put_system_first(columns)
@@ -195,6 +213,57 @@ def _read_columns(
         for values in (lines, *(column.values for column in columns.values())):
             values[:] = [value for row, value in enumerate(values) if row not in missing]
     return {field: column.values for field, column in columns.items()}
+
+
+def _check_columns(raw: ColumnBatch, readers: Mapping[str, Reader], settings: IngestSettings) -> CheckedRequests:
+    table, lines = raw.table, raw.lines
+    required = {field: _check_column(table, field, readers[field], settings) for field in terms.REQUIRED_REQUEST_FIELDS}
+    missing: dict[int, str] = {}
+    for field, column in reversed(required.items()):
+        rows = np.flatnonzero(~np.asarray(column.values.is_valid().to_numpy(zero_copy_only=False), dtype=bool))
+        missing |= {row: _why_rejected(field, column.reasons.get(row)) for row in rows.tolist()}
+    rejected = [Rejected(int(lines[row]), reason) for row, reason in missing.items()]
+    notes = Notes()
+    columns: dict[str, Any] = {}
+    for field in REQUEST_TYPES:
+        column = required.get(field) or _check_column(table, field, readers[field], settings)
+        notes.update((field, reason) for row, reason in column.reasons.items() if row not in missing)
+        columns[field] = column.values.cast(REQUEST_TYPES[field])
+    checked = pa.table(columns)
+    if missing:
+        kept = np.ones(len(lines), bool)
+        kept[list(missing)] = False
+        checked, lines = checked.filter(pa.array(kept)), lines[kept]
+    return CheckedRequests(_with_system_first(checked), pa.array(lines, pa.int64()), sorted(rejected), notes)
+
+
+def _check_column(table: Any, field: str, read: Reader, settings: IngestSettings) -> CheckedColumn:
+    if field not in table.column_names:
+        return CheckedColumn(pa.nulls(len(table), REQUEST_TYPES[field]), {})
+    values = table[field].combine_chunks()
+    if field == "timestamp":
+        return check_times(values, read)
+    if field in ("prompt", "system_prompt"):
+        return check_prompts(values, read)
+    if field in ("input_tokens", "output_tokens"):
+        return check_numbers(values, read, most=settings.tokens_per_request)
+    if field == "latency_ms":
+        return check_numbers(values, read, most=MAX_LATENCY_MS)
+    if field == "params":
+        return check_contracts(values, read)
+    if field in _PLAIN_IDS:
+        return check_ids(values, read, longest=settings.id_chars)
+    return check_texts(values, read, REQUEST_TYPES[field])
+
+
+def _with_system_first(checked: Any) -> Any:
+    """The table with every prompt beginning with its system text."""
+    if checked["system_prompt"].null_count == len(checked):
+        return checked
+    columns = {name: checked[name].to_pylist() for name in ("prompt", "system_prompt")}
+    _put_system_first(columns)
+    at = checked.column_names.index("prompt")
+    return checked.set_column(at, "prompt", pa.array(columns["prompt"], type=REQUEST_TYPES["prompt"]))
 
 
 def _by_field(records: Sequence[Record], fields: tuple[str, ...]) -> dict[str, Sequence[Any]]:

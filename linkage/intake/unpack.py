@@ -91,15 +91,16 @@ class Source:
         if is_first and held.removeprefix(BOM):
             yield held.removeprefix(BOM)
 
-    def lines(self, blocks: Iterator[bytes] | None = None) -> Iterator[Line]:
+    def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
 
         Parameters
         ----------
         blocks : the bytes to split, where some were taken to look at; default: all of the file.
+        first : the number of the first line.
         """
         longest = self.settings.line_bytes
-        number, rest, is_too_long = 1, b"", False
+        number, rest, is_too_long = first, b"", False
         for block in self.blocks() if blocks is None else blocks:
             parts = block.split(b"\n")
             for part in parts[:-1]:

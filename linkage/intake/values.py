@@ -85,10 +85,10 @@ def read_column(raw: Sequence[Any], read: Reader) -> Column:
     """
     kinds = set(map(type, raw)) - {type(None)}
     if len(kinds) <= 1 and kinds <= _HASHED_TYPES:
-        known = {value: _read_present(value, read) for value in set(raw)}
+        known = {value: read_present(value, read) for value in set(raw)}
         found, results = [known[value] for value in raw], list(known.values())
     else:
-        found = results = [_read_present(value, read) for value in raw]
+        found = results = [read_present(value, read) for value in raw]
     if not {Fault, Repaired} & set(map(type, results)):
         return Column(found, {}, {})
     faults = {row: result.reason for row, result in enumerate(found) if isinstance(result, Fault)}
@@ -100,7 +100,7 @@ def read_column(raw: Sequence[Any], read: Reader) -> Column:
     return Column(found, faults, repairs)
 
 
-def _read_present(value: Any, read: Reader) -> Any:
+def read_present(value: Any, read: Reader) -> Any:
     """What the reader makes of a value, a fault where it cannot use it, None where it is absent."""
     if is_absent(value):
         return None

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from linkage.errors import LinkageError
 from linkage.intake.batches import ENTITY_KINDS, RequestBatch, request_batch
 from linkage.intake.files import read_raw
 from linkage.intake.mapping import mapping_from
+from linkage.intake.raw import ColumnBatch
 from linkage.intake.records import check_requests
 from linkage.intake.trees import follow, parse_object, parse_path
 from linkage.intake.values import address_reader, read_address
@@ -74,12 +76,12 @@ def as_parquet(records: Sequence[dict[str, Any]]) -> bytes:
     return out.getvalue()
 
 
-def load(data: bytes, *, batch_rows: int = 20_000) -> list[RequestBatch]:
+def load(data: bytes, *, batch_rows: int = 20_000, as_columns: bool = False) -> list[RequestBatch]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log"
         path.write_bytes(data)
         limits = IngestSettings(batch_rows=batch_rows)
-        raw = read_raw(path, format_name="canonical", settings=limits)
+        raw = read_raw(path, format_name="canonical", settings=limits, as_columns=as_columns)
         return [request_batch(check_requests(batch, raw.format), source="gw") for batch in raw.batches]
 
 
@@ -220,3 +222,82 @@ def test_addresses_are_read_once_and_for_all(address: Any) -> None:
 def test_no_text_makes_the_address_reader_fail_in_another_way(text: str) -> None:
     failure = failure_of(lambda: address_reader(1)(text))
     assert len(text) < 8 or text not in failure
+
+
+ODD_VALUES = (
+    WORDS
+    | st.sampled_from(
+        [None, 0, 7, -1, 1.5, 1e30, 200, 429, True, [], {}, ["a"], {"a": None}, {"temperature": 1, "stop": ["x", None]}]
+    )
+    | st.sampled_from(["2026-11-24T05:52:28Z", "2026-11-24T05:52:60Z", "1999-01-01T00:00:00Z", "2026-13-01T00:00:00Z"])
+    | st.sampled_from(["203.0.113.7", "sk-secret", "4111111111111111", "a\0b", "a\nb", " ", "\u2003", "x" * 3000])
+    | st.sampled_from([{"stop": "2026-11-24T05:52:28Z"}, {"tools": [{"a": 1}, {"b": 2}]}, {"temperature": 0.5}])
+)
+ODD_RECORDS = st.lists(
+    st.dictionaries(st.sampled_from([*terms.REQUEST_FIELDS, "extra"]), ODD_VALUES, max_size=6).map(
+        lambda odd: {"timestamp": "2026-11-24T05:52:28.104Z", "account_id": "a", **odd}
+    ),
+    min_size=1,
+    max_size=6,
+)
+ODD_LINES = st.lists(
+    st.sampled_from(
+        [
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","status":200}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","account_id":"b"}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","x":1,"x":2}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","latency_ms":NaN}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","x":-Infinity}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a"}{"timestamp":"2026-11-24T05:52:28Z"}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"\xff"}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"\\ud800"}\n',
+            b' {"timestamp" : "2026-11-24T05:52:28Z","account_id":"a"} \r\n',
+            b'\xef\xbb\xbf{"timestamp":"2026-11-24T05:52:28Z","account_id":"a"}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z",\n',
+            b"\n",
+            b"[1]\n",
+            b"null\n",
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"' + b"x" * 2000 + b'"}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"cut',
+        ]
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def outcome(data: bytes, *, as_columns: bool) -> dict[str, Any]:
+    """All that a file's batches say, whatever the batches."""
+    try:
+        batches = load(data, as_columns=as_columns)
+    except LinkageError as error:
+        return {"failed": type(error)}
+    notes: Counter[tuple[str, str]] = Counter()
+    for batch in batches:
+        for note in batch.notes.to_pylist():
+            notes[note["field"], note["reason"]] += note["count"]
+    lines = sorted(str(row) for batch in batches for row in batch.rejected.to_pylist())
+    return {**merged(batches), "notes": notes, "lines": lines}
+
+
+@MANY
+@given(RECORDS | ODD_RECORDS)
+def test_columns_and_single_values_are_read_alike(records: list[dict[str, Any]]) -> None:
+    assert outcome(ndjson(records), as_columns=True) == outcome(ndjson(records), as_columns=False)
+
+
+@MANY
+@given(ODD_LINES)
+def test_broken_lines_cost_only_themselves_in_columns_too(lines: list[bytes]) -> None:
+    data = b"".join(lines)
+    assert outcome(data, as_columns=True) == outcome(data, as_columns=False)
+
+
+def test_well_formed_records_do_come_as_columns() -> None:
+    (record,) = [{"timestamp": "2026-11-24T05:52:28.104Z", "account_id": "a", "params": {"temperature": 1, "n": None}}]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        path.write_bytes(ndjson([record] * 3))
+        (batch,) = read_raw(path, as_columns=True).batches
+    assert isinstance(batch, ColumnBatch)
+    assert batch.lines.tolist() == [1, 2, 3]

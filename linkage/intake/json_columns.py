@@ -1,0 +1,177 @@
+"""Canonical JSON lines as columns: a strict columnar parser for what is well formed, the slow reader for the rest.
+
+A chunk of lines is taken as columns only where both readers give the same outcome; anything else in a chunk (a
+broken line, a number for an id, a key twice) sends that chunk, and only it, through the slow reader.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from linkage import terms
+from linkage.intake.json_records import add_line, read_json_lines
+from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
+from linkage.intake.trees import MAX_DEPTH
+from linkage.intake.unpack import Line, Source
+
+_FIRST_LINE_BYTES: Final = 400  # until lines were seen
+_PARSED_BYTES: Final = 1 << 22  # at once; a line longer than this is left to the slow reader
+_NOT_A_NUMBER: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Inf)")
+_NUMBERS: Final = {
+    "input_tokens": pa.int64(),
+    "output_tokens": pa.int64(),
+    "status": pa.int64(),
+    "latency_ms": pa.float64(),
+}
+_SCHEMA: Final = pa.schema({name: _NUMBERS.get(name, pa.string()) for name in terms.REQUEST_FIELDS if name != "params"})
+
+
+def read_json_columns(
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder
+) -> Iterator[RawBatch | ColumnBatch]:
+    """Batches of canonical request records from a file with one JSON object a line.
+
+    Parameters
+    ----------
+    source : where the bytes come from.
+    blocks : all bytes of it.
+    builder : gathers what the slow reader reads; empty between batches.
+    """
+    number = 1
+    rest = b""
+    for chunk, rest in _chunks(source, blocks):
+        if len(rest) > source.settings.line_bytes:
+            # One endless line: the slow reader drops it piece by piece.
+            blocks = itertools.chain([chunk + rest], blocks)
+            yield from read_json_lines(source, blocks, builder, first=number)
+            return
+        lines = chunk.count(b"\n")
+        table = _parse(chunk, lines)
+        if table is not None and not len(table):
+            continue
+        if table is not None:
+            yield ColumnBatch(np.arange(number, number + lines), table, source.position)
+        else:
+            yield from _read_slowly(source, chunk, builder, number)
+        number += lines
+    yield from read_json_lines(source, iter([rest]), builder, first=number)
+
+
+def _chunks(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Chunks of whole lines, about as many as a batch may have, each with the bytes read behind it."""
+    limits = source.settings
+    parts: list[bytes] = []
+    per_line = float(_FIRST_LINE_BYTES)
+    for block in blocks:
+        parts.append(block)
+        held = sum(map(len, parts))
+        if held < min(limits.batch_bytes, limits.batch_rows * per_line) and held <= limits.line_bytes:
+            continue
+        chunk, rest = _cut(b"".join(parts))
+        parts = [rest]
+        if chunk:
+            per_line = len(chunk) / chunk.count(b"\n")
+        if chunk or len(rest) > limits.line_bytes:
+            yield chunk, rest
+    yield _cut(b"".join(parts))
+
+
+def _cut(text: bytes) -> tuple[bytes, bytes]:
+    """The whole lines of a text, and what is behind the last line end."""
+    end = text.rfind(b"\n") + 1
+    return text[:end], text[end:]
+
+
+def _parse(chunk: bytes, lines: int) -> Any:
+    """The lines as a table of the canonical fields; None where the slow reader must look at them."""
+    if not lines:
+        return pa.table({})
+    if (b"NaN" in chunk or b"Inf" in chunk) and _NOT_A_NUMBER.search(chunk):
+        return None
+    try:
+        table = pj.read_json(
+            pa.BufferReader(chunk),
+            read_options=pj.ReadOptions(use_threads=False, block_size=_PARSED_BYTES),
+            parse_options=pj.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="infer"),
+        )
+        # One object a line: then every line begins and ends with its braces.
+        if len(table) != lines or not _has_braces(chunk) or not all(map(_is_exact, table.schema)):
+            return None
+        table = table.select([name for name in terms.REQUEST_FIELDS if name in table.column_names])
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return None
+    return table.combine_chunks()
+
+
+def _has_braces(chunk: bytes) -> bool:
+    text = np.frombuffer(chunk, np.uint8)
+    ends = np.flatnonzero(text == ord("\n"))
+    starts = np.append(0, ends[:-1] + 1)
+    return bool((text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all())
+
+
+def _is_exact(field: Any) -> bool:
+    """Whether the parser kept a field as it came: no text taken for a time, no record nested too deeply."""
+    kind = field.type
+    if field.name == "params" and not (pa.types.is_struct(kind) or pa.types.is_string(kind) or pa.types.is_null(kind)):
+        return False
+    return _depth(kind) < MAX_DEPTH and not (field.name == "params" and _holds_time(kind))
+
+
+def _holds_time(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_time(field.type) for field in kind)
+    return _holds_time(kind.value_type) if pa.types.is_list(kind) else bool(pa.types.is_timestamp(kind))
+
+
+def _depth(kind: Any) -> int:
+    if pa.types.is_struct(kind):
+        return 1 + max((_depth(field.type) for field in kind), default=0)
+    return 1 + _depth(kind.value_type) if pa.types.is_list(kind) else 0
+
+
+def _read_slowly(source: Source, chunk: bytes, builder: BatchBuilder, number: int) -> Iterator[RawBatch]:
+    for text in chunk[:-1].split(b"\n"):
+        add_line(
+            Line(number, text if len(text) <= source.settings.line_bytes else None, True),
+            builder,
+            longest=source.settings.line_bytes,
+        )
+        number += 1
+        if builder.is_full:
+            yield builder.take(bytes_read=source.position)
+    if not builder.is_empty:
+        yield builder.take(bytes_read=source.position)
+
+
+def contract_codes(params: Any) -> tuple[Any, Any]:
+    """Equal parameter objects of a struct column under one code.
+
+    Parameters
+    ----------
+    params : Arrow struct array.
+
+    Returns
+    -------
+    Codes (one per row, from 0) and, for each code, a row that has it.
+    """
+    codes = np.asarray(params.is_valid().to_numpy(zero_copy_only=False), dtype=np.int64)
+    for child in params.flatten():
+        if pa.types.is_nested(child.type):
+            child = pa.array([repr(value) for value in child.to_pylist()])
+        elif pa.types.is_null(child.type):
+            continue
+        encoded = child.dictionary_encode()
+        inner = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), dtype=np.int64) + 1
+        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + inner, return_inverse=True)
+    _, rows, codes = np.unique(codes, return_index=True, return_inverse=True)
+    return codes, rows

@@ -1,0 +1,42 @@
+"""Reading ahead: the same values, one made while the one before is in use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from linkage.engines.ahead import read_ahead
+
+
+def test_the_next_value_is_made_while_this_one_is_in_use() -> None:
+    is_made = [threading.Event() for _ in range(3)]
+
+    def values() -> Iterator[int]:
+        for at, event in enumerate(is_made):
+            event.set()
+            yield at
+
+    found = []
+    for value in read_ahead(values()):
+        if value < 2:
+            assert is_made[value + 1].wait(timeout=10), "nobody works ahead"
+        found.append(value)
+    assert found == [0, 1, 2]
+
+
+def test_a_failure_comes_after_the_values_before_it() -> None:
+    def values() -> Iterator[int]:
+        yield 1
+        raise ValueError("the disk is gone")
+
+    found = read_ahead(values())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="the disk is gone"):
+        next(found)
+
+
+def test_false_values_are_values() -> None:
+    assert list(read_ahead([0, None, ""])) == [0, None, ""]
+    assert list(read_ahead([])) == []
