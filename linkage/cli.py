@@ -349,6 +349,50 @@ def evaluate(store: Path, *, truth: Path, as_json: bool) -> None:
 
 @main.command()
 @STORE
+@click.option(
+    "--truth", type=click.Path(dir_okay=False, path_type=Path), help="CSV: account_id, campaign, of accounts in STORE."
+)
+@click.option("--plant", multiple=True, help="NAME or NAME:STRENGTH of a campaign, or none; repeatable.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the plantings.")
+@SETTINGS
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a settings file for rebuild.")
+@click.option("--json", "as_json", is_flag=True, help="Print figures and coefficients as JSON.")
+def calibrate(
+    store: Path,
+    *,
+    truth: Path | None,
+    plant: tuple[str, ...],
+    seed: int,
+    settings: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    r"""Refit the two verdicts on the traffic of STORE, with campaigns planted into copies of it and case notes.
+
+    STORE itself is only read. Figures before and after are those of a planting that was not learned from.
+
+    \b
+    linkage calibrate logs.db --out coefficients.toml
+    linkage rebuild logs.db --settings coefficients.toml
+    """
+    from linkage.notebook.calibrating import PLANTED
+    from linkage.outputs.tables import records
+
+    chosen = [name for name in plant if name.lower() != "none"] if plant else PLANTED
+    with _open(store, create=False) as opened, _step_progress() as step:
+        result = opened.calibrate(truth=truth, plant=chosen, seed=seed, settings=settings, step=step)
+    if out:
+        _say(f"wrote {result.write(out)}. Use it: linkage rebuild {store} --settings {out}")
+    if as_json:
+        tables = {"figures": records(result.figures), "examples": records(result.examples)}
+        click.echo(json.dumps({**tables, "coefficients": result.coefficients.to_tables()}, indent=2))
+        return
+    _print_table(result.figures)
+    _say(repr(result).strip("<>"))
+
+
+@main.command()
+@STORE
 @FORMAT
 @JSON
 def doctor(store: Path, form: str) -> None:

@@ -81,6 +81,10 @@ def test_examples_of_one_outcome_only_are_refused() -> None:
     table = groups_of(worlds=2, seed=54).assign(is_extraction=0.0)
     with pytest.raises(ClusterError, match=r"extraction: wanted groups of both outcomes .* 0 that are"):
         fit_coefficients(table, provenance="seeds 54")
+    kept = fit_coefficients(table, provenance="seeds 54", prior=SHIPPED)
+    assert kept.coefficients.extraction == SHIPPED.extraction
+    assert kept.coefficients.controller != SHIPPED.controller
+    assert set(kept.errors) == {"controller"}
 
 
 def test_a_curve_of_certain_and_right_verdicts_has_no_error() -> None:

@@ -45,6 +45,8 @@ TOGETHER: Final = (
     ("templated", "shared_work", "joint_volume", "exclusive"),
 )
 """Features that one missing field of the logs takes away together."""
+PULL: Final = 0.001
+"""Ridge penalty of standardised weights, beside a mean loss per example."""
 COPIES: Final = 8
 WITHHELD_SHARE: Final = 0.12
 """Of the features one by one, and of the sets of :data:`TOGETHER`, in each copy of an example."""
@@ -135,26 +137,32 @@ def fit_coefficients(
     ----------
     table : from :func:`label_groups`, of several worlds.
     provenance : where the groups come from, in words.
-    prior : coefficients to stay near; without it, weights are drawn towards 0.
+    prior : coefficients to stay near, which are taken as calibrated; a verdict without examples of both outcomes keeps
+        them. Without a prior, weights are drawn towards 0 and the outcome is rescaled.
     prior_strength : how strongly; 0 and more.
     seed : of what is withheld.
 
     Raises
     ------
-    ClusterError : a verdict has no example of one outcome.
+    ClusterError : a verdict has no example of one outcome, and there is no prior.
     """
     models: dict[str, Logistic] = {}
     curves, errors = [], {}
     for verdict in FEATURES:
-        examples = _examples(table, verdict)
         before = getattr(prior, verdict) if prior else None
+        examples = _examples(table, verdict)
+        if before and examples["right"].nunique() < 2:
+            models[verdict] = before
+            continue
+        _check_outcomes(examples, verdict)
         model = _fit_model(examples, verdict, before, prior_strength, seed)
         slope, shift = _rescaling(examples, verdict, before, prior_strength, seed)
         models[verdict] = _rounded(model.rescaled(slope=slope, shift=shift))
         held_out = _held_out(examples, verdict, before, prior_strength, seed, is_rescaled=True)
         curves.append(_curve(held_out, examples, verdict))
         errors[verdict] = calibration_error(curves[-1])
-    return Fit(Coefficients(provenance, **models), pd.concat(curves, ignore_index=True), errors)
+    curve = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
+    return Fit(Coefficients(provenance, **models), curve, errors)
 
 
 def reliability(probability: Floats, right: Floats, *, weight: Floats, verdict: str) -> pd.DataFrame:
@@ -197,14 +205,17 @@ def _curve(probability: Floats, examples: pd.DataFrame, verdict: str) -> pd.Data
 def _examples(table: pd.DataFrame, verdict: str) -> pd.DataFrame:
     label = table[f"is_{verdict}"]
     examples = table[label.notna()].assign(right=label.dropna()).reset_index(drop=True)
+    kinds = examples.groupby(["world", "role", "right"])["right"].transform("size")
+    return examples.assign(emphasis=np.where(examples["right"] == 1, 1.0, 1 / np.sqrt(kinds)))
+
+
+def _check_outcomes(examples: pd.DataFrame, verdict: str) -> None:
     counts = [int((examples["right"] == outcome).sum()) for outcome in (0, 1)]
     if min(counts) < 1:
         raise ClusterError(
             f"{verdict}: wanted groups of both outcomes to learn from; found {counts[0]} that are not and {counts[1]} "
             "that are. Plant more campaigns, or hand over a truth file that names both"
         )
-    kinds = examples.groupby(["world", "role", "right"])["right"].transform("size")
-    return examples.assign(emphasis=np.where(examples["right"] == 1, 1.0, 1 / np.sqrt(kinds)))
 
 
 def _matrix(examples: pd.DataFrame, verdict: str) -> Floats:
@@ -218,21 +229,28 @@ def _fit_model(
     values, right, emphasis = _with_withheld(
         _matrix(examples, verdict), examples["right"].to_numpy(), examples["emphasis"].to_numpy(), names, seed
     )
-    # Both outcomes weigh the same here; the rescaling brings back how rare campaigns are.
-    emphasis = np.where(right == 1, emphasis / emphasis[right == 1].sum(), emphasis / emphasis[right == 0].sum()) / 2
     mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-9
     scaled = (values - mean) / spread
-    aim = np.array([prior.weights.get(name, 0.0) if prior else 0.0 for name in names]) * spread
-    pull = 0.001 * (prior_strength if prior else 1.0)
+    aim = np.zeros(len(names) + 1)
+    pull = np.array([0.0, *[PULL] * len(names)])
+    if prior:
+        known = np.array([prior.weights.get(name, 0.0) for name in names])
+        aim = np.array([prior.intercept + known @ mean, *(known * spread)])
+        pull[:] = prior_strength
+        emphasis = emphasis / (1 + 0.8 * COPIES)
+    else:
+        # Both outcomes weigh the same here; the rescaling brings back how rare campaigns are.
+        totals = [emphasis[right == outcome].sum() for outcome in (0, 1)]
+        emphasis = emphasis / np.where(right == 1, totals[1], totals[0]) / 2
 
     def loss(point: Floats) -> tuple[float, Floats]:
         logit = point[0] + scaled @ point[1:]
         gap = (1 / (1 + np.exp(-np.clip(logit, -30, 30))) - right) * emphasis
-        value = (emphasis * (np.logaddexp(0, logit) - right * logit)).sum() + pull * ((point[1:] - aim) ** 2).sum()
-        return float(value), np.concatenate([[gap.sum()], scaled.T @ gap + 2 * pull * (point[1:] - aim)])
+        value = (emphasis * (np.logaddexp(0, logit) - right * logit)).sum() + (pull * (point - aim) ** 2).sum()
+        return float(value), np.concatenate([[gap.sum()], scaled.T @ gap]) + 2 * pull * (point - aim)
 
     limits: list[tuple[float | None, float | None]] = [(None, None), *((0.0, MAX_WEIGHT * one) for one in spread)]
-    found = minimize(loss, np.concatenate([[0.0], aim]), jac=True, method="L-BFGS-B", bounds=limits)
+    found = minimize(loss, aim, jac=True, method="L-BFGS-B", bounds=limits)
     weights = found.x[1:] / spread
     return Logistic(float(found.x[0] - weights @ mean), dict(zip(names, weights.tolist(), strict=True)))
 
@@ -290,7 +308,9 @@ def _folds(examples: pd.DataFrame) -> list[tuple[pd.DataFrame, npt.NDArray[np.bo
 def _rescaling(
     examples: pd.DataFrame, verdict: str, prior: Logistic | None, prior_strength: float, seed: int
 ) -> tuple[float, float]:
-    """Slope and shift that make held-out log odds those of the worlds; groups count by their accounts."""
+    """Slope and shift that make held-out log odds those of the worlds; groups count by the root of their accounts."""
+    if prior:
+        return 1.0, 0.0
     logit = np.clip(_held_out(examples, verdict, prior, prior_strength, seed), -30, 30)
     right = examples["right"].to_numpy()
     weight = np.sqrt(examples["accounts"].to_numpy(dtype=np.float64))

@@ -14,10 +14,11 @@ import pandas as pd
 from linkage.engines.local import FileResult, Progress, Reading, ingest_files
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
+from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
 from linkage.notebook.given import AnyPath, given_settings
 from linkage.notebook.runs import Run
 from linkage.outputs.html import notebook_table
-from linkage.rebuild import published_run
+from linkage.rebuild import Step, published_run
 from linkage.settings import Settings
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.store import Database
@@ -162,6 +163,20 @@ class Store:
     def examine(self) -> pd.DataFrame:
         """What needs attention in this store, worst first; reads the whole file once."""
         return examine(self._database)
+
+    def calibrate(
+        self,
+        *,
+        truth: AnyPath | None = None,
+        plant: Sequence[str] = PLANTED,
+        seed: int = 0,
+        settings: Settings | AnyPath | None = None,
+        step: Step | None = None,
+    ) -> Calibrated:
+        """Refit the verdicts on this store's traffic; see :func:`linkage.notebook.calibrating.calibrate_store`."""
+        return calibrate_store(
+            self._database, truth=truth, plant=plant, seed=seed, settings=given_settings(settings), step=step
+        )
 
     def ingest(
         self,

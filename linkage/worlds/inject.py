@@ -7,9 +7,11 @@ shows what it would find *there*. Nothing of the host's records is copied.
 from __future__ import annotations
 
 import dataclasses
+import gzip
 from collections.abc import Sequence
 from os import PathLike
 
+import orjson
 import pandas as pd
 
 from linkage.errors import UsageError, WorldError
@@ -34,6 +36,7 @@ class Host:
     days : from the first to the last day, both included.
     models : by popularity; empty where requests tell none.
     clients : user agent and TLS fingerprint, by popularity; empty where requests tell none.
+    missing : fields the host's records never carry; planted ones do not carry them either.
     """
 
     accounts: int
@@ -42,6 +45,7 @@ class Host:
     days: int
     models: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def survey(requests: pd.DataFrame) -> Host:
@@ -126,4 +130,19 @@ def inject(directory: str | PathLike[str], host: Host, *, scenarios: Sequence[st
         "host": {"accounts": host.accounts, "requests": host.requests, "days": host.days},
         "habits": dataclasses.asdict(draft.habits),
     }
-    return write_world(draft, directory, parameters=parameters)
+    return _without_fields(write_world(draft, directory, parameters=parameters), host.missing)
+
+
+def _without_fields(world: World, missing: Sequence[str]) -> World:
+    """The same world without these fields, in requests and account records."""
+    gone = set(missing) - {"timestamp", "account_id", "request_id"}
+    if gone:
+        with gzip.open(world.requests) as lines:
+            rows = [orjson.loads(line) for line in lines]
+        with gzip.GzipFile(world.requests, "wb", mtime=0) as file:
+            file.writelines(
+                orjson.dumps({name: value for name, value in row.items() if name not in gone}) + b"\n" for row in rows
+            )
+        records = pd.read_csv(world.accounts, dtype="str")
+        records.drop(columns=[name for name in records.columns if name in gone]).to_csv(world.accounts, index=False)
+    return world
