@@ -336,14 +336,25 @@ def evaluate(store: Path, *, truth: Path, as_json: bool) -> None:
     \b
     linkage evaluate logs.db --truth world/truth.csv
     """
+    from linkage.notebook import delays
     from linkage.notebook import evaluate as evaluate_run
+    from linkage.outputs.tables import records
 
     with _open(store, create=False) as opened:
         result = evaluate_run(opened.run, truth)
+        soon = delays(opened, truth)
     if as_json:
-        click.echo(json.dumps(result.to_dict(), indent=2))
+        click.echo(json.dumps({**result.to_dict(), "delays": records(soon)}, indent=2))
         return
-    _print_table(result.table())
+    for title, table in (
+        ("figures", result.table()),
+        ("campaigns", result.campaigns.drop(columns="main_cluster")),
+        ("innocents by kind", result.innocents),
+        ("reliability of the verdicts", result.calibration),
+        ("days from the 20th account to the first flag, over the runs kept", soon),
+    ):
+        click.echo(f"\n{title}")
+        _print_table(table)
     _say(repr(result))
 
 

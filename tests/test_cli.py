@@ -73,6 +73,8 @@ def test_from_logs_to_a_report(planted_world: Path, tmp_path: Path) -> None:
     assert "taken for canonical request records" in loaded.stderr
     assert "field" in loaded.stdout
     assert run("rebuild", store).exit_code == 0
+    told = run("evaluate", store, "--truth", planted_world / "truth.csv").stdout
+    assert all(title in told for title in ("innocents by kind", "reliability of the verdicts", "days from the 20th"))
     scores = json.loads(run("evaluate", store, "--truth", planted_world / "truth.csv", "--json").stdout)
     assert (scores["flag_precision"], scores["flag_recall"]) == (1.0, 1.0)
     reported = run("report", store, "--out", tmp_path / "report")

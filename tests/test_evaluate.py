@@ -73,6 +73,15 @@ def test_a_flagged_innocent_costs_precision_and_is_named_by_kind() -> None:
     assert innocents.loc["ordinary", "flagged"] == 1
 
 
+def test_the_worst_kind_of_innocents_is_one_with_accounts_enough() -> None:
+    many = {f"m{number}": "" for number in range(20)}
+    few = {f"f{number}": "" for number in range(3)}
+    role = {**dict.fromkeys(many, "HN-10"), **dict.fromkeys(few, "HN-18")}
+    scores = evaluate(members_of({"c-1": [*A, "m0", *few]}), truth_of({**A, **many, **few}, role=role))
+    assert scores.worst_innocent_share == 1 / 20
+    assert math.isnan(evaluate(make_frame(MEMBERS), truth_of(A)).worst_innocent_share)
+
+
 def test_a_campaign_in_two_halves_is_two_fragments() -> None:
     scores = evaluate(members_of({"c-1": ["a0", "a1", "a2"], "c-2": ["a3", "a4", "a5"]}), truth_of(A))
     assert scores.fragments == pytest.approx(2.0)
@@ -110,6 +119,7 @@ def test_recall_is_told_by_tier() -> None:
     assert row["flag_recall"] == pytest.approx(2 / 6)
     assert row["review_recall"] == pytest.approx(3 / 6)
     assert row["watch_recall"] == pytest.approx(4 / 6)
+    assert (scores.review_recall, scores.watch_recall) == pytest.approx((3 / 6, 4 / 6))
 
 
 def test_accounts_the_truth_does_not_know_are_counted_apart() -> None:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 import linkage as lk
 from linkage.errors import NoSuchClusterError, QueryError
+from linkage.notebook import delays
 from linkage.terms import CLUSTERS, LINK_EVIDENCE, MEMBERS, TEMPLATES, check_frame
 
 
@@ -72,6 +73,19 @@ def test_clusters_are_a_table_and_clusters_by_id(run: lk.Run) -> None:
     assert clusters[clusters["tier"] == "enforce"]["cluster_id"].tolist()[:1] == [cluster_id]
     with pytest.raises(NoSuchClusterError, match=f"wanted cluster 'c-none'.*{cluster_id}"):
         _ = clusters["c-none"]
+
+
+def test_the_runs_that_are_kept_tell_how_soon_a_campaign_was_flagged(
+    planted: lk.Store, planted_world: Path, tmp_path: Path
+) -> None:
+    planted._database.copy_to(tmp_path / "copy.db")
+    with lk.open_store(tmp_path / "copy.db", create=False) as store:
+        lk.rebuild(store, as_of="2026-09-08T00:00Z")
+        found = delays(store, planted_world / "truth.csv")
+        assert found["accounts"].tolist() == [24]
+        assert len(store.runs) == 2
+        assert found["delay_days"].between(0, 13).all()
+        assert set(found["detected_at"]) <= set(store.runs["as_of"])
 
 
 def test_the_planted_campaign_is_one_cluster_and_nobody_else_is_flagged(planted: lk.Store, planted_world: Path) -> None:

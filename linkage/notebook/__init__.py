@@ -7,12 +7,13 @@ import pandas as pd
 from linkage.notebook.given import AnyPath, Moment, given_days, given_moment, given_settings
 from linkage.notebook.runs import Cluster, Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
-from linkage.rebuild import Step, rebuild_store
+from linkage.rebuild import Step, Window, published_run, rebuild_store
 from linkage.settings import Settings
-from linkage.worlds.evaluate import Evaluation, read_truth
+from linkage.terms import ACCOUNTS, MEMBERS
+from linkage.worlds.evaluate import Evaluation, detection_delays, read_truth
 from linkage.worlds.evaluate import evaluate as evaluate_members
 
-__all__ = ["Cluster", "Clusters", "IngestResult", "Run", "Store", "evaluate", "open_store", "rebuild"]
+__all__ = ["Cluster", "Clusters", "IngestResult", "Run", "Store", "delays", "evaluate", "open_store", "rebuild"]
 
 
 def rebuild(
@@ -51,6 +52,30 @@ def rebuild(
         step=step,
     )
     return store.run
+
+
+def delays(store: Store, truth: AnyPath | pd.DataFrame) -> pd.DataFrame:
+    """How soon the runs that are kept flagged each campaign, counted from its 20th account.
+
+    Returns
+    -------
+    DataFrame of shape :data:`linkage.worlds.evaluate.DELAYS`. Rebuild with ``as_of`` day by day for delays in days.
+
+    Raises
+    ------
+    NoRunError : nothing was rebuilt yet.
+    WorldError : the truth cannot be read.
+    """
+    database = store._database
+    published_run(database)
+    kept = store.runs
+    window = Window(int(kept["since"].min().timestamp() * 1000), int(kept["as_of"].max().timestamp() * 1000))
+    runs = [
+        (as_of, database.frame("run_members", MEMBERS, run_id=str(run_id)))
+        for run_id, as_of in zip(kept["run_id"], kept["as_of"], strict=True)
+    ]
+    known = truth if isinstance(truth, pd.DataFrame) else read_truth(truth)
+    return detection_delays(runs, known, database.frame("account_profiles", ACCOUNTS, **window.days))
 
 
 def evaluate(run: Run | Store, truth: AnyPath | pd.DataFrame) -> Evaluation:

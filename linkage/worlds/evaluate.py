@@ -89,6 +89,8 @@ after which one of its accounts was flagged; null and ``nan`` where none was. A 
 
 GROWN_ACCOUNTS: Final = 20
 """From this account of a campaign on its detection delay counts."""
+LEAST_INNOCENTS: Final = 10
+"""Of fewer accounts of a kind, a share says nothing."""
 BINS: Final = 10
 _MERGED_SHARE: Final = 1 / 3
 
@@ -104,6 +106,9 @@ class Evaluation:
     pairwise_precision, pairwise_recall, pairwise_f1 : over pairs of campaign accounts, same cluster against same
         campaign; an account in no cluster is alone.
     bcubed_precision, bcubed_recall, bcubed_f1 : the same question averaged over campaign accounts.
+    review_recall, watch_recall : shares of campaign accounts in clusters of tier review or stronger, and in any.
+    worst_innocent_share : flagged share of the kind of innocents that is flagged most, of kinds with
+        :data:`LEAST_INNOCENTS` accounts or more.
     fragments : mean effective number of clusters over the campaigns that are in any: the exponential of the Shannon
         entropy of a campaign's clustered accounts over clusters, so 1.0 is one piece.
     controller_error, extraction_error : expected calibration error over accounts in clusters, 10 equal bins.
@@ -127,7 +132,10 @@ class Evaluation:
     campaigns_merged: int
     campaigns_swallowed: int
     fragments: float
+    review_recall: float
+    watch_recall: float
     innocents_flagged: int
+    worst_innocent_share: float
     unknown_flagged: int
     controller_error: float
     extraction_error: float
@@ -161,7 +169,7 @@ class Evaluation:
         )
 
     def _repr_html_(self) -> str:
-        parts = [self.table(), self.campaigns, self.innocents]
+        parts = [self.table(), self.campaigns, self.innocents, self.calibration]
         return "".join(str(part.to_html(index=False, float_format="{:.3f}".format)) for part in parts)
 
 
@@ -260,6 +268,7 @@ def evaluate(members: pd.DataFrame, truth: pd.DataFrame) -> Evaluation:
     outside = joined[joined["campaign"] == ""]
     campaigns = _score_campaigns(joined)
     calibration = _calibrate(joined)
+    innocents = _score_innocents(outside)
     flagged = int(joined["flagged"].sum())
     return Evaluation(
         accounts=len(truth),
@@ -273,12 +282,15 @@ def evaluate(members: pd.DataFrame, truth: pd.DataFrame) -> Evaluation:
         campaigns_merged=int(campaigns["is_merged"].sum()),
         campaigns_swallowed=int(campaigns["is_swallowed"].sum()),
         fragments=float(campaigns.loc[campaigns["fragments"] > 0, "fragments"].mean()),
+        review_recall=_ratio(int(inside["tier"].isin(TIERS[:2]).sum()), len(inside)),
+        watch_recall=_ratio(int(inside["cluster_id"].notna().sum()), len(inside)),
         innocents_flagged=int(outside["flagged"].sum()),
+        worst_innocent_share=float(innocents.loc[innocents["accounts"] >= LEAST_INNOCENTS, "flagged_share"].max()),
         unknown_flagged=int((members["flagged"] & ~known).sum()),
         controller_error=_calibration_error(calibration, "controller"),
         extraction_error=_calibration_error(calibration, "extraction"),
         campaigns=campaigns,
-        innocents=_score_innocents(outside),
+        innocents=innocents,
         calibration=calibration,
     )
 
