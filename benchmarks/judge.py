@@ -10,8 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 
 from benchmarks.fit import markdown
 from benchmarks.worlds import (
@@ -142,6 +147,7 @@ def run(*, worlds: int, accounts: int | None, folder: Path, workers: int, with_w
         parts.append(_withheld(withheld, tuple(WITHHELD), "Each thing withheld (judging worlds up to 4,000 accounts)"))
     parts.append(_withheld(hard, hard_changes, "Aged accounts and heavy-tailed volumes"))
     parts.append(_extreme([one["nothing"] for one in extreme]))
+    draw_reliability(_reliability([one["nothing"] for one in mixed]), folder / "reliability.svg")
     report = "\n\n".join(parts) + "\n"
     (folder / "judged.md").write_text(report, encoding="utf-8")
     return report
@@ -248,18 +254,39 @@ def _innocents(scored: list[Scored]) -> str:
     return "## Innocents by kind, all worlds together\n\n" + markdown(shown)
 
 
-def _calibration(scored: list[Scored]) -> str:
+def _reliability(scored: list[Scored]) -> pd.DataFrame:
+    """The reliability curves of all worlds together; one row per verdict and bin."""
     table = pd.concat([one.scores.calibration for one in scored], ignore_index=True)
     table["mean_probability"] *= table["accounts"]
     table["observed_share"] *= table["accounts"]
     by = table.groupby(["verdict", "low", "high"])[["accounts", "mean_probability", "observed_share"]].sum()
     for name in ("mean_probability", "observed_share"):
         by[name] /= by["accounts"]
-    curve = by.reset_index().assign(weight=by["accounts"].to_numpy())
-    errors = {verdict: calibration_error(part) for verdict, part in curve.groupby("verdict")}
+    return by.reset_index()
+
+
+def _calibration(scored: list[Scored]) -> str:
+    curve = _reliability(scored)
+    errors = {
+        verdict: calibration_error(part.assign(weight=part["accounts"])) for verdict, part in curve.groupby("verdict")
+    }
     told = ", ".join(f"{verdict} {error:.3f}" for verdict, error in errors.items())
     head = f"## Reliability over accounts in clusters\n\nExpected calibration error: {told} (mark: 0.05).\n\n"
-    return head + markdown(curve.drop(columns="weight"))
+    return head + markdown(curve)
+
+
+def draw_reliability(curve: pd.DataFrame, path: Path) -> None:
+    """Probability against observed share, one line per verdict, into an SVG file."""
+    figure, panel = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+    panel.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+    for verdict, part in curve.groupby("verdict"):
+        panel.plot(part["mean_probability"], part["observed_share"], marker="o", label=verdict)
+    panel.set_xlabel("probability told")
+    panel.set_ylabel("share of accounts for which it is true")
+    panel.legend()
+    with matplotlib.rc_context({"svg.hashsalt": "linkage"}):
+        figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
 
 
 def _calm(scored: list[Scored]) -> str:
