@@ -19,9 +19,9 @@ from linkage.engines.load import Loader
 from linkage.engines.templates import mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
+from linkage.intake.catalogue import AUTO
 from linkage.intake.entities import Pseudonymizer
 from linkage.intake.files import RawFile, read_raw
-from linkage.intake.formats import AUTO
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch

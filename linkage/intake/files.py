@@ -11,8 +11,10 @@ from typing import BinaryIO, Final, Literal, cast
 
 from linkage.errors import FormatError, RecordError, SourceError
 from linkage.intake import csv_records, json_columns, json_records, parquet_records, text_records
-from linkage.intake.formats import AUTO, Format, RecordKind, canonical, format_named, recognise
-from linkage.intake.mapping import Mapping
+from linkage.intake.catalogue import AUTO, format_named, recognise, sampled_fields, shipped_mappings
+from linkage.intake.formats import canonical
+from linkage.intake.formats.base import Format, RecordKind
+from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import parse_object
 from linkage.intake.unpack import Source
@@ -84,7 +86,7 @@ def read_raw(
     Parameters
     ----------
     path : a regular file.
-    format_name : one of ``formats.FORMAT_NAMES``; ``auto`` recognises the format by the fields of the first records.
+    format_name : one of ``catalogue.format_names()``; ``auto`` recognises it by the fields of the first records.
     kind : what the caller wants, ``requests`` or ``accounts``; None takes either.
     mapping : a mapping file (``mapping.read_mapping``) that takes the place of a format.
     settings : limits of lines and batches; default ``IngestSettings()``.
@@ -98,16 +100,19 @@ def read_raw(
     UsageError : no format has that name.
     """
     limits = settings or IngestSettings()
+    mapping = mapping or shipped_mappings().get(format_name)
     chosen = mapping.format if mapping else None if format_name == AUTO else format_named(format_name)
     if chosen and kind not in (None, chosen.kind):
         raise FormatError(f"{path}: wanted {kind}; {chosen.name} holds {chosen.kind}. Choose another format")
     source = Source(path, settings=limits)
     blocks = source.blocks()
     sample, blocks = _look_at(blocks)
+    if chosen is None and (mapping := _text_mapping(sample)):
+        chosen = mapping.format
     layout = _layout_of(sample, mapping, where=str(path))
     if chosen is None:
         chosen = _recognise(source, sample, layout, kind)
-    builder = BatchBuilder(limits, split=chosen.split)
+    builder = BatchBuilder(limits, split=chosen.split, join=chosen.join() if chosen.join else None)
     if as_columns and layout == "json lines" and chosen is canonical.REQUESTS:
         columns = json_columns.read_json_columns(source, blocks, builder)
         return RawFile(str(path), chosen, layout, source.packing, source.size, columns)
@@ -145,6 +150,16 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
     return "json documents" if start.startswith(b"[") or first_line == b"{" else "json lines"
 
 
+def _text_mapping(sample: bytes) -> Mapping | None:
+    """The shipped mapping for text whose pattern fits one of the first lines."""
+    lines = [line.decode("utf-8", "replace").strip() for line in sample.split(b"\n", _SAMPLE_RECORDS)[:_SAMPLE_RECORDS]]
+    for mapping in shipped_mappings().values():
+        pattern = mapping.line_pattern
+        if pattern and any(pattern.search(line[:MATCHED_CHARS]) for line in lines):
+            return mapping
+    return None
+
+
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
     where = str(source.path)
     if layout == "empty":
@@ -164,11 +179,11 @@ def _sample_fields(sample: bytes, layout: Layout, source: Source) -> list[list[s
         builder = BatchBuilder(source.settings)
         found = json_records.read_json_documents(source, iter([sample]), builder)
         records = [record for batch in found for record in batch.records]
-        return [list(record) for record in records[:_SAMPLE_RECORDS]]
+        return [fields for record in records for fields in sampled_fields(record)][:_SAMPLE_RECORDS]
     fields: list[list[str]] = []
     for line in source.lines(iter([sample])):
         try:
-            fields.append(list(parse_object(line.text or b"")))
+            fields += sampled_fields(parse_object(line.text or b""))
         except RecordError:
             continue
         if len(fields) >= _SAMPLE_RECORDS:

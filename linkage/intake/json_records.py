@@ -39,6 +39,7 @@ def read_json_lines(
             yield builder.take(bytes_read=source.position)
     if source.fault:
         builder.reject(line.number + 1, source.fault)
+    builder.add_rest()
     if not builder.is_empty:
         yield builder.take(bytes_read=source.position)
 
@@ -77,6 +78,7 @@ def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchB
             yield builder.take(bytes_read=source.position)
     if source.fault or scanner.is_open:
         builder.reject(number + 1, source.fault or "the array is not closed: the file is cut short")
+    builder.add_rest()
     if not builder.is_empty:
         yield builder.take(bytes_read=source.position)
 

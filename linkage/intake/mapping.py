@@ -37,7 +37,7 @@ _ZONE: Final = re.compile(r"UTC|Z|[+-]\d\d:\d\d")
 _RULE_KEYS: Final = (
     "path", "first", "value", "between", "time", "zone", "unit", "match", "hop", "values", "otherwise"
 )  # fmt: skip
-_FILE_KEYS: Final = ("name", "kind", "records", "line", "other_lines")
+_FILE_KEYS: Final = ("name", "title", "kind", "records", "marks", "line", "other_lines")
 
 Rule = Callable[[Record], Any]
 
@@ -99,12 +99,13 @@ def mapping_from(tables: dict[str, Any], *, name: str) -> Mapping:
     kept = checked.kept(tables.get("keep", {}))
     split = checked.path_or_none(about.get("records"), "[file] records")
     pattern = checked.pattern_or_none(about.get("line"), "[file] line")
+    marks = checked.marks(about.get("marks", []))
     checked.raise_faults()
     form = Format(
         name=str(about.get("name", name)),
-        title=f"records mapped by {name}",
+        title=str(about.get("title", f"records mapped by {name}")),
         kind=kind,
-        marks=(),
+        marks=marks,
         convert=_converter(rules, kept),
         split=_splitter(split) if split else None,
     )
@@ -115,6 +116,9 @@ def mapping_from(tables: dict[str, Any], *, name: str) -> Mapping:
 
 def _splitter(path: Path) -> Callable[[Record], Iterator[Record]]:
     def split(record: Record) -> Iterator[Record]:
+        # Without the wrapper an object is a record itself: exports come both ways.
+        if path[0].key is not None and path[0].key not in record:
+            return iter((record,))
         return (item for item in follow(record, path) if isinstance(item, dict))
 
     return split
@@ -197,6 +201,13 @@ class _Checked:
             listed = wanted if isinstance(wanted, list) else [wanted]
             made.append((self._path(path, "[keep]"), frozenset(map(_as_text, listed))))
         return made
+
+    def marks(self, written: Any) -> tuple[tuple[str, ...], ...]:
+        """Fields by which a record is known to be of this format; of a list within the list any one will do."""
+        if not isinstance(written, list):
+            self.fault("[file] marks", f"wanted a list of fields; found {written!r}")
+            return ()
+        return tuple(tuple(map(str, mark)) if isinstance(mark, list) else (str(mark),) for mark in written)
 
     def path_or_none(self, written: Any, where: str) -> Path | None:
         return None if written is None else self._path(written, where)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from linkage.intake.formats.base import Record
+from linkage.intake.formats.base import Joiner, Placed, Record
 from linkage.settings import IngestSettings
 
 
@@ -50,10 +50,17 @@ class ColumnBatch:
 class BatchBuilder:
     """Gathers records until a batch is as large as the settings allow."""
 
-    def __init__(self, settings: IngestSettings, *, split: Callable[[Record], Iterable[Record]] | None = None) -> None:
-        """``split``: one raw object to its records, where an object holds several."""
+    def __init__(
+        self,
+        settings: IngestSettings,
+        *,
+        split: Callable[[Record], Iterable[Record]] | None = None,
+        join: Joiner | None = None,
+    ) -> None:
+        """``split``: one raw object to its records, where an object holds several; ``join``: several to one."""
         self._settings = settings
         self._split = split
+        self._join = join
         self._begin()
 
     def _begin(self) -> None:
@@ -76,6 +83,9 @@ class BatchBuilder:
     def add(self, line: int, record: dict[str, Any], size: int) -> None:
         """Add a raw object that took ``size`` bytes."""
         self._bytes += size
+        if self._join is not None:
+            self._place(self._join.add(line, record))
+            return
         if self._split is None:
             self._lines.append(line)
             self._records.append(record)
@@ -83,6 +93,16 @@ class BatchBuilder:
         before = len(self._records)
         self._records.extend(self._split(record))
         self._lines.extend([line] * (len(self._records) - before))
+
+    def add_rest(self) -> None:
+        """Add the records that waited for more lines; call it at the end of the file."""
+        if self._join is not None:
+            self._place(self._join.rest())
+
+    def _place(self, placed: Iterable[Placed]) -> None:
+        for line, record in placed:
+            self._lines.append(line)
+            self._records.append(record)
 
     def reject(self, line: int, reason: str) -> None:
         """Set a line aside."""

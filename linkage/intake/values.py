@@ -52,6 +52,10 @@ class Moment(int):
     """A time already read by a format: UTC epoch microseconds, not a bare number of unknown unit."""
 
 
+class Hops(list[str]):
+    """Addresses of a request from what the caller claims to the peer, the last, which is the one that is certain."""
+
+
 class Repaired(NamedTuple):
     """A value that is kept, but not as it came, and why."""
 
@@ -406,7 +410,8 @@ def address_reader(trusted_proxies: int) -> Reader:
     Parameters
     ----------
     trusted_proxies : how many of the last entries of a forwarded-for list the operator's own proxies wrote;
-        that many from the right is the client. 0: a list names no trustworthy client.
+        that many from the right is the client. 0: a list names no trustworthy client, and of :class:`Hops` the peer
+        is taken.
 
     Raises (the reader)
     -------------------
@@ -415,6 +420,10 @@ def address_reader(trusted_proxies: int) -> Reader:
     """
 
     def read(value: Any) -> str | None:
+        if isinstance(value, Hops):
+            if trusted_proxies >= len(value):
+                raise RecordError("a list of forwarded addresses shorter than trusted_proxies")
+            value = value[-1 - trusted_proxies]
         if not isinstance(value, str):
             raise RecordError(f"an address must be text; found a {_kind_of(value)}")
         text = value.strip()

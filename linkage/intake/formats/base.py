@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from linkage.intake.trees import parse_text
+from linkage.intake.values import is_absent
 
 RecordKind = Literal["requests", "accounts"]
 
 Record = Mapping[str, Any]
 Convert = Callable[[Record], Record | None]
+
+Placed = tuple[int, Record]
+"""A record and the line it stands on."""
+
+
+class Joiner(Protocol):
+    """Makes records of what several lines of one file say together."""
+
+    def add(self, line: int, record: Record) -> Iterable[Placed]:
+        """The records that a line completes."""
+
+    def rest(self) -> Iterable[Placed]:
+        """The records that are still incomplete at the end of the file."""
+
 
 ABSENT: Final[Record] = {}
 
@@ -32,6 +47,8 @@ class Format:
     never: tuple[str, ...] = ()
     split: Callable[[Record], Iterable[Record]] | None = None
     """One raw object to its records, where a line holds several."""
+    join: Callable[[], Joiner] | None = None
+    """Makes what joins the lines of one file, where a record stands on several."""
 
     def missing_marks(self, fields: Collection[str]) -> list[str]:
         """Marks that the fields do not satisfy, as ``a or b``; empty when a record is of this format."""
@@ -48,6 +65,11 @@ def shown_name(name: str) -> str:
     'ti?[31mme'
     """
     return "".join(mark if mark.isprintable() else "?" for mark in name[:60])
+
+
+def first_present(*values: Any) -> Any:
+    """The first value that is not an absent form; None where all are."""
+    return next((value for value in values if not is_absent(value)), None)
 
 
 def object_in(record: Record, name: str) -> Record:

@@ -12,11 +12,6 @@ from linkage.intake.values import Moment, is_absent, moment_from_number, number_
 _USER_AGENT_TAG = "User-Agent:"
 
 
-def first_present(*values: Any) -> Any:
-    """The first value that is not an absent form; None where all are."""
-    return next((value for value in values if not is_absent(value)), None)
-
-
 def requested_model(record: Record) -> Any:
     """The model group, else the model without its provider prefix."""
     group, model = record.get("model_group"), record.get("model")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linkage.intake.formats.base import Format, Record, list_in, messages_in, object_in
+from linkage.intake.formats.base import Format, Record, first_present, list_in, messages_in, object_in
 from linkage.intake.formats.litellm import (
-    first_present,
     http_status,
     milliseconds_between,
     moment,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linkage.intake.formats.base import Format, Record
-from linkage.intake.formats.litellm import first_present, moment
+from linkage.intake.formats.base import Format, Record, first_present
+from linkage.intake.formats.litellm import moment
 
 
 def _read_owner(record: Record) -> Record:
