@@ -218,6 +218,16 @@ class Database:
             revision, mined = self.connection.execute(READ_STATE).fetchone()
         return int(revision), int(mined)
 
+    def copy_to(self, path: str | PathLike[str]) -> None:
+        """Write a copy of one state of the store into a new file, whatever is written meanwhile.
+
+        Raises
+        ------
+        StoreError : the file cannot be written.
+        """
+        with self._store_errors(f"copy to {path}"), contextlib.closing(sqlite3.connect(path)) as copy:
+            self.connection.backup(copy)
+
     def check_integrity(self) -> list[str]:
         """What SQLite's own integrity check finds; empty when the file is sound. Reads the whole file."""
         with self._store_errors("check the file"):
