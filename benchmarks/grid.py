@@ -16,10 +16,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from benchmarks.fit import markdown
-from benchmarks.worlds import CAMPAIGN_MIXES, WorldPlan, in_parallel, judge_world, make_world, say
+from benchmarks.worlds import CAMPAIGN_MIXES, WorldPlan, in_parallel, judge_world, kept_result, make_world, say
 from linkage.rebuild import judge_inputs
 from linkage.settings import Settings
-from linkage.worlds.evaluate import detection_delays, evaluate
+from linkage.worlds.evaluate import Evaluation, detection_delays, evaluate
 from linkage.worlds.shaped import SHARED_FAMILIES, CampaignShape
 
 FAMILIES = (0, 1, 2, 3)
@@ -84,8 +84,12 @@ def delay_plans(count: int) -> list[WorldPlan]:
 
 def score_grid_world(plan: WorldPlan, folder: Path) -> pd.DataFrame:
     """One row per campaign of a world of the grid."""
-    made = make_world(plan, folder)
-    scores = evaluate(judge_world(made, Settings()).verdicts.members, made.truth)
+
+    def score() -> Evaluation:
+        made = make_world(plan, folder)
+        return evaluate(judge_world(made, Settings()).verdicts.members, made.truth)
+
+    scores = kept_result("grid", plan, folder, score)
     say(f"{plan.name}: {scores!r}")
     shapes = pd.DataFrame(
         [
@@ -99,6 +103,10 @@ def score_grid_world(plan: WorldPlan, folder: Path) -> pd.DataFrame:
 
 def score_delays(plan: WorldPlan, folder: Path) -> pd.DataFrame:
     """Detection delay of each campaign of a world that is judged daily."""
+    return kept_result("delays", plan, folder, lambda: _score_delays(plan, folder))
+
+
+def _score_delays(plan: WorldPlan, folder: Path) -> pd.DataFrame:
     made = make_world(plan, folder)
     runs = []
     for end_ms, inputs in made.daily:

@@ -28,6 +28,7 @@ from benchmarks.worlds import (
     in_parallel,
     judge_world,
     judging_plans,
+    kept_result,
     make_world,
     say,
 )
@@ -108,10 +109,14 @@ class Scored:
 
 def score_world(plan: WorldPlan, folder: Path, changes: tuple[str, ...]) -> dict[str, Scored]:
     """The scores of a world for each change of its inputs."""
-    made = make_world(plan, folder)
     scored = {}
     for name in changes:
-        scored[name] = _score(dataclasses.replace(made, inputs=WITHHELD[name](made.inputs)))
+
+        def score(name: str = name) -> Scored:
+            made = make_world(plan, folder)
+            return _score(dataclasses.replace(made, inputs=WITHHELD[name](made.inputs)))
+
+        scored[name] = kept_result(f"scores-{name.replace(' ', '-')}", plan, folder, score)
         say(f"{plan.name}, withheld {name}: {scored[name].scores!r}")
     return scored
 

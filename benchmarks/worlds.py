@@ -11,14 +11,16 @@ import pickle
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 import linkage
 from linkage.clusters.calibration import label_groups
+from linkage.clusters.coefficients import SHIPPED
 from linkage.notebook import open_store
 from linkage.rebuild import Inputs, Judged, Window, judge_inputs, newest_window, read_inputs
 from linkage.settings import Settings
@@ -85,16 +87,16 @@ def source_digest(rooms: Iterable[str]) -> str:
 
 def make_world(plan: WorldPlan, folder: Path) -> Made:
     """The world of this plan after ingest, from the folder where it is there."""
-    place = folder / f"{plan.name}-{plan.digest}-{source_digest(INGEST_ROOMS)}.pickle"
-    if place.exists():
-        return read_kept(place)
-    work = folder / f"work-{plan.name}-{plan.digest}"
-    shutil.rmtree(work, ignore_errors=True)
-    made = _make(plan, work)
-    _keep(made, place)
-    shutil.rmtree(work)
-    say(f"{plan.name}: {len(made.truth):,} accounts, {made.requests:,} requests, ingest {made.ingest_s:.0f} s CPU")
-    return made
+
+    def make() -> Made:
+        work = folder / f"work-{plan.name}-{plan.digest}"
+        shutil.rmtree(work, ignore_errors=True)
+        made = _make(plan, work)
+        shutil.rmtree(work)
+        say(f"{plan.name}: {len(made.truth):,} accounts, {made.requests:,} requests, ingest {made.ingest_s:.0f} s CPU")
+        return made
+
+    return kept(folder / f"{plan.name}-{plan.digest}-{source_digest(INGEST_ROOMS)}.pickle", make)
 
 
 def _make(plan: WorldPlan, work: Path) -> Made:
@@ -120,32 +122,37 @@ def _make(plan: WorldPlan, work: Path) -> Made:
     return Made(plan, inputs, read_truth(world.truth), tags, world.request_count, ingest_s, daily)
 
 
-def read_kept(place: Path) -> Made:
-    """What :func:`make_world` kept; only files this program wrote belong in the folder."""
+def kept(place: Path, make: Callable[[], Any]) -> Any:
+    """What is kept in this file, made and kept where it is missing; only files written here belong in the folder."""
+    if not place.exists():
+        value = make()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_suffix(".part")
+        with part.open("wb") as file:
+            pickle.dump(value, file)
+        part.replace(place)
     with place.open("rb") as file:
-        return pickle.load(file)  # noqa: S301 - written by _keep on this machine
+        return pickle.load(file)  # noqa: S301 - written above, on this machine
 
 
-def _keep(value: object, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_suffix(".part")
-    with part.open("wb") as file:
-        pickle.dump(value, file)
-    part.replace(place)
+def kept_result(kind: str, plan: WorldPlan, folder: Path, make: Callable[[], Any]) -> Any:
+    """Like :func:`kept`, for what the stages make of a world: named by their source and the coefficients too."""
+    rooms = source_digest((*INGEST_ROOMS, *STAGE_ROOMS))
+    return kept(folder / f"{kind}-{plan.name}-{plan.digest}-{rooms}-{SHIPPED.version}.pickle", make)
 
 
 def labelled_groups(plan: WorldPlan, folder: Path, settings: Settings) -> pd.DataFrame:
     """The candidate groups of a world with their features and labels, from the folder where they are there."""
-    rooms = source_digest((*INGEST_ROOMS, *STAGE_ROOMS))
-    place = folder / f"groups-{plan.name}-{plan.digest}-{rooms}-{settings.digest()}.pickle"
-    if not place.exists():
+
+    def make() -> pd.DataFrame:
         made = make_world(plan, folder)
         judged = judge_inputs(made.inputs, settings=settings, seed=plan.seed)
         table = label_groups(judged.verdicts.groups, judged.verdicts.assigned, made.truth, world=plan.name)
-        _keep(table, place)
         say(f"{plan.name}: {len(table)} groups, {int((table['is_extraction'] == 1).sum())} of campaigns")
-    with place.open("rb") as file:
-        return pickle.load(file)  # noqa: S301 - written above
+        return table
+
+    rooms = source_digest((*INGEST_ROOMS, *STAGE_ROOMS))
+    return kept(folder / f"groups-{plan.name}-{plan.digest}-{rooms}-{settings.digest()}.pickle", make)
 
 
 def judge_world(made: Made, settings: Settings) -> Judged:
