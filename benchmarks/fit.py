@@ -1,5 +1,6 @@
 """``python -m benchmarks fit``: simulates training worlds, learns the coefficients of the verdicts, keeps them."""
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +41,28 @@ def _tell(fit: Fit, table: pd.DataFrame, out: Path) -> None:
     print("\nReliability over worlds held out, weighed by accounts\n")
     columns = ["verdict", "low", "high", "groups", "mean_probability", "observed_share"]
     print(markdown(fit.reliability[columns]))
+    print("\nWhat a threshold lets through, worlds held out\n")
+    print(markdown(thresholds(fit.held_out)))
+    print("\nCampaigns told extraction with the least probability, and innocents with the most, worlds held out\n")
+    print(markdown(_hardest(fit.held_out)))
+
+
+def thresholds(held_out: pd.DataFrame) -> pd.DataFrame:
+    """Per verdict and threshold: share of accounts in groups that are and reach it, and groups that are not and do."""
+    rows = []
+    for (verdict, table), level in itertools.product(held_out.groupby("verdict"), (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)):
+        over, right = table["probability"] >= level, table["right"] == 1
+        found = table.loc[over & right, "accounts"].sum() / table.loc[right, "accounts"].sum()
+        kinds = table.loc[over & ~right, "role"].value_counts()
+        wrong = ", ".join(f"{role} {count}" for role, count in kinds.items()) or "none"
+        rows.append({"verdict": verdict, "threshold": level, "share of accounts found": found, "wrong groups": wrong})
+    return pd.DataFrame(rows)
+
+
+def _hardest(held_out: pd.DataFrame) -> pd.DataFrame:
+    table = held_out[held_out["verdict"] == "extraction"].sort_values(["probability", "world", "role"])
+    campaigns, innocents = table[table["right"] == 1].head(8), table[table["right"] == 0].tail(8)
+    return pd.concat([campaigns, innocents])[["role", "world", "accounts", "right", "probability"]]
 
 
 def markdown(table: pd.DataFrame) -> str:

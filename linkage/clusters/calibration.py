@@ -66,6 +66,8 @@ class Fit:
     """One row per verdict and bin, from :func:`reliability`: of groups in worlds held out, weighed by accounts."""
     errors: dict[str, float]
     """Verdict to expected calibration error over held-out groups, weighed by their accounts."""
+    held_out: pd.DataFrame
+    """Columns ``verdict, world, role, accounts, right, probability``: every example, judged without its world."""
 
 
 def label_groups(
@@ -147,7 +149,7 @@ def fit_coefficients(
     ClusterError : a verdict has no example of one outcome, and there is no prior.
     """
     models: dict[str, Logistic] = {}
-    curves, errors = [], {}
+    curves, errors, told = [], {}, []
     for verdict in FEATURES:
         before = getattr(prior, verdict) if prior else None
         examples = _examples(table, verdict)
@@ -161,8 +163,10 @@ def fit_coefficients(
         held_out = _held_out(examples, verdict, before, prior_strength, seed, is_rescaled=True)
         curves.append(_curve(held_out, examples, verdict))
         errors[verdict] = calibration_error(curves[-1])
-    curve = pd.concat(curves, ignore_index=True) if curves else pd.DataFrame()
-    return Fit(Coefficients(provenance, **models), curve, errors)
+        columns = examples[["world", "role", "accounts", "right"]]
+        told.append(columns.assign(verdict=verdict, probability=held_out))
+    tables = [pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for parts in (curves, told)]
+    return Fit(Coefficients(provenance, **models), tables[0], errors, tables[1])
 
 
 def reliability(probability: Floats, right: Floats, *, weight: Floats, verdict: str) -> pd.DataFrame:
