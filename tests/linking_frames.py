@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from linkage.clusters.communities import find_communities
-from linkage.clusters.verdicts import Verdicts, judge
-from linkage.evidence.table import gather_evidence
-from linkage.evidence.weights import Linked, link_accounts
+from linkage.clusters.verdicts import Verdicts
+from linkage.evidence.weights import Linked
+from linkage.rebuild import Inputs, Judged, judge_inputs
 from linkage.settings import Settings
 from linkage.terms import ACCOUNTS, CONDUCT, HOURS, ITEMS, USES, make_frame
 
@@ -122,6 +121,20 @@ class World:
                 templated=1.0,
             )
 
+    def add_hand_overs(self, accounts: Sequence[str], *, count: int, first_item: int = 2**50) -> None:
+        """Work that one account sends first and another two minutes later, on days of its own."""
+        for number in range(count):
+            giver, taker = self.draw.choice(len(accounts), 2, replace=False)
+            at = START + pd.Timedelta(minutes=int(self.draw.integers(0, 240 * 60)))
+            for account, when in ((giver, at), (taker, at + pd.Timedelta(minutes=2))):
+                row = {
+                    "account_id": accounts[account],
+                    "item": first_item + number,
+                    "request_count": 1,
+                    "first_at": when,
+                }
+                self.items.append(row)
+
     def frames(self) -> dict[str, pd.DataFrame]:
         """The frames the stages are handed."""
         tables = {
@@ -139,38 +152,17 @@ class World:
         return made
 
 
+def judged(frames: Mapping[str, pd.DataFrame], settings: Settings | None = None) -> Judged:
+    """Everything the stages after the store make of these frames, as a rebuild runs them."""
+    return judge_inputs(Inputs(**frames), settings=settings or Settings(), seed=1)
+
+
 def run(
     frames: Mapping[str, pd.DataFrame], settings: Settings | None = None
 ) -> tuple[pd.DataFrame, Linked, pd.DataFrame, Verdicts]:
     """Evidence, links, communities and verdicts of these frames."""
-    known = settings or Settings()
-    evidence = gather_evidence(**frames, settings=known.evidence)
-    linked = link_accounts(
-        evidence,
-        accounts=frames["accounts"],
-        conduct=frames["conduct"],
-        uses=frames["uses"],
-        settings=known.evidence,
-    )
-    communities = find_communities(
-        linked.links,
-        evidence=evidence,
-        values=linked.values,
-        accounts=frames["accounts"],
-        conduct=frames["conduct"],
-        prior_bits=linked.prior_bits,
-        settings=known.communities,
-        seed=1,
-    )
-    verdicts = judge(
-        communities,
-        evidence=evidence,
-        values=linked.values,
-        **{name: frames[name] for name in ("accounts", "conduct", "items", "hours")},
-        settings=known.verdicts,
-        seed=1,
-    )
-    return evidence, linked, communities, verdicts
+    made = judged(frames, settings)
+    return made.evidence, made.linked, made.communities, made.verdicts
 
 
 def flagged(verdicts: Verdicts) -> list[str]:

@@ -26,7 +26,7 @@ def explain(
     """Plain sentences about one cluster, each with the rows behind it.
 
     The ``free`` statement names whole families such that fewer than ``settings.min_families`` are left
-    without them, and no cluster is enforced from fewer.
+    without them, and no cluster is enforced from fewer. Conduct is nothing one could take away, so it counts as left.
 
     Parameters
     ----------
@@ -121,7 +121,9 @@ def _extraction(
 
 
 def _free(shared: pd.DataFrame, families: list[str], min_families: int) -> list[tuple[str, str, str, str]]:
-    freed = families[min_families - 1 :] if len(families) >= min_families else families
+    named = [family for family in families if family != "conduct"]
+    spared = min_families - 1 - int("conduct" in families)
+    freed = named[max(spared, 0) :] if len(families) >= min_families else named
     table = shared.loc[shared["family"].isin(freed)]
     if table.empty:
         return []

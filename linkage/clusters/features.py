@@ -53,9 +53,11 @@ EXTRACTION_FEATURES: Final = (
     "volume",
     "limited",
     "young",
-    *GROUP_PATTERNS,
+    "hand_over",
+    "work_list",
+    "replacement",
 )
-"""See :func:`measure_extraction`."""
+"""See :func:`measure_extraction`. Joint pauses stay out: a hackathon pauses together, too."""
 
 CONTENT_KINDS: Final = ("template", "template_family")
 """Kinds of value that stand for work."""
@@ -142,12 +144,12 @@ def measure_extraction(
     hours: pd.DataFrame,
     patterns: Mapping[str, Numbers],
 ) -> pd.DataFrame:
-    """One row per group with the columns ``EXTRACTION_FEATURES``, each from 0 to about 1.
+    """One row per group with the columns ``EXTRACTION_FEATURES`` and ``GROUP_PATTERNS``, each from 0 to about 1.
 
-    ``output``: mean rank of members' output length among all accounts; ``templated``: share of requests
-    with a template; ``shared_work``: share of requests with a template that a tenth of the fellows use too;
-    ``joint_volume``: how many typical accounts those requests would keep busy; ``exclusive``: share of those
-    templates' accounts that are in the group;
+    ``output``: mean rank of members' output length among all accounts; ``templated``: mean rank of
+    their share of requests with a template, by requests; ``shared_work``: share of requests with a template that a
+    tenth of the fellows use too; ``joint_volume``: how many typical accounts those requests would keep busy;
+    ``exclusive``: share of those templates' accounts that are in the group;
     ``sameness``: how close members' habits are; ``evenness``: how equal their volumes; ``created``: how close
     their creations; ``distinct``: prompts not asked twice; ``round_clock``: evenness over hours of the day;
     ``partition``: how far items are from being everybody's; ``volume``: joint requests against one typical account;
@@ -162,7 +164,7 @@ def measure_extraction(
         "partition": _partition(items, accounts, group, groups),
         **{name: _mean(patterns[name] / 10, group, groups, unknown=0.0) for name in GROUP_PATTERNS},
     }
-    return pd.DataFrame({name: features[name] for name in EXTRACTION_FEATURES})
+    return pd.DataFrame({name: features[name] for name in dict.fromkeys((*EXTRACTION_FEATURES, *GROUP_PATTERNS))})
 
 
 def _mean(values: Numbers, group: Codes, groups: int, *, unknown: float, weight: Numbers | None = None) -> Numbers:
@@ -194,7 +196,7 @@ def _habit_features(habits: pd.DataFrame, group: Codes, groups: int) -> dict[str
     distinct = np.divide(column("distinct_prompt_count"), prompts, where=prompts > 0, out=np.full(len(prompts), np.nan))
     return {
         "output": _mean(ranked[0], group, groups, unknown=UNKNOWN["output"]),
-        "templated": _mean(templated, group, groups, unknown=UNKNOWN["templated"], weight=requests),
+        "templated": _mean(ranked[2], group, groups, unknown=UNKNOWN["templated"], weight=requests),
         "sameness": 1 - np.minimum(spread / STRANGERS, 1.0),
         "evenness": 1 / (1 + _spread(log_requests, group, groups)),
         "distinct": _mean(distinct, group, groups, unknown=UNKNOWN["distinct"]),

@@ -29,6 +29,9 @@ NEAR_SHARE = 0.05
 MAX_TIE = 14.0
 """Bits that one family adds to an account's ties at most."""
 
+OWN_ACCOUNTS = 4
+"""Accounts of a group that count as strangers when it is asked how many strangers have a value."""
+
 PRIOR_FELLOWS = 2.0
 """Fellows without the value that are counted in, so that one fellow of two is no certainty."""
 
@@ -41,13 +44,15 @@ class Incidence:
     """Account ids; their position is their code."""
     families: tuple[str, ...]
     table: pd.DataFrame
-    """One row per value: ``family, kind, value, accounts, unrelated_accounts, chance, bits``."""
+    """One row per value: ``family, kind, value, accounts, unrelated_accounts, unseen, chance, bits``."""
     family: Codes
     """Position in ``families`` of each value."""
     bits: npt.NDArray[np.float64]
     """Worth of each value to a pair."""
     chance: npt.NDArray[np.float64]
-    """Chance that a stranger has each value."""
+    """Chance that an account has each value."""
+    unseen: npt.NDArray[np.float64]
+    """Unseen accounts that are taken to have each value."""
     account: Codes
     """Account code of each use."""
     value: Codes
@@ -60,7 +65,7 @@ def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.D
     Parameters
     ----------
     evidence : frame of shape ``EVIDENCE``.
-    values : one row per value with ``family, kind, value, accounts, unrelated_accounts, chance, bits``.
+    values : one row per value with ``family, kind, value, accounts, unrelated_accounts, unseen, chance, bits``.
     accounts : frame of shape ``ACCOUNTS``.
 
     Raises
@@ -80,8 +85,8 @@ def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.D
     account = index.get_indexer(pd.Index(evidence["account_id"])).astype(np.int64)
     families = tuple(sorted(set(table["family"])))
     family = pd.Categorical(table["family"], categories=list(families)).codes.astype(np.int64)
-    bits, chance = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance"))
-    return Incidence(index, families, table, family, bits, chance, account, code.to_numpy(dtype=np.int64))
+    bits, chance, unseen = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance", "unseen"))
+    return Incidence(index, families, table, family, bits, chance, unseen, account, code.to_numpy(dtype=np.int64))
 
 
 def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFrame:
@@ -109,11 +114,23 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     rows["family"] = incidence.family[value]
     share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
     with np.errstate(divide="ignore"):
-        rows["tie"] = np.minimum(np.log2(share / incidence.chance[value]), MAX_TIE)
+        rows["tie"] = np.minimum(np.log2(share / _stranger_chance(incidence, value, users, size[mine])), MAX_TIE)
     rows = rows.loc[rows["tie"] > 0].sort_values(
         ["account", "family", "tie", "value"], ascending=[True, True, False, True], kind="stable"
     )
     return rows.drop_duplicates(["account", "family"]).reset_index(drop=True)
+
+
+def _stranger_chance(incidence: Incidence, value: Codes, users: Codes, size: Codes) -> Numbers:
+    """Chance that an account outside the group has each value.
+
+    Of the group's own accounts that have it, ``OWN_ACCOUNTS`` are counted as strangers: the value was noticed because
+    they share it, and among many values some are shared by a few accounts by chance.
+    """
+    having = incidence.table["accounts"].to_numpy(dtype=np.float64)[value] + incidence.unseen[value]
+    everybody = having / incidence.chance[value]
+    outside = having - np.maximum(users - OWN_ACCOUNTS, 0)
+    return np.asarray(outside / np.maximum(everybody - np.maximum(size - OWN_ACCOUNTS, 0), 1.0), dtype=np.float64)
 
 
 def tie_matrix(ties: pd.DataFrame, incidence: Incidence) -> npt.NDArray[np.float64]:

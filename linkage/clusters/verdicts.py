@@ -67,6 +67,9 @@ GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
 HARD_FAMILIES: Final = ("network", "payment", "content", "registration", *GROUP_FAMILIES)
 """At least one of these must link a cluster at tier enforce: client, contract and habits alone are a fashion."""
 
+OWN_SHARE: Final = 0.5
+"""Share of an account's bits that counts for its own probability; families that agree partly say the same again."""
+
 REASONS: Final = 4
 """Ties a member's reasons name, strongest first."""
 
@@ -175,7 +178,8 @@ def judge(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
     )
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
-    members = _members(judged, whole, group, belonging, kept, accounts, stability, settings)
+    sure = _own_probability(everything, whole)
+    members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
     return Verdicts(clusters, members, *_groups(judged, group))
 
@@ -209,6 +213,20 @@ def _belonging(matrix: Numbers, group: Codes, settings: VerdictSettings) -> Numb
     families = (matrix[inside] >= settings.linked_bits).sum(axis=1)
     result = np.full(len(group), -1.0)
     result[inside] = np.where(families >= 2, share, 0.0)
+    return result
+
+
+def _own_probability(matrix: Numbers, group: Codes) -> Numbers:
+    """Chance that an account belongs to its group, from its own ties in bits; 0 outside of groups.
+
+    Before any tie is known, an account belongs with the odds of the group's size to all accounts. Families are
+    not independent, so ``OWN_SHARE`` of their bits counts.
+    """
+    size = np.bincount(group[group >= 0])
+    prior = np.log2(len(group) / size[group[group >= 0]])
+    bits = OWN_SHARE * matrix[group >= 0].sum(axis=1)
+    result = np.zeros(len(group))
+    result[group >= 0] = 1 / (1 + np.exp2(np.clip(prior - bits, -60, 60)))
     return result
 
 
@@ -290,8 +308,8 @@ def _tiers(
 def _members(
     judged: _Judged,
     whole: Codes,
-    group: Codes,
     belonging: Numbers,
+    sure: Numbers,
     kept: Codes,
     accounts: pd.DataFrame,
     stability: pd.Series[float],
@@ -307,14 +325,13 @@ def _members(
     )
     tier = judged.tier[number]
     flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
-    sure = np.clip(share / max(settings.core_share, 1e-9), 0, 1)
     reasons = _reasons(judged).reindex(rows, fill_value="no tie to the members that remain")
     columns = {
         "account_id": judged.incidence.accounts.to_numpy()[rows],
         "cluster_id": [f"community-{value}" for value in number],
         "membership": membership,
         "tier": tier,
-        "controller_probability": judged.controller[number] * sure,
+        "controller_probability": judged.controller[number] * sure[rows],
         "extraction_probability": judged.extraction[number],
         "q_value": judged.q_value[number],
         "reasons": reasons.array,

@@ -109,11 +109,12 @@ VALUES: Final[Shape] = {
     "value": TEXT,
     "accounts": COUNT,
     "unrelated_accounts": COUNT,
+    "unseen": NUMBER,
     "chance": NUMBER,
     "bits": NUMBER,
 }
-"""One row per shared value: ``chance`` that an unrelated account has it (0 to 1, with unseen accounts counted
-in), and ``bits``, what it is worth to a pair that shares it."""
+"""One row per shared value: how many ``unseen`` accounts are taken to have it, ``chance`` that an account has it (0
+to 1, with unseen accounts counted in), and ``bits``, what it is worth to a pair that shares it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +233,7 @@ def _tabulate(evidence: pd.DataFrame, accounts: pd.DataFrame, settings: Evidence
     frequency = (count + unseen * np.asarray(typical, dtype=np.float64)) / (len(accounts) + unseen)
     values["prior_bits"] = np.log2(np.asarray(shares, dtype=np.float64) / frequency)
     values["chance"] = frequency
+    values["unseen"] = unseen * np.asarray(typical, dtype=np.float64)
     values["popularity"] = np.floor(2 * np.log10(np.maximum(count, 2))).astype(np.int64)
     account = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"]).astype(np.int64)
     families = tuple(sorted(set(values["family"])))
