@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 from collections.abc import Sequence
 from typing import Final
@@ -88,9 +89,14 @@ def describe_texts(texts: Sequence[str]) -> TemplateText:
     return _render(first, fixed, has_slot_at_end=any(len(other.keys) > head + tail for other in others))
 
 
+@functools.lru_cache(maxsize=100_000)
+def _key(token: str) -> str:
+    return normalize(token) or token
+
+
 def _tokenize(text: str) -> _Tokens:
     spans = [match.span() for match in _TOKEN.finditer(text)]
-    keys = [normalize(text[a:b]) or text[a:b] for a, b in spans]
+    keys = [_key(text[a:b]) for a, b in spans]
     return _Tokens(text, spans, keys)
 
 

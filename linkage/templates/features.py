@@ -80,6 +80,7 @@ _ITEM_BITS: Final = 40
 _PRESENT: Final = 5  # bytes that say which openings of every other place there are
 _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
 _THREADS: Final = 2
+_BATCH: Final = 4_096  # prompts that a thread takes at a time
 
 _BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
 _MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
@@ -610,6 +611,8 @@ def _check(is_whole: bool) -> None:
 def join_features(parts: Iterable[Features]) -> Features:
     """The rows of all parts, one part after the other."""
     rows = list(parts) or [Features._blank(0, np.zeros(0, dtype=np.int64))]
+    if len(rows) == 1:
+        return rows[0]
     shifts = np.cumsum([0, *(len(part.items) for part in rows)])
     starts = [part.item_starts[:-1] + shift for part, shift in zip(rows, shifts, strict=False)]
     return Features(
@@ -627,7 +630,7 @@ def join_features(parts: Iterable[Features]) -> Features:
 def extract_features(prompts: Sequence[str]) -> Features:
     """Fingerprints of the prompts, a row each; a pure function of each normalised text.
 
-    Both cores work; about 10 microseconds of one core per prompt of 900 bytes.
+    Both cores work; about 7 microseconds of one core per prompt of 900 bytes (2026-11-24).
 
     Examples
     --------
@@ -635,12 +638,13 @@ def extract_features(prompts: Sequence[str]) -> Features:
     >>> len(set(features.prompt_ids.tolist())), features.words.tolist()
     (2, [3, 3, 0])
     """
-    middle = len(prompts) // 2 if len(prompts) > 512 else 0
-    halves = [prompts[:middle], prompts[middle:]] if middle else [prompts]
-    encoded = [[_encode(prompt) for prompt in half] for half in halves]
+    blank = Features._blank(len(prompts), np.zeros(len(prompts), dtype=np.int64))
+    parts = [slice(at, min(at + _BATCH, len(prompts))) for at in range(0, len(prompts), _BATCH)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        parts = list(threads.map(_fingerprint_batch, encoded))
-    return parts[0] if len(parts) == 1 else join_features(parts)
+        found = list(threads.map(lambda part: _fingerprint_part(prompts[part], blank, part), parts))
+    counts = [np.zeros(1, dtype=np.int64), *(counts for counts, _ in found)]
+    items = [np.zeros(0, dtype=np.int64), *(items for _, items in found)]
+    return dataclasses.replace(blank, item_starts=np.cumsum(np.concatenate(counts)), items=np.concatenate(items))
 
 
 def _encode(prompt: str) -> bytes:
@@ -648,26 +652,25 @@ def _encode(prompt: str) -> bytes:
     return prompt.encode("utf-8", "replace")
 
 
-def _fingerprint_batch(texts: Sequence[bytes]) -> Features:
+def _fingerprint_part(prompts: Sequence[str], target: Features, part: slice) -> tuple[Ints, Ints]:
+    """Fill the rows of some prompts; their numbers of items, and the items one prompt after the other."""
+    texts = [_encode(prompt) for prompt in prompts]
     table: Any = fold_table()
-    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)])
-    blank = Features._blank(len(texts), np.zeros(len(texts), dtype=np.int64))
     sizes = np.zeros((len(texts), 2), dtype=np.int64)
-    items = np.zeros((len(texts), MAX_ITEMS), dtype=np.int64)
+    items = np.empty((len(texts), MAX_ITEMS), dtype=np.int64)
     _fingerprint(
         np.frombuffer(b"".join(texts), dtype=np.uint8),
-        offsets,
+        np.concatenate([[0], np.cumsum([len(text) for text in texts], dtype=np.int64)]),
         table.codes,
         table.expansions,
         table.starts,
-        blank.prompt_ids,
+        target.prompt_ids[part],
         sizes,
-        blank.wholes,
-        blank.heads,
-        blank.tails,
-        blank.openings,
+        target.wholes[part],
+        target.heads[part],
+        target.tails[part],
+        target.openings[part],
         items,
     )
-    starts = np.concatenate([[0], np.cumsum(sizes[:, 1])])
-    kept = items[np.arange(MAX_ITEMS) < sizes[:, 1:]]
-    return dataclasses.replace(blank, words=sizes[:, 0].copy(), item_starts=starts, items=kept)
+    target.words[part] = sizes[:, 0]
+    return sizes[:, 1], items[np.arange(MAX_ITEMS) < sizes[:, 1:]]

@@ -32,7 +32,7 @@ _MOST_KEYS: Final = 60_000_000  # pattern keys sorted at a time, to bound memory
 _STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
 _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must hold for it to be hollow
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
-_PARTS_GROW: Final = 0.3  # and so many times a power of the rows, between the square root and all of them
+_PARTS_GROW: Final = 0.35  # and so many times a power of the rows, between the square root and all of them
 _PARTS_POWER: Final = 0.75
 _CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
 
@@ -288,12 +288,12 @@ def _find_standing(cells: _Cells, table: Table, chosen: Any, direct: Any) -> npt
     """Patterns that are templates even where longer ones exist.
 
     Enough rows take nothing longer; or what they take falls into so many parts (an effective number, the
-    inverse Simpson index, above the square root of the rows) that the parts are texts which fill a slot.
+    inverse Simpson index, above a power of the rows) that the parts are texts which fill a slot.
     """
     sums = np.zeros(len(table), np.int64)
     _sum_sizes(cells.starts, cells.places, chosen, direct, sums)
     parts = table.counts / np.maximum(sums / np.maximum(table.counts, 1), 1e-9)
-    is_slot = parts > np.maximum(8.0, np.sqrt(table.counts))
+    is_slot = parts > np.maximum(8.0, _PARTS_GROW * table.counts**_PARTS_POWER)
     return np.asarray((direct >= np.maximum(_STANDS * table.counts, 2)) | is_slot)
 
 

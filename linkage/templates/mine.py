@@ -7,6 +7,7 @@ New prompts are assigned by what was learned. Ids are hashes of the fixed text, 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -63,7 +64,6 @@ nearest template of the family) are null for a template without family."""
 _SAMPLE: Final = 128  # rows of a template whose items are compared to find the wrapper's own
 _LEAST_SEEN: Final = 3
 _FIXED_SHARE: Final = 0.6  # of the prompts with an item have a template it is common in: fixed text, not a text reused
-_BLOCK: Final = 20_000  # prompts read at a time
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -270,12 +270,12 @@ def mine_templates(
         if values is not None and len(values) != len(texts):
             raise TemplateError(f"wanted one of {name} per prompt; got {len(values)} for {len(texts)} prompts")
     chosen = settings or TemplateSettings()
-    features = join_features(extract_features(texts[at : at + _BLOCK]) for at in range(0, len(texts), _BLOCK))
+    features = extract_features(texts)
     assignment = assign(features, learn([features], settings=chosen))
     labels, ids = _number(assignment.template_ids)
     table = _tabulate(texts, features.prompt_ids, labels, ids, account_ids, timestamps, chosen)
-    limits: Ints = assignment.item_starts[1:-1]
-    items = list(np.split(assignment.items, limits)) if texts else []
+    limits = assignment.item_starts.tolist()
+    items = [assignment.items[a:b] for a, b in itertools.pairwise(limits)]
     return MinedTemplates(labels, table, items)
 
 
@@ -290,10 +290,28 @@ def _number(template_ids: Ints) -> tuple[Ints, Ints]:
     return labels, ids[order][ids[order] != 0]
 
 
-def _pick_texts(rows: pd.DataFrame, texts: Sequence[str]) -> list[str]:
-    """The texts of a few distinct prompts, those with the lowest ids; of spellings of one, the first in order."""
-    distinct = rows.assign(text=[texts[row] for row in rows.index]).sort_values(["prompt", "text"])
-    return list(distinct.drop_duplicates("prompt")["text"].head(EXAMPLES))
+def _pick_texts(texts: Sequence[str], prompt_ids: Ints, labels: Ints) -> list[list[str]]:
+    """Of each label, the texts of the distinct prompts with the lowest ids; of spellings of one, the first in order."""
+    order = np.lexsort((prompt_ids, labels))
+    order = order[np.searchsorted(labels[order], 0) :]
+    picked: list[list[str]] = [[] for _ in range(int(labels.max(initial=-1)) + 1)]
+    last = -1
+    for row in order[_is_early(labels[order], prompt_ids[order])].tolist():
+        chosen = picked[labels[row]]
+        if last >= 0 and prompt_ids[row] == prompt_ids[last] and labels[row] == labels[last]:
+            chosen[-1] = min(chosen[-1], texts[row])
+        else:
+            chosen.append(texts[row])
+        last = row
+    return picked
+
+
+def _is_early(labels: Ints, prompt_ids: Ints) -> npt.NDArray[np.bool_]:
+    """Which rows, sorted by label and prompt, are of the first few distinct prompts of their label."""
+    is_new = np.ones(len(labels), np.int64)
+    is_new[1:] = (labels[1:] != labels[:-1]) | (prompt_ids[1:] != prompt_ids[:-1])
+    ordinal = np.cumsum(is_new)
+    return np.asarray(ordinal - ordinal[np.searchsorted(labels, labels)] < EXAMPLES)
 
 
 def _tabulate(
@@ -309,7 +327,8 @@ def _tabulate(
     rows["account"] = list(account_ids) if account_ids is not None else None
     rows["at"] = pd.to_datetime(pd.Series(list(timestamps)), utc=True) if timestamps is not None else pd.NaT
     groups = rows[rows["template"] >= 0].groupby("template", sort=True)
-    told = [describe(int(ids[label]), _pick_texts(part, texts)) for label, (_, part) in enumerate(groups)]
+    examples = _pick_texts(texts, prompt_ids, labels)
+    told = [describe(int(template), some) for template, some in zip(ids, examples, strict=True)]
     names = [template_name(int(each)) for each in ids]
     shown = dict(zip(names, (each.text for each in told), strict=True))
     ties = tie_families(shown, settings=settings).set_index("template_id").reindex(names)

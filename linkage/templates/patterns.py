@@ -17,10 +17,10 @@ import numpy as np
 from linkage.templates.features import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, mix, opening_tokens
 from linkage.templates.tables import find
 
-CUTS: Final = 6
+CUTS: Final = 5
 """Cuts kept of each end."""
 
-LINE_CUTS: Final = 4
+LINE_CUTS: Final = 5
 """Line openings kept."""
 
 LINE_CHOICES: Final = 3 + LINE_CUTS
@@ -40,7 +40,7 @@ _GAIN_CAP = 10.0
 _PART_BITS = 0.5  # the same two where nearly all prompts of a pattern have something longer
 _PART_TOLL = 1.0
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
-_RARE_TOLL = 1.0  # tokens more for each halving below that
+_RARE_TOLL = 1.1  # tokens more for each halving below that
 _FEW = 1.5  # adding no more tokens than this never breaks off
 _SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
     np.uint64(1) << np.uint64(40),
@@ -63,8 +63,11 @@ def line_key(value, size):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def worth(count, least):
-    """How much a number of prompts says: 0 at ``least``, growing with its logarithm."""
-    return np.log2(count / least) ** 1.2 if count > least else 0.0
+    """How much a number of prompts says: 0 at ``least``, growing with its logarithm to the power of 1.25."""
+    if count <= least:
+        return 0.0
+    size = np.log2(count / least)
+    return size * np.sqrt(np.sqrt(size))  # twice as fast as a power
 
 
 @numba.njit(cache=True, nogil=True)
