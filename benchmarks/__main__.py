@@ -1,7 +1,8 @@
 """``python -m benchmarks [COMMAND]``: what is measured here, each part by one command; without one, the peers.
 
 ``templates`` the miner beside its peers, ``peers`` the clusters beside what one would pick instead, ``fit`` learns
-the shipped coefficients, ``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape.
+the shipped coefficients, ``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape,
+``scale`` ingest and rebuild at growing sizes beside their peers.
 """
 
 import argparse
@@ -14,9 +15,8 @@ DATA = Path(".benchmarks")
 def main() -> None:
     """Run a part and print its tables."""
     chosen = _parser().parse_args()
-    {"templates": _templates, "fit": _fit, "judge": _judge, "grid": _grid, "peers": _peers, None: _both}[chosen.part](
-        chosen
-    )
+    parts = {"templates": _templates, "fit": _fit, "judge": _judge, "grid": _grid, "peers": _peers, "scale": _scale}
+    parts.get(chosen.part, _both)(chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="small and once, to see that it works")
     parser.add_argument("--scale", action="store_true", help="also the miner alone at 100 thousand and 1 million")
     parts = parser.add_subparsers(dest="part")
-    for name in ("templates", "peers", "fit", "judge", "grid"):
+    for name in ("templates", "peers", "scale", "fit", "judge", "grid"):
         part = parts.add_parser(name)
         part.add_argument("--short", action="store_true", default=argparse.SUPPRESS)
         part.add_argument("--scale", action="store_true", default=argparse.SUPPRESS)
@@ -77,6 +77,12 @@ def _peers(chosen: argparse.Namespace) -> None:
 
     accounts = chosen.accounts or (600 if chosen.short else 3_000)
     print(peers.run(worlds=chosen.worlds or (1 if chosen.short else 3), accounts=accounts, folder=chosen.data))
+
+
+def _scale(chosen: argparse.Namespace) -> None:
+    from benchmarks import scale
+
+    print(scale.run(folder=chosen.data, is_short=chosen.short))
 
 
 def _both(chosen: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ def ints(*values: int) -> following.Ints:
 
 
 # Prompt 10 has template 5 and items 1, 2, 2; prompt 20 has no template and item 1; prompt 30 template 5, no item.
-ASSIGNED = Assigned(ints(10, 20, 30), ints(5, 0, 5), ints(0, 3, 4, 4), ints(1, 2, 2, 1))
+ASSIGNED = Assigned(ints(10, 20, 30), ints(5, 0, 5), ints(1, 0, 4), ints(3, 1, 0), ints(1, 1, 2, 2))
 REQUESTED = Requested(ints(8, 7, 7, 7, 7, 8), ints(30, 10, 20, 10, 30, 20), ints(4, 9, 3, 2, DAY_MS + 1, 2 * DAY_MS))
 
 

@@ -55,7 +55,7 @@ def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Follo
     accounts, rows, times = requested.account_ids[order], rows[order], requested.at_ms[order]
     days = times // DAY_MS
     starts = _run_starts(accounts, days)
-    weights = np.diff(assigned.item_starts)[rows]
+    weights = assigned.item_counts[rows]
     for begin, end in _parts(starts, weights):
         part = slice(begin, end)
         yield _follow_part(accounts[part], days[part], rows[part], times[part], assigned)
@@ -109,9 +109,9 @@ def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Int
 
 def _items(starts: Ints, rows: Ints, times: Ints, assigned: Assigned) -> tuple[Ints, tuple[Ints, ...]]:
     """Distinct items of each account and day; where each begins, and the columns."""
-    lengths = np.diff(assigned.item_starts)[rows]
+    lengths = assigned.item_counts[rows]
     runs = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
-    found = assigned.items[spread(assigned.item_starts[rows], lengths)]
+    found = assigned.items[spread(assigned.item_begins[rows], lengths)]
     requests = np.repeat(np.arange(len(rows)), lengths)
     order = np.lexsort((found, runs[requests]))
     items, requests = found[order], requests[order]

@@ -33,8 +33,9 @@ class Assigned:
     prompt_ids: Ints
     template_ids: Ints
     """0 for none."""
-    item_starts: Ints
-    """Prompt ``r`` has ``items[item_starts[r]:item_starts[r + 1]]``."""
+    item_begins: Ints
+    item_counts: Ints
+    """Prompt ``r`` has ``items[item_begins[r]:item_begins[r] + item_counts[r]]``."""
     items: Ints
 
 
@@ -84,8 +85,7 @@ def join_assigned(prompt_ids: Sequence[int], template_ids: Ints, parts: Sequence
     lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.item_starts) for part in parts)])
     items = np.concatenate([np.zeros(0, np.int64), *(part.items for part in parts)])
     begins = np.cumsum(lengths) - lengths
-    starts = np.concatenate([[0], np.cumsum(lengths[order])]).astype(np.int64)
-    return Assigned(ids[order], template_ids[order], starts, items[spread(begins[order], lengths[order])])
+    return Assigned(ids[order], template_ids[order], begins[order], lengths[order], items)
 
 
 def spread(begins: Ints, lengths: Ints) -> Ints:
