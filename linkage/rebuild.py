@@ -13,15 +13,19 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
+from linkage.clusters.significance import find_null_cohesion
 from linkage.clusters.tracking import Tracked, carry_ids
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.errors import ClusterError, NoRunError
+from linkage.evidence.alignment import permute_evidence
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
@@ -170,6 +174,7 @@ class Judged:
     linked: Linked
     communities: pd.DataFrame
     group_evidence: pd.DataFrame
+    null_cohesion: npt.NDArray[np.float64]
     verdicts: Verdicts
 
 
@@ -191,6 +196,20 @@ def judge_inputs(inputs: Inputs, *, settings: Settings, seed: int, step: Step | 
         hours=inputs.hours,
         settings=settings.evidence,
     )
+    linked, communities = _search(inputs, evidence, settings, seed, tell)
+    tell("group evidence")
+    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed)
+    tell("null searches")
+    null_cohesion = _search_by_chance(inputs, evidence, settings, seed)
+    tell("verdicts")
+    known = (evidence, linked, communities, group_evidence, null_cohesion)
+    return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
+
+
+def _search(
+    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step
+) -> tuple[Linked, pd.DataFrame]:
+    """Links and communities in this evidence."""
     tell("links")
     linked = link_accounts(
         evidence,
@@ -211,11 +230,17 @@ def judge_inputs(inputs: Inputs, *, settings: Settings, seed: int, step: Step | 
         settings=settings.communities,
         seed=seed,
     )
-    tell("group evidence")
-    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed)
-    tell("verdicts")
-    verdicts = _verdicts(inputs, evidence, linked, communities, group_evidence, settings=settings, seed=seed)
-    return Judged(evidence, linked, communities, group_evidence, verdicts)
+    return linked, communities
+
+
+def _search_by_chance(inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int) -> npt.NDArray[np.float64]:
+    """How firmly the communities hang together that the same search finds where families agree only by chance."""
+    found = [np.empty(0)]
+    for number in range(settings.verdicts.null_searches):
+        permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
+        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None)
+        found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
+    return np.concatenate(found)
 
 
 def _look_at_groups(
@@ -255,6 +280,7 @@ def _verdicts(
     linked: Linked,
     communities: pd.DataFrame,
     group_evidence: pd.DataFrame,
+    null_cohesion: npt.NDArray[np.float64],
     *,
     settings: Settings,
     seed: int,
@@ -262,6 +288,7 @@ def _verdicts(
     return judge(
         communities,
         group_evidence=group_evidence,
+        null_cohesion=null_cohesion,
         evidence=evidence,
         values=linked.values,
         accounts=inputs.accounts,
@@ -276,7 +303,7 @@ def _verdicts(
 
 def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
     """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
-    known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence)
+    known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence, judged.null_cohesion)
     verdicts = _verdicts(inputs, *known, settings=settings, seed=seed)
     return dataclasses.replace(judged, verdicts=verdicts)
 

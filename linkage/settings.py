@@ -249,6 +249,13 @@ class VerdictSettings:
     probable_share: float = _setting(
         0.25, unit="share of the median member's ties", low=0, high=10, reason="below it, a bystander"
     )
+    null_searches: int = _setting(
+        2,
+        unit="searches",
+        low=0,
+        high=100,
+        reason="each finds some 40 groups of chance among 3,000 accounts; their law is fitted, more move q little",
+    )
     permutations: int = _setting(
         40, unit="draws", low=10, high=100_000, reason="the tail beyond them is fitted; more move q little"
     )

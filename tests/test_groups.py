@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pandas as pd
 import pytest
 from group_frames import accounts_of, conduct_of, groups_of, hours_of, items_of, no_evidence

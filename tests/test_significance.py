@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from linking_frames import World, run
 
-from linkage.clusters.significance import adjust_p_values, measure_significance
+from linkage.clusters.significance import adjust_p_values, measure_cohesion, measure_significance
 from linkage.clusters.ties import Incidence, build_incidence
 from linkage.settings import VerdictSettings
 
@@ -46,3 +46,28 @@ def test_q_values_keep_the_order_of_p_values() -> None:
     assert (np.argsort(q) == np.argsort(p)).all()
     assert (q >= p).all()
     assert q.max() <= 1
+
+
+def test_what_chance_searches_find_raises_the_q_value_of_no_firmer_groups(made: tuple[Incidence, pd.DataFrame]) -> None:
+    incidence, accounts = made
+    group = np.where(incidence.accounts.str.startswith("c"), 0, -1).astype(np.int64)
+    settings = VerdictSettings(permutations=20)
+    cohesion = float(measure_cohesion(incidence, group, groups=1)[0])
+
+    def q_value(null: np.ndarray) -> float:
+        rest = {"groups": 1, "accounts": accounts, "settings": settings, "seed": 73}
+        return float(measure_significance(incidence, group, **rest, null_cohesion=null)[0])
+
+    loose, firm = np.linspace(0.1, 0.3, 50) * cohesion, np.linspace(0.5, 1.5, 50) * cohesion
+    assert q_value(loose) < 0.01
+    assert q_value(firm) > 0.3
+    assert q_value(firm[:5]) < 0.01
+
+
+def test_a_larger_group_as_firmly_tied_is_more_cohesive(made: tuple[Incidence, pd.DataFrame]) -> None:
+    incidence, _ = made
+    whole = np.where(incidence.accounts.str.startswith("c"), 0, -1).astype(np.int64)
+    part = whole.copy()
+    part[np.flatnonzero(whole == 0)[4:]] = -1
+    large, small = (measure_cohesion(incidence, group, groups=1)[0] for group in (whole, part))
+    assert large > small

@@ -1,7 +1,9 @@
 """How often chance alone would tie a group as firmly: permutation nulls and q-values.
 
-The null keeps every account with all its values and moves the group: as many accounts, drawn from the same
-strata of volume and age. The family that ties the real group most is left out, because the group was found
+Two nulls, and the larger chance counts. **The group moved**: every account keeps its values, and the group becomes as
+many accounts from the same strata of volume and age. **The search repeated**: the whole search for communities is run
+through evidence whose families agree only by chance (handed in), and a group must hang together more firmly, given
+its size, than what such a search finds. Both leave out the family that ties a group most, because groups are found
 through it; what is tested is whether the *other* families agree. Small q says "not coincidence", never "not
 innocent": a class or an agency passes.
 """
@@ -13,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import gamma
 
-from linkage.clusters.ties import Codes, Incidence, group_ties, tie_matrix
+from linkage.clusters.ties import Codes, Incidence, build_incidence, group_ties, tie_matrix
 from linkage.settings import VerdictSettings
 
 Numbers = npt.NDArray[np.float64]
@@ -25,6 +27,10 @@ AGE_STRATA = 3
 """Thirds of the accounts by first use."""
 
 
+LEAST_NULL_GROUPS = 10
+"""Groups found by chance from which on their law can be told."""
+
+
 def measure_significance(
     incidence: Incidence,
     group: Codes,
@@ -33,6 +39,7 @@ def measure_significance(
     accounts: pd.DataFrame,
     settings: VerdictSettings,
     seed: int,
+    null_cohesion: Numbers | None = None,
 ) -> Numbers:
     """A q-value per group: the expected share of coincidences among groups at least as firmly tied.
 
@@ -42,6 +49,8 @@ def measure_significance(
     accounts : frame of shape ``ACCOUNTS``; gives the strata.
     settings : ``permutations`` draws; the tail beyond them is a gamma fitted to their moments.
     seed : of the draws.
+    null_cohesion : :func:`measure_cohesion` of what was found by searching through chance; None or fewer than
+        ``LEAST_NULL_GROUPS``: only the first null counts.
 
     References
     ----------
@@ -58,7 +67,41 @@ def measure_significance(
     for number in range(settings.permutations):
         moved = group[_permute_within(strata, draw)]
         null[number] = _without(_family_means(incidence, moved, groups), strongest)
-    return adjust_p_values(_tail(_without(real, strongest), null))
+    p_value = _tail(_without(real, strongest), null)
+    if null_cohesion is not None and len(null_cohesion) >= LEAST_NULL_GROUPS:
+        found = np.repeat(null_cohesion[:, None], groups, axis=1)
+        p_value = np.maximum(p_value, _tail(measure_cohesion(incidence, group, groups=groups), found))
+    return adjust_p_values(p_value)
+
+
+def measure_cohesion(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
+    """How firmly each group hangs together: bits of all families but the strongest, times log2 of its accounts.
+
+    Parameters
+    ----------
+    incidence, group, groups : as for ``group_ties``.
+    """
+    if not groups:
+        return np.empty(0)
+    means = _family_means(incidence, group, groups)
+    size = np.bincount(group[group >= 0], minlength=groups)
+    return np.asarray(_without(means, means.argmax(axis=1)) * np.log2(np.maximum(size, 1)), dtype=np.float64)
+
+
+def find_null_cohesion(
+    communities: pd.DataFrame, *, evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame
+) -> Numbers:
+    """:func:`measure_cohesion` of the communities that a search found in evidence of chance.
+
+    Parameters
+    ----------
+    communities : frame of shape ``COMMUNITIES``, found in ``evidence``.
+    evidence, values, accounts : as for ``build_incidence``.
+    """
+    incidence = build_incidence(evidence, values, accounts)
+    group = np.full(len(accounts), -1, dtype=np.int64)
+    group[incidence.accounts.get_indexer(pd.Index(communities["account_id"]))] = communities["community"].to_numpy()
+    return measure_cohesion(incidence, group, groups=int(group.max(initial=-1)) + 1)
 
 
 def _family_means(incidence: Incidence, group: Codes, groups: int) -> Numbers:

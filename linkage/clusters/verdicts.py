@@ -120,6 +120,7 @@ def judge(
     seed: int,
     coefficients: Coefficients = SHIPPED,
     group_evidence: pd.DataFrame | None = None,
+    null_cohesion: Numbers | None = None,
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
@@ -139,6 +140,7 @@ def judge(
     seed : of the permutations behind the q-values.
     coefficients : of the two verdicts.
     group_evidence : frame of shape ``GROUP_EVIDENCE`` whose groups are the communities, or None.
+    null_cohesion : of what a search through evidence of chance found (``find_null_cohesion``), or None.
 
     Returns
     -------
@@ -173,7 +175,10 @@ def judge(
         hours=hours,
         patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
-    judged = _judge_groups(incidence, habits, group, groups, features, accounts, settings, seed, coefficients, own)
+    q_value = measure_significance(
+        incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed, null_cohesion=null_cohesion
+    )
+    judged = _judge_groups(incidence, habits, group, q_value, features, accounts, settings, coefficients, own)
     kept = np.flatnonzero(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
     )
@@ -234,14 +239,14 @@ def _judge_groups(
     incidence: Incidence,
     habits: Numbers,
     group: Codes,
-    groups: int,
+    q_value: Numbers,
     extraction: pd.DataFrame,
     accounts: pd.DataFrame,
     settings: VerdictSettings,
-    seed: int,
     coefficients: Coefficients,
     patterns: pd.DataFrame,
 ) -> _Judged:
+    groups = len(q_value)
     ties, matrix = _all_ties(incidence, habits, group, groups)
     controller = measure_controller(
         matrix,
@@ -252,7 +257,6 @@ def _judge_groups(
     )
     extra = _bits_by(patterns, incidence, "family", GROUP_FAMILIES)
     matrix = np.column_stack([matrix, np.where(group[:, None] >= 0, extra, 0.0)])
-    q_value = measure_significance(incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed)
     members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
     declared = members.loc[members["group"] >= 0].groupby("group")["organization"]
     counts = declared.agg(["nunique", "count", "size"]).reindex(range(groups), fill_value=0)

@@ -1,0 +1,76 @@
+"""The alignment null: the same evidence, with only the agreement between families taken away.
+
+Accounts are permuted in each family on their own, inside strata of volume and age. Every family keeps how many
+values each account of a stratum has and which of them go together; what is lost is that the accounts that share a
+card are the ones that share a template. A search through such evidence finds what chance alone has to offer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.terms import ACCOUNTS, EVIDENCE, check_frame
+
+Codes = npt.NDArray[np.int64]
+
+VOLUME_STRATA: Final = 4
+"""Quarters of the accounts by requests; fewer strata where there are few accounts."""
+
+AGE_STRATA: Final = 3
+"""Thirds of the accounts by first use; fewer strata where there are few accounts."""
+
+
+LEAST_STRATUM: Final = 100
+"""Accounts of a stratum, on average: in a smaller one a campaign would mostly be permuted into itself."""
+
+
+def permute_evidence(evidence: pd.DataFrame, accounts: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """Evidence in which families do not agree but by chance.
+
+    Parameters
+    ----------
+    evidence : frame of shape ``EVIDENCE``.
+    accounts : frame of shape ``ACCOUNTS``; gives the strata.
+    seed : of the permutations, one per family.
+
+    Returns
+    -------
+    DataFrame of shape ``EVIDENCE``, sorted like the one given: the same values with as many accounts each.
+    ``unrelated_accounts`` stays that of the real accounts. O(rows log rows).
+
+    References
+    ----------
+    Good 2005, "Permutation, Parametric, and Bootstrap Tests of Hypotheses", chapter 7 (permutation within blocks).
+    """
+    check_frame(evidence, EVIDENCE, name="evidence")
+    check_frame(accounts, ACCOUNTS, name="accounts")
+    code = pd.Index(accounts["account_id"]).get_indexer(pd.Index(evidence["account_id"])).astype(np.int64)
+    family = evidence["family"].to_numpy(dtype=object)
+    strata = _strata(accounts)
+    draw = np.random.default_rng(seed)
+    moved = code.copy()
+    for name in sorted(set(family)):
+        mine = family == name
+        moved[mine] = _permutation(strata, draw)[code[mine]]
+    permuted = evidence.assign(account_id=accounts["account_id"].array[moved])
+    return permuted.sort_values(["family", "kind", "value", "account_id"], kind="stable", ignore_index=True)
+
+
+def _strata(accounts: pd.DataFrame) -> Codes:
+    volume = accounts["request_count"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
+    age = accounts["first_at"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
+    volumes = int(np.clip(len(accounts) // (AGE_STRATA * LEAST_STRATUM), 1, VOLUME_STRATA))
+    ages = int(np.clip(len(accounts) // (volumes * LEAST_STRATUM), 1, AGE_STRATA))
+    coarse = np.ceil(volume * volumes) * (ages + 1) + np.ceil(age * ages)
+    return np.asarray(np.nan_to_num(coarse), dtype=np.int64)
+
+
+def _permutation(strata: Codes, draw: np.random.Generator) -> Codes:
+    """A permutation of account codes that keeps each account inside its stratum."""
+    result = np.empty(len(strata), dtype=np.int64)
+    result[np.argsort(strata, kind="stable")] = np.lexsort((draw.random(len(strata)), strata))
+    return result
