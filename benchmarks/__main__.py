@@ -61,9 +61,7 @@ def _judge(chosen: argparse.Namespace) -> None:
         workers=chosen.workers,
         with_withheld=not chosen.short,
     )
-    if chosen.out:
-        chosen.out.write_text(report, encoding="utf-8")
-    print(report)
+    _tell(report, chosen.out)
 
 
 def _grid(chosen: argparse.Namespace) -> None:
@@ -76,7 +74,14 @@ def _peers(chosen: argparse.Namespace) -> None:
     from benchmarks import peers
 
     accounts = chosen.accounts or (600 if chosen.short else 3_000)
-    print(peers.run(worlds=chosen.worlds or (1 if chosen.short else 3), accounts=accounts, folder=chosen.data))
+    worlds = chosen.worlds or (1 if chosen.short else 3)
+    _tell(peers.run(worlds=worlds, accounts=accounts, folder=chosen.data), chosen.out)
+
+
+def _tell(report: str, out: Path | None) -> None:
+    if out:
+        out.write_text(report, encoding="utf-8")
+    print(report)
 
 
 def _scale(chosen: argparse.Namespace) -> None:
@@ -87,7 +92,7 @@ def _scale(chosen: argparse.Namespace) -> None:
 
 def _both(chosen: argparse.Namespace) -> None:
     _templates(chosen)
-    chosen.worlds, chosen.accounts, chosen.data = None, None, DATA
+    chosen.worlds, chosen.accounts, chosen.data, chosen.out = None, None, DATA, None
     _peers(chosen)
 
 
