@@ -2,11 +2,20 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
+from group_frames import accounts_of, groups_of
 from linking_frames import World
 
-from linkage.evidence.registration import MAIL_WINDOW, WIDE_MAIL_WINDOW, WINDOW, registration_evidence
+from linkage.evidence.nulls import MOST_BITS
+from linkage.evidence.registration import (
+    MAIL_WINDOW,
+    WIDE_MAIL_WINDOW,
+    WINDOW,
+    find_signup_bursts,
+    registration_evidence,
+)
 from linkage.settings import EvidenceSettings
 
 SETTINGS = EvidenceSettings(signup_hours=24.0)
@@ -53,3 +62,36 @@ def test_every_account_lies_in_two_windows_of_each_kind() -> None:
     days = {name: float(day) for name, day in zip("abcdef", itertools.count(), strict=False)}
     for kind in (WINDOW, MAIL_WINDOW, WIDE_MAIL_WINDOW):
         assert {len(values) for values in windows(days, kind).values()} == {2}
+
+
+def _dates(count: int, *, seed: int, until: float = 360.0) -> list[tuple[str, float, float, float]]:
+    draw = np.random.default_rng(seed)
+    return [(f"s{n:03d}", float(day), 370.0, 380.0) for n, day in enumerate(draw.uniform(0, until, count))]
+
+
+def test_a_burst_of_sign_ups_is_found_and_the_sleeper_beside_it_is_not_named() -> None:
+    burst = [(f"w{n}", 200.0 + 0.02 * n, 370.0, 380.0) for n in range(8)]
+    rows = [*burst, ("w-aged", 20.0, 370.0, 380.0)]
+    accounts = accounts_of([*rows, *_dates(300, seed=1)])
+    found = find_signup_bursts(groups_of([row[0] for row in rows]), accounts=accounts)
+    assert sorted(found["account_id"]) == [row[0] for row in burst]
+    assert found["bits"].le(MOST_BITS).all()
+
+
+def test_sign_ups_at_the_rate_of_everybody_are_no_burst() -> None:
+    rows = _dates(300, seed=2)
+    for seed in range(5):
+        chosen = np.random.default_rng(seed).choice(300, 12, replace=False)
+        assert find_signup_bursts(groups_of([rows[n][0] for n in chosen]), accounts=accounts_of(rows)).empty
+
+
+def test_a_launch_day_of_everybody_is_no_burst() -> None:
+    launch = [(f"l{n:03d}", 100.0 + 0.003 * n, 370.0, 380.0) for n in range(300)]
+    rows = [*_dates(100, seed=3), *launch]
+    mine = [row[0] for row in launch[::30]]
+    assert find_signup_bursts(groups_of(mine), accounts=accounts_of(rows)).empty
+
+
+def test_accounts_of_unknown_creation_make_no_burst() -> None:
+    accounts = accounts_of(_dates(30, seed=4)).assign(created_at=pd.Series([pd.NaT] * 30, dtype="datetime64[ms, UTC]"))
+    assert find_signup_bursts(groups_of(list(accounts["account_id"][:9])), accounts=accounts).empty
