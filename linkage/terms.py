@@ -109,8 +109,9 @@ REQUEST_FIELDS: Final[tuple[str, ...]] = (
     "params",
     "system_prompt",
     "end_user",
+    "forwarded_for",
 )
-"""Fields of the canonical request record; ``end_user`` is chosen by the caller and never trusted."""
+"""Fields of the canonical request record; ``end_user`` and ``forwarded_for`` are the caller's word, never trusted."""
 
 REQUIRED_REQUEST_FIELDS: Final[tuple[str, ...]] = ("timestamp", "account_id")
 

@@ -38,6 +38,7 @@ FULL: dict[str, Any] = {
     "prompt_template": "greet@3",
     "params": {"temperature": 0.7},
     "end_user": "u1",
+    "forwarded_for": "192.0.2.1, 203.0.113.7",
 }
 BARE: dict[str, Any] = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "acct_0072"}
 
@@ -73,6 +74,7 @@ def test_every_field_lands_in_its_column() -> None:
         "endpoint_id": ("endpoint", "/v1/chat"),
         "contract_id": ("contract", '{"temperature":0.7}'),
         "end_user_id": ("end_user", "u1"),
+        "forwarded_id": ("forwarded", "192.0.2.1"),
     }
     for column, (kind, value) in named.items():
         assert row[column] == entity_id(kind, value), column

@@ -127,6 +127,7 @@ def test_standard_logging_payload_gives_every_field_it_carries(tmp_path: Path) -
         "params": '{"stream":true,"temperature":0.7}',
         "system_prompt": "Be brief.",
         "end_user": "claimed-by-caller",
+        "forwarded_for": None,
     }
 
 

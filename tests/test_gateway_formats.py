@@ -281,7 +281,13 @@ WANTED: dict[str, dict[str, Any]] = {
         "ip": "203.0.113.7",
         "user_agent": "openai-python/2.9.0",
     },
-    "envoy": {**COMMON, "request_id": "83b63da3", "ip": "198.51.100.2", "user_agent": "openai-python/2.9.0"},
+    "envoy": {
+        **COMMON,
+        "request_id": "83b63da3",
+        "ip": "198.51.100.2",
+        "user_agent": "openai-python/2.9.0",
+        "forwarded_for": "192.0.2.1",
+    },
     "azure-openai": {
         "timestamp": TIME,
         "request_id": "9d3a6e98",

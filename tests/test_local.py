@@ -171,3 +171,16 @@ def test_pseudonyms_keep_raw_values_out_and_links_in(tiny_logs: Path, tmp_path: 
     assert ["c1", "c2"] in cards
     prefixes = uses[uses["kind"] == "ip_prefix"].groupby("value")["account_id"].agg(list).tolist()
     assert ["c1", "c2", "c3", "c4"] in prefixes
+
+
+def test_what_callers_claim_is_stored_apart(tmp_path: Path) -> None:
+    rows = [
+        {**row, "ip": f"198.51.100.{at}", "forwarded_for": "192.0.2.1", "end_user": "same"}
+        for at, row in enumerate(tiny_requests())
+    ]
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(write(tmp_path / "requests.ndjson", rows))
+        uses = store.query("account_uses", since_day=0, until_day=30_000)
+    claimed = uses[uses["kind"].isin(["forwarded", "end_user"])]
+    assert set(claimed["value"]) == {"192.0.2.1", "same"}
+    assert "192.0.2.1" not in set(uses.loc[uses["kind"] == "ip", "value"])

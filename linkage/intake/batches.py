@@ -41,6 +41,7 @@ ENTITY_KINDS: Final = (
     "endpoint",
     "contract",
     "end_user",
+    "forwarded",
 )
 """Kinds of the entity tables of a request batch."""
 
@@ -74,6 +75,7 @@ _ID_COLUMNS: Final = (
 REQUEST_TYPES: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("key", "content", *_ID_COLUMNS, "at_ms", "input_tokens", "output_tokens", "status"), pa.int64()),
     "latency_ms": pa.float64(),
+    "forwarded_id": pa.int64(),
 }
 """Arrow types of the facts of requests."""
 
@@ -89,8 +91,9 @@ class RequestBatch:
     """One row per request: ``key``, ``content`` (int64), then int64 ids ``account_id`` (never null) and, nullable,
     ``api_key_id``, ``organization_id``, ``ip_id``, ``ip_prefix_id``, ``payment_id``, ``client_id``, ``model_id``,
     ``endpoint_id``, ``contract_id``, ``end_user_id``, ``prompt_id``, then ``at_ms`` (int64, UTC epoch),
-    ``input_tokens``, ``output_tokens``, ``status`` (nullable int64), ``latency_ms`` (nullable float64). Rows with
-    equal keys are one request; where their contents differ too, its records contradict each other."""
+    ``input_tokens``, ``output_tokens``, ``status`` (nullable int64), ``latency_ms`` (nullable float64) and
+    ``forwarded_id`` (nullable int64). Rows with equal keys are one request; where their contents differ too, its
+    records contradict each other."""
     entities: Mapping[str, Any]
     """Kind to table ``id`` (int64), ``value`` (string), distinct, sorted by id; ``ip`` also has ``prefix_id``."""
     prompts: Any
@@ -140,13 +143,14 @@ def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseud
     )
     prompts = identify_prompts(table["prompt"], table["prompt_template"])
     columns["prompt_id"] = prompts.ids
-    content = _content_ids(table, [columns[name] for name in _ID_COLUMNS])
+    content = _content_ids(table, [columns[name] for name in _ID_COLUMNS], columns["forwarded_id"])
     facts = {
         "key": pa.array(_request_keys(table["request_id"], content, source)),
         "content": pa.array(content),
         **{name: columns[name] for name in _ID_COLUMNS},
         "at_ms": _to_ms(table["timestamp"]),
         **{name: table[name] for name in ("input_tokens", "output_tokens", "status", "latency_ms")},
+        "forwarded_id": columns["forwarded_id"],
     }
     return RequestBatch(
         requests=pa.table(facts).combine_chunks(),
@@ -200,8 +204,13 @@ def _encode_addresses(
     table: Any, columns: dict[str, Any], entities: dict[str, Any], pseudonymizer: Pseudonymizer | None
 ) -> None:
     """Add addresses and prefixes; prefixes are made from raw addresses, so that pseudonyms keep them."""
-    for kind, derive in (("ip", address_entity), ("ip_prefix", ip_prefix)):
-        column, entities[kind] = encode_column(kind, table["ip"], derive=derive, pseudonymizer=pseudonymizer)
+    kinds = (
+        ("ip", "ip", address_entity),
+        ("ip_prefix", "ip", ip_prefix),
+        ("forwarded", "forwarded_for", address_entity),
+    )
+    for kind, field, derive in kinds:
+        column, entities[kind] = encode_column(kind, table[field], derive=derive, pseudonymizer=pseudonymizer)
         columns[f"{kind}_id"] = column
     ids, prefixes = (_filled(columns[name], 0) for name in ("ip_id", "ip_prefix_id"))
     found, at = np.unique(ids, return_index=True)
@@ -217,12 +226,16 @@ def _client_column(table: Any) -> Any:
     return pa.array([client_text(agent, fingerprint) for agent, fingerprint in pairs], type=pa.string())
 
 
-def _content_ids(table: Any, ids: Sequence[Any]) -> Ids:
+def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ids:
     """A hash of the whole canonical record, request id included."""
     request_ids = encode_column("request", table["request_id"])[0]
     numbers = [table[name] for name in ("input_tokens", "output_tokens", "status")]
     latency = np.asarray(table["latency_ms"].to_numpy(), dtype="<f8") + 0.0
-    return _row_hashes([*ids, request_ids, table["timestamp"].cast(pa.int64()), *numbers], latency.view("<i8"))
+    content = _row_hashes([*ids, request_ids, table["timestamp"].cast(pa.int64()), *numbers], latency.view("<i8"))
+    # A field that came later: records without it keep the hash they had.
+    told = np.flatnonzero(np.asarray(forwarded.is_valid().to_numpy(zero_copy_only=False), dtype=bool))
+    content[told] = _row_hashes([pa.array(content[told]), forwarded.take(pa.array(told))])
+    return content
 
 
 def _row_hashes(columns: Sequence[Any], *more: npt.NDArray[np.int64]) -> Ids:

@@ -19,7 +19,7 @@ from linkage.errors import UsageError
 
 Ids = npt.NDArray[np.int64]
 
-PRIVATE_KINDS: Final = ("ip", "ip_prefix", "payment", "email_domain", "client", "end_user")
+PRIVATE_KINDS: Final = ("ip", "ip_prefix", "payment", "email_domain", "client", "end_user", "forwarded")
 """Kinds whose values a :class:`Pseudonymizer` replaces."""
 
 MIN_KEY_BYTES: Final = 16

@@ -30,6 +30,7 @@ _ENTITY_COLUMNS: Final = (
     "endpoint_id",
     "contract_id",
     "end_user_id",
+    "forwarded_id",
 )
 _COVERED: Final = {
     "api_key_id": "api_key_id",
@@ -41,6 +42,7 @@ _COVERED: Final = {
     "endpoint": "endpoint_id",
     "params": "contract_id",
     "end_user": "end_user_id",
+    "forwarded_for": "forwarded_id",
     "prompt": "prompt_id",
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",

@@ -434,6 +434,24 @@ def address_reader(trusted_proxies: int) -> Reader:
     return read
 
 
+def read_claimed_address(value: Any) -> str | None:
+    """The canonical text of the first address of a forwarded-for list: whoever sent the request may have written it.
+
+    Raises
+    ------
+    RecordError : not an address, or one that names no client.
+
+    Examples
+    --------
+    >>> read_claimed_address("192.0.2.1, 203.0.113.7")
+    '192.0.2.1'
+    """
+    if not isinstance(value, str):
+        raise RecordError(f"an address must be text; found a {_kind_of(value)}")
+    first = value.partition(",")[0].strip()
+    return None if first.lower() == "unknown" else read_address(first)
+
+
 def _trusted_hop(text: str, trusted_proxies: int) -> str:
     hops = text.split(",")
     if not trusted_proxies:

@@ -364,5 +364,12 @@ pragma user_version = 2;
 commit;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED)
+_FORWARDED: Final = """
+begin immediate;
+alter table request add column forwarded_id integer;  -- an address the caller claims: never evidence by itself
+pragma user_version = 3;
+commit;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED)
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

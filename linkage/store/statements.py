@@ -32,6 +32,7 @@ REQUEST_COLUMNS: Final = (
     "output_tokens",
     "status",
     "latency_ms",
+    "forwarded_id",
 )
 """Columns of ``request`` and of a batch of requests, in the order the statements bind them."""
 
@@ -41,7 +42,7 @@ from json_each(?) as wanted
 join request as r on r.key = wanted.value
 """
 
-ADD_REQUEST: Final = "insert into request values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_REQUEST: Final = "insert into request values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 MARK_DIRTY: Final = """
 insert or ignore into dirty
@@ -52,7 +53,8 @@ FORGET_REQUESTS: Final = "delete from request where key in (select value from js
 
 DIRTY_REQUESTS: Final = """
 select key, content, account_id, at_ms, api_key_id, organization_id, ip_id, ip_prefix_id, payment_id, client_id,
-       model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms
+       model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms,
+       forwarded_id
 from request
 where (account_id, at_ms / 86400000) in (select account_id, day from dirty)
 """
@@ -60,7 +62,8 @@ where (account_id, at_ms / 86400000) in (select account_id, day from dirty)
 # coverage_day counts over all accounts, so a replaced record takes its whole day out and in again.
 DIRTY_DAYS: Final = """
 select key, content, account_id, at_ms, api_key_id, organization_id, ip_id, ip_prefix_id, payment_id, client_id,
-       model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms
+       model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms,
+       forwarded_id
 from request
 where at_ms / 86400000 in (select day from dirty)
 """

@@ -16,6 +16,7 @@ def _read(record: Record) -> Record:
         "account_id": record.get("account_id"),
         "api_key_id": record.get("api_key_id"),
         "ip": _address(record),
+        "forwarded_for": record.get("x-forwarded-for"),
         "user_agent": record.get("user-agent"),
         "model": record.get("gen_ai.request.model"),
         "endpoint": record.get("x-envoy-origin-path"),
