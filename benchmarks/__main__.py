@@ -9,12 +9,15 @@ import argparse
 import datetime
 from pathlib import Path
 
+from benchmarks import worlds
+
 DATA = Path(".benchmarks")
 
 
 def main() -> None:
     """Run a part and print its tables."""
     chosen = _parser().parse_args()
+    worlds.OLDER_WORLDS_ALLOWED = getattr(chosen, "older", False)
     parts = {"templates": _templates, "fit": _fit, "judge": _judge, "grid": _grid, "peers": _peers, "scale": _scale}
     parts.get(chosen.part, _both)(chosen)
 
@@ -31,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
         part.add_argument("--data", type=Path, default=DATA, help="folder that keeps worlds; what is there is used")
         part.add_argument("--workers", type=int, default=2, help="worlds at a time, 1 or 2")
         part.add_argument("--worlds", type=int, help="how many worlds")
+        part.add_argument(
+            "--older", action="store_true", help="use worlds that an older intake made, if they are there"
+        )
         part.add_argument("--accounts", type=int, help="accounts of every world")
         part.add_argument("--out", type=Path, help="where the results go")
     return parser
@@ -74,8 +80,8 @@ def _peers(chosen: argparse.Namespace) -> None:
     from benchmarks import peers
 
     accounts = chosen.accounts or (600 if chosen.short else 3_000)
-    worlds = chosen.worlds or (1 if chosen.short else 3)
-    _tell(peers.run(worlds=worlds, accounts=accounts, folder=chosen.data), chosen.out)
+    count = chosen.worlds or (1 if chosen.short else 3)
+    _tell(peers.run(worlds=count, accounts=accounts, folder=chosen.data), chosen.out)
 
 
 def _tell(report: str, out: Path | None) -> None:

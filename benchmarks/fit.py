@@ -8,7 +8,7 @@ import pandas as pd
 from benchmarks.worlds import in_parallel, labelled_groups, training_plans
 from linkage.clusters.calibration import Fit, fit_coefficients
 from linkage.clusters.coefficients import FEATURES
-from linkage.settings import Settings
+from linkage.settings import settings_from
 
 
 def run(*, worlds: int, folder: Path, out: Path, date: str, workers: int) -> Fit:
@@ -21,7 +21,9 @@ def run(*, worlds: int, folder: Path, out: Path, date: str, workers: int) -> Fit
     date : of the fit, for the provenance.
     """
     plans = training_plans(worlds)
-    tables = in_parallel(labelled_groups, plans, folder, Settings(), workers=workers)
+    # Searches by chance are for q-values, which are no features.
+    settings = settings_from({"verdicts": {"null_searches": 0}})
+    tables = in_parallel(labelled_groups, plans, folder, settings, workers=workers)
     table = pd.concat(tables, ignore_index=True)
     seeds = f"{plans[0].seed} to {plans[-1].seed}"
     provenance = f"{worlds} simulated worlds (seeds {seeds}), {len(table)} groups, {date}"

@@ -34,6 +34,8 @@ ROOT = Path(linkage.__file__).parent
 INGEST_ROOMS = ("intake", "engines", "store", "templates", "worlds")
 STAGE_ROOMS = ("evidence", "clusters", "rebuild.py", "settings.py")
 WINDOW_DAYS = 90
+OLDER_WORLDS_ALLOWED = False
+"""Whether a world that older source made may be used: for when the change does not touch what is measured."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,12 @@ def make_world(plan: WorldPlan, folder: Path) -> Made:
         say(f"{plan.name}: {len(made.truth):,} accounts, {made.requests:,} requests, ingest {made.ingest_s:.0f} s CPU")
         return made
 
-    return kept(folder / f"{plan.name}-{plan.digest}-{source_digest(INGEST_ROOMS)}.pickle", make)
+    place = folder / f"{plan.name}-{plan.digest}-{source_digest(INGEST_ROOMS)}.pickle"
+    older = sorted(folder.glob(f"{plan.name}-{plan.digest}-*.pickle"), key=lambda path: path.stat().st_mtime)
+    if OLDER_WORLDS_ALLOWED and older and not place.exists():
+        say(f"{plan.name}: taken as it was made by an older version of the intake or the templates")
+        place = older[-1]
+    return kept(place, make)
 
 
 def _make(plan: WorldPlan, work: Path) -> Made:

@@ -57,6 +57,11 @@ def test_a_world_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(worlds, "simulate", None)
     again = worlds.make_world(plan, tmp_path)
     assert again.inputs.digest() == made.inputs.digest()
+    monkeypatch.setattr(worlds, "source_digest", lambda _rooms: "changed")
+    with pytest.raises(TypeError):
+        worlds.make_world(plan, tmp_path)
+    monkeypatch.setattr(worlds, "OLDER_WORLDS_ALLOWED", True)
+    assert worlds.make_world(plan, tmp_path).requests == made.requests
     assert len(made.daily) == 2
     assert made.daily[-1][1].accounts["request_count"].sum() == made.inputs.accounts["request_count"].sum()
 
