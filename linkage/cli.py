@@ -240,7 +240,7 @@ def templates(store: Path, form: str) -> None:
     """
     with _open(store, create=False) as opened:
         table = opened.templates
-    _show_rows(table, form, brief=["template_id", "accounts", "prompts", "slots", "text"])
+    _show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
 
 
 @main.command()

@@ -327,6 +327,10 @@ TEMPLATES: Final[Shape] = {
 }
 """One row per template; ``text`` marks slots with ``<*>``; ``prompts`` counts distinct prompts."""
 
+TEMPLATE_LIST: Final[Shape] = {**TEMPLATES, "unrelated_accounts": COUNT, "follows_id": TEXT}
+"""``TEMPLATES`` with how common each is among accounts that share no address, payment instrument or organization
+with another account of it, and the earlier version from which its accounts moved (null for none)."""
+
 
 STATEMENTS: Final[Shape] = {
     "topic": TEXT,

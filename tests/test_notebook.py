@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 import linkage as lk
 from linkage.errors import NoSuchClusterError, QueryError
 from linkage.notebook import delays
-from linkage.terms import CLUSTERS, LINK_EVIDENCE, MEMBERS, TEMPLATES, check_frame
+from linkage.terms import CLUSTERS, LINK_EVIDENCE, MEMBERS, TEMPLATE_LIST, check_frame
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_tables_have_their_documented_columns_and_dtypes(planted: lk.Store, run:
     check_frame(pd.DataFrame(run.clusters), CLUSTERS, name="clusters")
     check_frame(run.members, MEMBERS, name="members")
     check_frame(cluster.evidence, LINK_EVIDENCE, name="evidence")
-    check_frame(planted.templates, TEMPLATES, name="templates")
+    check_frame(planted.templates, TEMPLATE_LIST, name="templates")
 
 
 def test_clusters_are_a_table_and_clusters_by_id(run: lk.Run) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Self
 import pandas as pd
 
 from linkage.engines.local import FileResult, Progress, Reading, ingest_files
+from linkage.evidence.table import HARD_ACCOUNTS
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
@@ -22,7 +23,10 @@ from linkage.rebuild import Step, published_run
 from linkage.settings import Settings
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.store import Database
-from linkage.terms import TEMPLATES
+from linkage.terms import DAY_MS, TEMPLATE_LIST, TEMPLATES, make_frame
+
+_MOVED_SHARE = 0.5  # of the accounts of either version must have moved for one template to follow another
+_OVERLAP_MS = 2 * DAY_MS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,8 +127,17 @@ class Store:
 
     @property
     def templates(self) -> pd.DataFrame:
-        """All prompt templates, the most shared first; shape ``TEMPLATES`` of :mod:`linkage.terms`."""
-        return self._database.frame("templates", TEMPLATES)
+        """All prompt templates, the most shared first; shape ``TEMPLATE_LIST`` of :mod:`linkage.terms`.
+
+        A template that many unrelated accounts use is public, and weak evidence. One follows another of its
+        family when half of the accounts of either stopped using the earlier within two days of the later.
+        """
+        listed = self._database.frame("templates", TEMPLATES)
+        origins = self._database.query(
+            "template_origins", max_accounts=HARD_ACCOUNTS, min_share=_MOVED_SHARE, overlap_ms=_OVERLAP_MS
+        )
+        joined = listed.merge(origins, on="template_id", how="left", validate="one_to_one")
+        return make_frame(TEMPLATE_LIST, {name: joined[name] for name in TEMPLATE_LIST})
 
     @property
     def files(self) -> pd.DataFrame:

@@ -10,14 +10,17 @@ from linkage.store.queries import load_query, query_names
 FAN_OUT = re.compile(r"\bjoin\s+entity_use\b.*\bjoin\s+entity_use\b", re.DOTALL)
 
 
-def values_for(store: lk.Store, name: str) -> dict[str, int | str]:
+def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
     """A value for each parameter that a query names."""
     run = store.run
-    known: dict[str, int | str] = {
+    known: dict[str, int | float | str] = {
         "run_id": run.run_id,
         "cluster_id": run.clusters["cluster_id"].iloc[0],
         "account_id": run.members["account_id"].iloc[0],
         **run._days,
+        "max_accounts": 30,
+        "min_share": 0.5,
+        "overlap_ms": 172_800_000,
     }
     return {parameter: known[parameter] for parameter in load_query(name).parameters}
 
