@@ -228,7 +228,7 @@ def new_prompts(connection: Connection) -> list[int]:
 
 
 def new_texts(connection: Connection, prompt_ids: Sequence[int]) -> dict[int, str]:
-    """Texts of prompts of this ingest, by ascending prompt id."""
+    """Texts of prompts of this ingest, by ascending prompt id; of spellings of one prompt, the least."""
     return dict(connection.execute(statements.NEW_TEXTS, (_listed(prompt_ids),)))
 
 

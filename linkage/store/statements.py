@@ -9,7 +9,7 @@ SCRATCH: Final = """
 create temp table if not exists dirty (
     account_id integer not null, day integer not null, primary key (account_id, day)
 ) without rowid;
-create temp table if not exists new_prompt (id integer primary key, text text not null);
+create temp table if not exists new_prompt (id integer not null, text text not null);
 """
 
 REQUEST_COLUMNS: Final = (
@@ -128,9 +128,8 @@ on conflict (id) do update set
     text = coalesce(min(text, excluded.text), text, excluded.text)
 """
 
-KEEP_NEW_PROMPT: Final = """
-insert into new_prompt values (?, ?) on conflict (id) do update set text = min(text, excluded.text)
-"""
+# Without an index on the random id: a table of long texts is then written from start to end and read once.
+KEEP_NEW_PROMPT: Final = "insert into new_prompt values (?, ?)"
 
 READ_PROMPTS: Final = """
 select rowid, id, features, gateway_template, template_id from prompt where rowid > ? order by rowid limit ?
@@ -138,9 +137,9 @@ select rowid, id, features, gateway_template, template_id from prompt where rowi
 SET_TEMPLATE: Final = "update prompt set template_id = ? where rowid = ?"
 
 KNOWN_TEMPLATES: Final = "select id from template order by id"
-NEW_PROMPTS: Final = "select id from new_prompt order by id"
+NEW_PROMPTS: Final = "select distinct id from new_prompt order by id"
 NEW_TEXTS: Final = """
-select n.id, n.text from json_each(?) as wanted join new_prompt as n on n.id = wanted.value order by n.id
+select id, min(text) from new_prompt where id in (select value from json_each(?)) group by id order by id
 """
 TEMPLATE_TEXTS: Final = "select id, text from template order by id"
 
