@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.templates import patterns as kernels
-from linkage.templates.features import DEPTHS, OPENINGS, Features
+from linkage.templates.features import Features
+from linkage.templates.fingerprints import DEPTHS, OPENINGS
 from linkage.templates.tables import Table, count_frequent, make_table
 
 Result = TypeVar("Result")

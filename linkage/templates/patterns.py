@@ -14,8 +14,9 @@ from typing import Final
 import numba
 import numpy as np
 
-from linkage.templates.features import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, mix, opening_tokens
+from linkage.templates.fingerprints import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.tables import find
+from linkage.templates.words import mix
 
 CUTS: Final = 5
 """Cuts kept of each end."""

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.templates.features import LABEL_BIT, OPENINGS, mix, opening_tokens
+from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
+from linkage.templates.words import mix
 
 MARKS = 8
 """Labels that may tell the parts of one pattern apart."""
