@@ -54,6 +54,13 @@ def test_a_benchmark_that_all_send_whole_is_not_shared_out() -> None:
     assert _found(whole, _draws(OUTSIDERS, seed=2)) == []
 
 
+@pytest.mark.parametrize("share", [0.55, 0.7, 0.9])
+def test_a_benchmark_that_each_sends_in_part_is_not_shared_out(share: float) -> None:
+    draw = np.random.default_rng(9)
+    parts = [np.flatnonzero(draw.random(150) < share) for _ in WORKERS]
+    assert _found(parts, _draws(OUTSIDERS, seed=2)) == []
+
+
 def test_items_that_come_many_to_a_request_count_as_one_event() -> None:
     items = items_of([*_rows(WORKERS, _shards(WORKERS, seed=1)), *_rows(OUTSIDERS, _draws(OUTSIDERS, seed=2))])
     few = conduct_of(dict.fromkeys([*WORKERS, *OUTSIDERS], 1))

@@ -4,9 +4,9 @@ Accounts that draw from a public pool on their own (a benchmark, a textbook) mee
 workers of one list do not. Outsiders who draw from the same pool say how often: they are the accounts outside a group
 that have at least two of its items, and one of these is spent on having chosen them. If two fellows met as often
 as a fellow and such an outsider do, per pair of items sent, so many repeats inside the group would be expected;
-the test is the lower tail of a Poisson law with that mean (as in the core prototype). The logic is that of
-capture and recapture, Chao 1987, "Estimating the population size for capture-recapture data with unequal
-catchability", doi:10.2307/2531532, read backwards: the rate is known, the catch is too small.
+the test is the lower tail of a Poisson law with half that mean (the core prototype took the whole mean). The logic
+is that of capture and recapture, Chao 1987, "Estimating the population size for capture-recapture data with
+unequal catchability", doi:10.2307/2531532, read backwards: the rate is known, the catch is too small.
 
 Weak where the pool is private: without outsiders nothing is expected and nothing can be told. Popular items make
 real people repeat more than the rate says, which only makes the test milder.
@@ -35,6 +35,14 @@ OUTSIDER_HITS: Final = 2
 
 BOILERPLATE_SHARE: Final = 0.5
 """An item on more of the group's accounts than this is part of a template, not of a work list."""
+
+LITTLE: Final = 0.5
+"""Overlap is little below half of what outsiders' draws say: with many items, a small difference of taste is beyond
+chance, too (192 users of one benchmark met 0.73 times as often as its outsiders; one simulated world, 2026-11-24)."""
+
+MOST_BOILERPLATE: Final = 0.1
+"""A group with more than this share of its uses in such items sends the same work, as a benchmark's users do. In
+simulated campaigns the wording they share is 3 in 100 uses (2026-11-24)."""
 
 LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
@@ -69,7 +77,10 @@ def find_shared_out_work(groups: pd.DataFrame, *, items: pd.DataFrame, conduct: 
     parts = []
     for group in np.unique(number[number >= 0]):
         mine = np.flatnonzero(number == group)
-        mine = mine[~_boilerplate(account[mine], item[mine])]
+        common = _boilerplate(account[mine], item[mine])
+        if common.mean() > MOST_BOILERPLATE:
+            continue
+        mine = mine[~common]
         near = by_item[_ranges(start, np.unique(item[mine]))]
         other = near[number[near] != group]
         found = _test_group(items, account, item, mine, other, volume, carried, tries=tries)
@@ -104,7 +115,7 @@ def _test_group(
         return none_found()
     code = np.unique(account[mine], return_inverse=True)[1]
     drawn = np.bincount(code).astype(np.float64)
-    expected = rate * drawn * (drawn.sum() - drawn) / carried
+    expected = LITTLE * rate * drawn * (drawn.sum() - drawn) / carried
     observed = _met_items(code, item[mine]) / carried
     whole = poisson.cdf(np.floor(observed.sum() / 2), expected.sum() / 2)
     group_bits = chance_bits(whole, tries=tries)
