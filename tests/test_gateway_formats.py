@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import linkage as lk
 from linkage.errors import RejectedShareError
 from linkage.intake.catalogue import known_formats, shipped_mappings
 from linkage.intake.files import read_raw
-from linkage.intake.records import CheckedRequests, check_requests
+from linkage.intake.records import LEFT_OUT, CheckedRequests, check_requests
 from linkage.settings import IngestSettings
 
 TIME = "2026-11-24T05:52:28.104000+00:00"
@@ -538,3 +539,35 @@ def test_the_example_lines_in_the_documentation_are_in_the_format_they_stand_for
         assert read_raw(path).format_name == name
         (row,) = rows(load(path))
         assert "acct_0071" in row["account_id"] or name == "vllm"
+
+
+ODD_VALUES: tuple[Any, ...] = (
+    *(None, 5, -1.5, True, 10**30, "x", "", '{"a": 1}', "[1]"),
+    *([], {}, [None], [5], ["x"], [[[]]], [{"key": 5}], {"a": None}, {"key": "k"}, {"values": 5}, {"spans": 5}),
+)
+
+
+def paths_of(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where every value below the top of a tree stands."""
+    pairs = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in pairs:
+        yield (*path, key)
+        yield from paths_of(value, (*path, key))
+
+
+def changed(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = dict(tree) if isinstance(tree, dict) else list(tree)
+    copy[path[0]] = changed(copy[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "vllm"])
+def test_any_value_anywhere_is_kept_dropped_or_set_aside(tmp_path: Path, name: str) -> None:
+    odd = [changed(EXAMPLES[name], path, value) for path in paths_of(EXAMPLES[name]) for value in ODD_VALUES]
+    raw = read_raw(write(tmp_path / "log", *odd), format_name=name)
+    for batch in raw.batches:
+        checked = check_requests(batch, raw.format)
+        told = len(checked.table) + len(checked.rejected) + checked.notes[LEFT_OUT]
+        assert told >= (1 if name == "otlp" else len(odd) // 2)

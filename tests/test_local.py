@@ -10,6 +10,7 @@ from tiny_world import tiny_requests
 
 import linkage as lk
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
+from linkage.settings import IngestSettings
 
 LEDGER = {"source_file", "rejected", "input_state"}
 
@@ -184,3 +185,30 @@ def test_what_callers_claim_is_stored_apart(tmp_path: Path) -> None:
     claimed = uses[uses["kind"].isin(["forwarded", "end_user"])]
     assert set(claimed["value"]) == {"192.0.2.1", "same"}
     assert "192.0.2.1" not in set(uses.loc[uses["kind"] == "ip", "value"])
+
+
+def test_repeats_within_a_file_are_counted_like_repeats_of_another(tmp_path: Path) -> None:
+    row = tiny_requests()[0]
+    greater = {**row, "output_tokens": 5}
+    path = write(tmp_path / "a.ndjson", [row, row, greater, row])
+    with lk.open_store(tmp_path / "s.db") as store:
+        (result,) = store.ingest(path).files
+        assert store.counts["requests"] == 1
+    assert (result.kept, result.seen_before + result.conflicting) == (1, 3)
+
+
+def test_a_record_replaced_in_a_later_batch_of_its_file_is_counted_once(tmp_path: Path) -> None:
+    row = tiny_requests()[0]
+    rows = [{**row, "request_id": f"r{at}"} for at in range(130)]
+    twins = [{**row, "request_id": f"r{at}", "account_id": "other", "status": 429} for at in range(130)]
+    settings = lk.Settings(ingest=IngestSettings(batch_rows=100))
+    dumps = []
+    for name, order in (("1", [*rows, *twins]), ("2", [*twins, *rows])):
+        with lk.open_store(tmp_path / f"{name}.db") as store:
+            store.ingest(write(tmp_path / f"{name}.ndjson", order), settings=settings)
+        dumps.append(dump(tmp_path / f"{name}.db"))
+    facts = ("request", "entity_use", "account_day", "account_hour", "coverage_day", "prompt_day", "item_day")
+    assert [dumps[0][name] for name in facts] == [dumps[1][name] for name in facts]
+    assert sum(day[2] for day in dumps[0]["account_day"]) == len(dumps[0]["request"]) == 130
+    accounts = {request[2] for request in dumps[0]["request"]}
+    assert len(accounts) == 2, "which of the two stays depends on a hash: both kinds are replaced"

@@ -91,7 +91,7 @@ def read_raw(
     mapping : a mapping file (``mapping.read_mapping``) that takes the place of a format.
     settings : limits of lines and batches; default ``IngestSettings()``.
     as_columns : give canonical request records in JSON lines as columns where that changes no outcome; several times
-        as fast, with batches a little larger or smaller than the settings say.
+        as fast.
 
     Raises
     ------

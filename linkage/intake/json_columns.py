@@ -58,7 +58,10 @@ def read_json_columns(
         if table is not None and not len(table):
             continue
         if table is not None:
-            yield ColumnBatch(np.arange(number, number + lines), table, source.position)
+            rows = source.settings.batch_rows
+            for start in range(0, lines, rows):
+                part = table.slice(start, rows)
+                yield ColumnBatch(np.arange(len(part)) + number + start, part, source.position)
         else:
             yield from _read_slowly(source, chunk, builder, number)
         number += lines

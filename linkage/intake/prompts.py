@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-SYSTEM_ROLES: Final = frozenset({"system", "developer"})
+SYSTEM_ROLES: Final = ("system", "developer")
 
 _AFFIXES: Final = re.compile(r"^(?:input_|output_)|_url$")
 

@@ -22,6 +22,7 @@ from linkage import terms
 from linkage.errors import LinkageError
 from linkage.intake.batches import ENTITY_KINDS, RequestBatch, request_batch
 from linkage.intake.files import read_raw
+from linkage.intake.formats import canonical
 from linkage.intake.mapping import mapping_from
 from linkage.intake.raw import ColumnBatch
 from linkage.intake.records import check_requests
@@ -301,3 +302,16 @@ def test_well_formed_records_do_come_as_columns() -> None:
         (batch,) = read_raw(path, as_columns=True).batches
     assert isinstance(batch, ColumnBatch)
     assert batch.lines.tolist() == [1, 2, 3]
+
+
+def test_columns_come_in_batches_of_the_size_that_is_set(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(ndjson([{"timestamp": "2026-11-24T05:52:28Z", "account_id": f"a{at}"} for at in range(250)]))
+    batches = list(read_raw(path, settings=IngestSettings(batch_rows=100), as_columns=True).batches)
+    assert [batch.lines.tolist() for batch in batches] == [
+        list(range(1, 101)),
+        list(range(101, 201)),
+        list(range(201, 251)),
+    ]
+    named = [check_requests(batch, canonical.REQUESTS).table["account_id"].to_pylist() for batch in batches]
+    assert [account for part in named for account in part] == [f"a{at}" for at in range(250)]

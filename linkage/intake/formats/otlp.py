@@ -10,16 +10,17 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from linkage.intake.formats.base import Format, Placed, Record, first_present, messages_in
+from linkage.intake.formats.base import Format, Placed, Record, first_present, list_in, messages_in, object_in
 from linkage.intake.prompts import flatten_messages
 from linkage.intake.values import moment_from_number, number_of
 
 TRACES_HELD: Final = 100_000
 """Traces of one file that wait for their root; of more the oldest are given as they are."""
 
-_OPERATIONS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings", "completion"})
-_SERVER: Final = frozenset({2, "SPAN_KIND_SERVER"})
-_ERROR: Final = frozenset({2, "STATUS_CODE_ERROR"})
+# Tuples: what a file says may be a list, which a set could not be asked for.
+_OPERATIONS: Final = ("chat", "text_completion", "generate_content", "embeddings", "completion")
+_SERVER: Final = (2, "SPAN_KIND_SERVER")
+_ERROR: Final = (2, "STATUS_CODE_ERROR")
 _CONTRACT: Final = {
     "gen_ai.request.temperature": "temperature",
     "gen_ai.request.top_p": "top_p",
@@ -52,10 +53,10 @@ class Join:
     def add(self, line: int, record: Record) -> Iterator[Placed]:
         """The requests that one line of a file completes."""
         for scope in _inner(record, "resourceLogs", "scopeLogs"):
-            for entry in scope.get("logRecords") or []:
+            for entry in list_in(scope, "logRecords"):
                 yield from ((line, made) for made in _from_log(entry))
         for scope in _inner(record, "resourceSpans", "scopeSpans"):
-            for span in scope.get("spans") or []:
+            for span in list_in(scope, "spans"):
                 if isinstance(span, dict):
                     yield from self._add_span(line, span)
 
@@ -117,10 +118,9 @@ class Join:
 
 
 def _inner(record: Record, outer: str, scopes: str) -> Iterator[Record]:
-    for resource in record.get(outer) or []:
-        for scope in (resource.get(scopes) if isinstance(resource, dict) else None) or []:
-            if isinstance(scope, dict):
-                yield scope
+    for resource in list_in(record, outer):
+        scopes_in = list_in(resource, scopes) if isinstance(resource, dict) else []
+        yield from (scope for scope in scopes_in if isinstance(scope, dict))
 
 
 def _from_log(entry: Any) -> Iterator[Record]:
@@ -138,7 +138,7 @@ def _is_request(attributes: Record) -> bool:
 
 
 def _attributes(listed: Any) -> dict[str, Any]:
-    pairs = [pair for pair in listed or [] if isinstance(pair, dict) and "key" in pair]
+    pairs = [pair for pair in listed if isinstance(pair, dict) and "key" in pair] if isinstance(listed, list) else []
     return {str(pair["key"]): _value(pair.get("value")) for pair in pairs}
 
 
@@ -149,9 +149,9 @@ def _value(value: Any) -> Any:
     if "intValue" in value:
         return number_of(value["intValue"])
     if "arrayValue" in value:
-        return [_value(item) for item in (value["arrayValue"] or {}).get("values") or []]
+        return [_value(item) for item in list_in(object_in(value, "arrayValue"), "values")]
     if "kvlistValue" in value:
-        return _attributes((value["kvlistValue"] or {}).get("values"))
+        return _attributes(object_in(value, "kvlistValue").get("values"))
     return next((value[key] for key in ("stringValue", "doubleValue", "boolValue") if key in value), None)
 
 
@@ -195,7 +195,7 @@ def _messages(span: Record) -> Any:
 
 def _old_messages(span: Record) -> Iterator[Mapping[str, Any]]:
     """Messages in the events of instrumentations from before 2025."""
-    for event in span.get("events") or []:
+    for event in list_in(span, "events"):
         role = _OLD_EVENTS.get(str(event.get("name"))) if isinstance(event, dict) else None
         if role:
             told = _attributes(event.get("attributes"))
