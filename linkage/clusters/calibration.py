@@ -210,7 +210,8 @@ def _examples(table: pd.DataFrame, verdict: str) -> pd.DataFrame:
     label = table[f"is_{verdict}"]
     examples = table[label.notna()].assign(right=label.dropna()).reset_index(drop=True)
     kinds = examples.groupby(["world", "role", "right"])["right"].transform("size")
-    return examples.assign(emphasis=np.where(examples["right"] == 1, 1.0, 1 / np.sqrt(kinds)))
+    # A world has few campaigns and a hundred households: without this, one controller would mean one card.
+    return examples.assign(emphasis=np.where(examples["is_extraction"] == 1, 1.0, 1 / np.sqrt(kinds)))
 
 
 def _check_outcomes(examples: pd.DataFrame, verdict: str) -> None:

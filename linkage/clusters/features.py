@@ -7,7 +7,7 @@ controller, or for extraction; each lies in a fixed range and does not depend on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -30,11 +30,13 @@ CONTROLLER_FEATURES: Final = (
     "size",
     "evenness",
     "partition",
+    "paid",
     "agreement",
     *GROUP_PATTERNS,
 )
 """``strength``: median over members of the sum of their ties, in 10 bits; ``second``: median tie of the
 second strongest family, in 10 bits; ``families``: how many link half the members; ``size``: log2 accounts;
+``paid``: mean tie by payment, in 10 bits: a class and a hackathon have all of a household but the card;
 ``agreement``: sameness of habits times ``size`` / 8, because many alike say more than a few; ``evenness``,
 ``partition`` and ``GROUP_PATTERNS`` as in :func:`measure_extraction`."""
 
@@ -86,6 +88,7 @@ def measure_controller(
     matrix: Numbers,
     group: Codes,
     *,
+    families: Sequence[str],
     extraction: pd.DataFrame,
     linked_bits: float,
     linked_share: float,
@@ -96,6 +99,7 @@ def measure_controller(
     ----------
     matrix : ties in bits, accounts x families.
     group : group number of each account, -1 for none.
+    families : names of the columns of ``matrix``.
     extraction : what ``measure_extraction`` returned for the same groups.
     linked_bits : bits from which a family links an account to its group.
     linked_share : share of the accounts a family must link to count.
@@ -117,10 +121,20 @@ def measure_controller(
             "size": size,
             "evenness": extraction["evenness"].to_numpy(),
             "partition": extraction["partition"].to_numpy(),
+            "paid": _mean_tie(mine, group[members], groups, families=families, family="payment"),
             "agreement": extraction["sameness"].to_numpy(dtype=np.float64) * size / 8,
             **{name: extraction[name].to_numpy() for name in GROUP_PATTERNS},
         }
     )
+
+
+def _mean_tie(mine: Numbers, group: Codes, groups: int, *, families: Sequence[str], family: str) -> Numbers:
+    """Mean tie of each group's accounts by one family, in 10 bits, 0 to 1."""
+    if family not in families:
+        return np.zeros(groups)
+    ties = np.clip(mine[:, list(families).index(family)] / 10, 0, 1)
+    total = np.bincount(group, weights=ties, minlength=groups)
+    return np.asarray(total / np.maximum(np.bincount(group, minlength=groups), 1), dtype=np.float64)
 
 
 def linked_shares(matrix: Numbers, group: Codes, *, groups: int, linked_bits: float) -> Numbers:

@@ -251,6 +251,7 @@ def _judge_groups(
     controller = measure_controller(
         matrix,
         group,
+        families=(*incidence.families, "conduct"),
         extraction=extraction,
         linked_bits=settings.linked_bits,
         linked_share=settings.linked_share,
