@@ -35,8 +35,8 @@ _FOLLOWS = 0.5  # a token counts when at least this share of the prompts that ha
 _LINE_WEIGHTS = np.array(
     [0.7, 0.5, 0.6, 0.9, 0.7]
 )  # of a token in an opening: many were looked at, long ones are rarer
-_BITS = 1.5  # tokens of fixed text that outweigh halving the number of prompts
-_TOLL = 3.0  # tokens that a pattern must add before it may break off from one that stands by itself
+_BITS = 1.0  # tokens of fixed text that outweigh halving the number of prompts
+_TOLL = 2.0  # tokens that a pattern must add before it may break off from one that stands by itself
 _GAIN_CAP = 10.0
 _PART_BITS = 0.5  # the same two where nearly all prompts of a pattern have something longer
 _PART_TOLL = 1.0
