@@ -193,6 +193,10 @@ CAMPAIGN_MIXES = (
 """Every recipe occurs; a world takes one of them, so that a few campaigns stand among all innocents."""
 
 
+SMALL_CAMPAIGNS = (CampaignShape(12, 8.0, 2), CampaignShape(7, 12.0, 3))
+"""Few accounts that work little: without them the fit asks every campaign for much traffic."""
+
+
 def training_plans(count: int) -> list[WorldPlan]:
     """Varied worlds to learn from: seeds 2000 and up, 2,000 to 4,000 accounts, one in six without a campaign."""
     plans = []
@@ -208,6 +212,7 @@ def training_plans(count: int) -> list[WorldPlan]:
                 days=(14, 21, 10)[(number // 3) % 3],
                 scenarios=("innocents", *campaigns),
                 habits=_hard_habits(number),
+                shapes=SMALL_CAMPAIGNS if number % 3 == 1 else (),
             )
         )
     return plans
