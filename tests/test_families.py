@@ -23,6 +23,19 @@ def test_paraphrases_and_reorderings_are_one_family():
     assert families["t-a1"] == families["t-a2"] == families["t-a3"] == "f-a1"
 
 
+def test_a_chain_of_small_likenesses_is_no_family():
+    words = [f"{a}{b}" for a in ("apple", "cedar", "flute", "lemon") for b in ("wood", "stone", "fish", "light")]
+    words = [word[::-1] for word in words]
+    chain = {TemplateId(f"t-{at:02d}"): " ".join(words[at : at + 4]) + " <*>" for at in range(13)}
+    families = tie_families(chain)["family_id"]
+    assert families.value_counts().max() <= 4
+
+
+def test_soft_formats_are_no_part_of_a_contract_with_tags():
+    plain = "Put the result in <answer></answer>. <*>"
+    assert find_contract(plain) == find_contract(f"{plain} Think step by step, as a bulleted list.")
+
+
 def test_unlike_templates_have_no_family():
     families = family_of()
     assert families[["t-c1", "t-d1"]].isna().all()
@@ -50,7 +63,7 @@ def test_contract_survives_a_paraphrase():
 
 
 def test_contract_tells_tags_and_formats():
-    assert find_contract("Put it in <answer></answer>. <*> Think step by step.") == "format=steps;tags=answer;slots=1"
+    assert find_contract("Put it in <answer></answer>. <*> Think step by step.") == "tags=answer;slots=1"
 
 
 def test_template_that_asks_for_nothing_specific_has_no_contract():

@@ -6,13 +6,21 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import squareform
 
 from linkage.settings import TemplateSettings
 from linkage.templates.normalize import normalize
 from linkage.terms import NUMBER, TEXT, Shape, TemplateId, make_frame
+
+Ints = npt.NDArray[np.int64]
 
 FAMILIES: Final[Shape] = {"template_id": TEXT, "family_id": TEXT, "similarity": NUMBER, "contract": TEXT}
 """One row per template. ``similarity`` (0 to 1) is to the nearest other member of the family; both
@@ -20,10 +28,14 @@ are null for a template like no other."""
 
 _SLOT: Final = "<*>"
 _STEM: Final = 5  # letters of a word compared: "summarize", "summary" and "summarise" are one
-_WORDS_SHARE: Final = 0.6
-_LAYOUT_SHARE: Final = 0.25
-_CONTRACT_SHARE: Final = 0.15
-_COMMON: Final = 200  # a word or layout in more templates than this ties nobody, which bounds the pairs
+_ASKED: Final = 3.0  # times that a tag, key, format or layout counts as much as a word: it outlives other wording
+_COMMON: Final = 200  # a word or layout in more templates than this proposes no pairs, which bounds them
+_LARGEST: Final = 1_500  # templates compared each with each; larger bunches are cut at a higher similarity first
+_STEP: Final = 0.05
+_PAIRS: Final = 200_000  # pairs compared at a time
+
+_SOFT: Final = frozenset({"bullets", "numbered", "one-word", "one-sentence", "steps", "score", "table"})
+"""Formats that a paraphrase may or may not name: no part of a contract that has tags or keys."""
 
 _FORMATS: Final = {
     "json": r"\bjson\b",
@@ -64,13 +76,18 @@ def find_contract(text: str) -> str | None:
     >>> find_contract("Tell me about <*>") is None
     True
     """
-    formats = sorted(name for name, pattern in _FORMATS.items() if re.search(pattern, text, re.IGNORECASE))
+    parts = _find_asked(text)
+    named = [f"{name}={','.join(values)}" for name, values in parts.items() if values]
+    return ";".join([*named, f"slots={text.count(_SLOT)}"]) if named else None
+
+
+def _find_asked(text: str) -> dict[str, list[str]]:
+    """Formats, tags and JSON keys that a template asks for, each sorted."""
     plain = text.replace(_SLOT, " ")
     tags = sorted({(a or b).lower() for a, b in _TAG.findall(plain)})
     keys = sorted({key.lower() for key in _KEY.findall(plain)})
-    named = (("format", formats), ("tags", tags), ("keys", keys))
-    parts = [f"{name}={','.join(values)}" for name, values in named if values]
-    return ";".join([*parts, f"slots={text.count(_SLOT)}"]) if parts else None
+    found = {name for name, pattern in _FORMATS.items() if re.search(pattern, text, re.IGNORECASE)}
+    return {"format": sorted(found - _SOFT if tags or keys else found), "tags": tags, "keys": keys}
 
 
 def find_layout(text: str) -> str | None:
@@ -96,10 +113,11 @@ def find_layout(text: str) -> str | None:
 def tie_families(texts: Mapping[TemplateId, str], *, settings: TemplateSettings | None = None) -> pd.DataFrame:
     r"""Which templates are versions, paraphrases or reorderings of one another, and their contracts.
 
-    The similarity of two templates is a weighted sum: 0.6 times the cosine of their fixed words (the first
-    five letters of each; rare ones weigh more), 0.25 for the same layout of labels and slots, 0.15 for the
-    same contract; each share that neither template has is left out of the sum. Templates more alike than
-    ``family_similarity`` are one family, and so are those tied through others.
+    The similarity of two templates is the cosine of what they are made of: their fixed words (the first five
+    letters of each), and, three times as heavy, the tags, keys and formats they ask for and their layout of labels
+    and slots; what few templates have weighs more (Salton and Buckley 1988, doi:10.1016/0306-4573(88)90021-0).
+    A family is a bunch whose members are, on average, at least ``family_similarity`` alike (average linkage,
+    Sokal and Michener 1958), so that a chain of small likenesses makes none.
 
     Parameters
     ----------
@@ -121,87 +139,92 @@ def tie_families(texts: Mapping[TemplateId, str], *, settings: TemplateSettings 
     """
     least = (settings or TemplateSettings()).family_similarity
     names = sorted(texts)
-    contracts = [find_contract(texts[name]) for name in names]
-    layouts = [find_layout(texts[name]) for name in names]
-    words = _weigh([_count_words(texts[name]) for name in names])
-    family = list(range(len(names)))
-    nearest = [0.0] * len(names)
-    for a, b in sorted(_candidates(words, layouts, contracts)):
-        similarity = _compare(words[a], words[b], layouts[a], layouts[b], contracts[a], contracts[b])
-        if similarity >= least:
-            nearest[a], nearest[b] = max(nearest[a], similarity), max(nearest[b], similarity)
-            root_a, root_b = _root(family, a), _root(family, b)
-            family[max(root_a, root_b)] = min(root_a, root_b)
-    roots = [_root(family, at) for at in range(len(names))]
-    is_tied = [value > 0 for value in nearest]
+    vectors = _weigh([_count_parts(texts[name]) for name in names])
+    first, similarity = _find_families(vectors, least=float(least))
     return make_frame(
         FAMILIES,
         {
             "template_id": names,
-            "family_id": [
-                f"f-{names[root].removeprefix('t-')}" if tied else None
-                for root, tied in zip(roots, is_tied, strict=True)
-            ],
-            "similarity": [value or float("nan") for value in nearest],
-            "contract": contracts,
+            "family_id": [f"f-{names[at].removeprefix('t-')}" if at >= 0 else None for at in first.tolist()],
+            "similarity": similarity,
+            "contract": [find_contract(texts[name]) for name in names],
         },
     )
 
 
-def _count_words(text: str) -> Counter[str]:
+def _count_parts(text: str) -> dict[str, float]:
+    """How much of each part a template has: words, what it asks for, its layout."""
     fixed = normalize(text.replace(_SLOT, "\n"))
-    return Counter(word[:_STEM] for word in fixed.split() if word != ":")
+    counts = Counter(word[:_STEM] for word in fixed.split() if word != ":")
+    parts = {word: math.sqrt(times) for word, times in counts.items()}
+    parts.update({f"{kind} {one}": _ASKED for kind, asked in _find_asked(text).items() for one in asked})
+    layout = find_layout(text)
+    return parts if layout is None else {**parts, f"layout {layout}": _ASKED}
 
 
-def _weigh(counts: list[Counter[str]]) -> list[dict[str, float]]:
-    """Unit vectors of word weights: the square root of how often, times how rare among templates."""
-    frequency = Counter(word for count in counts for word in count)
-    vectors = []
-    for count in counts:
-        weights = {
-            word: math.sqrt(times) * math.log(1 + len(counts) / frequency[word]) for word, times in count.items()
-        }
-        length = math.sqrt(sum(value * value for value in weights.values())) or 1.0
-        vectors.append({word: value / length for word, value in weights.items()})
-    return vectors
+def _weigh(counts: list[dict[str, float]]) -> csr_array:
+    """One unit row per template and one column per part; rare parts weigh more."""
+    frequency = Counter(part for parts in counts for part in parts)
+    columns = {part: at for at, part in enumerate(sorted(frequency))}
+    cells = [
+        (row, columns[part], much * math.log(1 + len(counts) / frequency[part]))
+        for row, parts in enumerate(counts)
+        for part, much in parts.items()
+    ]
+    rows, places, values = np.array(cells or np.zeros((0, 3))).T
+    shape = (len(counts), len(columns))
+    weights = coo_array((values, (rows.astype(np.int64), places.astype(np.int64))), shape=shape).tocsr()
+    lengths = np.sqrt(np.asarray((weights * weights).sum(axis=1)).ravel())
+    return csr_array(weights.multiply(1 / np.maximum(lengths, 1e-12)[:, None]))
 
 
-def _candidates(
-    words: list[dict[str, float]], layouts: list[str | None], contracts: list[str | None]
-) -> set[tuple[int, int]]:
-    """Pairs that share a word, layout or contract which not too many have."""
-    holders: dict[str, list[int]] = {}
-    for at, vector in enumerate(words):
-        for value in (*vector, f"layout {layouts[at]}", f"contract {contracts[at]}"):
-            holders.setdefault(value, []).append(at)
-    holders.pop("layout None", None)
-    holders.pop("contract None", None)
-    return {
-        (a, b)
-        for held in holders.values()
-        if len(held) <= _COMMON
-        for place, a in enumerate(held)
-        for b in held[place + 1 :]
-    }
+def _find_pairs(vectors: Any, *, least: float) -> tuple[Ints, Ints]:
+    """Pairs of rows at least so much alike, among those that share a part which not too many have."""
+    counts = np.bincount(vectors.indices, minlength=vectors.shape[1])
+    rare = vectors[:, np.flatnonzero((counts > 1) & (counts <= _COMMON))]
+    shared = (rare @ rare.T).tocoo()
+    ahead = shared.row < shared.col
+    first, second = shared.row[ahead].astype(np.int64), shared.col[ahead].astype(np.int64)
+    alike = np.zeros(len(first))
+    for at in range(0, len(first), _PAIRS):
+        part = slice(at, at + _PAIRS)
+        alike[part] = vectors[first[part]].multiply(vectors[second[part]]).sum(axis=1)
+    return first[alike >= least], second[alike >= least]
 
 
-def _compare(
-    words_a: dict[str, float],
-    words_b: dict[str, float],
-    layout_a: str | None,
-    layout_b: str | None,
-    contract_a: str | None,
-    contract_b: str | None,
-) -> float:
-    total, parts = _WORDS_SHARE, _WORDS_SHARE * sum(value * words_b.get(word, 0.0) for word, value in words_a.items())
-    for share, one, other in ((_LAYOUT_SHARE, layout_a, layout_b), (_CONTRACT_SHARE, contract_a, contract_b)):
-        if one is not None or other is not None:
-            total, parts = total + share, parts + share * (one == other)
-    return parts / total
+def _find_families(vectors: Any, *, least: float) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """Of each row: the first row of its family, -1 for none, and how much its nearest relative is alike."""
+    size = vectors.shape[0]
+    first, similarity = np.full(size, -1, np.int64), np.full(size, np.nan)
+    waiting = [(np.arange(size), least)]
+    while waiting:
+        rows, level = waiting.pop()
+        for bunch in _split_apart(vectors, rows, level):
+            if len(bunch) > _LARGEST:
+                waiting.append((bunch, level + _STEP))
+                continue
+            alike = (vectors[bunch] @ vectors[bunch].T).toarray()
+            for family in _bunch(alike, least=least):
+                inside = alike[np.ix_(family, family)]
+                np.fill_diagonal(inside, 0.0)
+                first[bunch[family]], similarity[bunch[family]] = bunch[family].min(), np.minimum(inside.max(axis=1), 1)
+    return first, similarity
 
 
-def _root(family: list[int], at: int) -> int:
-    while family[at] != at:
-        family[at] = family[family[at]]
-        at = family[at]
-    return at
+def _split_apart(vectors: Any, rows: Ints, level: float) -> list[Ints]:
+    """Bunches of two or more rows that are connected by likenesses of this level."""
+    one, other = _find_pairs(vectors[rows], least=level)
+    graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(rows), len(rows)))
+    labels = connected_components(graph, directed=False)[1]
+    order = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    return [rows[part] for part in np.split(order, starts[1:]) if len(part) > 1]
+
+
+def _bunch(alike: npt.NDArray[np.float64], *, least: float) -> list[Ints]:
+    """Places of the members of each family of two or more, by average linkage."""
+    apart = np.clip(1 - (alike + alike.T) / 2, 0, 1)
+    np.fill_diagonal(apart, 0.0)
+    labels = fcluster(linkage(squareform(apart, checks=False), "average"), 1 - least, "distance")
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return [group for group in groups if len(group) > 1]
