@@ -121,6 +121,7 @@ def test_the_json_of_a_detail_has_every_table_and_no_odd_number() -> None:
         "templates",
         "statements",
         "events",
+        "case_notes",
     ]
     again = orjson.loads(json.dumps(content, allow_nan=False))
     assert again["cluster"]["accounts"] == 14

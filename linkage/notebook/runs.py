@@ -186,7 +186,8 @@ class Run:
         chosen = list(table["cluster_id"]) if clusters is None else list(clusters)
         details = [self.cluster(cluster_id).detail for cluster_id in chosen]
         shown = table[table["cluster_id"].isin(chosen)]
-        return write_report(details, shown, self.info, out=out, include_personal_data=personal_data)
+        sources = self._database.query("source_files")
+        return write_report(details, shown, self.info, out=out, include_personal_data=personal_data, sources=sources)
 
     @property
     def _days(self) -> Mapping[str, int]:

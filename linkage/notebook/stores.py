@@ -18,7 +18,9 @@ from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
 from linkage.notebook.given import AnyPath, given_settings
 from linkage.notebook.runs import Run
+from linkage.notebook.verifying import verify_folder
 from linkage.outputs.html import notebook_table
+from linkage.outputs.verify import Verification
 from linkage.rebuild import Step, published_run
 from linkage.settings import Settings
 from linkage.store.doctor import examine, family_coverage, field_coverage
@@ -176,6 +178,15 @@ class Store:
     def examine(self) -> pd.DataFrame:
         """What needs attention in this store, worst first; reads the whole file once."""
         return examine(self._database)
+
+    def verify(self, folder: AnyPath) -> Verification:
+        """Whether a report folder still is what this store says; see :func:`linkage.notebook.verifying.verify_folder`.
+
+        Raises
+        ------
+        OutputError : the folder has no manifest that can be read.
+        """
+        return verify_folder(self._database, folder)
 
     def calibrate(
         self,

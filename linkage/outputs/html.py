@@ -22,11 +22,11 @@ from markupsafe import Markup, escape
 
 from linkage.outputs import pictures, plots, tables, ties, wording
 from linkage.outputs.files import make_folder, sha256, write_whole
+from linkage.outputs.manifest import MANIFEST, file_entry, manifest_bytes, manifest_content
 from linkage.outputs.masking import mask_clusters, mask_detail
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
 from linkage.terms import CLUSTERS, TIERS, ClusterDetail, check_frame
 
-MANIFEST: Final = "manifest.json"
 INDEX: Final = "index.html"
 
 _PAGES: Final = Path(__file__).parent / "pages"
@@ -169,14 +169,15 @@ def write_report(
     *,
     out: str | PathLike[str],
     include_personal_data: bool = False,
+    sources: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Writes the report of a run into a folder and returns the paths written, the manifest last.
 
     ``index.html`` lists all clusters; each cluster in ``details`` gets ``<id>.html``, ``<id>.json`` and
     ``<id>.members.csv``, where ids that are no safe file names are replaced by safe ones; ``manifest.json``
-    holds size and SHA-256 of every file and whether personal data is included. Each file is written whole
-    or not at all. Files that an earlier report left here are removed if they are unchanged since and no longer
-    part of the report; other files are left alone.
+    holds size and SHA-256 of every file and of every input file, the run with its settings and versions, and whether
+    personal data is included. Each file is written whole or not at all. Files that an earlier report left here are
+    removed if they are unchanged since and no longer part of the report; other files are left alone.
 
     Parameters
     ----------
@@ -185,60 +186,59 @@ def write_report(
     run : as in :class:`~linkage.terms.ClusterDetail`.
     out : the folder; made if missing.
     include_personal_data : whether addresses, payment instruments and keys are shown raw.
+    sources : the input files, with ``path``, ``size`` and ``sha256``.
 
     Raises
     ------
     ShapeError : ``clusters`` lacks a column.
     OutputFileError : the folder or a file cannot be written; files already in place stay whole.
     """
-    shown = list(details) if include_personal_data else [mask_detail(detail) for detail in details]
-    listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
     folder = make_folder(out)
     earlier = _manifest_entries(folder)
     entries: list[dict[str, Any]] = []
     paths: list[Path] = []
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    for name, content in _report_files(shown, listed, run, privacy=privacy):
+    for name, content in report_files(details, clusters, run, include_personal_data=include_personal_data):
         paths.append(write_whole(content, out=folder / name))
-        entries.append({"name": name, "bytes": len(content), "sha256": sha256(content)})
-    manifest = _manifest(entries, run, include_personal_data=include_personal_data)
-    paths.append(write_whole(manifest, out=folder / MANIFEST))
+        entries.append(file_entry(name, content))
+    manifest = manifest_content(
+        entries,
+        run,
+        clusters=[str(detail.cluster["cluster_id"]) for detail in details],
+        listed=list(clusters["cluster_id"]),
+        sources=sources,
+        include_personal_data=include_personal_data,
+    )
+    paths.append(write_whole(manifest_bytes(manifest), out=folder / MANIFEST))
     _remove_outdated(folder, earlier, kept={path.name for path in paths})
     return paths
 
 
-def _report_files(
+def report_files(
     details: Sequence[ClusterDetail],
     clusters: pd.DataFrame,
     run: Mapping[str, Any],
     *,
-    privacy: str,
+    include_personal_data: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
-    """Name and content of every file but the manifest, one at a time so that few are in memory.
+    """Name and content of every file of a report but the manifest, one at a time so that few are in memory.
 
-    What is handed in is masked already, where it has to be.
+    Raises
+    ------
+    ShapeError : ``clusters`` lacks a column.
     """
-    pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in details}
-    overview = _draw_overview(clusters, run, pages=pages, privacy=privacy)
-    yield INDEX, overview.encode()
-    for detail in details:
+    check_frame(clusters, CLUSTERS, name="clusters")
+    shown = list(details) if include_personal_data else [mask_detail(detail) for detail in details]
+    listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
+    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
+    pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in shown}
+    yield INDEX, _draw_overview(listed, run, pages=pages, privacy=privacy).encode()
+    for detail in shown:
         stem = file_stem(detail.cluster["cluster_id"])
         beside = (f"{stem}.json", f"{stem}.members.csv")
         page = _draw_cluster(detail, privacy=privacy, files=beside, overview=INDEX)
         yield f"{stem}.html", page.encode()
         yield beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()
         yield beside[1], tables.to_csv(detail.members).encode()
-
-
-def _manifest(entries: list[dict[str, Any]], run: Mapping[str, Any], *, include_personal_data: bool) -> bytes:
-    known = {name: run[name] for name in ("run_id", "as_of", "settings_digest", "versions") if name in run}
-    content = {
-        "format": tables.REPORT_FORMAT,
-        "include_personal_data": include_personal_data,
-        "run": tables.plain_value(known),
-        "files": entries,
-    }
-    return (json.dumps(content, indent=1) + "\n").encode()
 
 
 def _manifest_entries(folder: Path) -> dict[str, str]:

@@ -143,7 +143,7 @@ def detail_json(detail: ClusterDetail) -> dict[str, Any]:
     :class:`~linkage.terms.ClusterDetail`, named as there. Nothing is masked here: hand in a masked detail
     where personal data must not leave.
     """
-    tables = ("members", "links", "shared", "activity", "templates", "statements", "events")
+    tables = ("members", "links", "shared", "activity", "templates", "statements", "events", "case_notes")
     return {
         "format": REPORT_FORMAT,
         "run": plain_value(detail.run),

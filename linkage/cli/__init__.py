@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
-from linkage.errors import LinkageError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from linkage.engines.local import Progress
-    from linkage.notebook import IngestResult, Run, Store
-    from linkage.rebuild import Step
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-STORE = click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
-WAIT = click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another writer.")
-FORMAT = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    help="How to print the rows.",
+from linkage.cli import sharing
+from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, opened_store
+from linkage.cli.screen import (
+    file_progress,
+    print_table,
+    say,
+    show_cluster,
+    show_ingest,
+    show_rows,
+    show_run,
+    step_progress,
 )
-JSON = click.option("--json", "form", flag_value="json", help="Same as --format json.")
-SETTINGS = click.option("--settings", type=click.Path(dir_okay=False, path_type=Path), help="A settings file (TOML).")
-TIER = click.option("--tier", type=click.Choice(["enforce", "review", "watch"]), help="Only this tier.")
+from linkage.errors import LinkageError
 
 
 class _Commands(click.Group):
@@ -108,7 +95,7 @@ def ingest(
     linkage ingest logs.db 2026-11-*.parquet
     linkage ingest logs.db proxy.log --map proxy.toml
     """
-    with _open(store) as opened, _file_progress() as progress:
+    with opened_store(store) as opened, file_progress() as progress:
         result = opened.ingest(
             *files,
             format=format_name,
@@ -121,7 +108,7 @@ def ingest(
             wait_s=wait_s,
             progress=progress,
         )
-    _show_ingest(result, as_json=as_json)
+    show_ingest(result, as_json=as_json)
     if result.failed:
         sys.exit(max(file.error.exit_code for file in result.failed if file.error))
 
@@ -154,9 +141,9 @@ def rebuild(
     """
     from linkage.notebook import rebuild as rebuild_run
 
-    with _open(store, create=False) as opened, _step_progress() as step:
+    with opened_store(store, create=False) as opened, step_progress() as step:
         run = rebuild_run(opened, as_of=as_of, window=window, seed=seed, settings=settings, wait_s=wait_s, step=step)
-        _show_run(run, as_json=as_json)
+        show_run(run, as_json=as_json)
 
 
 @main.command()
@@ -173,7 +160,7 @@ def clusters(store: Path, *, tier: str | None, form: str) -> None:
     """
     import pandas as pd
 
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         table = pd.DataFrame(opened.run.clusters)
     brief = [
         "cluster_id",
@@ -184,7 +171,7 @@ def clusters(store: Path, *, tier: str | None, form: str) -> None:
         "extraction_probability",
         "families",
     ]
-    _show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
+    show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
 
 
 @main.command()
@@ -200,11 +187,11 @@ def members(store: Path, *, cluster: str | None, tier: str | None, form: str) ->
     linkage members logs.db --cluster c-7f3a91
     linkage members logs.db --tier enforce --format csv > flagged.csv
     """
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         run = opened.run
         table = run.cluster(cluster).members if cluster else run.members
     brief = ["account_id", "cluster_id", "membership", "tier", "reasons"]
-    _show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
+    show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
 
 
 @main.command()
@@ -219,12 +206,12 @@ def show(store: Path, *, cluster: str, as_json: bool) -> None:
     """
     from linkage.outputs.tables import detail_json
 
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         found = opened.run.cluster(cluster)
         if as_json:
             click.echo(json.dumps(detail_json(found.detail), indent=2))
             return
-        _show_cluster(found)
+        show_cluster(found)
 
 
 @main.command()
@@ -238,44 +225,13 @@ def templates(store: Path, form: str) -> None:
     linkage templates logs.db
     linkage templates logs.db --format csv
     """
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         table = opened.templates
-    _show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
+    show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
 
 
-@main.command()
-@STORE
-@click.argument("clusters", nargs=-1)
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
-)
-@click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
-def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_personal_data: bool) -> None:
-    r"""Write self-contained HTML reports, with JSON and CSV beside them; all CLUSTERS when none is named.
-
-    \b
-    linkage report logs.db --out report
-    linkage report logs.db c-7f3a91 --out report
-    """
-    with _open(store, create=False) as opened:
-        written = opened.run.report(out, clusters=clusters or None, personal_data=include_personal_data)
-    _say(f"{len(written)} files written")
-    click.echo(str((out / "index.html").absolute()))
-
-
-@main.command()
-@STORE
-@click.option("--format", "form", type=click.Choice(["graphml", "gexf", "json"]), default="graphml", show_default=True)
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
-def export(store: Path, *, form: Any, out: Path) -> None:
-    r"""Write the full graph of accounts, addresses, payment methods and templates to a file.
-
-    \b
-    linkage export logs.db --format gexf --out graph.gexf
-    """
-    with _open(store, create=False) as opened:
-        path = opened.run.export(out, format=form)
-    click.echo(str(path))
+for verb in (sharing.report, sharing.verify, sharing.export):
+    main.add_command(verb)
 
 
 @main.command()
@@ -297,9 +253,9 @@ def case(store: Path, *, cluster: str, state: Any, note: str, author: str, wait_
     linkage case logs.db c-7f3a91 --state cleared --note "a course; the lecturer confirmed it"
     """
     now = datetime.datetime.now(datetime.UTC)
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         opened.run.cluster(cluster).decide(state, note=note, author=author, at=now, wait_s=wait_s)
-    _say(f"{cluster}: {state}")
+    say(f"{cluster}: {state}")
 
 
 @main.command()
@@ -340,7 +296,7 @@ def evaluate(store: Path, *, truth: Path, as_json: bool) -> None:
     from linkage.notebook import evaluate as evaluate_run
     from linkage.outputs.tables import records
 
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         result = evaluate_run(opened.run, truth)
         soon = delays(opened, truth)
     if as_json:
@@ -354,8 +310,8 @@ def evaluate(store: Path, *, truth: Path, as_json: bool) -> None:
         ("days from the 20th account to the first flag, over the runs kept", soon),
     ):
         click.echo(f"\n{title}")
-        _print_table(table)
-    _say(repr(result))
+        print_table(table)
+    say(repr(result))
 
 
 @main.command()
@@ -390,16 +346,16 @@ def calibrate(
     from linkage.outputs.tables import records
 
     chosen = [name for name in plant if name.lower() != "none"] if plant else PLANTED
-    with _open(store, create=False) as opened, _step_progress() as step:
+    with opened_store(store, create=False) as opened, step_progress() as step:
         result = opened.calibrate(truth=truth, plant=chosen, seed=seed, settings=settings, step=step)
     if out:
-        _say(f"wrote {result.write(out)}. Use it: linkage rebuild {store} --settings {out}")
+        say(f"wrote {result.write(out)}. Use it: linkage rebuild {store} --settings {out}")
     if as_json:
         tables = {"figures": records(result.figures), "examples": records(result.examples)}
         click.echo(json.dumps({**tables, "coefficients": result.coefficients.to_tables()}, indent=2))
         return
-    _print_table(result.figures)
-    _say(repr(result).strip("<>"))
+    print_table(result.figures)
+    say(repr(result).strip("<>"))
 
 
 @main.command()
@@ -412,9 +368,9 @@ def doctor(store: Path, form: str) -> None:
     \b
     linkage doctor logs.db
     """
-    with _open(store, create=False) as opened:
+    with opened_store(store, create=False) as opened:
         findings = opened.examine()
-    _show_rows(findings, form, brief=list(findings.columns))
+    show_rows(findings, form, brief=list(findings.columns))
     if (findings["level"] == "problem").any():
         sys.exit(1)
 
@@ -432,149 +388,3 @@ def schedule(store: Path, *, folder: Path, every: str) -> None:
     from linkage.outputs.schedule import schedule_lines
 
     click.echo(schedule_lines(store, folder, every=every, program=str(Path(sys.argv[0]).absolute())), nl=False)
-
-
-def _open(path: Path, *, create: bool = True) -> Store:
-    """The store; pandas and its like are loaded here, not for ``--help``."""
-    from linkage.notebook import open_store
-
-    return open_store(path, create=create)
-
-
-def _say(words: str) -> None:
-    click.echo(words, err=True)
-
-
-def _show_rows(frame: pd.DataFrame, form: str, *, brief: list[str]) -> None:
-    from linkage.outputs.tables import to_csv, to_json
-
-    if form == "csv":
-        click.echo(to_csv(frame), nl=False)
-    elif form == "json":
-        click.echo(to_json(frame), nl=False)
-    elif frame.empty:
-        _say("nothing to show")
-    else:
-        _print_table(frame[brief])
-
-
-def _print_table(frame: pd.DataFrame) -> None:
-    """A table for people, as wide as the terminal; control characters from logs are made visible."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from linkage.outputs.text import visible
-
-    numbers = set(frame.select_dtypes("number").columns)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in frame.columns:
-        table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
-    for row in frame.itertuples(index=False):
-        table.add_row(*(Text(visible(_cell(value))) for value in row))
-    width = None if sys.stdout.isatty() else 160
-    Console(width=width, highlight=False).print(table)
-
-
-def _cell(value: Any) -> str:
-    import pandas as pd
-
-    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.1e}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M}"
-    return str(value)
-
-
-def _show_ingest(result: IngestResult, *, as_json: bool) -> None:
-    from linkage.outputs.tables import records
-
-    if as_json:
-        files = [{**dataclasses.asdict(file), "error": str(file.error or "")} for file in result.files]
-        tables = {"coverage": records(result.coverage), "evidence": records(result.evidence)}
-        click.echo(json.dumps({"files": files, **tables}, indent=2))
-        return
-    for file in result.files:
-        if file.error:
-            _say(f"{file.path}: NOT LOADED. {file.error}")
-            continue
-        conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
-        _say(
-            f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
-            f"{file.seen_before:,} seen before{conflicts}"
-        )
-        for note, count in file.notes.items():
-            _say(f"  {count:,} x {note}")
-    coverage = result.coverage[result.coverage["total"] > 0]
-    _print_table(coverage[["field", "source", "present", "total", "share"]])
-    impossible = result.evidence[~result.evidence["possible"]]
-    for row in impossible.itertuples():
-        _say(f"no {row.family} evidence: {row.note}")
-    _say(repr(result))
-
-
-def _show_run(run: Run, *, as_json: bool) -> None:
-    from linkage.outputs.tables import plain_value
-
-    if as_json:
-        click.echo(json.dumps(plain_value(run.info), indent=2))
-        return
-    tiers = run.clusters["tier"].value_counts()
-    named = ", ".join(f"{tiers.get(tier, 0)} {tier}" for tier in ("enforce", "review", "watch"))
-    _say(f"{run!r}\n{named}. Next: linkage clusters, linkage report")
-
-
-def _show_cluster(cluster: Any) -> None:
-    import pandas as pd
-
-    from linkage.outputs.text import visible
-
-    click.echo(repr(cluster).strip("<>"))
-    click.echo(visible(cluster.why()).replace("\\n", "\n"))
-    counts = cluster.members["membership"].value_counts()
-    _print_table(pd.DataFrame({"membership": counts.index.astype(str), "accounts": counts.to_numpy()}))
-
-
-@contextmanager
-def _file_progress() -> Iterator[Progress | None]:
-    """A bar per file with rate and time left, on a terminal; silence without one."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(path: str, done: int, size: int) -> None:
-            if path not in tasks:
-                tasks[path] = bars.add_task(Path(path).name, total=size)
-            bars.update(tasks[path], completed=done)
-
-        yield tell
-
-
-@contextmanager
-def _step_progress() -> Iterator[Step | None]:
-    """A spinner that names the step, on a terminal; silence without one."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("rebuild") as status:
-        yield lambda name: status.update(f"rebuild: {name}")

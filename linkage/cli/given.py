@@ -1,0 +1,31 @@
+"""Arguments and options that several verbs share, and the store they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from linkage.notebook import Store
+
+STORE = click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
+WAIT = click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another writer.")
+FORMAT = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    help="How to print the rows.",
+)
+JSON = click.option("--json", "form", flag_value="json", help="Same as --format json.")
+SETTINGS = click.option("--settings", type=click.Path(dir_okay=False, path_type=Path), help="A settings file (TOML).")
+TIER = click.option("--tier", type=click.Choice(["enforce", "review", "watch"]), help="Only this tier.")
+
+
+def opened_store(path: Path, *, create: bool = True) -> Store:
+    """The store; pandas and its like are loaded here, not for ``--help``."""
+    from linkage.notebook import open_store
+
+    return open_store(path, create=create)

@@ -1,0 +1,164 @@
+"""What the command line shows: tables, words on stderr, bars on a terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from linkage.engines.local import Progress
+    from linkage.notebook import Cluster, IngestResult, Run
+    from linkage.rebuild import Step
+
+
+def say(words: str) -> None:
+    """Words for people, on stderr."""
+    click.echo(words, err=True)
+
+
+def show_rows(frame: pd.DataFrame, form: str, *, brief: list[str]) -> None:
+    """Rows on stdout: as CSV or JSON all columns, as a table for people those of ``brief``."""
+    from linkage.outputs.tables import to_csv, to_json
+
+    if form == "csv":
+        click.echo(to_csv(frame), nl=False)
+    elif form == "json":
+        click.echo(to_json(frame), nl=False)
+    elif frame.empty:
+        say("nothing to show")
+    else:
+        print_table(frame[brief])
+
+
+def print_table(frame: pd.DataFrame) -> None:
+    """A table for people, as wide as the terminal; control characters from logs are made visible."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from linkage.outputs.text import visible
+
+    numbers = set(frame.select_dtypes("number").columns)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in frame.columns:
+        table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(Text(visible(_cell(value))) for value in row))
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, highlight=False).print(table)
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.1e}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return str(value)
+
+
+def show_ingest(result: IngestResult, *, as_json: bool) -> None:
+    """What became of each file, which fields the records carry, and which evidence that rules out."""
+    from linkage.outputs.tables import records
+
+    if as_json:
+        files = [{**dataclasses.asdict(file), "error": str(file.error or "")} for file in result.files]
+        tables = {"coverage": records(result.coverage), "evidence": records(result.evidence)}
+        click.echo(json.dumps({"files": files, **tables}, indent=2))
+        return
+    for file in result.files:
+        if file.error:
+            say(f"{file.path}: NOT LOADED. {file.error}")
+            continue
+        conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
+        say(
+            f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
+            f"{file.seen_before:,} seen before{conflicts}"
+        )
+        for note, count in file.notes.items():
+            say(f"  {count:,} x {note}")
+    coverage = result.coverage[result.coverage["total"] > 0]
+    print_table(coverage[["field", "source", "present", "total", "share"]])
+    impossible = result.evidence[~result.evidence["possible"]]
+    for row in impossible.itertuples():
+        say(f"no {row.family} evidence: {row.note}")
+    say(repr(result))
+
+
+def show_run(run: Run, *, as_json: bool) -> None:
+    """What a run found, and what to type next."""
+    from linkage.outputs.tables import plain_value
+
+    if as_json:
+        click.echo(json.dumps(plain_value(run.info), indent=2))
+        return
+    tiers = run.clusters["tier"].value_counts()
+    named = ", ".join(f"{tiers.get(tier, 0)} {tier}" for tier in ("enforce", "review", "watch"))
+    say(f"{run!r}\n{named}. Next: linkage clusters, linkage report")
+
+
+def show_cluster(cluster: Cluster) -> None:
+    """One cluster: why it is one, and how many accounts belong how firmly."""
+    import pandas as pd
+
+    from linkage.outputs.text import visible
+
+    click.echo(repr(cluster).strip("<>"))
+    click.echo(visible(cluster.why()).replace("\\n", "\n"))
+    counts = cluster.members["membership"].value_counts()
+    print_table(pd.DataFrame({"membership": counts.index.astype(str), "accounts": counts.to_numpy()}))
+
+
+@contextmanager
+def file_progress() -> Iterator[Progress | None]:
+    """A bar per file with rate and time left, on a terminal; silence without one."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def tell(path: str, done: int, size: int) -> None:
+            if path not in tasks:
+                tasks[path] = bars.add_task(Path(path).name, total=size)
+            bars.update(tasks[path], completed=done)
+
+        yield tell
+
+
+@contextmanager
+def step_progress() -> Iterator[Step | None]:
+    """A spinner that names the step, on a terminal; silence without one."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("rebuild") as status:
+        yield lambda name: status.update(f"rebuild: {name}")
