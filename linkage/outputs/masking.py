@@ -21,16 +21,17 @@ PREFIX_LENGTHS: Final[Mapping[int, int]] = {4: 24, 6: 48}
 """Bits of an address that are shown, by IP version."""
 
 _TOKEN: Final = re.compile(r"[\w.:/@#+*%-]+")
-_NUMBERED: Final = re.compile(r"address \d+ in \S+")
+_NUMBERED: Final = re.compile(r"\S+/\d+ #\d+")
+_FINGERPRINT: Final = re.compile(r"#[0-9a-f]{8}")
 _SHORTEST_REPLACED: Final = 4  # a payment id such as "12" would also replace plain numbers in sentences
 
-_FINGERPRINT_NAMES: Final = {"payment": "payment", "api_key": "key"}
+_FINGERPRINTED: Final = frozenset({"payment", "api_key"})
 
 
 def mask_detail(detail: ClusterDetail) -> ClusterDetail:
     """The same detail without raw addresses, payment instruments and keys, in tables and in sentences.
 
-    Two addresses in one prefix stay two values ("address 1 in 203.0.113.0/24"), numbered within this detail.
+    Two addresses in one prefix stay two values ("203.0.113.0/24 #1" and "#2"), numbered within this detail.
     A prefix narrower than what may be shown is widened. Values of three characters or fewer are not looked
     for inside sentences. The detail handed in is not changed; masking twice is masking once.
     """
@@ -61,18 +62,18 @@ def mask_value(kind: str, value: str) -> str:
     >>> mask_value("ip", "203.0.113.77"), mask_value("ip", "2001:db8:1:2::5")
     ('203.0.113.0/24', '2001:db8:1::/48')
     >>> mask_value("payment", "card-1"), mask_value("client", "curl/8")
-    ('payment f3a75029', 'curl/8')
+    ('#f3a75029', 'curl/8')
     """
-    if kind in _FINGERPRINT_NAMES:
-        return _fingerprint_as(_FINGERPRINT_NAMES[kind], value)
+    if kind in _FINGERPRINTED:
+        return _fingerprint(value)
     if kind in ("ip", "ip_prefix") and not _NUMBERED.fullmatch(value):
-        return _prefix_of(value) or _fingerprint_as("address", value)
+        return _prefix_of(value) or _fingerprint(value)
     return value
 
 
-def _fingerprint_as(name: str, value: str) -> str:
-    is_masked = re.fullmatch(rf"{name} [0-9a-f]{{8}}", value)
-    return value if is_masked else f"{name} {fingerprint(value)}"
+def _fingerprint(value: str) -> str:
+    """A bare mark: sentences and tables name the kind beside it already ("payment instrument #f3a75029")."""
+    return value if _FINGERPRINT.fullmatch(value) else f"#{fingerprint(value)}"
 
 
 def _prefix_of(value: str) -> str | None:
@@ -102,7 +103,7 @@ def _numbered_addresses(values: list[str]) -> dict[tuple[str, str], str]:
         if prefix is not None and prefix != value:
             by_prefix.setdefault(prefix, []).append(value)
     return {
-        ("ip", value): f"address {number} in {prefix}"
+        ("ip", value): f"{prefix} #{number}"
         for prefix, same in by_prefix.items()
         for number, value in enumerate(same, start=1)
     }
