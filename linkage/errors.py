@@ -91,6 +91,10 @@ class NoSuchClusterError(ClusterError, KeyError):
     """A cluster id that the published run does not have."""
 
 
+class NoSuchAccountError(LinkageError, KeyError):
+    """An account id that the store does not have."""
+
+
 class NoRunError(ClusterError, LookupError):
     """A store that has no published run yet."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from linkage.cli import sharing
+from linkage.cli import sharing, upkeep
 from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, opened_store
 from linkage.cli.screen import (
     file_progress,
@@ -230,7 +230,7 @@ def templates(store: Path, form: str) -> None:
     show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
 
 
-for verb in (sharing.report, sharing.verify, sharing.export):
+for verb in (sharing.report, sharing.verify, sharing.export, upkeep.purge):
     main.add_command(verb)
 
 

@@ -74,8 +74,8 @@ class Loader:
         self._write_rollups()
         of_accounts, of_days = facts.take_dirty(self._connection)
         if of_days:
-            self._waiting.append(roll_up_accounts(_request_table(of_accounts)))
-            self._waiting.append({"coverage_day": roll_up_coverage(_request_table(of_days))})
+            self._waiting.append(roll_up_accounts(request_table(of_accounts)))
+            self._waiting.append({"coverage_day": roll_up_coverage(request_table(of_days))})
             self._write_rollups()
 
     def _write_rollups(self) -> None:
@@ -130,7 +130,8 @@ def _plain_values(column: Any) -> list[Any]:
     return list(plain)
 
 
-def _request_table(rows: Sequence[tuple[Any, ...]]) -> Any:
+def request_table(rows: Sequence[tuple[Any, ...]]) -> Any:
+    """Requests as the store holds them (tuples in the order of ``REQUEST_COLUMNS``) as an Arrow table."""
     columns = zip(*rows, strict=True) if rows else ([] for _ in REQUEST_COLUMNS)
     return pa.table(
         {

@@ -16,7 +16,8 @@ from linkage.evidence.table import HARD_ACCOUNTS
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
-from linkage.notebook.given import AnyPath, given_settings
+from linkage.notebook.given import AnyPath, Moment, given_settings
+from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
 from linkage.notebook.verifying import verify_folder
 from linkage.outputs.html import notebook_table
@@ -187,6 +188,17 @@ class Store:
         OutputError : the folder has no manifest that can be read.
         """
         return verify_folder(self._database, folder)
+
+    def purge(
+        self,
+        *,
+        account: str | None = None,
+        before: Moment | None = None,
+        reports: Sequence[AnyPath] = (),
+        wait_s: float = 0.0,
+    ) -> PurgeResult:
+        """Take out an account, or what is older than a day, for good; see :mod:`linkage.notebook.purging`."""
+        return purge_store(self._database, account=account, before=before, reports=reports, wait_s=wait_s)
 
     def calibrate(
         self,

@@ -89,7 +89,7 @@ class Database:
 
     def _prepare(self) -> None:
         connection = self.connection
-        with self._store_errors("open the store"):
+        with self.errors_told("open the store"):
             connection.execute("pragma trusted_schema = off")
             version = self._known_version()
             connection.execute("pragma synchronous = normal")
@@ -125,8 +125,8 @@ class Database:
                 self.connection.executescript(script)
 
     @contextlib.contextmanager
-    def _store_errors(self, action: str) -> Iterator[None]:
-        """SQLite's own errors, told as ours."""
+    def errors_told(self, action: str) -> Iterator[None]:
+        """SQLite's own errors in a ``with`` block, told as ours; ``action`` is what the block does."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -144,7 +144,7 @@ class Database:
     def writing(self, *, wait_s: float = 0.0) -> Iterator[None]:
         """Be the one writer for the length of a ``with`` block; see :func:`linkage.store.lock.writer_lock`."""
         with writer_lock(self.path, wait_s=wait_s):
-            with self._store_errors("prepare scratch tables"):
+            with self.errors_told("prepare scratch tables"):
                 self.connection.executescript(SCRATCH)
             yield
 
@@ -156,7 +156,7 @@ class Database:
         ----------
         action : what the block does, for the message of a failure, such as ``store requests.jsonl``.
         """
-        with self._store_errors(action):
+        with self.errors_told(action):
             self.connection.execute("begin immediate")
             try:
                 yield self.connection
@@ -169,7 +169,7 @@ class Database:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read one state of the store for the length of a ``with`` block, whatever is written meanwhile."""
-        with self._store_errors("read"):
+        with self.errors_told("read"):
             self.connection.execute("begin")
             try:
                 yield
@@ -207,14 +207,14 @@ class Database:
             wanted = ", ".join(query.parameters) or "no parameters"
             found = ", ".join(sorted(parameters)) or "none"
             raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
-        with self._store_errors(f"answer {name}"):
+        with self.errors_told(f"answer {name}"):
             rows = self.connection.execute(query.sql, dict(parameters)).fetchall()
         values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
         return dict(zip(query.columns, values, strict=True))
 
     def revision(self) -> tuple[int, int]:
         """How often the input of a rebuild has changed, and at which change the templates were mined."""
-        with self._store_errors("read the input's state"):
+        with self.errors_told("read the input's state"):
             revision, mined = self.connection.execute(READ_STATE).fetchone()
         return int(revision), int(mined)
 
@@ -225,12 +225,12 @@ class Database:
         ------
         StoreError : the file cannot be written.
         """
-        with self._store_errors(f"copy to {path}"), contextlib.closing(sqlite3.connect(path)) as copy:
+        with self.errors_told(f"copy to {path}"), contextlib.closing(sqlite3.connect(path)) as copy:
             self.connection.backup(copy)
 
     def check_integrity(self) -> list[str]:
         """What SQLite's own integrity check finds; empty when the file is sound. Reads the whole file."""
-        with self._store_errors("check the file"):
+        with self.errors_told("check the file"):
             found = [str(row[0]) for row in self.connection.execute("pragma integrity_check(20)")]
         return [] if found == ["ok"] else found
 
