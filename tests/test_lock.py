@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,12 @@ def holder(tmp_path: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_second_writer_is_told_who_holds_the_lock(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:
-    with pytest.raises(StoreBusyError, match=f"process {holder.pid} is writing"), writer_lock(tmp_path / "s.db"):
+    told = rf"process {holder.pid} is writing, for \d+ s now. Wait for it to end, or say --wait 600"
+    with pytest.raises(StoreBusyError, match=told), writer_lock(tmp_path / "s.db"):
+        pass
+    an_hour_ago = time.time() - 3600
+    os.utime(tmp_path / "s.db.lock", (an_hour_ago, an_hour_ago))
+    with pytest.raises(StoreBusyError, match="for 60 min now"), writer_lock(tmp_path / "s.db"):
         pass
 
 
