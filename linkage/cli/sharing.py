@@ -1,4 +1,4 @@
-"""The verbs for what leaves the building: reports and their check, exports."""
+"""The verbs for what leaves the building: reports and their check, exports, partner packs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from linkage.cli.given import STORE, opened_store
-from linkage.cli.screen import say
+from linkage.cli.given import FORMAT, JSON, STORE, opened_store
+from linkage.cli.screen import say, show_rows
 
 
 @click.command()
@@ -60,14 +60,68 @@ def verify(directory: Path, *, store: Path, as_json: bool) -> None:
 
 @click.command()
 @STORE
-@click.option("--format", "form", type=click.Choice(["graphml", "gexf", "json"]), default="graphml", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["graphml", "gexf", "json", "parquet", "stix", "pack"]),
+    default="graphml",
+    show_default=True,
+    help="The full graph (graphml, gexf, json, parquet), or clusters for a partner (stix, pack).",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="The file to write.")
-def export(store: Path, *, form: Any, out: Path) -> None:
-    r"""Write the full graph of accounts, addresses, payment methods and templates to a file.
+@click.option("--include-personal-data", is_flag=True, help="Full addresses and payment tokens; in STIX, account ids.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with the secret of pack and STIX.")
+@click.option(
+    "--tlp",
+    type=click.Choice(["clear", "green", "amber", "amber+strict", "red"]),
+    default="amber",
+    show_default=True,
+    help="Marking of a STIX bundle (TLP 2.0).",
+)
+@click.option("--producer", default="linkage", show_default=True, help="Who shares: the author of a STIX bundle.")
+def export(
+    store: Path, *, form: Any, out: Path, include_personal_data: bool, key: Path | None, tlp: str, producer: str
+) -> None:
+    r"""Write the graph of accounts, addresses, payment methods and templates, or clusters for a partner, to a file.
+
+    Addresses are prefixes and payment tokens fingerprints unless you ask for more.
 
     \b
     linkage export logs.db --format gexf --out graph.gexf
+    linkage export logs.db --format stix --tlp green --out clusters.json
+    linkage export logs.db --format pack --key shared.key --out pack.json
     """
+    from linkage.outputs.pack import read_key
+
+    if form == "pack" and (key is None or include_personal_data):
+        raise click.UsageError("a pack holds keyed hashes only: give --key FILE, and no --include-personal-data")
+    secret = read_key(key) if key else b""
     with opened_store(store, create=False) as opened:
-        path = opened.run.export(out, format=form)
+        path = opened.run.export(
+            out, format=form, personal_data=include_personal_data, key=secret, tlp=tlp, producer=producer
+        )
     click.echo(str(path))
+
+
+@click.command()
+@click.argument("pack", type=click.Path(dir_okay=False, path_type=Path))
+@STORE
+@click.option(
+    "--key", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File with the secret of the pack."
+)
+@FORMAT
+@JSON
+def match(pack: Path, *, store: Path, key: Path, form: str) -> None:
+    r"""List the accounts of STORE that share values with the clusters in a partner's PACK.
+
+    \b
+    linkage match pack.json logs.db --key shared.key
+    """
+    from linkage.outputs.pack import read_key
+
+    with opened_store(store, create=False) as opened:
+        found = opened.match(pack, key=read_key(key))
+    show_rows(found.accounts, form, brief=list(found.accounts.columns))
+    for row in found.evidence.itertuples():
+        say(f"{row.pack_cluster}: {row.matched} of {row.values} values of kind {row.kind}, on {row.accounts} accounts")
+    say(repr(found).strip("<>"))

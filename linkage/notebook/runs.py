@@ -15,6 +15,10 @@ from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.outputs import plots
 from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import notebook_table, write_report
+from linkage.outputs.masking import mask_values
+from linkage.outputs.pack import write_pack
+from linkage.outputs.parquet import write_parquet
+from linkage.outputs.stix import write_stix
 from linkage.rebuild import Window
 from linkage.settings import settings_digest
 from linkage.store.cases import add_case_note
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
     import networkx as nx
     from matplotlib.axes import Axes
 
-GraphFormat = Literal["graphml", "gexf", "json"]
+ExportFormat = Literal["graphml", "gexf", "json", "parquet", "stix", "pack"]
 
 
 class Clusters(pd.DataFrame):
@@ -163,16 +167,53 @@ class Run:
         """Which accounts an account is tied to inside its cluster, by what, and how strongly."""
         return self._database.query("links_of_account", run_id=self.run_id, account_id=account_id)
 
-    def graph(self) -> nx.Graph[str]:
-        """The full graph of accounts, addresses, payment methods and templates of the window, as networkx."""
-        days = self._days
-        uses = self._database.frame("account_uses", USES, **days)
-        accounts = self._database.frame("account_profiles", ACCOUNTS, **days)
-        return entity_graph(uses, accounts, members=self.members)
+    def graph(self, *, personal_data: bool = True) -> nx.Graph[str]:
+        """The full graph of accounts, addresses, payment methods and templates of the window, as networkx.
 
-    def export(self, out: AnyPath, *, format: GraphFormat = "graphml") -> Path:  # noqa: A002 - the contract's name
-        """Write the full graph to a file that Gephi and networkx open; see :meth:`graph`."""
-        return write_graph(self.graph(), format=format, out=out)
+        Parameters
+        ----------
+        personal_data : raw addresses and payment tokens instead of prefixes and fingerprints.
+        """
+        return entity_graph(self._uses(personal_data=personal_data), self._accounts, members=self.members)
+
+    def export(
+        self,
+        out: AnyPath,
+        *,
+        format: ExportFormat = "graphml",  # noqa: A002 - the contract's name
+        personal_data: bool = False,
+        key: bytes = b"",
+        tlp: str = "amber",
+        producer: str = "linkage",
+    ) -> Path:
+        """Write the run for other programs: the full graph, or what may be passed on to another provider.
+
+        Parameters
+        ----------
+        out : the file.
+        format : ``graphml``, ``gexf``, ``json`` and ``parquet`` hold the full graph (see :meth:`graph`), ``stix`` the
+            clusters as a STIX 2.1 bundle (see :func:`linkage.outputs.stix.stix_bundle`), ``pack`` what ties them as
+            keyed hashes (see :func:`linkage.outputs.pack.make_pack`).
+        personal_data : show full addresses and payment tokens, and in STIX account ids; the file says which it is.
+        key : secret of the hashes in a pack, and of the pseudonyms in STIX.
+        tlp, producer : marking and author of a STIX bundle.
+
+        Raises
+        ------
+        UsageError : a format or marking that does not exist, or a pack with a key that is missing or too short.
+        OutputFileError : the file cannot be written.
+        """
+        if format == "pack":
+            return write_pack(self._details, out=out, key=key)
+        if format == "stix":
+            return write_stix(
+                self._details, out=out, include_personal_data=personal_data, key=key, tlp=tlp, producer=producer
+            )
+        about = {"include_personal_data": personal_data, "run_id": self.run_id}
+        if format == "parquet":
+            uses = self._uses(personal_data=personal_data)
+            return write_parquet(uses, self._accounts, self.members, out=out, about=about)
+        return write_graph(self.graph(personal_data=personal_data), format=format, out=out, about=about)
 
     def report(self, out: AnyPath, *, clusters: Iterable[str] | None = None, personal_data: bool = False) -> list[Path]:
         """Write a folder of self-contained HTML pages, JSON and CSV; ``index.html`` is the overview.
@@ -188,6 +229,18 @@ class Run:
         shown = table[table["cluster_id"].isin(chosen)]
         sources = self._database.query("source_files")
         return write_report(details, shown, self.info, out=out, include_personal_data=personal_data, sources=sources)
+
+    @property
+    def _details(self) -> list[ClusterDetail]:
+        return [self.cluster(name).detail for name in pd.DataFrame(self.clusters)["cluster_id"]]
+
+    @property
+    def _accounts(self) -> pd.DataFrame:
+        return self._database.frame("account_profiles", ACCOUNTS, **self._days)
+
+    def _uses(self, *, personal_data: bool) -> pd.DataFrame:
+        uses = self._database.frame("account_uses", USES, **self._days)
+        return uses if personal_data else mask_values(uses)
 
     @property
     def _days(self) -> Mapping[str, int]:

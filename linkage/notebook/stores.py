@@ -21,15 +21,17 @@ from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
 from linkage.notebook.verifying import verify_folder
 from linkage.outputs.html import notebook_table
+from linkage.outputs.pack import Matches, match_pack, read_pack
 from linkage.outputs.verify import Verification
 from linkage.rebuild import Step, published_run
 from linkage.settings import Settings
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.store import Database
-from linkage.terms import DAY_MS, TEMPLATE_LIST, TEMPLATES, make_frame
+from linkage.terms import DAY_MS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame
 
 _MOVED_SHARE = 0.5  # of the accounts of either version must have moved for one template to follow another
 _OVERLAP_MS = 2 * DAY_MS
+_LAST_DAY = 1_000_000  # later than any log: the whole store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,6 +201,24 @@ class Store:
     ) -> PurgeResult:
         """Take out an account, or what is older than a day, for good; see :mod:`linkage.notebook.purging`."""
         return purge_store(self._database, account=account, before=before, reports=reports, wait_s=wait_s)
+
+    def match(self, pack: AnyPath, *, key: bytes) -> Matches:
+        """What of a partner's pack is found here; see :func:`linkage.outputs.pack.match_pack`.
+
+        Parameters
+        ----------
+        pack : the file, made by a partner with ``linkage export --format pack``.
+        key : the secret that both partners hold.
+
+        Raises
+        ------
+        OutputError : no pack, or one of a later version.
+        UsageError : another key than the pack was made with.
+        """
+        uses = self._database.frame("account_uses", USES, since_day=0, until_day=_LAST_DAY)
+        has_run = not self._database.query("published_run").empty
+        members = self.run.members if has_run else make_frame(MEMBERS)
+        return match_pack(read_pack(pack), uses, key=key, members=members)
 
     def calibrate(
         self,

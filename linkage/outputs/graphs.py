@@ -9,6 +9,7 @@ from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args
+from xml.sax.saxutils import escape
 
 import networkx as nx
 
@@ -31,6 +32,7 @@ def write_graph(
     *,
     format: GraphFormat,  # noqa: A002 - the word the command line has, too
     out: str | PathLike[str],
+    about: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes the graph to one file, whole or not at all, and returns its path.
 
@@ -44,6 +46,7 @@ def write_graph(
     graph : any networkx graph, directed or not, with or without parallel edges; ids must be text.
     format : ``graphml``, ``gexf`` (1.2draft, opens in Gephi) or ``json`` (networkx node-link data).
     out : the file to write; what stood there before is replaced at the end, in one step.
+    about : names and values that are written into the file, of the graph as a whole; in GEXF as its description.
 
     Raises
     ------
@@ -54,7 +57,9 @@ def write_graph(
     if format not in GRAPH_FORMATS:
         wanted = ", ".join(GRAPH_FORMATS)
         raise UsageError(f"wanted a graph format of {wanted}; got {format!r}. Choose one of these")
-    return write_whole(_WRITERS[format](_clean_graph(graph)), out=out)
+    clean = _clean_graph(graph)
+    clean.graph.update(_clean_attributes(about or {}))
+    return write_whole(_WRITERS[format](clean), out=out)
 
 
 def _clean_graph(graph: nx.Graph[Any]) -> nx.Graph[str]:
@@ -125,7 +130,11 @@ def _graphml_bytes(graph: nx.Graph[str]) -> bytes:
 def _gexf_bytes(graph: nx.Graph[str]) -> bytes:
     buffer = BytesIO()
     nx.write_gexf(graph, buffer, encoding="utf-8", prettyprint=True)
-    return _GEXF_DATE.sub(b"", buffer.getvalue(), count=1)
+    content = _GEXF_DATE.sub(b"", buffer.getvalue(), count=1)
+    told = "; ".join(f"{name}: {value}" for name, value in graph.graph.items())
+    # networkx has no place for the attributes of a graph in GEXF; the format has this one.
+    described = f"<description>{escape(told)}</description></meta>".encode()
+    return content.replace(b"</meta>", described, 1) if told else content
 
 
 def _json_bytes(graph: nx.Graph[str]) -> bytes:
