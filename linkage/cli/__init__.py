@@ -230,7 +230,7 @@ def templates(store: Path, form: str) -> None:
     show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
 
 
-for verb in (sharing.report, sharing.verify, sharing.export, sharing.match, upkeep.purge):
+for verb in (sharing.report, sharing.verify, sharing.export, sharing.match, sharing.serve, upkeep.purge):
     main.add_command(verb)
 
 

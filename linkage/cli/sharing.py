@@ -1,4 +1,4 @@
-"""The verbs for what leaves the building: reports and their check, exports, partner packs."""
+"""The verbs for what leaves the building: reports and their check, exports, partner packs, pages in a browser."""
 
 from __future__ import annotations
 
@@ -125,3 +125,19 @@ def match(pack: Path, *, store: Path, key: Path, form: str) -> None:
     for row in found.evidence.itertuples():
         say(f"{row.pack_cluster}: {row.matched} of {row.values} values of kind {row.kind}, on {row.accounts} accounts")
     say(repr(found).strip("<>"))
+
+
+@click.command()
+@STORE
+@click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="On this machine alone.")
+@click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
+def serve(store: Path, *, port: int, include_personal_data: bool) -> None:
+    r"""Show the published run of STORE in a browser on this machine, read-only, until interrupted.
+
+    Needs Datasette: pip install 'linkage[serve]'.
+
+    \b
+    linkage serve logs.db --port 8001
+    """
+    with opened_store(store, create=False) as opened:
+        opened.serve(port=port, personal_data=include_personal_data, ready=lambda address: say(f"open {address}"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,9 @@ from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
 from linkage.notebook.given import AnyPath, Moment, given_settings
 from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
+from linkage.notebook.serving import SNAPSHOT, run_app
 from linkage.notebook.verifying import verify_folder
+from linkage.outputs.datasette import HOST, serve
 from linkage.outputs.html import notebook_table
 from linkage.outputs.pack import Matches, match_pack, read_pack
 from linkage.outputs.verify import Verification
@@ -219,6 +222,30 @@ class Store:
         has_run = not self._database.query("published_run").empty
         members = self.run.members if has_run else make_frame(MEMBERS)
         return match_pack(read_pack(pack), uses, key=key, members=members)
+
+    def serve(
+        self, *, port: int = 8001, personal_data: bool = False, ready: Callable[[str], None] | None = None
+    ) -> None:
+        """Show the published run in a browser on this machine until interrupted; needs the extra ``serve``.
+
+        What is shown is a snapshot, made now in a temporary folder; the store itself is not open to the pages.
+
+        Parameters
+        ----------
+        port : on the loopback address; nobody else can connect.
+        personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
+        ready : told the address of the front page just before it is answered.
+
+        Raises
+        ------
+        OutputError : Datasette is not installed.
+        NoRunError : nothing was rebuilt yet.
+        """
+        with tempfile.TemporaryDirectory(prefix="linkage-") as folder:
+            app = run_app(self._database, Path(folder) / f"{SNAPSHOT}.db", personal_data=personal_data)
+            if ready:
+                ready(f"http://{HOST}:{port}/")
+            serve(app, port=port)
 
     def calibrate(
         self,

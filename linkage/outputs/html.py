@@ -48,7 +48,7 @@ def cluster_page(
     detail: ClusterDetail,
     *,
     include_personal_data: bool = False,
-    files: Sequence[str] = (),
+    files: Mapping[str, str] | None = None,
     overview: str | None = None,
 ) -> str:
     """One cluster as an HTML page that a person who was not there can act on and defend.
@@ -57,7 +57,7 @@ def cluster_page(
     ----------
     detail : the cluster; only what is in it is shown.
     include_personal_data : whether addresses, payment instruments and keys are shown raw.
-    files : names of files beside the page to point to.
+    files : what is beside the page, name to address.
     overview : name of the overview page beside it, if there is one.
 
     Returns
@@ -66,10 +66,10 @@ def cluster_page(
     """
     shown = detail if include_personal_data else mask_detail(detail)
     privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    return _draw_cluster(shown, privacy=privacy, files=files, overview=overview)
+    return _draw_cluster(shown, privacy=privacy, files=files or {}, overview=overview)
 
 
-def _draw_cluster(shown: ClusterDetail, *, privacy: str, files: Sequence[str], overview: str | None) -> str:
+def _draw_cluster(shown: ClusterDetail, *, privacy: str, files: Mapping[str, str], overview: str | None) -> str:
     context = {
         "run": _run_context(shown.run),
         "cluster": _plain(shown.cluster),
@@ -115,17 +115,53 @@ def overview_page(
     return _draw_overview(shown, run, pages=pages or {}, privacy=_RAW_WORDS if include_personal_data else _MASKED_WORDS)
 
 
+def front_page(
+    clusters: pd.DataFrame,
+    run: Mapping[str, Any],
+    *,
+    pages: Mapping[str, str],
+    questions: Sequence[Mapping[str, str]],
+    tables: Mapping[str, str],
+    search: str,
+    include_personal_data: bool = False,
+) -> str:
+    """The overview as the front page of a server: with a search for accounts and questions to ask.
+
+    Parameters
+    ----------
+    clusters : ``CLUSTERS``, masked where they have to be.
+    run, pages : as for :func:`overview_page`.
+    questions : ``title``, ``path`` and ``asked`` (what has to be filled in) of each.
+    tables : title to address of tables to look through.
+    search : where the search for accounts is answered; it is asked with ``text``.
+    include_personal_data : whether the snapshot behind it holds raw addresses.
+
+    Raises
+    ------
+    ShapeError : ``clusters`` lacks a column.
+    """
+    check_frame(clusters, CLUSTERS, name="clusters")
+    context = _overview_context(clusters, run, pages, _RAW_WORDS if include_personal_data else _MASKED_WORDS)
+    asking = {"questions": questions, "tables": tables, "search": search}
+    return _render("serve.html", context | asking, form_action="'self'")
+
+
 def _draw_overview(shown: pd.DataFrame, run: Mapping[str, Any], *, pages: Mapping[str, str], privacy: str) -> str:
+    return _render("overview.html", _overview_context(shown, run, pages, privacy))
+
+
+def _overview_context(
+    shown: pd.DataFrame, run: Mapping[str, Any], pages: Mapping[str, str], privacy: str
+) -> dict[str, Any]:
     ranked = _rank(shown)
     rows = [row | {"page": pages.get(row["cluster_id"])} for row in tables.records(ranked)]
-    context = {
+    return {
         "run": _run_context(run),
         "clusters": rows,
         "tiers": [_tier_figures(ranked, tier) for tier in TIERS],
         "headline": _headline(ranked),
         "privacy": privacy,
     }
-    return _render("overview.html", context)
 
 
 def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20) -> str:
@@ -235,7 +271,7 @@ def report_files(
     for detail in shown:
         stem = file_stem(detail.cluster["cluster_id"])
         beside = (f"{stem}.json", f"{stem}.members.csv")
-        page = _draw_cluster(detail, privacy=privacy, files=beside, overview=INDEX)
+        page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
         yield f"{stem}.html", page.encode()
         yield beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()
         yield beside[1], tables.to_csv(detail.members).encode()
@@ -394,11 +430,11 @@ def _headline(clusters: pd.DataFrame) -> str:
     return f"{wording.count(len(clusters), 'cluster')} with {accounts}; {decision}"
 
 
-def _render(template: str, context: Mapping[str, Any]) -> str:
+def _render(template: str, context: Mapping[str, Any], *, form_action: str = "'none'") -> str:
     style, script = _asset("report.css"), _asset("tables.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; "
-        f"script-src '{_source_hash(script)}'; base-uri 'none'; form-action 'none'"
+        f"script-src '{_source_hash(script)}'; base-uri 'none'; form-action {form_action}"
     )
     page = _environment().get_template(template)
     return page.render(context, style=Markup(style), script=Markup(script), policy=policy) + "\n"  # noqa: S704

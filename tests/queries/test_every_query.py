@@ -18,6 +18,7 @@ def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
         "cluster_id": run.clusters["cluster_id"].iloc[0],
         "account_id": run.members["account_id"].iloc[0],
         **run._days,
+        "text": "acct",
         "max_accounts": 30,
         "min_share": 0.5,
         "overlap_ms": 172_800_000,

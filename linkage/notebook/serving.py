@@ -1,0 +1,167 @@
+"""The published run as a snapshot that can be handed to readers, and as pages in a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from linkage.notebook.given import AnyPath
+from linkage.notebook.runs import Run
+from linkage.outputs.datasette import DATA, App, Question, cluster_path, make_app, question_path
+from linkage.outputs.html import cluster_page, front_page
+from linkage.outputs.masking import mask_clusters, mask_detail
+from linkage.rebuild import published_run
+from linkage.store.queries import load_query
+from linkage.store.runs import RunRecord, RunTables
+from linkage.store.snapshot import write_snapshot
+from linkage.store.store import Database
+from linkage.terms import EVENTS, EVIDENCE, LINK_EVIDENCE, STATEMENTS, TEXT, ClusterDetail, make_frame
+
+SNAPSHOT: Final = "published"
+"""Name of the snapshot in the addresses of pages."""
+
+QUESTIONS: Final = (
+    "run_clusters",
+    "find_accounts",
+    "cluster_members",
+    "cluster_links",
+    "cluster_shared_values",
+    "cluster_statements",
+    "cluster_events",
+    "links_of_account",
+    "case_notes",
+    "templates",
+    "field_coverage",
+    "runs",
+)
+"""Named queries that a reader of the published run can ask."""
+
+_OF_CLUSTER: Final = ("cluster_members", "cluster_links", "cluster_shared_values", "cluster_statements", "case_notes")
+
+
+def snapshot_run(database: Database, path: AnyPath, *, personal_data: bool = False) -> Path:
+    """Write the published run with its accounts, templates and case notes into a new, small store.
+
+    Parameters
+    ----------
+    path : the file to make.
+    personal_data : keep full addresses and payment tokens instead of prefixes and fingerprints.
+
+    Raises
+    ------
+    NoRunError : nothing was rebuilt yet.
+    StoreError : the file cannot be written.
+    """
+    row = published_run(database)
+    run = Run(database, row)
+    fields = {field.name for field in dataclasses.fields(RunRecord)}
+    record = RunRecord(**{name: value for name, value in row.items() if name in fields})
+    write_snapshot(database, path, record=record, tables=_tables(run, personal_data=personal_data))
+    return Path(path)
+
+
+def _tables(run: Run, *, personal_data: bool) -> RunTables:
+    """The run's tables; two addresses of one prefix stay apart over all clusters together."""
+    clusters = pd.DataFrame(run.clusters)
+    details = {name: run.cluster(name).detail for name in clusters["cluster_id"]}
+    shapes = {"links": LINK_EVIDENCE, "shared": EVIDENCE, "statements": STATEMENTS}
+    joined = {name: _joined(details, name, shape) for name, shape in shapes.items()}
+    whole = ClusterDetail(
+        run=run.info,
+        cluster={},
+        members=run.members,
+        activity=pd.DataFrame(),
+        templates=pd.DataFrame(),
+        events=run.events,
+        **joined,
+    )
+    told = whole if personal_data else mask_detail(whole)
+    return RunTables(
+        clusters=clusters if personal_data else mask_clusters(clusters, [whole]),
+        members=told.members,
+        links=told.links,
+        shared=told.shared,
+        statements=told.statements,
+        events=make_frame(EVENTS, {name: told.events[name] for name in EVENTS}),
+    )
+
+
+def _joined(details: Mapping[str, ClusterDetail], name: str, shape: Mapping[str, str]) -> pd.DataFrame:
+    empty = make_frame({"cluster_id": TEXT, **shape})
+    frames: list[pd.DataFrame] = [
+        getattr(detail, name).assign(cluster_id=cluster_id) for cluster_id, detail in details.items()
+    ]
+    full = [frame for frame in frames if len(frame)]
+    return pd.concat(full, ignore_index=True) if full else empty
+
+
+def run_app(database: Database, snapshot: AnyPath, *, personal_data: bool = False) -> App:
+    """An ASGI application over a new snapshot of the published run, written to the file ``snapshot``.
+
+    Raises
+    ------
+    OutputError : Datasette is not installed.
+    NoRunError : nothing was rebuilt yet.
+    """
+    path = snapshot_run(database, snapshot, personal_data=personal_data)
+    questions = [_question(name) for name in QUESTIONS]
+    run = Run(database, published_run(database))
+    return make_app(path, questions=questions, pages=_Pages(run, path.stem, questions, personal_data=personal_data))
+
+
+def _question(name: str) -> Question:
+    query = load_query(name)
+    return Question(name, query.question, query.sql, query.parameters)
+
+
+class _Pages:
+    """The front page and the page of each cluster, drawn when somebody first asks for them."""
+
+    def __init__(self, run: Run, database: str, questions: list[Question], *, personal_data: bool) -> None:
+        self._run = run
+        self._database = database
+        self._questions = questions
+        self._personal_data = personal_data
+        table = pd.DataFrame(run.clusters)
+        self._addresses = {str(name): cluster_path(str(name)) for name in table["cluster_id"]}
+        self._draw = functools.cache(self._drawn)
+
+    def __call__(self, path: str) -> str | None:
+        return self._draw(path) if path == "/" or path in self._addresses.values() else None
+
+    def _drawn(self, path: str) -> str:
+        if path == "/":
+            return self._front()
+        [cluster_id] = [name for name, address in self._addresses.items() if address == path]
+        rows = {
+            name.replace("_", " "): question_path(name, database=self._database, cluster_id=cluster_id)
+            for name in _OF_CLUSTER
+        }
+        detail = self._run.cluster(cluster_id).detail
+        return cluster_page(detail, include_personal_data=self._personal_data, files=rows, overview="/")
+
+    def _front(self) -> str:
+        clusters = pd.DataFrame(self._run.clusters)
+        details = [] if self._personal_data else [self._run.cluster(name).detail for name in self._addresses]
+        place = f"{DATA}{self._database}"
+        return front_page(
+            clusters if self._personal_data else mask_clusters(clusters, details),
+            self._run.info,
+            pages=self._addresses,
+            questions=[self._told(question) for question in self._questions],
+            tables={"All members, with facets": f"{place}/cluster_member", "All links": f"{place}/account_link"},
+            search=question_path("find_accounts", database=self._database),
+            include_personal_data=self._personal_data,
+        )
+
+    def _told(self, question: Question) -> dict[str, Any]:
+        return {
+            "title": question.title,
+            "path": question_path(question.name, database=self._database),
+            "asked": ", ".join(question.asked),
+        }
