@@ -286,7 +286,8 @@ def test_a_report_holds_a_page_json_and_csv_per_cluster_and_a_manifest_of_them(
     small: ClusterDetail, tmp_path: Path
 ) -> None:
     paths = html.write_report([small], clusters_of(small), small.run, out=tmp_path / "new" / "report")
-    names = ["index.html", "c-7f3a91.html", "c-7f3a91.json", "c-7f3a91.members.csv", "manifest.json"]
+    pages = ["c-7f3a91.html", "c-7f3a91.json", "c-7f3a91.members.csv"]
+    names = ["report.schema.json", "index.html", *pages, "manifest.json"]
     assert [path.name for path in paths] == names
     files = written(tmp_path / "new" / "report")
     assert sorted(files) == sorted(names)
@@ -329,7 +330,7 @@ def test_a_cluster_id_never_leads_out_of_the_folder(name: str, tmp_path: Path) -
     paths = html.write_report([detail], listed, detail.run, out=tmp_path / "report")
     assert {path.parent for path in paths} == {tmp_path / "report"}
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
-    assert len({path.name.lower() for path in paths}) == 5
+    assert len({path.name.lower() for path in paths}) == 6
     assert all(re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,80}", path.name) for path in paths)
 
 
@@ -353,6 +354,7 @@ def test_a_report_removes_what_an_earlier_one_left_and_nothing_else(tmp_path: Pa
         "index.html",
         "manifest.json",
         "notes.txt",
+        "report.schema.json",
     ]
 
 

@@ -42,7 +42,7 @@ def report(built: tuple[Path, Path], tmp_path: Path) -> Path:
 def test_a_report_just_written_is_true(store: Store, report: Path) -> None:
     found = store.verify(report)
     assert (found.differences, found.remarks) == ((), ())
-    assert found.files == len(list(report.iterdir())) == 5
+    assert found.files == len(list(report.iterdir())) == 6
 
 
 def test_one_changed_byte_in_any_file_is_noticed(store: Store, report: Path) -> None:

@@ -24,6 +24,7 @@ from linkage.outputs import pictures, plots, tables, ties, wording
 from linkage.outputs.files import make_folder, sha256, write_whole
 from linkage.outputs.manifest import MANIFEST, file_entry, manifest_bytes, manifest_content
 from linkage.outputs.masking import mask_clusters, mask_detail
+from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
 from linkage.terms import CLUSTERS, TIERS, ClusterDetail, check_frame
 
@@ -209,11 +210,11 @@ def write_report(
 ) -> list[Path]:
     """Writes the report of a run into a folder and returns the paths written, the manifest last.
 
-    ``index.html`` lists all clusters; each cluster in ``details`` gets ``<id>.html``, ``<id>.json`` and
-    ``<id>.members.csv``, where ids that are no safe file names are replaced by safe ones; ``manifest.json``
-    holds size and SHA-256 of every file and of every input file, the run with its settings and versions, and whether
-    personal data is included. Each file is written whole or not at all. Files that an earlier report left here are
-    removed if they are unchanged since and no longer part of the report; other files are left alone.
+    ``index.html`` lists all clusters; each cluster in ``details`` gets ``<id>.html``, ``<id>.json`` (described by
+    ``report.schema.json``) and ``<id>.members.csv``, where ids that are no safe file names are replaced by safe ones;
+    ``manifest.json`` holds size and SHA-256 of every file and of every input file, the run with its settings and
+    versions, and whether personal data is included. Each file is written whole or not at all. Files that an earlier
+    report left here are removed if they are unchanged since and no longer part of the report; others are left alone.
 
     Parameters
     ----------
@@ -267,6 +268,7 @@ def report_files(
     listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
     privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
     pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in shown}
+    yield SCHEMA_FILE, schema_bytes()
     yield INDEX, _draw_overview(listed, run, pages=pages, privacy=privacy).encode()
     for detail in shown:
         stem = file_stem(detail.cluster["cluster_id"])
