@@ -5,6 +5,7 @@ This is the one room that knows the order of the stages.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, settle
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
@@ -24,14 +26,16 @@ from linkage.clusters.explain import explain
 from linkage.clusters.significance import find_null_cohesion
 from linkage.clusters.tracking import Tracked, carry_ids
 from linkage.clusters.verdicts import Verdicts, judge
-from linkage.errors import ClusterError, NoRunError
+from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.alignment import permute_evidence
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
 from linkage.settings import Settings
+from linkage.store.health import find_anomalies, newest_day
 from linkage.store.items import account_items
+from linkage.store.ledger import RunEntry, StepTimes, add_failure
 from linkage.store.runs import RunRecord, RunTables, publish_run
 from linkage.store.store import Database
 from linkage.terms import (
@@ -43,8 +47,6 @@ from linkage.terms import (
     HOURS,
     LINK_EVIDENCE,
     MEMBERS,
-    STATEMENTS,
-    TEXT,
     USES,
     RunId,
     make_frame,
@@ -53,21 +55,25 @@ from linkage.terms import (
 Step = Callable[[str], None]
 """Called with the name of each step as it begins."""
 
+Clock = Callable[[], int]
+"""Gives UTC epoch milliseconds."""
+
+_FOREVER_MS: Final = 2**62
 _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
 _HASH_KEY: Final = "linkage-input-v1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Whole UTC days: ``since_ms`` inclusive, ``as_of_ms`` exclusive."""
+    """``since_ms`` inclusive, a UTC midnight; ``as_of_ms`` exclusive, a time of any day."""
 
     since_ms: int
     as_of_ms: int
 
     @property
     def days(self) -> Mapping[str, int]:
-        """The window as the parameters of the named queries."""
-        return {"since_day": self.since_ms // DAY_MS, "until_day": self.as_of_ms // DAY_MS}
+        """The window as the parameters of the named queries: whole UTC days, the day of ``as_of_ms`` included."""
+        return {"since_day": self.since_ms // DAY_MS, "until_day": -(-self.as_of_ms // DAY_MS)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,10 @@ class Inputs:
         return total.hexdigest()[:16]
 
 
+Reader = Callable[[Database, Window], Inputs]
+"""Reads what a rebuild needs of a window."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Rebuilt:
     """The outcome of a rebuild."""
@@ -106,6 +116,8 @@ def rebuild_store(
     settings: Settings | None = None,
     wait_s: float = 0.0,
     step: Step | None = None,
+    clock: Clock | None = None,
+    reader: Reader | None = None,
 ) -> Rebuilt:
     """Rebuild the graph and its clusters, and publish them as a new run.
 
@@ -114,44 +126,90 @@ def rebuild_store(
 
     Parameters
     ----------
-    as_of_ms : UTC epoch milliseconds; requests before the end of that UTC day count (a time of midnight ends the
-        window there). None: the day of the newest request.
-    window_days : how many days before ``as_of_ms`` count; None: ``settings.run.window_days``.
+    as_of_ms : UTC epoch milliseconds; requests before it count, and decisions that were noted until then. None: all,
+        and the window ends with the day of the newest request.
+    window_days : how many days before the end of the day of ``as_of_ms`` count; None: ``settings.run.window_days``.
     seed : of every random draw.
     wait_s : how long to wait for another writer, in seconds.
     step : told the name of each step as it begins.
+    clock : gives UTC epoch milliseconds, for the ledger alone; None: the ledger has no times.
+    reader : reads the input; None: :func:`read_inputs`, which knows whole days only.
 
     Raises
     ------
     ClusterError : the store has no request inside the window.
     StoreBusyError : another process writes.
     """
-    chosen = settings or Settings()
-    tell = step or (lambda _name: None)
+    chosen, times = settings or Settings(), StepTimes(step, clock)
+    known: dict[str, Any] = {
+        "seed": seed,
+        "settings_digest": chosen.digest(),
+        "versions": json.dumps(_versions(chosen)),
+    }
     with database.writing(wait_s=wait_s):
-        window = newest_window(database, as_of_ms, window_days or int(chosen.run.window_days))
-        revision = database.revision()[0]
-        plan = {
-            "as_of_ms": window.as_of_ms,
-            "since_ms": window.since_ms,
-            "seed": seed,
-            "settings": json.dumps(chosen.to_dict()),
-            "versions": json.dumps(_versions(chosen)),
-        }
-        published = _published(database)
-        if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
-            return Rebuilt(RunId(published["run_id"]), is_new=False)
-        tell("read")
-        inputs = read_inputs(database, window)
-        if inputs.accounts.empty:
-            raise ClusterError(
-                f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
-                "found none. Ingest logs of these days, or choose --as-of and --window"
-            )
-        record, tables = _compute(inputs, _previous(database, published), plan, revision, chosen, tell)
-        tell("publish")
-        publish_run(database, record, tables, keep_runs=int(chosen.run.keep_runs))
+        try:
+            window = newest_window(database, as_of_ms, window_days or int(chosen.run.window_days))
+            decided = _decided(database, as_of_ms)
+            return _rebuild(database, window, decided, known, chosen, times, reader or read_inputs)
+        except Exception as error:
+            code = error.exit_code if isinstance(error, LinkageError) else 1
+            failed = RunEntry(**known, **times.taken(), exit_code=code, error=str(error) or type(error).__name__)
+            with contextlib.suppress(LinkageError):  # the failure itself is what must be told
+                add_failure(database, failed)
+            raise
+
+
+def _rebuild(
+    database: Database,
+    window: Window,
+    decided: Decisions,
+    known: Mapping[str, Any],
+    settings: Settings,
+    times: StepTimes,
+    reader: Reader,
+) -> Rebuilt:
+    revision = database.revision()[0]
+    plan = {
+        "as_of_ms": window.as_of_ms,
+        "since_ms": window.since_ms,
+        "seed": known["seed"],
+        "settings": json.dumps(settings.to_dict()),
+        "versions": known["versions"],
+    }
+    published = _published(database)
+    if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
+        return Rebuilt(RunId(published["run_id"]), is_new=False)
+    times.tell("read")
+    inputs = reader(database, window)
+    if inputs.accounts.empty:
+        raise ClusterError(
+            f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
+            "found none. Ingest logs of these days, or choose --as-of and --window"
+        )
+    digest = _digest(inputs, decided)
+    run_id = _run_id(digest, plan)
+    previous = _previous(database, run_id, window.as_of_ms)
+    record, tables = _compute(inputs, previous, decided, digest, plan, revision, settings, times.tell)
+    times.tell("publish")
+    entry = _entry(database, record, window, known, times)
+    publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
     return Rebuilt(record.run_id, is_new=True)
+
+
+def _entry(
+    database: Database, record: RunRecord, window: Window, known: Mapping[str, Any], times: StepTimes
+) -> RunEntry:
+    anomalies = find_anomalies(database, **window.days)
+    return RunEntry(
+        run_id=record.run_id,
+        as_of_ms=record.as_of_ms,
+        since_ms=record.since_ms,
+        input_digest=record.input_digest,
+        counts=record.counts,
+        anomalies=json.dumps([dataclasses.asdict(anomaly) for anomaly in anomalies]),
+        **known,
+        **times.taken(),
+    )
 
 
 def read_inputs(database: Database, window: Window) -> Inputs:
@@ -319,6 +377,8 @@ class _Previous:
 def _compute(
     inputs: Inputs,
     previous: _Previous,
+    decided: Decisions,
+    digest: str,
     plan: Mapping[str, Any],
     revision: int,
     settings: Settings,
@@ -333,11 +393,13 @@ def _compute(
         settings=settings.tracking,
     )
     everything = pd.concat([judged.evidence, judged.group_evidence[list(EVIDENCE)]], ignore_index=True)
-    tables = _tables(tracked, everything, judged.linked, settings)
-    return _record(inputs, judged.linked, tables, plan, revision), tables
+    tables = _tables(tracked, everything, judged.linked, decided, settings)
+    return _record(inputs, judged.linked, tables, digest, plan, revision), tables
 
 
-def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: Settings) -> RunTables:
+def _tables(
+    tracked: Tracked, evidence: pd.DataFrame, linked: Linked, decided: Decisions, settings: Settings
+) -> RunTables:
     """The run's tables; of links and shared values only what lies inside one cluster."""
     cluster_of = tracked.members.set_index("account_id")["cluster_id"]
     links = linked.evidence.assign(cluster_id=linked.evidence["account_a"].map(cluster_of))
@@ -345,12 +407,13 @@ def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: 
     shared = evidence.assign(cluster_id=evidence["account_id"].map(cluster_of)).dropna(subset="cluster_id")
     keys = ["cluster_id", "family", "kind", "value"]
     shared = shared[shared.groupby(keys)["account_id"].transform("nunique") > 1]
-    members_of = dict(list(tracked.members.groupby("cluster_id")))
+    settled = settle(tracked.clusters, tracked.members, shared, decided=decided)
+    members_of = dict(list(settled.members.groupby("cluster_id")))
     links_of = dict(list(links.groupby("cluster_id")))
     shared_of = dict(list(shared.groupby("cluster_id")))
     no_links, no_shared = links.iloc[:0], shared.iloc[:0]
-    statements = [make_frame({"cluster_id": TEXT, **STATEMENTS})]
-    for cluster in tracked.clusters.to_dict("records"):
+    statements = [settled.statements]
+    for cluster in settled.clusters.to_dict("records"):
         cluster_id = str(cluster["cluster_id"])
         said = explain(
             {str(name): value for name, value in cluster.items()},
@@ -361,8 +424,8 @@ def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: 
         )
         statements.append(said.assign(cluster_id=cluster_id))
     return RunTables(
-        clusters=tracked.clusters,
-        members=tracked.members,
+        clusters=settled.clusters,
+        members=settled.members,
         links=links,
         shared=shared,
         statements=pd.concat(statements, ignore_index=True),
@@ -370,11 +433,27 @@ def _tables(tracked: Tracked, evidence: pd.DataFrame, linked: Linked, settings: 
     )
 
 
-def _record(inputs: Inputs, linked: Linked, tables: RunTables, plan: Mapping[str, Any], revision: int) -> RunRecord:
+def _digest(inputs: Inputs, decided: Decisions) -> str:
+    """A hash of what was read (16 hex digits): of the input alone where nobody decided anything."""
     digest = inputs.digest()
+    if decided.decisions.empty:
+        return digest
+    total = hashlib.sha256(digest.encode())
+    for frame in (decided.decisions, decided.members, decided.ties):
+        total.update(pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def _run_id(digest: str, plan: Mapping[str, Any]) -> RunId:
     identity = json.dumps([digest, *(plan[key] for key in sorted(plan))])
     suffix = hashlib.sha256(identity.encode()).hexdigest()[:8]
     last_day = pd.Timestamp(int(plan["as_of_ms"]) - 1, unit="ms", tz="UTC")
+    return RunId(f"r-{last_day:%Y%m%d}-{suffix}")
+
+
+def _record(
+    inputs: Inputs, linked: Linked, tables: RunTables, digest: str, plan: Mapping[str, Any], revision: int
+) -> RunRecord:
     counts = {
         "accounts": len(inputs.accounts),
         "requests": int(inputs.accounts["request_count"].sum()),
@@ -385,7 +464,7 @@ def _record(inputs: Inputs, linked: Linked, tables: RunTables, plan: Mapping[str
         "flagged": int(tables.members["flagged"].sum()),
     }
     return RunRecord(
-        run_id=RunId(f"r-{last_day:%Y%m%d}-{suffix}"),
+        run_id=_run_id(digest, plan),
         input_digest=digest,
         input_revision=revision,
         counts=json.dumps(counts),
@@ -395,19 +474,21 @@ def _record(inputs: Inputs, linked: Linked, tables: RunTables, plan: Mapping[str
 
 
 def newest_window(database: Database, as_of_ms: int | None, window_days: int) -> Window:
-    """The window of so many days that ends with the day of ``as_of_ms``; None: of the newest request.
+    """The window up to ``as_of_ms`` that begins so many days before the end of its day; None: up to the newest day.
+
+    Days that only a clock gone wrong can tell of are not the newest: :func:`linkage.store.health.newest_day`.
 
     Raises
     ------
     ClusterError : the store has no request.
     """
     if as_of_ms is None:
-        newest = database.query("store_counts")["last_at"].iloc[0]
-        if pd.isna(newest):
+        newest = newest_day(database)
+        if newest is None:
             raise ClusterError(f"{database.path}: wanted requests; the store has none. Load logs with: linkage ingest")
-        as_of_ms = int(newest.timestamp() * 1000) + 1
+        as_of_ms = (newest + 1) * DAY_MS
     until = -(-as_of_ms // DAY_MS) * DAY_MS
-    return Window(since_ms=until - window_days * DAY_MS, as_of_ms=until)
+    return Window(since_ms=until - window_days * DAY_MS, as_of_ms=as_of_ms)
 
 
 def _published(database: Database) -> dict[str, Any] | None:
@@ -428,12 +509,28 @@ def published_run(database: Database) -> dict[str, Any]:
     return row
 
 
-def _previous(database: Database, published: Mapping[str, Any] | None) -> _Previous:
-    known = frozenset(database.query("known_cluster_ids")["cluster_id"])
-    if published is None:
+def _previous(database: Database, run_id: RunId, as_of_ms: int) -> _Previous:
+    """What was known before this run: of runs that tell of a later time nothing, so that a replay ends the same."""
+    place: dict[str, int | str] = {"as_of_ms": as_of_ms, "run_id": run_id}
+    known = frozenset(database.query("cluster_ids_until", **place)["cluster_id"])
+    before = list(database.query("previous_run", **place)["run_id"])
+    if not before:
         return _Previous(make_frame(MEMBERS), known)
-    members = database.frame("run_members", MEMBERS, run_id=published["run_id"])
-    return _Previous(members, known)
+    return _Previous(database.frame("run_members", MEMBERS, run_id=before[-1]), known)
+
+
+def _decided(database: Database, as_of_ms: int | None) -> Decisions:
+    """Decisions noted until a time; None: all of them."""
+    until = _FOREVER_MS if as_of_ms is None else as_of_ms
+    decisions = database.frame("decisions", DECISIONS, until_ms=until)
+    members = database.frame("decided_members", DECIDED_MEMBERS)
+    values = database.frame("decided_values", DECIDED_VALUES)
+    counted = set(decisions["note_id"])
+    return Decisions(
+        decisions,
+        members[members["note_id"].isin(counted)].reset_index(drop=True),
+        values[values["note_id"].isin(counted)].reset_index(drop=True),
+    )
 
 
 def _versions(settings: Settings) -> dict[str, str]:

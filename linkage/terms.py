@@ -64,8 +64,8 @@ Kind = Literal[
 EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended"]
 """What happened to a cluster between two runs."""
 
-CaseState = Literal["open", "cleared", "watched", "enforced", "appealed"]
-"""What people decided about a cluster."""
+CaseState = Literal["open", "cleared", "watched", "enforced", "appealed", "overturned"]
+"""What people decided about a cluster; ``overturned`` frees its accounts, or one of them."""
 
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)

@@ -53,12 +53,17 @@ def test_another_seed_window_or_setting_makes_another_run(tiny_store: lk.Store) 
     assert runs[4].run_id == runs[0].run_id
 
 
-def test_the_window_is_whole_days_and_as_of_midnight_ends_it(tiny_store: lk.Store) -> None:
+def test_a_window_begins_at_midnight_and_ends_at_as_of(tiny_store: lk.Store) -> None:
     first_day = lk.rebuild(tiny_store, as_of="2026-09-02T00:00Z")
-    both_days = lk.rebuild(tiny_store, as_of="2026-09-02T00:01Z")
-    assert (first_day.counts["requests"], both_days.counts["requests"]) == (32, 64)
+    assert first_day.counts["requests"] == 32
     assert first_day.as_of == pd.Timestamp("2026-09-02", tz="UTC")
-    assert both_days.as_of == pd.Timestamp("2026-09-03", tz="UTC")
+    inside = lk.rebuild(tiny_store, as_of="2026-09-02T12:00Z", window="2d")
+    assert inside.counts["requests"] == 56  # of day two, the two turns of all at 8 and 11 o'clock
+    assert inside.as_of == pd.Timestamp("2026-09-02T12:00Z")
+    assert inside.since == pd.Timestamp("2026-09-01T00:00Z")
+    assert inside.info["window_days"] == 2
+    everything = lk.rebuild(tiny_store)
+    assert (everything.counts["requests"], everything.as_of) == (64, pd.Timestamp("2026-09-03", tz="UTC"))
     assert lk.rebuild(tiny_store, window=1).counts["requests"] == 32
 
 

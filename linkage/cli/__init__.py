@@ -32,7 +32,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except LinkageError as error:
-            click.echo(f"linkage: {error}", err=True)
+            say(f"linkage: {error}", level="error", exit_code=error.exit_code)
             ctx.exit(error.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -41,7 +41,15 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="linkage")
-def main() -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    envvar="LINKAGE_LOG_FORMAT",
+    help="How words on stderr come: for people, or one JSON object a line.",
+)
+def main(log_format: str) -> None:
     r"""Find coordinated accounts in LLM API logs, spare the innocent look-alikes, and say why in both cases.
 
     \b
@@ -115,20 +123,28 @@ def ingest(
 
 @main.command()
 @STORE
-@click.option("--as-of", help="Count requests up to the end of this UTC day; default: the newest day stored.")
+@click.option("--as-of", help="Count requests before this time (UTC); default: up to the end of the newest day.")
+@click.option("--exact", is_flag=True, help="With --as-of: templates as they were then. Always so inside a day.")
 @click.option("--window", help="How far back to look, such as 30d; default: the setting [run] window_days.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @SETTINGS
 @WAIT
+@click.option(
+    "--metrics",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write figures for Prometheus' text file collector, also when the rebuild fails.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 def rebuild(
     store: Path,
     *,
     as_of: str | None,
+    exact: bool,
     window: str | None,
     seed: int,
     settings: Path | None,
     wait_s: float,
+    metrics: Path | None,
     as_json: bool,
 ) -> None:
     r"""Rebuild the graph of STORE, find its clusters and publish them as a new run.
@@ -141,8 +157,18 @@ def rebuild(
     """
     from linkage.notebook import rebuild as rebuild_run
 
-    with opened_store(store, create=False) as opened, step_progress() as step:
-        run = rebuild_run(opened, as_of=as_of, window=window, seed=seed, settings=settings, wait_s=wait_s, step=step)
+    with upkeep.measured(metrics, store), opened_store(store, create=False) as opened, step_progress() as step:
+        run = rebuild_run(
+            opened,
+            as_of=as_of,
+            exact=exact,
+            window=window,
+            seed=seed,
+            settings=settings,
+            wait_s=wait_s,
+            step=step,
+            clock=upkeep.clock_ms,
+        )
         show_run(run, as_json=as_json)
 
 
@@ -230,7 +256,16 @@ def templates(store: Path, form: str) -> None:
     show_rows(table, form, brief=["template_id", "accounts", "unrelated_accounts", "prompts", "slots", "text"])
 
 
-for verb in (sharing.report, sharing.verify, sharing.export, sharing.match, sharing.serve, upkeep.purge):
+for verb in (
+    sharing.report,
+    sharing.verify,
+    sharing.export,
+    sharing.match,
+    sharing.serve,
+    upkeep.purge,
+    upkeep.runs,
+    upkeep.diff,
+):
     main.add_command(verb)
 
 
@@ -240,21 +275,24 @@ for verb in (sharing.report, sharing.verify, sharing.export, sharing.match, shar
 @click.option(
     "--state",
     required=True,
-    type=click.Choice(["open", "cleared", "watched", "enforced", "appealed"]),
+    type=click.Choice(["open", "cleared", "watched", "enforced", "appealed", "overturned"]),
     help="What was decided.",
 )
 @click.option("--note", required=True, help="Why, in plain words.")
+@click.option("--account", help="The decision is about this member alone.")
 @click.option("--author", envvar="USER", default="unknown", show_default="$USER", help="Who decided.")
 @WAIT
-def case(store: Path, *, cluster: str, state: Any, note: str, author: str, wait_s: float) -> None:
+def case(store: Path, *, cluster: str, state: Any, note: str, account: str | None, author: str, wait_s: float) -> None:
     r"""Note a decision about CLUSTER; notes are added, never changed, and stand in its report.
+
+    What is cleared, or an account that is overturned, does not come back without new evidence.
 
     \b
     linkage case logs.db c-7f3a91 --state cleared --note "a course; the lecturer confirmed it"
     """
     now = datetime.datetime.now(datetime.UTC)
     with opened_store(store, create=False) as opened:
-        opened.run.cluster(cluster).decide(state, note=note, author=author, at=now, wait_s=wait_s)
+        opened.run.cluster(cluster).decide(state, note=note, author=author, at=now, account=account, wait_s=wait_s)
     say(f"{cluster}: {state}")
 
 
@@ -369,7 +407,7 @@ def doctor(store: Path, form: str) -> None:
     linkage doctor logs.db
     """
     with opened_store(store, create=False) as opened:
-        findings = opened.examine()
+        findings = opened.examine(now=datetime.datetime.now(datetime.UTC))
     show_rows(findings, form, brief=list(findings.columns))
     if (findings["level"] == "problem").any():
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import sys
 from collections.abc import Iterator
@@ -20,9 +21,18 @@ if TYPE_CHECKING:
     from linkage.rebuild import Step
 
 
-def say(words: str) -> None:
-    """Words for people, on stderr."""
-    click.echo(words, err=True)
+def say(words: str, *, level: str = "info", **more: Any) -> None:
+    """Words for people, on stderr; with ``--log-format json`` one object a line, with ``more`` in it."""
+    if not _logs_json():
+        click.echo(words, err=True)
+        return
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+    click.echo(json.dumps({"time": now, "level": level, "message": words, **more}), err=True)
+
+
+def _logs_json() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.find_root().params.get("log_format") == "json"
 
 
 def show_rows(frame: pd.DataFrame, form: str, *, brief: list[str]) -> None:
@@ -128,7 +138,7 @@ def show_cluster(cluster: Cluster) -> None:
 @contextmanager
 def file_progress() -> Iterator[Progress | None]:
     """A bar per file with rate and time left, on a terminal; silence without one."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or _logs_json():
         yield None
         return
     from rich.console import Console
@@ -154,7 +164,10 @@ def file_progress() -> Iterator[Progress | None]:
 
 @contextmanager
 def step_progress() -> Iterator[Step | None]:
-    """A spinner that names the step, on a terminal; silence without one."""
+    """A spinner that names the step, on a terminal; lines of a JSON log; silence otherwise."""
+    if _logs_json():
+        yield lambda name: say(name, step=name)
+        return
     if not sys.stderr.isatty():
         yield None
         return

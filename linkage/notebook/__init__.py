@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
+from linkage.engines.cut import store_until
+from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath, Moment, given_days, given_moment, given_settings
 from linkage.notebook.runs import Cluster, Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
-from linkage.rebuild import Step, Window, published_run, rebuild_store
+from linkage.rebuild import Clock, Inputs, Reader, Step, Window, published_run, read_inputs, rebuild_store
 from linkage.settings import Settings
-from linkage.terms import ACCOUNTS, MEMBERS
+from linkage.store.store import Database
+from linkage.terms import ACCOUNTS, DAY_MS, MEMBERS
 from linkage.worlds.evaluate import Evaluation, detection_delays, read_truth
 from linkage.worlds.evaluate import evaluate as evaluate_members
 
@@ -23,35 +26,54 @@ def rebuild(
     window: str | int | None = None,
     seed: int = 0,
     settings: Settings | AnyPath | None = None,
+    exact: bool = False,
     wait_s: float = 0.0,
     step: Step | None = None,
+    clock: Clock | None = None,
 ) -> Run:
     """Rebuild the graph of a store, publish the run and return it; with nothing new, the published run.
 
     Parameters
     ----------
-    as_of : requests up to the end of this UTC day count (midnight ends the window there); None: the newest day.
+    as_of : requests before this time count, and decisions until then; None: all, up to the end of the newest day.
     window : how far back, as ``30d`` or a number of days; None: the setting ``[run] window_days``.
     seed : of every random draw.
     settings : settings or the path of a settings file.
+    exact : mine the templates from the prompts before ``as_of`` alone, as they were mined then: what was exported at
+        that time comes out again, byte for byte. Takes a copy of the store. Always so for a time inside a day.
     wait_s : how long to wait for another writer, in seconds.
     step : told the name of each step as it begins.
+    clock : gives UTC epoch milliseconds for the ledger of runs; None: it has no times.
 
     Raises
     ------
     ClusterError : no request lies inside the window.
-    UsageError : ``as_of`` or ``window`` cannot be read.
+    UsageError : ``as_of`` or ``window`` cannot be read, or ``exact`` without ``as_of``.
     """
+    if exact and as_of is None:
+        raise UsageError("exact: wanted as_of with it; got none. Say as of when")
+    as_of_ms = None if as_of is None else given_moment(as_of)
+    chosen = given_settings(settings)
     rebuild_store(
         store._database,
-        as_of_ms=None if as_of is None else given_moment(as_of),
+        as_of_ms=as_of_ms,
         window_days=None if window is None else given_days(window),
         seed=seed,
-        settings=given_settings(settings),
+        settings=chosen,
         wait_s=wait_s,
         step=step,
+        clock=clock,
+        reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
     )
     return store.run
+
+
+def _exact_reader(settings: Settings) -> Reader:
+    def read(database: Database, window: Window) -> Inputs:
+        with store_until(database, window.as_of_ms, settings=settings.templates) as then:
+            return read_inputs(then, window)
+
+    return read
 
 
 def delays(store: Store, truth: AnyPath | pd.DataFrame) -> pd.DataFrame:

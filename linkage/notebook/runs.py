@@ -117,7 +117,7 @@ class Run:
             "run_id": self.run_id,
             "as_of": self.as_of,
             "since": self.since,
-            "window_days": (self._row["as_of_ms"] - self._row["since_ms"]) // DAY_MS,
+            "window_days": -(-(self._row["as_of_ms"] - self._row["since_ms"]) // DAY_MS),
             "seed": self._row["seed"],
             "settings": json.loads(self._row["settings"]),
             "settings_digest": settings_digest(json.loads(self._row["settings"])),
@@ -313,15 +313,28 @@ class Cluster:
         """What people decided about it, oldest first; shape ``CASE_NOTES``."""
         return self._run._database.frame("case_notes", CASE_NOTES, cluster_id=self.cluster_id)
 
-    def decide(self, state: CaseState, *, note: str, author: str, at: Moment, wait_s: float = 0.0) -> None:
-        """Note a decision about this cluster; notes are added, never changed.
+    def decide(
+        self,
+        state: CaseState,
+        *,
+        note: str,
+        author: str,
+        at: Moment,
+        account: str | None = None,
+        wait_s: float = 0.0,
+    ) -> None:
+        """Note a decision about this cluster, or one account of it; notes are added, never changed.
+
+        A cleared cluster is of tier ``watch`` from the next run on, and an overturned account is a bystander, until
+        there is new evidence; then a sentence says what is new (:func:`linkage.clusters.cases.settle`).
 
         Parameters
         ----------
-        state : ``open``, ``cleared``, ``watched``, ``enforced`` or ``appealed``.
+        state : ``open``, ``cleared``, ``watched``, ``enforced``, ``appealed`` or ``overturned``.
         note : why, in plain words.
         author : who decided.
         at : when.
+        account : the member that the decision is about; None: the whole cluster.
         wait_s : how long to wait for another writer, in seconds.
         """
         if state not in CASE_STATES:
@@ -333,6 +346,7 @@ class Cluster:
             note=note,
             author=author,
             noted_ms=given_moment(at),
+            account=account,
             wait_s=wait_s,
         )
 

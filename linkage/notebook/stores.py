@@ -17,7 +17,8 @@ from linkage.evidence.table import HARD_ACCOUNTS
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
-from linkage.notebook.given import AnyPath, Moment, given_settings
+from linkage.notebook.given import AnyPath, Moment, given_moment, given_settings
+from linkage.notebook.ledger import RunDiff, diff_runs, kept_run, run_ledger
 from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
 from linkage.notebook.serving import SNAPSHOT, run_app
@@ -163,6 +164,23 @@ class Store:
         return self._database.query("runs")
 
     @property
+    def ledger(self) -> pd.DataFrame:
+        """Rebuilds that published a run or failed, with durations and what was unusual, oldest first.
+
+        Shape :data:`linkage.notebook.ledger.LEDGER`; entries stay when their runs go.
+        """
+        return run_ledger(self._database)
+
+    def diff(self, before: str, after: str) -> RunDiff:
+        """What differs between two runs that are kept: inputs, clusters, accounts.
+
+        Raises
+        ------
+        NoRunError : one of them is not kept.
+        """
+        return diff_runs(kept_run(self._database, before), kept_run(self._database, after))
+
+    @property
     def run(self) -> Run:
         """The published run.
 
@@ -181,9 +199,14 @@ class Store:
         """
         return self._database.query(name, **parameters)
 
-    def examine(self) -> pd.DataFrame:
-        """What needs attention in this store, worst first; reads the whole file once."""
-        return examine(self._database)
+    def examine(self, *, now: Moment | None = None) -> pd.DataFrame:
+        """What needs attention in this store, worst first; reads the whole file once.
+
+        Parameters
+        ----------
+        now : the time, to find requests of the future; None: only those far after all others are found.
+        """
+        return examine(self._database, now_ms=None if now is None else given_moment(now))
 
     def verify(self, folder: AnyPath) -> Verification:
         """Whether a report folder still is what this store says; see :func:`linkage.notebook.verifying.verify_folder`.

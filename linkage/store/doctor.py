@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
 from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
 
@@ -58,9 +59,19 @@ def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, floa
     return family, True, best, share, note
 
 
-def examine(database: Database) -> pd.DataFrame:
-    """What needs attention in this store, worst first; shape ``FINDINGS``. Reads the whole file once."""
-    findings = [*_file_findings(database), *_input_findings(database), *_run_findings(database)]
+def examine(database: Database, *, now_ms: int | None = None) -> pd.DataFrame:
+    """What needs attention in this store, worst first; shape ``FINDINGS``. Reads the whole file once.
+
+    Parameters
+    ----------
+    now_ms : UTC epoch milliseconds, to find requests of the future; None: only those far after all others are found.
+    """
+    findings = [
+        *_file_findings(database),
+        *_input_findings(database),
+        *_clock_findings(database, now_ms),
+        *_run_findings(database),
+    ]
     order = {"problem": 0, "note": 1, "ok": 2}
     findings.sort(key=lambda finding: order[finding[0]])
     return make_frame(FINDINGS, dict(zip(FINDINGS, zip(*findings, strict=True), strict=True)))
@@ -103,6 +114,14 @@ def _input_findings(database: Database) -> Iterator[Finding]:
     for row in family_coverage(database).itertuples():
         if not row.possible:
             yield "note", f"{row.family} evidence", str(row.note), "verdicts go without it"
+
+
+def _clock_findings(database: Database, now_ms: int | None) -> Iterator[Finding]:
+    stray = find_stray(database)
+    if stray:
+        yield "problem", "clock", stray.found, "they end no window; find the machine whose clock is wrong"
+    elif now_ms is not None and (ahead := find_ahead(database, now_ms)):
+        yield "problem", "clock", ahead.found, "find the machine whose clock is wrong; rebuild with --as-of meanwhile"
 
 
 def _run_findings(database: Database) -> Iterator[Finding]:

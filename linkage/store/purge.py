@@ -13,6 +13,7 @@ from typing import Any, Final
 from linkage.errors import StoreBusyError
 from linkage.store import purge_statements as sql
 from linkage.store.redact import redact
+from linkage.store.statements import BUMP_REVISIONS
 from linkage.store.store import Database
 
 Counts = dict[str, int]
@@ -78,7 +79,7 @@ def forget_unused(connection: sqlite3.Connection) -> Counts:
     _add(counts, _delete(connection, sql.FORGET_VALUES))
     _add(counts, _clean_runs(connection))
     counts["texts"] = _clean_texts(connection)
-    connection.execute(sql.BUMP_REVISIONS)
+    connection.execute(BUMP_REVISIONS)
     return {table: count for table, count in sorted(counts.items()) if count}
 
 

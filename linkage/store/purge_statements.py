@@ -72,6 +72,8 @@ where account_a in (select id from gone_account) or account_b in (select id from
 """,
     ),
     ("shared_value", "delete from shared_value where account_id in (select id from gone_account)"),
+    ("case_member", "delete from case_member where account_id in (select id from gone_account)"),
+    ("case_note", "delete from case_note where account_id in (select id from gone_account)"),
     ("account", "delete from account where id in (select id from gone_account)"),
 )
 
@@ -167,6 +169,7 @@ set accounts = (
 where (run_id, cluster_id) in (select run_id, cluster_id from shrunk_cluster)
 """
 FORGET_EMPTIED: Final[Statements] = (
+    ("case_value", "delete from case_value where value in (select value from gone_value)"),
     (
         "case_note",
         """
@@ -205,6 +208,8 @@ where (run_id, cluster_id) in (select run_id, cluster_id from cluster where acco
 """,
     ),
     ("cluster", "delete from cluster where accounts < 2"),
+    ("case_member", "delete from case_member where note_id not in (select id from case_note)"),
+    ("case_value", "delete from case_value where note_id not in (select id from case_note)"),
 )
 RECOUNT_RUNS: Final = """
 update run
@@ -220,6 +225,10 @@ where id in (select run_id from shrunk_cluster)
 # A short value that is no account's id is not told from an ordinary word or number.
 WORDS: Final = "select value from gone_value where length(value) >= 3 union select value from gone_account"
 TEXTS: Final[Statements] = (
+    (
+        "select distinct value from case_value order by value",
+        "update or replace case_value set value = ? where value = ?",
+    ),
     (
         "select distinct value from link order by value",
         "update or replace link set value = ? where value = ?",
@@ -258,9 +267,3 @@ TEXTS: Final[Statements] = (
     ),
 )
 """Texts that may name a value: how they are read, and how one is written in the place of another."""
-
-BUMP_REVISIONS: Final = """
-update input_state
-set mined_revision = case when mined_revision = revision then revision + 1 else mined_revision end,
-    revision = revision + 1
-"""

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
 from linkage.terms import CLUSTERS, EVENTS, TIME, RunId
 
@@ -81,16 +82,20 @@ class RunTables:
     events: pd.DataFrame
 
 
-def publish_run(database: Database, record: RunRecord, tables: RunTables, *, keep_runs: int) -> None:
+def publish_run(
+    database: Database, record: RunRecord, tables: RunTables, *, keep_runs: int, entry: RunEntry | None = None
+) -> None:
     """Write a run and make it the published one, in one transaction; older runs beyond ``keep_runs`` go.
 
-    A run with the same id (same input, settings and seed) takes the place of the old one.
+    A run with the same id (same input, settings and seed) takes the place of the old one. ``entry`` goes to the ledger.
     """
     with database.transaction(f"publish run {record.run_id}") as connection:
         _forget_run(connection, record.run_id)
         connection.execute(_ADD_RUN, dataclasses.asdict(record))
         _add_tables(connection, record.run_id, tables)
         connection.execute(_PUBLISH, (record.run_id,))
+        if entry:
+            add_entry(connection, entry)
         old = connection.execute("select id from run order by sequence desc limit -1 offset ?", (keep_runs,))
         for (run_id,) in old.fetchall():
             _forget_run(connection, run_id)

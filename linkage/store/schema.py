@@ -371,5 +371,45 @@ pragma user_version = 3;
 commit;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED)
+_REMEMBERED: Final = """
+begin immediate;
+create table run_entry (        -- one row per rebuild that published or failed; kept when its run goes
+    id integer primary key,
+    run_id text,
+    exit_code integer not null,
+    error text,
+    began_ms integer,           -- null where nobody gave a clock
+    ended_ms integer,
+    steps text not null,        -- JSON: milliseconds of each step
+    as_of_ms integer,
+    since_ms integer,
+    seed integer not null,
+    input_digest text,
+    settings_digest text not null,
+    versions text not null,
+    counts text,
+    anomalies text not null     -- JSON: list of check and finding
+) strict;
+insert into run_entry (run_id, exit_code, steps, as_of_ms, since_ms, seed, input_digest, settings_digest, versions,
+                       counts, anomalies)
+select id, 0, '{}', as_of_ms, since_ms, seed, input_digest, '', versions, counts, '[]' from run order by sequence;
+
+alter table case_note add column account_id integer;  -- null: the decision is about the whole cluster
+create table case_member (      -- whom a decision was about
+    note_id integer not null,
+    account_id integer not null,
+    primary key (note_id, account_id)
+) strict, without rowid;
+create table case_value (       -- what tied them when it was made
+    note_id integer not null,
+    family text not null,
+    kind text not null,
+    value text not null,
+    primary key (note_id, family, kind, value)
+) strict, without rowid;
+pragma user_version = 4;
+commit;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED, _REMEMBERED)
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

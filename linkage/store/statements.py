@@ -180,5 +180,11 @@ where sha256 = :sha256 and format = :format and reading = :reading
 """
 
 BUMP_REVISION: Final = "update input_state set revision = revision + 1"
+# Records are as they were, and so are templates.
+BUMP_REVISIONS: Final = """
+update input_state
+set mined_revision = case when mined_revision = revision then revision + 1 else mined_revision end,
+    revision = revision + 1
+"""
 MARK_MINED: Final = "update input_state set mined_revision = revision"
 READ_STATE: Final = "select revision, mined_revision from input_state"

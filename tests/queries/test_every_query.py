@@ -22,6 +22,8 @@ def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
         "max_accounts": 30,
         "min_share": 0.5,
         "overlap_ms": 172_800_000,
+        "as_of_ms": 2**62,
+        "until_ms": 2**62,
     }
     return {parameter: known[parameter] for parameter in load_query(name).parameters}
 

@@ -1,0 +1,106 @@
+"""What is unusual about the input is told, and a clock gone wrong moves no window."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+import linkage as lk
+from linkage.store.health import find_ahead, find_anomalies, find_stray, newest_day
+
+FIRST = dt.datetime(2026, 9, 1, 8, tzinfo=dt.UTC)
+DAY_MS = 86_400_000
+
+
+def requests(counts: list[int], *, without_ip: frozenset[int] = frozenset()) -> list[dict[str, object]]:
+    """So many requests on each day, the last of each at 23 o'clock."""
+    rows: list[dict[str, object]] = []
+    for day, count in enumerate(counts):
+        for turn in range(count):
+            hour = 15 if turn == count - 1 else turn % 14
+            row: dict[str, object] = {
+                "timestamp": (FIRST + dt.timedelta(days=day, hours=hour)).isoformat(),
+                "request_id": f"{day}-{turn}",
+                "account_id": f"a{turn % 7}",
+                "ip": f"192.0.2.{turn % 50}",
+            }
+            if day in without_ip:
+                del row["ip"]
+            rows.append(row)
+    return rows
+
+
+def loaded(path: Path, rows: list[dict[str, object]]) -> lk.Store:
+    logs = path / "logs.ndjson"
+    logs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    store = lk.open_store(path / "s.db")
+    store.ingest(logs)
+    return store
+
+
+def told(store: lk.Store) -> list[tuple[str, str]]:
+    day = newest_day(store._database)
+    assert day is not None
+    found = find_anomalies(store._database, since_day=day - 30, until_day=day + 1)
+    return [(anomaly.check, anomaly.found) for anomaly in found]
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted"),
+    [
+        ([60, 64, 70, 60, 61, 66, 59], []),
+        ([60, 64, 70, 60, 61, 66, 150], []),
+        ([60, 64, 70, 60, 61, 66, 400], [("volume", "400 requests on 2026-09-07; 62 are usual")]),
+        ([60, 64, 70, 60, 61, 66, 12], [("volume", "12 requests on 2026-09-07; 62 are usual")]),
+        ([60, 400], []),
+    ],
+)
+def test_a_day_of_far_more_or_less_than_usual_is_told(
+    counts: list[int], wanted: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    with loaded(tmp_path, requests(counts)) as store:
+        assert told(store) == wanted
+
+
+def test_a_day_that_is_still_coming_in_is_not_called_short(tmp_path: Path) -> None:
+    rows = [*requests([60] * 7), {**requests([1])[0], "request_id": "x", "timestamp": "2026-09-08T03:00:00Z"}]
+    with loaded(tmp_path, rows) as store:
+        assert told(store) == []
+
+
+def test_a_field_that_stops_coming_is_told(tmp_path: Path) -> None:
+    with loaded(tmp_path, requests([60] * 8, without_ip=frozenset({7}))) as store:
+        assert told(store) == [("coverage", "ip on 0% of the requests of 2026-09-08; 100% are usual")]
+        run = lk.rebuild(store)
+        assert store.ledger["anomalies"].tolist() == ["ip on 0% of the requests of 2026-09-08; 100% are usual"]
+        assert run.counts["requests"] == 480
+
+
+def test_one_clock_gone_wrong_moves_no_window_and_is_told(tmp_path: Path) -> None:
+    rows = requests([60] * 7)
+    wrong = {**rows[0], "request_id": "far", "timestamp": "2099-01-01T00:00:00Z"}
+    with loaded(tmp_path, [*rows, wrong]) as store:
+        run = lk.rebuild(store)
+        assert run.counts["requests"] == 420
+        assert f"{run.as_of:%Y-%m-%d}" == "2026-09-08"
+        stray = find_stray(store._database)
+        assert stray is not None
+        assert stray.found == "1 requests lie far after all others, up to 2099-01-01"
+        findings = store.examine().set_index("check")
+        assert findings.loc["clock", "level"] == "problem"
+
+
+def test_a_pause_of_the_whole_log_is_no_wrong_clock(tmp_path: Path) -> None:
+    with loaded(tmp_path, requests([60, 60, *[0] * 20, 60])) as store:
+        assert find_stray(store._database) is None
+        assert f"{lk.rebuild(store).as_of:%Y-%m-%d}" == "2026-09-24"
+
+
+def test_requests_of_the_future_are_told_to_those_who_know_the_time(tmp_path: Path) -> None:
+    with loaded(tmp_path, requests([60] * 3)) as store:
+        last = int(dt.datetime(2026, 9, 3, 23, tzinfo=dt.UTC).timestamp() * 1000)
+        assert find_ahead(store._database, last) is None
+        assert find_ahead(store._database, last - DAY_MS) is not None
+        assert "clock" not in set(store.examine(now="2026-09-03T23:00Z")["check"])
+        assert "times of the future, up to 2026-09-03 23:00" in str(store.examine(now="2026-09-02")["found"].tolist())
