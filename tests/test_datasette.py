@@ -2,7 +2,6 @@
 
 import asyncio
 import builtins
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 from details import HOSTILE
+from hostile_world import NAMES, write_hostile_logs
 
 import linkage as lk
 from linkage.cli import main
@@ -23,26 +23,10 @@ from linkage.store.store import Database
 
 @pytest.fixture(scope="module")
 def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six accounts that are run as one and carry hostile names, with a run and a decision about it."""
+    """Accounts that are run as one and carry hostile names, with a run and a decision about it."""
     folder = tmp_path_factory.mktemp("serve")
-    names = [HOSTILE[key] for key in ("script", "attribute", "formula", "bidi", "template", "wide")]
-    rows = [
-        {
-            "timestamp": f"2026-09-0{1 + turn % 3}T{8 + turn:02d}:{place:02d}:00Z",
-            "request_id": f"{place}-{turn}",
-            "account_id": name,
-            "ip": f"198.51.100.{7 + turn % 2}",
-            "payment_method": f"card-{place % 2}",
-            "user_agent": HOSTILE["script"],
-            "model": "m",
-            "prompt": f"<script>alert(1)</script> Solve this puzzle and explain all steps of it: {place * 9 + turn}",
-        }
-        for place, name in enumerate(names)
-        for turn in range(6)
-    ]
-    (folder / "r.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with lk.open_store(folder / "s.db") as store:
-        store.ingest(folder / "r.ndjson")
+        store.ingest(write_hostile_logs(folder))
         run = lk.rebuild(store)
         run.cluster(run.clusters["cluster_id"].iloc[0]).decide(
             "watched", note="<b>see</b>", author="ana", at="2026-09-09"
@@ -77,7 +61,7 @@ def test_the_front_page_says_what_it_is_and_leads_to_every_cluster(app: App, hos
     name = cluster_of(hostile_store)
     [page] = ask(app, f"/clusters/{name}.html")
     assert f'href="/clusters/{name}.html"' in front.text
-    assert f"Cluster {name}: 6 linked accounts" in page.text
+    assert f"Cluster {name}: {len(NAMES)} linked accounts" in page.text
     assert f"/data/published/cluster_members?cluster_id={name}" in page.text
     assert "form-action &#39;self&#39;" in front.text
     assert "form-action &#39;none&#39;" in page.text
@@ -93,7 +77,7 @@ def test_every_question_is_answered_with_the_rows_of_the_run(app: App, hostile_s
     assert {question: answer.status_code for question, answer in answers.items()} == dict.fromkeys(QUESTIONS, 200)
     rows = {question: answer.json() for question, answer in answers.items()}
     assert [question for question in QUESTIONS if not rows[question]] == []
-    assert len(rows["cluster_members"]) == 6
+    assert len(rows["cluster_members"]) == len(NAMES)
     assert [row["account_id"] for row in rows["find_accounts"]] == [HOSTILE["wide"]]
     assert rows["case_notes"][0]["note"] == "<b>see</b>"
 
