@@ -17,7 +17,7 @@ import linkage as lk
 from linkage.cli import main
 from linkage.errors import OutputError, UsageError
 from linkage.outputs.pack import PACK_KINDS, PackKey, make_pack, match_pack, read_pack, write_pack
-from linkage.terms import MEMBERS, USES, ClusterDetail, make_frame
+from linkage.terms import MEMBERS, TEMPLATES, USES, ClusterDetail, make_frame
 
 KEY = b"a key that only the tests use"
 
@@ -28,8 +28,9 @@ def test_a_pack_holds_counts_and_hashes_and_no_raw_value() -> None:
     raw = {*detail.shared["value"], *detail.members["account_id"], *detail.templates["text"]}
     assert not [value for value in raw if value in source]
     [cluster] = json.loads(source)["clusters"]
-    assert set(cluster["values"][0]) == {"kind", "hash", "accounts"}
-    assert all(re.fullmatch("[0-9a-f]{32}", entry["hash"]) for entry in cluster["values"])
+    assert {name for entry in cluster["values"] for name in entry} == {"kind", "hash", "accounts", "wording"}
+    hashes = [digest for entry in cluster["values"] for digest in (entry["hash"], *entry.get("wording", []))]
+    assert all(re.fullmatch("[0-9a-f]{32}", digest) for digest in hashes)
 
 
 def test_what_only_a_bystander_shares_and_what_many_others_use_is_left_out() -> None:
@@ -60,19 +61,40 @@ def uses_of(detail: ClusterDetail) -> pd.DataFrame:
 def test_the_right_key_matches_everything_and_another_is_refused(tmp_path: Path) -> None:
     detail = make_detail(14)
     pack = read_pack(write_pack([detail], out=tmp_path / "pack.json", key=KEY))
-    found = match_pack(pack, uses_of(detail), key=KEY, members=detail.members)
+    found = match_pack(pack, uses_of(detail), key=KEY, members=detail.members, templates=detail.templates)
     assert (found.evidence["share"] == 1.0).all()
     assert set(found.accounts["cluster_id"]) == {"c-7f3a91"}
     assert found.accounts["kinds"].iloc[0].count("+") >= found.accounts["kinds"].iloc[-1].count("+")
     with pytest.raises(UsageError, match=r"found another\. Ask the partner"):
-        match_pack(pack, uses_of(detail), key=b"some other key of some length", members=detail.members)
+        match_pack(
+            pack,
+            uses_of(detail),
+            key=b"some other key of some length",
+            members=detail.members,
+            templates=detail.templates,
+        )
     with pytest.raises(UsageError, match="at least 16 bytes; found 5"):
         make_pack([detail], key=b"short")
 
 
+def test_a_template_is_known_by_its_wording_under_any_id_and_another_is_not() -> None:
+    detail = make_detail(14)
+    name = detail.templates["template_id"].iloc[0]
+    texts = {
+        "t-here": "You may ask. " + str(detail.templates["text"].iloc[0]).upper().replace("<*>", "<*>, as <*>"),
+        "t-other": "Write a letter to the landlord about the heating that does not work since <*> in the <*>.",
+    }
+    uses = make_frame(USES, {"account_id": ["a", "b"], "kind": ["template"] * 2, "value": list(texts)})
+    templates = make_frame(TEMPLATES, {"template_id": list(texts), "text": list(texts.values())})
+    found = match_pack(make_pack([detail], key=KEY), uses, key=KEY, members=make_frame(MEMBERS), templates=templates)
+    assert name not in texts
+    assert list(found.accounts["account_id"]) == ["a"]
+    assert found.evidence.set_index("kind").loc["template", "matched"] == 1
+
+
 def test_a_store_that_shares_nothing_matches_nothing() -> None:
     pack = make_pack([make_detail(14)], key=KEY)
-    found = match_pack(pack, make_frame(USES), key=KEY, members=make_frame(MEMBERS))
+    found = match_pack(pack, make_frame(USES), key=KEY, members=make_frame(MEMBERS), templates=make_frame(TEMPLATES))
     assert found.evidence["matched"].sum() == 0
     assert found.accounts.empty
     assert repr(found).startswith("<Matches: 0 of ")
@@ -117,6 +139,7 @@ def test_a_partner_finds_most_of_a_shared_campaign_and_no_innocent(
     enforced = planted.run.clusters.query("tier == 'enforce'")["cluster_id"].iloc[0]
     values = found.evidence[found.evidence["pack_cluster"] == enforced]
     assert values["matched"].sum() / values["values"].sum() >= 0.8
+    assert values.set_index("kind").loc["template", "share"] >= 0.8, "mined from other prompts, under other ids"
     assert set(values["kind"]) <= set(PACK_KINDS)
     strong = found.accounts[(found.accounts["pack_cluster"] == enforced) & (found.accounts["matched"] >= 3)]
     assert set(strong["account_id"]) == theirs

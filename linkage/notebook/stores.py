@@ -244,7 +244,8 @@ class Store:
         uses = self._database.frame("account_uses", USES, since_day=0, until_day=_LAST_DAY)
         has_run = not self._database.query("published_run").empty
         members = self.run.members if has_run else make_frame(MEMBERS)
-        return match_pack(read_pack(pack), uses, key=key, members=members)
+        templates = self._database.frame("templates", TEMPLATES)
+        return match_pack(read_pack(pack), uses, key=key, members=members, templates=templates)
 
     def serve(
         self, *, port: int = 8001, personal_data: bool = False, ready: Callable[[str], None] | None = None

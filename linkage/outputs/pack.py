@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import json
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -57,6 +59,16 @@ MATCHED_ACCOUNTS: Final[Shape] = {
 ``kinds`` is a ``+``-joined list; ``rarest_accounts`` is how many accounts here share the rarest of the values;
 ``cluster_id`` and ``tier`` are those of this store's own run, null for none."""
 
+WORDING_SHARE: Final = 0.5
+"""A template is matched, under whatever id, when at least this share of its packed wording is in one template here."""
+
+_WORDS_TOGETHER: Final = 4
+_MOST_WORDING: Final = 32
+_FEWEST_WORDING: Final = 6  # shorter templates are phrases that anybody types
+_WORDING: Final = "wording"
+_SLOT: Final = "<*>"
+_WORD: Final = re.compile(r"\w+")
+
 _FORMAT: Final = "linkage-pack"
 _VERSION: Final = 1
 _CHECKED: Final = "linkage pack key check"
@@ -91,7 +103,7 @@ class PackKey:
                 f"wanted a secret key of at least {MIN_KEY_BYTES} bytes; found {len(secret)}. "
                 "Make one: openssl rand -hex 32 > KEYFILE"
             )
-        names = (*PACK_KINDS, _CHECKED)
+        names = (*PACK_KINDS, _WORDING, _CHECKED)
         self._keys = {name: hmac.digest(secret, f"linkage-pack:{name}".encode(), "sha256") for name in names}
 
     def __repr__(self) -> str:
@@ -144,6 +156,8 @@ def make_pack(details: Iterable[ClusterDetail], *, key: bytes) -> dict[str, Any]
     """What ties the clusters of tier ``enforce`` and ``review``, as keyed hashes.
 
     A value is in it when two or more core or probable members share it and few others do (``MOST_OUTSIDE_SHARE``).
+    Where a template ends and its slots begin depends on the other prompts around it, so a template has hashes of its
+    wording besides: up to 32 runs of four words, the ones whose hashes are smallest.
 
     Raises
     ------
@@ -158,11 +172,14 @@ def _packed(detail: ClusterDetail, hashes: PackKey) -> dict[str, Any]:
     row = detail.cluster
     firm = set(detail.members.loc[detail.members["membership"].isin(FLAGGED_MEMBERSHIPS), "account_id"])
     shared = detail.shared[detail.shared["account_id"].isin(firm) & detail.shared["kind"].isin(PACK_KINDS)]
-    values = []
+    texts = dict(zip(detail.templates["template_id"], detail.templates["text"], strict=True))
+    values: list[dict[str, Any]] = []
     for (kind, value), rows in shared.groupby(["kind", "value"], sort=True):
         inside, accounts = rows["account_id"].nunique(), int(rows["accounts"].max())
         if inside > 1 and (accounts - inside) / accounts <= MOST_OUTSIDE_SHARE:
-            values.append({"kind": kind, "hash": hashes.hash(str(kind), str(value)), "accounts": inside})
+            wording = sorted(_wording(texts.get(value), hashes))[:_MOST_WORDING] if kind == "template" else []
+            entry = {"kind": kind, "hash": hashes.hash(str(kind), str(value)), "accounts": inside}
+            values.append({**entry, _WORDING: wording} if len(wording) >= _FEWEST_WORDING else entry)
     return {
         "cluster_id": visible(str(row["cluster_id"])),
         "tier": row["tier"],
@@ -176,6 +193,15 @@ def _packed(detail: ClusterDetail, hashes: PackKey) -> dict[str, Any]:
     }
 
 
+def _wording(text: str | None, hashes: PackKey) -> set[str]:
+    """Hashes of every run of four words between two slots, whatever their case and punctuation."""
+    runs: set[str] = set()
+    for part in (text or "").split(_SLOT):
+        words = _WORD.findall(part.lower())
+        runs |= {" ".join(words[place : place + _WORDS_TOGETHER]) for place in range(len(words) - _WORDS_TOGETHER + 1)}
+    return {hashes.hash(_WORDING, run) for run in runs}
+
+
 def read_pack(path: str | PathLike[str]) -> dict[str, Any]:
     """A partner's pack, once its shape is known to be one.
 
@@ -186,7 +212,7 @@ def read_pack(path: str | PathLike[str]) -> dict[str, Any]:
     try:
         pack: dict[str, Any] = json.loads(Path(path).read_bytes())
         version = pack["version"] if pack["format"] == _FORMAT else None
-        _ = (str(pack["key_check"]), _pack_rows(pack))
+        _ = (str(pack["key_check"]), _pack_rows(pack), _packed_wording(pack))
     except OSError as error:
         raise OutputError(f"{path}: wanted a partner pack; {error.strerror}. Check the path") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -207,7 +233,15 @@ def _pack_rows(pack: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["pack_cluster", "kind", "hash"], dtype="str").drop_duplicates()
 
 
-def match_pack(pack: Mapping[str, Any], uses: pd.DataFrame, *, key: bytes, members: pd.DataFrame) -> Matches:
+def _packed_wording(pack: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Hash of each template that has wording to the hashes of it."""
+    entries = [entry for cluster in pack["clusters"] for entry in cluster["values"] if _WORDING in entry]
+    return {str(entry["hash"]): [str(run) for run in entry[_WORDING]] for entry in entries}
+
+
+def match_pack(
+    pack: Mapping[str, Any], uses: pd.DataFrame, *, key: bytes, members: pd.DataFrame, templates: pd.DataFrame
+) -> Matches:
     """Which values of a partner's pack are used here, and by which accounts.
 
     Parameters
@@ -216,6 +250,7 @@ def match_pack(pack: Mapping[str, Any], uses: pd.DataFrame, *, key: bytes, membe
     uses : ``USES`` of this store.
     key : the partners' secret.
     members : ``MEMBERS`` of this store's own run; may be empty.
+    templates : ``TEMPLATES`` of this store.
 
     Raises
     ------
@@ -225,8 +260,26 @@ def match_pack(pack: Mapping[str, Any], uses: pd.DataFrame, *, key: bytes, membe
     if not hmac.compare_digest(str(pack["key_check"]), hashes.check):
         raise UsageError("wanted the key that the pack was made with; found another. Ask the partner for theirs")
     wanted = _pack_rows(pack)
-    found = _hashed(uses, hashes).merge(wanted, on=["kind", "hash"], how="inner")
+    own = _hashed(uses, hashes)
+    alike = own[own["kind"] == "template"].drop(columns="hash").merge(_alike(pack, templates, hashes), on="value")
+    known = pd.concat([own, alike], ignore_index=True).drop_duplicates(["account_id", "kind", "value", "hash"])
+    found = known.merge(wanted, on=["kind", "hash"], how="inner")
     return Matches(_value_matches(wanted, found), _account_matches(found, members))
+
+
+def _alike(pack: Mapping[str, Any], templates: pd.DataFrame, hashes: PackKey) -> pd.DataFrame:
+    """Own templates (``value``) that are worded like one of the pack (``hash``)."""
+    having: dict[str, list[str]] = {}
+    for name, text in zip(templates["template_id"], templates["text"], strict=True):
+        for run in _wording(text, hashes):
+            having.setdefault(run, []).append(str(name))
+    rows = [
+        (name, packed)
+        for packed, runs in _packed_wording(pack).items()
+        for name, shared in sorted(Counter(name for run in runs for name in having.get(run, ())).items())
+        if len(runs) >= _FEWEST_WORDING and shared >= WORDING_SHARE * len(runs)
+    ]
+    return pd.DataFrame(rows, columns=["value", "hash"], dtype="str")
 
 
 def _hashed(uses: pd.DataFrame, hashes: PackKey) -> pd.DataFrame:
