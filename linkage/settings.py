@@ -232,7 +232,7 @@ class VerdictSettings:
         reason="for tier enforce; extraction, the stricter verdict, was learned on innocents of one hand and many",
     )
     enforce_extraction: float = _setting(
-        0.9, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
+        0.8, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
     )
     review_probability: float = _setting(
         0.5, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier review"
@@ -242,6 +242,13 @@ class VerdictSettings:
     )
     min_enforce_accounts: int = _setting(
         5, unit="accounts", low=2, high=10_000, reason="fewer give too little to tell work from habit"
+    )
+    open_accounts: int = _setting(
+        10,
+        unit="accounts",
+        low=0,
+        high=10_000,
+        reason="fewer that all share one card and one address may be one firm's own: review at most",
     )
     core_share: float = _setting(
         0.5, unit="share of the median member's ties", low=0, high=10, reason="from here on a member is core"

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
+
+import pandas as pd
 from linking_frames import World, flagged, run
+
+from linkage.settings import Settings
 
 
 def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
@@ -10,7 +15,7 @@ def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
     *_, verdicts = run(world.frames())
     assert flagged(verdicts) == [f"c{number:04d}" for number in range(14)]
     clusters = verdicts.members.loc[verdicts.members["flagged"], "cluster_id"]
-    assert clusters.nunique() == 1
+    assert len(set(clusters)) == 1
 
 
 def test_strangers_alone_are_not_enforced() -> None:
@@ -93,3 +98,27 @@ def test_one_declared_organization_is_explained_away() -> None:
     frames["accounts"].loc[ours, "organization_id"] = "org-one"
     *_, verdicts = run(frames)
     assert flagged(verdicts) == []
+
+
+def openly_shared(*, open_accounts: int) -> pd.DataFrame:
+    """Clusters of a world in which eight accounts like a campaign's use one card and one address between them."""
+    world = World(seed=21)
+    world.add_strangers(180)
+    world.add_campaign(8, cards=8)
+    for use in world.uses:
+        if use["kind"] == "ip" and str(use["account_id"]).startswith("c0"):
+            use["value"] = "firm-address"
+    settings = Settings()
+    verdicts = dataclasses.replace(settings.verdicts, open_accounts=open_accounts)
+    *_, judged = run(world.frames(), settings=dataclasses.replace(settings, verdicts=verdicts))
+    return judged.clusters
+
+
+def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> None:
+    first = openly_shared(open_accounts=10).iloc[0]
+    assert (first["tier"], first["accounts"]) == ("review", 8)
+    assert "one customer with a few accounts" in first["readings"]
+
+
+def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
+    assert openly_shared(open_accounts=8).iloc[0]["tier"] == "enforce"

@@ -32,6 +32,9 @@ MAX_TIE = 14.0
 OWN_ACCOUNTS = 4
 """Accounts of a group that count as strangers when it is asked how many strangers have a value."""
 
+OPEN_SHARE = 0.9
+"""Share of members on one instrument, and on one address, from which on a group hides neither."""
+
 PRIOR_FELLOWS = 2.0
 """Fellows without the value that are counted in, so that one fellow of two is no certainty."""
 
@@ -192,3 +195,25 @@ def conduct_ties(habits: Numbers, group: Codes, *, groups: int) -> Numbers:
         share = max(len(near) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
         result[near] = max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
     return result
+
+
+def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray[np.bool_]:
+    """Whether nearly all members of each group pay with one instrument and use one address.
+
+    Whoever spreads work over accounts to stay unseen does not; a firm with a few accounts does.
+
+    Parameters
+    ----------
+    group : group of each account, by code; -1 for none.
+    groups : how many there are.
+    """
+    size = np.bincount(group[group >= 0], minlength=groups)
+    kind = incidence.table["kind"].to_numpy()
+    is_open = size > 0
+    for hard in ("payment", "ip"):
+        uses = np.flatnonzero((kind[incidence.value] == hard) & (group[incidence.account] >= 0))
+        pairs = np.unique(np.column_stack([incidence.value[uses], incidence.account[uses]]), axis=0)
+        held = pd.DataFrame({"group": group[pairs[:, 1]], "value": pairs[:, 0]})
+        most = held.value_counts().groupby("group").max().reindex(range(groups), fill_value=0).to_numpy()
+        is_open &= most >= OPEN_SHARE * size
+    return np.asarray(is_open)

@@ -18,6 +18,7 @@ from linkage.clusters.ties import (
     Incidence,
     build_incidence,
     conduct_ties,
+    find_open,
     group_ties,
     rank_habits,
     tie_matrix,
@@ -102,6 +103,7 @@ class _Judged:
     extraction: Numbers
     q_value: Numbers
     organizations: Codes
+    is_open: npt.NDArray[np.bool_]
     tier: npt.NDArray[np.object_]
     measured: pd.DataFrame
     patterns: pd.DataFrame
@@ -273,12 +275,14 @@ def _judge_groups(
         coefficients.extraction.probability(extraction),
         q_value,
         organizations,
+        np.zeros(groups, dtype=bool),
         np.empty(groups, dtype=object),
         pd.concat([controller.add_prefix("controller_"), extraction.add_prefix("extraction_")], axis=1),
         patterns,
     )
     size = np.bincount(group[group >= 0], minlength=groups)
-    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
+    is_open = (size < settings.open_accounts) & find_open(incidence, group, groups=groups)
+    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, is_open, settings), is_open=is_open)
 
 
 def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -291,7 +295,11 @@ def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _tiers(
-    judged: _Judged, size: Codes, explained: npt.NDArray[np.bool_], settings: VerdictSettings
+    judged: _Judged,
+    size: Codes,
+    explained: npt.NDArray[np.bool_],
+    is_open: npt.NDArray[np.bool_],
+    settings: VerdictSettings,
 ) -> npt.NDArray[np.object_]:
     both = np.minimum(judged.controller, judged.extraction)
     linked = judged.shares >= settings.linked_share
@@ -304,6 +312,7 @@ def _tiers(
         & (families >= settings.min_families)
         & hard
         & (size >= settings.min_enforce_accounts)
+        & ~is_open
     )
     review = both >= settings.review_probability
     tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
@@ -463,6 +472,8 @@ def _readings(judged: _Judged, group: Codes, number: int) -> str:
     linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
     outside = best["accounts"] > 2 * size
     readings = []
+    if judged.is_open[number]:
+        readings.append("one customer with a few accounts, who hides neither card nor address")
     if "network" in linked:
         readings.append("shared office or network")
     if ((best["kind"] == "ip") & outside).any():
