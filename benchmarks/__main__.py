@@ -2,7 +2,7 @@
 
 ``templates`` the miner beside its peers, ``peers`` the clusters beside what one would pick instead, ``fit`` learns
 the shipped coefficients, ``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape,
-``scale`` ingest and rebuild at growing sizes beside their peers.
+``scale`` ingest and rebuild at growing sizes beside their peers, ``months`` daily rebuilds under churn.
 """
 
 import argparse
@@ -18,7 +18,15 @@ def main() -> None:
     """Run a part and print its tables."""
     chosen = _parser().parse_args()
     worlds.OLDER_WORLDS_ALLOWED = getattr(chosen, "older", False)
-    parts = {"templates": _templates, "fit": _fit, "judge": _judge, "grid": _grid, "peers": _peers, "scale": _scale}
+    parts = {
+        "templates": _templates,
+        "fit": _fit,
+        "judge": _judge,
+        "grid": _grid,
+        "peers": _peers,
+        "scale": _scale,
+        "months": _months,
+    }
     parts.get(chosen.part, _both)(chosen)
 
 
@@ -27,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="small and once, to see that it works")
     parser.add_argument("--scale", action="store_true", help="also the miner alone at 100 thousand and 1 million")
     parts = parser.add_subparsers(dest="part")
-    for name in ("templates", "peers", "scale", "fit", "judge", "grid"):
+    for name in ("templates", "peers", "scale", "fit", "judge", "grid", "months"):
         part = parts.add_parser(name)
         part.add_argument("--short", action="store_true", default=argparse.SUPPRESS)
         part.add_argument("--scale", action="store_true", default=argparse.SUPPRESS)
@@ -94,6 +102,15 @@ def _scale(chosen: argparse.Namespace) -> None:
     from benchmarks import scale
 
     print(scale.run(folder=chosen.data, is_short=chosen.short))
+
+
+def _months(chosen: argparse.Namespace) -> None:
+    from benchmarks import months
+
+    accounts, days = (400, 8) if chosen.short else (chosen.accounts or 700, 30)
+    seeds = range(12, 12 + (chosen.worlds or 1))
+    parts = [months.run(folder=chosen.data, accounts=accounts, days=days, seed=seed) for seed in seeds]
+    _tell("\n".join(parts), chosen.out)
 
 
 def _both(chosen: argparse.Namespace) -> None:

@@ -371,6 +371,8 @@ class _Previous:
     """What of the last published run lives on."""
 
     members: pd.DataFrame
+    dormant: pd.DataFrame
+    """Clusters that the last run did not have, as they last were in a run that is kept."""
     known_ids: frozenset[str]
 
 
@@ -389,6 +391,7 @@ def _compute(
         judged.verdicts.clusters,
         judged.verdicts.members,
         previous.members,
+        dormant_members=previous.dormant,
         known_ids=previous.known_ids,
         settings=settings.tracking,
     )
@@ -513,10 +516,16 @@ def _previous(database: Database, run_id: RunId, as_of_ms: int) -> _Previous:
     """What was known before this run: of runs that tell of a later time nothing, so that a replay ends the same."""
     place: dict[str, int | str] = {"as_of_ms": as_of_ms, "run_id": run_id}
     known = frozenset(database.query("cluster_ids_until", **place)["cluster_id"])
-    before = list(database.query("previous_run", **place)["run_id"])
-    if not before:
-        return _Previous(make_frame(MEMBERS), known)
-    return _Previous(database.frame("run_members", MEMBERS, run_id=before[-1]), known)
+    members, dormant = make_frame(MEMBERS), [make_frame(MEMBERS)]
+    seen: set[str] = set()
+    for number, earlier in enumerate(database.query("previous_runs", **place)["run_id"]):
+        found = database.frame("run_members", MEMBERS, run_id=earlier)
+        if number == 0:
+            members = found
+        else:
+            dormant.append(found[~found["cluster_id"].isin(seen)])
+        seen.update(found["cluster_id"])
+    return _Previous(members, pd.concat(dormant, ignore_index=True), known)
 
 
 def _decided(database: Database, as_of_ms: int | None) -> Decisions:

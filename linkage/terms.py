@@ -61,7 +61,7 @@ Kind = Literal[
 ]
 """The kinds of entity an account can use."""
 
-EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended"]
+EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended", "revived"]
 """What happened to a cluster between two runs."""
 
 CaseState = Literal["open", "cleared", "watched", "enforced", "appealed", "overturned"]

@@ -83,3 +83,13 @@ def test_a_new_id_is_none_that_was_ever_given() -> None:
     empty = make_frame(MEMBERS)
     tracked = carry_ids(clusters, members(n="abc"), empty, known_ids=[first], settings=TrackingSettings())
     assert tracked.clusters["cluster_id"].tolist() != [first]
+
+
+def test_a_cluster_that_was_gone_for_a_run_comes_back_under_its_id() -> None:
+    clusters = make_frame(CLUSTERS, {"cluster_id": ["m", "n"]})
+    now, before = members(m="abcd", n="wxyz"), members(live="abcx")
+    dormant = members(live="abcd", old="wxy", older="pqr")
+    tracked = carry_ids(clusters, now, before, dormant_members=dormant, settings=TrackingSettings())
+    assert tracked.clusters["cluster_id"].tolist() == ["live", "old"]
+    assert events(tracked) == {("old", "revived")}
+    assert tracked.events[["accounts_before", "accounts_after", "accounts_shared"]].to_numpy().tolist() == [[3, 4, 3]]

@@ -31,18 +31,22 @@ def carry_ids(
     members: pd.DataFrame,
     previous_members: pd.DataFrame,
     *,
+    dormant_members: pd.DataFrame | None = None,
     known_ids: Iterable[str] = (),
     settings: TrackingSettings,
 ) -> Tracked:
     """Clusters under the ids they had before, new ids for new ones, and what happened.
 
     A cluster is the same as one of the last run when the two overlap by ``settings.overlap`` or more and
-    no other matching of clusters overlaps more in all (one-to-one). Members count without bystanders.
+    no other matching of clusters overlaps more in all (one-to-one). What is none of the last run may be one that was
+    gone in it: those are matched after, in the same way. Members count without bystanders.
 
     Parameters
     ----------
     clusters, members : this run, under provisional ids.
     previous_members : frame of shape ``MEMBERS`` of the last run; empty for a first run.
+    dormant_members : frame of shape ``MEMBERS``: clusters of earlier runs that the last run did not have, as they were
+        last; None: none is remembered.
     known_ids : every cluster id ever given; a new id is none of them.
     settings : overlap from which two clusters are the same.
 
@@ -62,19 +66,34 @@ def carry_ids(
     shared = _shared(_firm(members), _firm(previous_members))
     now, before = _sizes(members), _sizes(previous_members)
     lasting = _match(shared, now, before, overlap=settings.overlap)
-    taken = {*known_ids, *before.index.astype(str)}
+    asleep = make_frame(MEMBERS) if dormant_members is None else dormant_members
+    asleep = asleep[~asleep["cluster_id"].isin(before.index)]
+    revived = _revive(members, asleep, lasting, overlap=settings.overlap)
+    taken = {*known_ids, *before.index.astype(str), *asleep["cluster_id"]}
     for cluster in clusters["cluster_id"]:
         if cluster not in lasting:
             accounts = members.loc[members["cluster_id"] == cluster, "account_id"]
             lasting[cluster] = new_cluster_id(accounts, taken=taken)
             taken.add(lasting[cluster])
-    events = _events(shared, now, before, lasting, overlap=settings.overlap)
+    events = _events(shared, now, before, lasting, revived=revived, overlap=settings.overlap)
     renamed = members.assign(cluster_id=members["cluster_id"].map(lasting).astype("str"))
     return Tracked(
         clusters.assign(cluster_id=clusters["cluster_id"].map(lasting).astype("str")),
         renamed.sort_values(["cluster_id", "account_id"], ignore_index=True),
         events,
     )
+
+
+def _revive(
+    members: pd.DataFrame, asleep: pd.DataFrame, lasting: dict[str, str], *, overlap: float
+) -> dict[str, tuple[int, int]]:
+    """Give clusters that are none of the last run the ids of dormant ones; id to (accounts then, accounts shared)."""
+    rest = members[~members["cluster_id"].isin(list(lasting))]
+    shared, then = _shared(_firm(rest), _firm(asleep)), _sizes(asleep)
+    found = _match(shared, _sizes(rest), then, overlap=overlap)
+    lasting |= found
+    both = shared.set_index(["cluster_id_now", "cluster_id_before"])["shared"]
+    return {old: (int(then[old]), int(both[now, old])) for now, old in found.items()}
 
 
 def new_cluster_id(accounts: Iterable[str], *, taken: Iterable[str] = ()) -> str:
@@ -131,9 +150,10 @@ def _events(
     before: pd.Series[int],
     lasting: dict[str, str],
     *,
+    revived: dict[str, tuple[int, int]],
     overlap: float,
 ) -> pd.DataFrame:
-    """What happened: at most one birth, growth or end per cluster, and a row per split or merge."""
+    """What happened: at most one birth, revival, growth or end per cluster, and a row per split or merge."""
     rows: list[dict[str, object]] = []
     current = {lasting[str(cluster)]: int(size) for cluster, size in now.items()}
     common = {
@@ -143,6 +163,9 @@ def _events(
     for cluster, size in sorted(current.items()):
         earlier = int(before.get(cluster, 0))
         same = common.get((cluster, cluster), 0)
+        if cluster in revived:
+            rows.append(_event(cluster, "revived", None, revived[cluster][0], size, revived[cluster][1]))
+            continue
         kind = "born" if not earlier else "grew" if size > earlier else "shrank" if size < earlier else None
         if kind:
             rows.append(_event(cluster, kind, None, earlier, size, same))
