@@ -232,7 +232,7 @@ class VerdictSettings:
         reason="for tier enforce; extraction, the stricter verdict, was learned on innocents of one hand and many",
     )
     enforce_extraction: float = _setting(
-        0.8, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
+        0.7, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
     )
     review_probability: float = _setting(
         0.5, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier review"
