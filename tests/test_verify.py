@@ -102,6 +102,19 @@ def test_what_people_decide_afterwards_is_a_remark_and_no_difference(store: Stor
     assert store.verify(again[0].parent).is_true
 
 
+def test_a_note_under_an_earlier_time_is_no_difference_and_one_that_went_is(store: Store, tmp_path: Path) -> None:
+    cluster = store.run.cluster(store.run.clusters["cluster_id"].iloc[0])
+    cluster.decide("open", note="seen from 198.51.100.7", author="ana", at=AT)
+    cluster.report(tmp_path / "r")
+    assert "198.51.100.7" not in "".join(path.read_text() for path in (tmp_path / "r").iterdir())
+    assert "seen from 198.51.100.0/24" in next((tmp_path / "r").glob("c-*.json")).read_text()
+    cluster.decide("open", note="older", author="ana", at="2026-11-19")
+    assert store.verify(tmp_path / "r").is_true
+    store._database.connection.execute("delete from case_note where note like 'seen%'")
+    told = store.verify(tmp_path / "r").differences
+    assert any("case_notes has 1 rows here and 0 in the store" in difference.how for difference in told)
+
+
 def test_another_run_does_not_make_an_older_report_false(store: Store, report: Path) -> None:
     lk.rebuild(store, seed=1)
     assert store.run.run_id != read_manifest(report).run_id

@@ -30,7 +30,7 @@ _FINGERPRINTED: Final = frozenset({"payment", "api_key"})
 
 
 def mask_detail(detail: ClusterDetail) -> ClusterDetail:
-    """The same detail without raw addresses, payment instruments and keys, in tables and in sentences.
+    """The same detail without raw addresses, payment instruments and keys, in tables, sentences and case notes.
 
     Two addresses in one prefix stay two values ("203.0.113.0/24 #1" and "#2"), numbered within this detail.
     A prefix narrower than what may be shown is widened. Values of three characters or fewer are not looked
@@ -45,6 +45,7 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
         links=_mask_values(detail.links, masks),
         shared=_mask_values(detail.shared, masks),
         statements=_mask_columns(detail.statements, ["sentence", "rows"], hide),
+        case_notes=_mask_columns(detail.case_notes, ["note"], hide),
     )
 
 

@@ -15,8 +15,9 @@ from linkage.outputs import tables
 from linkage.outputs.files import sha256
 from linkage.outputs.html import report_files
 from linkage.outputs.manifest import MANIFEST, Manifest, manifest_content, source_entries
+from linkage.outputs.masking import mask_detail
 from linkage.outputs.text import file_stem, one_line
-from linkage.terms import CASE_NOTES, ClusterDetail
+from linkage.terms import ClusterDetail
 
 _MOST_NAMED: Final = 3
 
@@ -86,7 +87,7 @@ def verify_report(
     """
     place = Path(folder)
     remarks = list(_strangers(place, manifest))
-    told = [_as_told(place, detail, kept_runs, remarks) for detail in details]
+    told = [_as_told(place, detail, manifest, kept_runs, remarks) for detail in details]
     differences = [*_manifest_differences(manifest, run, sources)]
     if not manifest.is_drawn_by_these_versions:
         remarks.append("pages were drawn by other versions of the libraries: compared with their hashes alone")
@@ -115,14 +116,17 @@ def _strangers(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     return (f"not part of the report: {', '.join(others)}",) if others else ()
 
 
-def _as_told(folder: Path, detail: ClusterDetail, kept_runs: Sequence[str], remarks: list[str]) -> ClusterDetail:
+def _as_told(
+    folder: Path, detail: ClusterDetail, manifest: Manifest, kept_runs: Sequence[str], remarks: list[str]
+) -> ClusterDetail:
     """The detail with case notes and history cut to what there was when the report was written."""
     cluster_id = str(detail.cluster["cluster_id"])
     told = _told(folder, cluster_id)
     notes, events = told.get("case_notes", []), told.get("events", [])
-    newer = len(detail.case_notes) - len(notes)
-    if newer > 0:
-        remarks.append(f"{cluster_id}: {newer} case notes were added since the report")
+    own_notes = (detail if manifest.includes_personal_data else mask_detail(detail)).case_notes
+    is_told = pd.Series([note in notes for note in tables.records(own_notes)], dtype=bool)
+    if not is_told.all():
+        remarks.append(f"{cluster_id}: {(~is_told).sum()} case notes were added since the report")
     own = detail.events
     if "run_id" in own.columns:
         own = own[own["run_id"].isin(list(kept_runs))]
@@ -130,7 +134,7 @@ def _as_told(folder: Path, detail: ClusterDetail, kept_runs: Sequence[str], rema
         if past:
             remarks.append(f"{cluster_id}: {len(past)} events are of runs that the store no longer keeps")
             own = pd.concat([_events(past, like=own), own], ignore_index=True)
-    return dataclasses.replace(detail, events=own, case_notes=detail.case_notes.head(len(notes))[list(CASE_NOTES)])
+    return dataclasses.replace(detail, events=own, case_notes=detail.case_notes[is_told])
 
 
 def _told(folder: Path, cluster_id: str) -> dict[str, list[dict[str, Any]]]:
