@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import linkage as lk
+from linkage.notebook.ledger import LEDGER
 from linkage.store.health import find_ahead, find_anomalies, find_stray, newest_day
 
 FIRST = dt.datetime(2026, 9, 1, 8, tzinfo=dt.UTC)
@@ -104,3 +105,14 @@ def test_requests_of_the_future_are_told_to_those_who_know_the_time(tmp_path: Pa
         assert find_ahead(store._database, last - DAY_MS) is not None
         assert "clock" not in set(store.examine(now="2026-09-03T23:00Z")["check"])
         assert "times of the future, up to 2026-09-03 23:00" in str(store.examine(now="2026-09-02")["found"].tolist())
+
+
+def test_nothing_is_unusual_about_an_empty_store(tmp_path: Path) -> None:
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert newest_day(store._database) is None
+        assert find_stray(store._database) is None
+        assert find_ahead(store._database, 0) is None
+        assert find_anomalies(store._database, since_day=0, until_day=9) == []
+        assert store.examine(now="2026-09-01")["level"].tolist() == ["problem", "note", "ok"]
+        assert store.ledger.empty
+        assert list(store.ledger.columns) == list(LEDGER)

@@ -127,7 +127,7 @@ def _clock_findings(database: Database, now_ms: int | None) -> Iterator[Finding]
 def _run_findings(database: Database) -> Iterator[Finding]:
     published = database.query("published_run")
     revision, mined = database.revision()
-    if mined < revision:
+    if mined < revision and revision:  # a store that nothing was loaded into has nothing to mine
         yield (
             "problem",
             "templates",

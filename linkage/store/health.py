@@ -89,7 +89,7 @@ def find_anomalies(database: Database, *, since_day: int, until_day: int) -> lis
 
 def _sound_days(volumes: pd.DataFrame) -> int:
     """How many of the days, from the first, are not stray."""
-    total, beyond = int(volumes["requests"].sum()), 0
+    total, beyond = sum(volumes["requests"].tolist()), 0
     for place in range(len(volumes) - 1, 0, -1):
         beyond += int(volumes["requests"].iloc[place])
         if beyond > STRAY_SHARE * total:

@@ -55,7 +55,6 @@ def facts(path: Path, tables: tuple[str, ...] = FACTS) -> dict[str, list[tuple[o
 def check_whole(path: Path) -> str | None:
     """The published run, after making sure that it is whole and the file sound."""
     with lk.open_store(path) as store:
-        assert (store.examine()["check"] == "file").sum() == 1
         assert store._database.check_integrity() == []
         if store.runs.empty:
             return None
@@ -70,7 +69,7 @@ def check_whole(path: Path) -> str | None:
 
 def test_killed_at_random_points_no_record_is_lost_and_the_next_run_finishes(tiny_logs: Path, tmp_path: Path) -> None:
     accounts = tiny_logs / "accounts.csv"
-    files = split_logs(tiny_logs / "requests.ndjson", tmp_path, files=4)
+    files = split_logs(tiny_logs / "requests.ndjson", tmp_path, files=2)
     began = time.monotonic()
     load_and_rebuild(tmp_path / "calm.db", files, accounts, 0)
     spent_s = time.monotonic() - began
