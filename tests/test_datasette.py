@@ -29,7 +29,7 @@ def hostile_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.ingest(write_hostile_logs(folder))
         run = lk.rebuild(store)
         run.cluster(run.clusters["cluster_id"].iloc[0]).decide(
-            "watched", note="<b>see</b>", author="ana", at="2026-09-09"
+            "watched", note="<b>see</b> 198.51.100.7", author="ana", at="2026-09-09"
         )
     return folder / "s.db"
 
@@ -79,7 +79,7 @@ def test_every_question_is_answered_with_the_rows_of_the_run(app: App, hostile_s
     assert [question for question in QUESTIONS if not rows[question]] == []
     assert len(rows["cluster_members"]) == len(NAMES)
     assert [row["account_id"] for row in rows["find_accounts"]] == [HOSTILE["wide"]]
-    assert rows["case_notes"][0]["note"] == "<b>see</b>"
+    assert rows["case_notes"][0]["note"] == "<b>see</b> 198.51.100.0/24 #1"
 
 
 def test_hostile_text_shows_as_text_on_every_kind_of_page(app: App, hostile_store: Path) -> None:

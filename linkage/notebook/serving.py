@@ -14,7 +14,7 @@ from linkage.notebook.given import AnyPath
 from linkage.notebook.runs import Run
 from linkage.outputs.datasette import DATA, App, Question, cluster_path, make_app, question_path
 from linkage.outputs.html import cluster_page, front_page
-from linkage.outputs.masking import mask_clusters, mask_detail
+from linkage.outputs.masking import mask_clusters, mask_detail, mask_sentences
 from linkage.rebuild import published_run
 from linkage.store.queries import load_query
 from linkage.store.runs import RunRecord, RunTables
@@ -61,17 +61,20 @@ def snapshot_run(database: Database, path: AnyPath, *, personal_data: bool = Fal
     run = Run(database, row)
     fields = {field.name for field in dataclasses.fields(RunRecord)}
     record = RunRecord(**{name: value for name, value in row.items() if name in fields})
-    write_snapshot(database, path, record=record, tables=_tables(run, personal_data=personal_data))
+    whole = _whole(run)
+    hide = None if personal_data else mask_sentences(whole)
+    tables = _tables(pd.DataFrame(run.clusters), whole, personal_data=personal_data)
+    write_snapshot(database, path, record=record, tables=tables, hide=hide)
     return Path(path)
 
 
-def _tables(run: Run, *, personal_data: bool) -> RunTables:
-    """The run's tables; two addresses of one prefix stay apart over all clusters together."""
+def _whole(run: Run) -> ClusterDetail:
+    """All clusters as if they were one, so that two addresses of one prefix stay apart over all of them."""
     clusters = pd.DataFrame(run.clusters)
     details = {name: run.cluster(name).detail for name in clusters["cluster_id"]}
     shapes = {"links": LINK_EVIDENCE, "shared": EVIDENCE, "statements": STATEMENTS}
     joined = {name: _joined(details, name, shape) for name, shape in shapes.items()}
-    whole = ClusterDetail(
+    return ClusterDetail(
         run=run.info,
         cluster={},
         members=run.members,
@@ -80,6 +83,9 @@ def _tables(run: Run, *, personal_data: bool) -> RunTables:
         events=run.events,
         **joined,
     )
+
+
+def _tables(clusters: pd.DataFrame, whole: ClusterDetail, *, personal_data: bool) -> RunTables:
     told = whole if personal_data else mask_detail(whole)
     return RunTables(
         clusters=clusters if personal_data else mask_clusters(clusters, [whole]),

@@ -36,7 +36,31 @@ Pages = Callable[[str], str | None]
 _RUN: Final = re.compile(r":run_id\b")
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost"})
 _TIME_COLUMN: Final = re.compile(r".*_(at|ms)|as_of|since|first_seen|last_seen")
-_HIDDEN: Final = ("account_record", "input_state", "item_day", "published", "sqlite_stat1")
+_HIDDEN: Final = (
+    "account_day",
+    "account_hour",
+    "account_record",
+    "case_member",
+    "case_value",
+    "coverage_day",
+    "entity",
+    "entity_use",
+    "input_state",
+    "item_day",
+    "link",
+    "membership",
+    "prompt",
+    "prompt_day",
+    "published",
+    "rejected",
+    "request",
+    "run_entry",
+    "shared_value",
+    "source_file",
+    "sqlite_stat1",
+    "statement",
+)
+"""Tables that are empty in a snapshot, or that a view or a question shows with ids as text."""
 _SETTINGS: Final = {
     "base_url": DATA,
     "allow_download": False,

@@ -37,7 +37,7 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
     for inside sentences. The detail handed in is not changed; masking twice is masking once.
     """
     masks = _masks([detail.shared, detail.links])
-    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
+    hide = mask_sentences(detail)
     return dataclasses.replace(
         detail,
         cluster={key: hide(value) if isinstance(value, str) else value for key, value in detail.cluster.items()},
@@ -47,6 +47,12 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
         statements=_mask_columns(detail.statements, ["sentence", "rows"], hide),
         case_notes=_mask_columns(detail.case_notes, ["note"], hide),
     )
+
+
+def mask_sentences(detail: ClusterDetail) -> Callable[[str], str]:
+    """What masks a sentence like those of this detail: its values, and any other address."""
+    masks = _masks([detail.shared, detail.links])
+    return _sentence_masker({value: masked for (_, value), masked in masks.items()})
 
 
 def mask_clusters(clusters: pd.DataFrame, details: list[ClusterDetail]) -> pd.DataFrame:

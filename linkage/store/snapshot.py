@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from typing import Final
 
@@ -29,6 +30,9 @@ _COPY: Final = (
     "insert into case_note select * from source.case_note",
 )
 
+_NOTES: Final = "select id, note from case_note"
+_HIDE_NOTE: Final = "update case_note set note = ? where id = ?"
+
 _VIEWS: Final = (
     """
     create view cluster_member as
@@ -48,7 +52,14 @@ _VIEWS: Final = (
 )
 
 
-def write_snapshot(source: Database, path: str | PathLike[str], *, record: RunRecord, tables: RunTables) -> None:
+def write_snapshot(
+    source: Database,
+    path: str | PathLike[str],
+    *,
+    record: RunRecord,
+    tables: RunTables,
+    hide: Callable[[str], str] | None = None,
+) -> None:
     """Write a new store with one run, the accounts, the templates and the case notes of another store.
 
     Requests, prompts, items, addresses, payment instruments, account records and the names of input files stay
@@ -61,6 +72,7 @@ def write_snapshot(source: Database, path: str | PathLike[str], *, record: RunRe
     path : the file to make.
     record : the run.
     tables : what the run found, masked where it has to be.
+    hide : masks the words of a case note; None: they are kept as they are.
 
     Raises
     ------
@@ -71,6 +83,9 @@ def write_snapshot(source: Database, path: str | PathLike[str], *, record: RunRe
         with copy.transaction("copy what a reader needs") as connection:
             for statement in (*_COPY, *_VIEWS):
                 connection.execute(statement)
+            if hide:
+                notes = connection.execute(_NOTES).fetchall()
+                connection.executemany(_HIDE_NOTE, [(hide(note), number) for number, note in notes])
         copy.connection.execute("detach database source")
         publish_run(copy, record, tables, keep_runs=1)
         copy.connection.execute("pragma journal_mode = delete")
