@@ -173,5 +173,8 @@ def test_decisions_are_carried_through_rebuilds(cluster: lk.Cluster, tmp_path: P
         back = lk.rebuild(store).cluster(chosen.cluster_id)
         assert back.summary["tier"] == "enforce"
         assert "members share payment instrument card_new" in back.why()
+        assert f"account {account}: it is their own" in chosen.case_notes["note"].tolist()
+        with pytest.raises(UsageError, match="of one account; got 'cleared'"):
+            chosen.decide("cleared", note="", author="a", at="2026-09-20", account=account)
         with pytest.raises(NoSuchAccountError, match="found none named 'nobody'"):
             chosen.decide("overturned", note="", author="a", at="2026-09-20", account="nobody")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from linkage.errors import NoSuchAccountError, NoSuchClusterError
+from linkage.errors import NoSuchAccountError, NoSuchClusterError, UsageError
 from linkage.store.statements import BUMP_REVISIONS
 from linkage.store.store import Database
 from linkage.terms import CaseState
@@ -58,6 +58,7 @@ def add_case_note(
     Raises
     ------
     NoSuchClusterError : no kept run has a cluster of this id.
+    UsageError : a state that only a whole cluster can have, of an account.
     NoSuchAccountError : the account is in no kept run's cluster of this id.
     StoreBusyError : another process writes.
     """
@@ -65,6 +66,8 @@ def add_case_note(
         raise NoSuchClusterError(
             f"wanted a cluster of a run that is kept; found none named {cluster_id!r}. List them with: linkage clusters"
         )
+    if account is not None and state not in ("appealed", "overturned", "open"):
+        raise UsageError(f"state: wanted appealed, overturned or open of one account; got {state!r}. Leave out account")
     if account is not None and account not in set(
         database.query("cluster_accounts", cluster_id=cluster_id)["account_id"]
     ):
