@@ -1,7 +1,6 @@
 """Graph files that others open without loss of ids."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree
@@ -11,7 +10,6 @@ import pandas as pd
 import pytest
 from details import HOSTILE, SURROGATE, make_detail, make_graph
 
-import linkage as lk
 from linkage.errors import OutputError, OutputFileError, UsageError
 from linkage.outputs.graphs import GRAPH_FORMATS, GraphFormat, write_graph
 from linkage.outputs.text import visible
@@ -131,14 +129,3 @@ def test_what_is_told_about_a_graph_stands_in_the_file(form: GraphFormat, tmp_pa
         assert told == "include_personal_data: False; run_id: r-<1>"
     else:
         assert read_back(path, form).graph.items() >= {"run_id": "r-<1>", "include_personal_data": False}.items()
-
-
-@pytest.mark.parametrize("form", ["graphml", "gexf", "json", "stix"])
-def test_no_export_shows_an_address_or_a_card_unless_asked_to(form: Any, planted: lk.Store, tmp_path: Path) -> None:
-    uses = planted.run.graph()
-    raw = {name.partition(":")[2] for name, kind in uses.nodes(data="kind") if kind in ("ip", "payment")}
-    told = planted.run.export(tmp_path / "masked", format=form).read_text(encoding="utf-8")
-    assert not raw & set(re.split(r'[\s"\'<>:=]+', told))
-    if form != "stix":
-        told = planted.run.export(tmp_path / "raw", format=form, personal_data=True).read_text(encoding="utf-8")
-        assert all(value in told for value in raw)

@@ -104,6 +104,17 @@ def test_every_export_is_read_by_those_who_own_the_format(
         assert json.loads(content)["format"] == "linkage-pack"
 
 
+@pytest.mark.parametrize("form", ["graphml", "gexf", "json", "parquet"])
+def test_no_export_shows_an_address_or_a_card_unless_asked_to(hostile: lk.Store, tmp_path: Path, form: Any) -> None:
+    graph = hostile.run.graph()
+    raw = {name.partition(":")[2] for name, kind in graph.nodes(data="kind") if kind in ("ip", "payment")}
+    assert raw == {"198.51.100.7", "198.51.100.8", "=card-0", "=card-1"}
+    for personal in (False, True):
+        path = hostile.run.export(tmp_path / "x", format=form, personal_data=personal)
+        told = pd.read_parquet(path).to_csv() if form == "parquet" else path.read_text(encoding="utf-8")
+        assert {value for value in raw if value in told} == (raw if personal else set())
+
+
 def test_a_person_s_words_about_a_cluster_are_text_too(hostile: lk.Store, tmp_path: Path) -> None:
     hostile.run.report(tmp_path)
     [page] = [path.read_text(encoding="utf-8") for path in tmp_path.glob("c-*.html")]
