@@ -25,6 +25,7 @@ SEED = 20261124
 FACTS = ("account", "account_record", "request", "entity", "entity_use", "account_day", "account_hour", "coverage_day")
 FOLLOWED = ("prompt_day", "item_day", "prompt", "input_state")
 SMALL_DISK_BYTES = 150_000
+TINY_DISK_BYTES = 40_000
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["linkage.notebook", "linkage"])
@@ -135,15 +136,14 @@ def test_a_full_disk_ends_an_ingest_with_74_and_loses_nothing(tiny_store: lk.Sto
         assert store.ingest(logs).kept == 40 * 64
 
 
-def test_a_full_disk_ends_a_rebuild_with_74_and_the_last_run_stays(planted_path: Path, tmp_path: Path) -> None:
-    path = tmp_path / "planted.db"
-    path.write_bytes(planted_path.read_bytes())
-    run_id = check_whole(path)
-    process = cli("rebuild", path, "--seed", "5", "--wait", "0", disk_bytes=SMALL_DISK_BYTES)
+def test_a_full_disk_ends_a_rebuild_with_74_and_the_last_run_stays(tiny_store: lk.Store) -> None:
+    run = lk.rebuild(tiny_store)
+    tiny_store.close()
+    process = cli("rebuild", tiny_store.path, "--seed", "5", "--wait", "0", disk_bytes=TINY_DISK_BYTES)
     _, words = process.communicate(timeout=120)
     assert process.returncode == 74, words
     assert "what was stored is intact" in words
-    assert check_whole(path) == run_id
+    assert check_whole(tiny_store.path) == run.run_id
 
 
 def test_told_to_end_a_rebuild_ends_at_once_and_the_last_run_stays(planted_path: Path, tmp_path: Path) -> None:
