@@ -12,11 +12,11 @@ import linkage as lk
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
 from linkage.settings import IngestSettings
 
-LEDGER = {"source_file", "rejected", "input_state"}
+LEDGER = {"source_file", "rejected", "input_state", "past_template"}
 
 
 def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table but the ledger of files, in a fixed order."""
+    """Every row of every table but the ledger of files and past templates, in a fixed order."""
     with sqlite3.connect(path) as connection:
         names = [
             row[0]

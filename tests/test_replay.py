@@ -1,5 +1,6 @@
 """What was exported at a time comes out again, byte for byte, whatever was loaded and decided since."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -86,3 +87,23 @@ def test_exact_wants_a_time(tiny_store: lk.Store) -> None:
         lk.rebuild(tiny_store, exact=True)
     midnight = lk.rebuild(tiny_store, as_of="2026-09-02", exact=True)
     assert midnight.counts["requests"] == 32
+
+
+def test_templates_that_later_prompts_changed_are_read_as_they_were(planted_world: Path, tmp_path: Path) -> None:
+    """A world of some size: what later days teach changes templates, and the replay must not know it."""
+    then, later = tmp_path / "then.ndjson", tmp_path / "later.ndjson"
+    moment = "2026-09-08T14:30:00Z"
+    lines = gzip.decompress((planted_world / "requests.ndjson.gz").read_bytes()).decode().splitlines(keepends=True)
+    for path, wanted in ((then, True), (later, False)):
+        path.write_text("".join(line for line in lines if (json.loads(line)["timestamp"] < moment) is wanted))
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(then, accounts=planted_world / "accounts.csv")
+        first = lk.rebuild(store, as_of=moment)
+        members = to_csv(first.members)
+        before = set(store.templates["template_id"])
+        store.ingest(later)
+        lk.rebuild(store)
+        assert before - set(store.templates["template_id"])
+        again = lk.rebuild(store, as_of=moment)
+        assert again.run_id == first.run_id
+        assert to_csv(again.members) == members

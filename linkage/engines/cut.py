@@ -19,8 +19,8 @@ def store_until(database: Database, until_ms: int, *, settings: TemplateSettings
     """The store with the requests before a time only; the store itself where it has no later ones.
 
     The copy lies in the system's folder for temporary files and goes at the end of the ``with`` block. It holds what
-    these requests give when they are loaded alone, with one limit: a template that later prompts changed, and whose
-    prompts are not at hand any more, has no readable text in the copy and is left out there.
+    these requests give when they are loaded alone, with one limit: a template that is new in the copy, because it was
+    never mined from just these prompts, has no readable text and is left out there.
 
     Parameters
     ----------

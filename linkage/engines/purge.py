@@ -52,9 +52,9 @@ def purge_account(database: Database, account_id: str, *, wait_s: float = 0.0) -
         with database.transaction("purge an account") as connection:
             is_known = purge.choose_account(connection, account_id)
             _subtract_coverage(connection)
-            purged = _forget(connection, {})
+            purged = _forget(connection, {}) if is_known else None
         shrunk = purge.sweep(database)
-    if not is_known:
+    if purged is None:
         raise NoSuchAccountError(
             f"{database.path}: wanted account {account_id!r}; found none of this id (ids are compared letter by "
             "letter). The file was swept all the same; check the id"

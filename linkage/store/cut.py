@@ -20,6 +20,9 @@ _CUT: Final = (
     "delete from account_hour where hour >= 24 * (:day + 1)",
     "delete from coverage_day where day > :day",
     "delete from prompt where id not in (select prompt_id from request where prompt_id is not null)",
+    """
+insert or ignore into template (id, name, text, slots) select id, name, text, slots from past_template
+""",
     BUMP_REVISION,
 )
 

@@ -241,6 +241,7 @@ def count_prompts(connection: Connection, rows: Sequence[tuple[int, int]]) -> No
     """Write how many distinct prompts each template has (template id, prompts) and forget templates without any."""
     connection.execute("update template set prompts = 0")
     connection.executemany(statements.COUNT_PROMPTS, [(count, template_id) for template_id, count in rows])
+    connection.execute(statements.KEEP_PAST_TEMPLATES)
     connection.execute(statements.FORGET_UNUSED_TEMPLATES)
 
 

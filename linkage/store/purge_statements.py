@@ -107,6 +107,8 @@ FORGET_PROMPTS: Final[Statements] = (
 delete from prompt where id not in (select prompt_id from request where prompt_id is not null)
 """,
     ),
+    # Whose prompts a past template read like is not known.
+    ("past_template", "delete from past_template"),
     (
         "template",
         """

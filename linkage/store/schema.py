@@ -411,5 +411,17 @@ pragma user_version = 4;
 commit;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED, _REMEMBERED)
+_PAST: Final = """
+begin immediate;
+create table past_template (    -- how templates read that later prompts changed: for replays
+    id integer primary key,
+    name text not null,
+    text text not null,
+    slots integer not null
+) strict;
+pragma user_version = 5;
+commit;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED, _REMEMBERED, _PAST)
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -156,6 +156,9 @@ FORGET_TEMPLATES: Final = (
     "delete from prompt_day",
     "delete from item_day",
 )
+KEEP_PAST_TEMPLATES: Final = """
+insert or ignore into past_template (id, name, text, slots) select id, name, text, slots from template where prompts = 0
+"""
 FORGET_UNUSED_TEMPLATES: Final = "delete from template where prompts = 0"
 ADD_TEMPLATE_ENTITIES: Final = (
     "insert into entity (id, kind, value, parent_id) select id, 'template', name, family_id from template"
