@@ -189,3 +189,11 @@ def test_hostile_names_reach_the_terminal_as_text(tmp_path: Path) -> None:
     run("ingest", tmp_path / "s.db", path)
     assert run("rebuild", tmp_path / "s.db").exit_code == 0
     assert "\n=cmd" not in run("members", tmp_path / "s.db", "--format", "csv").stdout
+
+
+@pytest.mark.parametrize("verb", [None, *main.commands])
+def test_help_shows_its_examples_line_by_line(verb: str | None) -> None:
+    words = CliRunner().invoke(main, [*([verb] if verb else []), "--help"]).output
+    examples = [line for line in words.splitlines() if line.startswith("  linkage ")]
+    assert examples, words
+    assert "\\b" not in words

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from linkage.cli import sharing, upkeep
-from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, opened_store
+from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
     file_progress,
     print_table,
@@ -27,6 +27,10 @@ from linkage.errors import LinkageError
 
 class _Commands(click.Group):
     """Ends with the exit code of the error, and the error's words on stderr."""
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        keep_lines(cmd)
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -61,6 +65,9 @@ def main(log_format: str) -> None:
     Data goes to stdout, words to stderr. Exit codes: 0 done, 1 failed, 2 misused, 65 input rejected,
     74 I/O error or disk full, 75 another process is writing.
     """
+
+
+keep_lines(main)
 
 
 @main.command()

@@ -29,3 +29,12 @@ def opened_store(path: Path, *, create: bool = True) -> Store:
     from linkage.notebook import open_store
 
     return open_store(path, create=create)
+
+
+def keep_lines(command: click.Command) -> None:
+    """Show the examples of a command's help line by line.
+
+    Click wants a backspace character before them; docstrings are raw and spell it out.
+    """
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
