@@ -29,7 +29,7 @@ def test_no_evidence_lowers_a_verdict(model: Logistic, names: tuple[str, ...]) -
 
 @MODELS
 def test_no_single_feature_decides_a_verdict(model: Logistic, names: tuple[str, ...]) -> None:
-    low = pd.DataFrame({name: [0.3] for name in names})
+    low = pd.DataFrame({name: [0.25] for name in names})
     for name in names:
         assert model.probability(low.assign(**{name: 1.0}))[0] < 0.5
 
