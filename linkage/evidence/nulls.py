@@ -44,7 +44,8 @@ def chance_bits(chance: npt.ArrayLike, *, tries: float = 1.0) -> Numbers:
     [2.0, 0.0, 10.0]
     """
     safe = np.maximum(np.asarray(chance, dtype=np.float64), 1e-300)
-    return np.asarray(np.clip(-np.log2(safe) - np.log2(max(tries, 1.0)), 0.0, MOST_BITS), dtype=np.float64)
+    bits = np.clip(-np.log2(safe) - np.log2(max(tries, 1.0)), 0.0, MOST_BITS)
+    return np.asarray(bits + 0.0, dtype=np.float64)  # no negative zero
 
 
 def found_frame(
