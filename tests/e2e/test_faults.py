@@ -78,8 +78,11 @@ def check_whole(path: Path) -> str | None:
 def test_killed_at_random_points_no_record_is_lost_and_the_next_run_finishes(tiny_logs: Path, tmp_path: Path) -> None:
     accounts = tiny_logs / "accounts.csv"
     files = split_logs(tiny_logs / "requests.ndjson", tmp_path, files=2)
+    load_and_rebuild(tmp_path / "calm.db", files, accounts, 0)  # compiles kernels where that was not done yet
     began = time.monotonic()
-    load_and_rebuild(tmp_path / "calm.db", files, accounts, 0)
+    timed = context.Process(target=load_and_rebuild, args=(tmp_path / "timed.db", files, accounts, 0))
+    timed.start()
+    timed.join()
     spent_s = time.monotonic() - began
     draw, path, died = random.Random(SEED), tmp_path / "killed.db", 0
     for turn in range(KILLS):
@@ -97,7 +100,7 @@ def test_killed_at_random_points_no_record_is_lost_and_the_next_run_finishes(tin
     load_and_rebuild(path, files, accounts, 0)
     check_whole(path)
     assert without_families(facts(path)) == without_families(facts(tmp_path / "calm.db"))
-    assert died > KILLS // 3
+    assert died >= min(3, KILLS), f"{died} of {KILLS} were still at work when they were killed"
     with lk.open_store(path) as store, lk.open_store(tmp_path / "calm.db") as calm:
         assert store.run.run_id == calm.run.run_id
         assert store.run.members.drop(columns="cluster_id").equals(calm.run.members.drop(columns="cluster_id"))
