@@ -8,7 +8,6 @@ of log time over log requests: 1 is linear.
 import gzip
 import json
 import math
-import resource
 import shutil
 import statistics
 import subprocess
@@ -17,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.memory import peak_mb
 
 SIZES = (1_000_000, 4_000_000, 16_000_000)
 SHORT_SIZES = (25_000, 100_000)
@@ -199,7 +200,7 @@ def _main(name: str, world: str) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     rows = STAGES[name](Path(world))
     told: dict[str, Any] = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "rows": rows}
-    told["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    told["peak"] = peak_mb()
     print(json.dumps(told))
 
 

@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
+from benchmarks.memory import peak_mb
+
 METHODS = ("linkage", "drain3", "rensa", "datasketch")
 RUNS = 3
 
@@ -242,14 +244,6 @@ def measure(method: str, data: str) -> dict[str, float]:
     seconds = time.perf_counter() - start
     f1, accuracy = score(labels, truth)
     return {"f1": f1, "accuracy": accuracy, "rate": len(prompts) / seconds, "peak_mb": peak_mb()}
-
-
-def peak_mb() -> float:
-    """Peak memory of this process in MB (Linux); what getrusage says would begin with the parent's."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return float("nan")
 
 
 def measure_apart(method: str, data: str) -> dict[str, float]:

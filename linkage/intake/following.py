@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.intake.mining import Assigned, spread
-from linkage.intake.rollups import DAY_MS
+from linkage.terms import DAY_MS
 
 Ints = npt.NDArray[np.int64]
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-DAY_MS: Final = 86_400_000
-HOUR_MS: Final = 3_600_000
+from linkage.terms import DAY_MS, HOUR_MS
 
 Rollups = Mapping[str, Any]
 """Name of a rollup table of the store to an Arrow table with its columns, in the store's order."""

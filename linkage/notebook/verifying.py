@@ -6,8 +6,9 @@ import dataclasses
 
 import pandas as pd
 
+from linkage.errors import NoRunError
 from linkage.notebook.given import AnyPath
-from linkage.notebook.runs import Run
+from linkage.notebook.ledger import kept_run
 from linkage.outputs.manifest import MANIFEST, Manifest, read_manifest
 from linkage.outputs.verify import Difference, Verification, verify_files, verify_report
 from linkage.store.store import Database
@@ -25,10 +26,10 @@ def verify_folder(database: Database, folder: AnyPath) -> Verification:
     """
     manifest = read_manifest(folder)
     with database.snapshot():
-        rows = database.query("kept_run", run_id=manifest.run_id).to_dict("records")
-        if not rows:
+        try:
+            run = kept_run(database, manifest.run_id)
+        except NoRunError:
             return _without_run(folder, manifest, f"run {manifest.run_id} is no longer in the store")
-        run = Run(database, {str(key): value for key, value in rows[0].items()})
         clusters = pd.DataFrame(run.clusters).set_index("cluster_id", drop=False).rename_axis(None)
         unknown = sorted({*manifest.clusters, *manifest.listed} - set(clusters["cluster_id"]))
         if unknown:

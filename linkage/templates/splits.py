@@ -1,8 +1,8 @@
-"""Templates that share both ends: told apart by their labels.
+"""Templates that share both ends: told apart by labels, and by lines that tell enough.
 
 A pattern may hold prompts of several templates that differ only behind a long slot. It is split by the labels
 (line openings up to a colon) that part of its prompts have, when nearly every prompt is clearly one or the
-other. Other line openings are no help: few texts that fill a slot over and over look the same.
+other; then each part by whole lines and longer openings, when nearly every prompt has one of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.words import mix
 
 MARKS = 8
-"""Labels that may tell the parts of one pattern apart."""
+"""Labels, lines and openings that may tell the parts of one pattern apart."""
 
 PARTS = 6
 """Parts of one pattern."""
@@ -35,8 +35,8 @@ _COVER = 0.95  # of the rows must be clearly of one part
 class Splits:
     """How patterns are split; one row per split pattern, ascending.
 
-    ``marks`` (uint32, shape (rows, MARKS), 0 for none) are labels; ``parts`` (int32, shape (rows, PARTS), -1
-    for none) say, as bits, which of them a part has.
+    ``marks`` (uint32, shape (rows, MARKS), 0 for none) are labels, lines or openings; ``parts`` (int32, shape
+    (rows, PARTS), -1 for none) say, as bits, which of them a part has.
     """
 
     places: npt.NDArray[np.int32]
