@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test lint check bench format clean help
+.PHONY: demo test lint check bench docs format clean help fuzz lock
 help:            ## these lines
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
 
@@ -27,7 +27,7 @@ demo: $(READY)   ## a small world, from logs to a report that opens
 	@$(BIN)/linkage report demo/store.db --out demo/report
 
 test: $(READY)   ## the whole test suite
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(READY)   ## format, lint and types
 	$(BIN)/ruff format --check .
@@ -43,6 +43,19 @@ format: $(READY) ## rewrite the code in the project's format
 bench: $(READY)  ## speed and quality beside named peers, in one run
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
+
+lock: $(READY)   ## write requirements.lock anew, for this Python and platform
+	$(BIN)/python .ci/lock
+
+FUZZ_S ?= 300
+fuzz: $(READY)   ## look for inputs that break a promise, FUZZ_S seconds in all (300)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/run.py $(FUZZ_S)
+
+docs: $(READY)   ## API reference and tutorials as pages, offline
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -c docs . build/docs
+	@echo build/docs/docs/index.html
 
 clean:           ## remove what the targets above made
 	rm -rf $(VENV) demo build dist

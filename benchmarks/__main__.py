@@ -1,8 +1,9 @@
-"""``python -m benchmarks [COMMAND]``: what is measured here, each part by one command; without one, the peers.
+"""``python -m benchmarks [COMMAND]``: what is measured here, each part by one command; without one, the first three.
 
-``templates`` the miner beside its peers, ``peers`` the clusters beside what one would pick instead, ``fit`` learns
-the shipped coefficients, ``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape,
-``scale`` ingest and rebuild at growing sizes beside their peers, ``months`` daily rebuilds under churn.
+``templates`` the miner beside its peers, ``peers`` the clusters beside what one would pick instead, ``scale`` every
+stage at growing sizes beside its peers (in short where no command is given), ``fit`` learns the shipped coefficients,
+``judge`` judges the whole chain on worlds nobody developed on, ``grid`` recall by shape, ``months`` daily rebuilds
+under churn, ``spark`` the Spark engine on this machine beside the local one.
 """
 
 import argparse
@@ -26,6 +27,7 @@ def main() -> None:
         "peers": _peers,
         "scale": _scale,
         "months": _months,
+        "spark": _spark,
     }
     parts.get(chosen.part, _both)(chosen)
 
@@ -35,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--short", action="store_true", help="small and once, to see that it works")
     parser.add_argument("--scale", action="store_true", help="also the miner alone at 100 thousand and 1 million")
     parts = parser.add_subparsers(dest="part")
-    for name in ("templates", "peers", "scale", "fit", "judge", "grid", "months"):
+    for name in ("templates", "peers", "scale", "fit", "judge", "grid", "months", "spark"):
         part = parts.add_parser(name)
         part.add_argument("--short", action="store_true", default=argparse.SUPPRESS)
         part.add_argument("--scale", action="store_true", default=argparse.SUPPRESS)
@@ -47,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         part.add_argument("--accounts", type=int, help="accounts of every world")
         part.add_argument("--out", type=Path, help="where the results go")
+        part.add_argument("--sizes", help="of scale and spark: numbers of requests, such as 1000000,4000000")
+        part.add_argument("--runs", type=int, help="of scale: how often, for the medians")
     return parser
 
 
@@ -101,7 +105,8 @@ def _tell(report: str, out: Path | None) -> None:
 def _scale(chosen: argparse.Namespace) -> None:
     from benchmarks import scale
 
-    print(scale.run(folder=chosen.data, is_short=chosen.short))
+    sizes = tuple(int(size) for size in chosen.sizes.split(",")) if chosen.sizes else ()
+    _tell(scale.run(folder=chosen.data, is_short=chosen.short, sizes=sizes, runs=chosen.runs), chosen.out)
 
 
 def _months(chosen: argparse.Namespace) -> None:
@@ -113,10 +118,19 @@ def _months(chosen: argparse.Namespace) -> None:
     _tell("\n".join(parts), chosen.out)
 
 
+def _spark(chosen: argparse.Namespace) -> None:
+    from benchmarks import spark
+
+    sizes = tuple(int(size) for size in chosen.sizes.split(",")) if chosen.sizes else ()
+    _tell(spark.run(folder=chosen.data, is_short=chosen.short, sizes=sizes), chosen.out)
+
+
 def _both(chosen: argparse.Namespace) -> None:
     _templates(chosen)
     chosen.worlds, chosen.accounts, chosen.data, chosen.out = None, None, DATA, None
     _peers(chosen)
+    chosen.short, chosen.sizes, chosen.runs = True, None, None
+    _scale(chosen)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def run(*, folder: Path, out: Path, workers: int, is_short: bool = False) -> Non
     plans = grid_plans(shapes)
     table = pd.concat(in_parallel(score_grid_world, plans, folder, workers=workers), ignore_index=True)
     delays = pd.concat(
-        in_parallel(score_delays, delay_plans(1 if is_short else 4), folder, workers=workers), ignore_index=True
+        in_parallel(score_delays, delay_plans(1 if is_short else 2), folder, workers=workers), ignore_index=True
     )
     out.mkdir(parents=True, exist_ok=True)
     _draw_grid(table, out / "recall-grid.svg")

@@ -63,7 +63,7 @@ def _no_creation(inputs: Inputs) -> Inputs:
 
 
 def _no_items(inputs: Inputs) -> Inputs:
-    return dataclasses.replace(inputs, items=inputs.items.iloc[:0])
+    return dataclasses.replace(inputs, items=inputs.items.iloc[:0], own_items=inputs.own_items.iloc[:0])
 
 
 def _no_hours(inputs: Inputs) -> Inputs:
@@ -147,9 +147,9 @@ def run(*, worlds: int, accounts: int | None, folder: Path, workers: int, with_w
     parts += [_by_recipe([one["nothing"] for one in mixed]), _innocents([one["nothing"] for one in mixed])]
     parts += [_calibration([one["nothing"] for one in mixed]), _calm([one["nothing"] for one in calm])]
     if with_withheld:
-        small = [plan for plan in judging_plans(worlds, accounts=accounts) if plan.accounts <= 4_000]
+        small = [plan for plan in judging_plans(worlds, accounts=accounts) if plan.accounts <= 2_500]
         withheld = in_parallel(score_world, small, folder, tuple(WITHHELD), workers=workers)
-        parts.append(_withheld(withheld, tuple(WITHHELD), "Each thing withheld (judging worlds up to 4,000 accounts)"))
+        parts.append(_withheld(withheld, tuple(WITHHELD), "Each thing withheld (judging worlds up to 2,500 accounts)"))
     parts.append(_withheld(hard, hard_changes, "Aged accounts and heavy-tailed volumes"))
     parts.append(_extreme([one["nothing"] for one in extreme]))
     draw_reliability(_reliability([one["nothing"] for one in mixed]), folder / "reliability.svg")

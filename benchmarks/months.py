@@ -3,8 +3,8 @@
 A simulated world is cut into days and its accounts are churned: every day a share of all accounts ends. A banned
 account of a campaign is followed by a new one from the next day on (own id, organization and key, a card of its
 operator), an innocent that leaves by nobody, and about as many innocents begin late. A third of the way, one operator
-takes over another's accounts, and half of a third operator's accounts go to work of their own. Every day is loaded and
-the store rebuilt.
+takes over another's accounts, and half of a third operator's accounts go to work of their own; two thirds of the way a
+fourth operator rests for some days. Every day is loaded and the store rebuilt.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from typing import Any, Final
 import pandas as pd
 
 import linkage as lk
+from linkage.settings import TrackingSettings
 
 SCENARIOS: Final = ("innocents", "E1:2", "E3:2", "E4:2", "E5:2", "E6:2")
 MERGED: Final = ("E1", "E4")  # from then on, the accounts of the second work for the first
 SPLIT: Final = ("E6", "E5")  # half of the first's accounts from then on do what the second would have done
+REST: Final = ("E3", 4)  # two thirds of the way, all accounts of the first make no request for so many days
+DORMANT_DAYS: Final = 2
 CHURN: Final = 0.03
 WINDOW_DAYS: Final = 7
 ATTACH_DAYS: Final = 3
@@ -46,6 +49,11 @@ class Script:
     newcomers: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
     """Replacement to the day of its first request and its operator."""
     late_innocents: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def rests(self, campaign: str, day: int) -> bool:
+        """Whether all accounts of an operator are silent on a day."""
+        begin = 2 * self.days // 3
+        return campaign == REST[0] and begin <= day < begin + REST[1]
 
 
 def make_days(folder: Path, *, accounts: int, days: int, seed: int) -> tuple[Script, list[list[Row]], list[Row]]:
@@ -79,7 +87,7 @@ def make_days(folder: Path, *, accounts: int, days: int, seed: int) -> tuple[Scr
                 continue
             slot = _worker(campaign, account, day, script, slots, moved, draw)
             holder = _holder(holders[slot], day) if slot else None
-            if holder:
+            if holder and not script.rests(campaign, day):
                 kept.append({**row, "account_id": holder, "api_key_id": f"key-{holder}"})
         out.append(kept)
     active = {row["account_id"] for day in out for row in day}
@@ -189,6 +197,7 @@ def rebuild_daily(
 ) -> tuple[list[Any], list[float]]:
     """Members and events of every daily run, and seconds of every rebuild."""
     found, seconds = [], []
+    settings = dataclasses.replace(lk.Settings(), tracking=TrackingSettings(dormant_days=DORMANT_DAYS))
     with lk.open_store(folder / "months.db") as store:
         for day, rows in enumerate(days):
             logs, accounts = folder / f"day-{day:02d}.ndjson", folder / f"accounts-{day:02d}.csv"
@@ -200,7 +209,7 @@ def rebuild_daily(
                 writer.writerows(new)
             store.ingest(logs, accounts=[accounts] if new else [])
             began = time.process_time()
-            run = lk.rebuild(store, window=WINDOW_DAYS)
+            run = lk.rebuild(store, window=WINDOW_DAYS, settings=settings)
             seconds.append(time.process_time() - began)
             found.append((run.members, run.events))
     return found, seconds
@@ -213,7 +222,7 @@ def score(script: Script, days: list[list[Row]], found: list[Any]) -> dict[str, 
     of = [dict(zip(table["account_id"], table["cluster_id"], strict=True)) for table in firm]
     ids = _kept_ids(script, of, seen)
     attached, late = _attached(script, of, firm)
-    return {**ids, **attached, **late, **_script_events(script, of, found)}
+    return {**ids, **attached, **late, **_script_events(script, of, seen, found)}
 
 
 def _main(script: Script, clusters: Mapping[str, str], operator: str, *, least: int = 3) -> str | None:
@@ -290,17 +299,54 @@ def _attached(
     )
 
 
-def _script_events(script: Script, of: list[dict[str, str]], found: list[Any]) -> dict[str, Any]:
-    """How many days after the script's merger and split the runs told of them; None: never."""
-    told: dict[str, int | None] = {"merger told after days": None, "split told after days": None}
-    for day in range(script.half, script.days):
-        events = found[day][1]
-        for name, kind, pair in (("merger", "merged", MERGED), ("split", "split", SPLIT)):
-            before = {_main(script, of[script.half - 1], operator) for operator in pair}
-            rows = events[events["event"] == kind]
-            if told[f"{name} told after days"] is None and (set(rows["cluster_id"]) | set(rows["other_id"])) & before:
-                told[f"{name} told after days"] = day - script.half
-    return told
+def _script_events(script: Script, of: list[dict[str, str]], seen: list[set[str]], found: list[Any]) -> dict[str, Any]:
+    """How many days after each event of the script the runs told of it (None: never), and what they told besides.
+
+    Besides: events of operators' main clusters, but for growth and birth, that the script does not have. Simulated
+    campaigns end before their world does: that a cluster without a request for days is dormant or ends is no event
+    besides, and an operator that never comes back has no return to tell.
+    """
+    rest = 2 * script.days // 3
+    begins = {
+        ("merger", "merged"): (script.half, MERGED),
+        ("split", "split"): (script.half, SPLIT),
+        ("rest", "dormant"): (rest, REST[:1]),
+        ("return", "revived"): (rest + REST[1], REST[:1]),
+    }
+    told: dict[str, int | None] = {f"{name} told after days": None for name, _ in begins}
+    comes_back = any(script.operator.get(account) == REST[0] for day in seen[rest + REST[1] :] for account in day)
+    if not comes_back:
+        del begins["return", "revived"]
+    swallowed = {_main(script, of[script.half - 1], operator) for operator in MERGED}  # one of the two
+    besides = []
+    for day in range(WINDOW_DAYS, script.days):
+        mains = {operator: _main(script, of[day - 1], operator) for operator in sorted({*script.operator.values()})}
+        due: dict[str, set[str | None]] = defaultdict(set)
+        for (name, kind), (begin, who) in begins.items():
+            own = {mains.get(operator) or _main(script, of[begin - 1], operator) for operator in who}
+            due[kind] |= own if day >= begin else set()
+            rows = _of(found[day][1], kind, own)
+            if day >= begin and len(rows) and told[f"{name} told after days"] is None:
+                told[f"{name} told after days"] = day - begin
+        silent: set[str | None] = {
+            name for name in mains.values() if name and not _at_work(name, of[day - 1], seen[: day + 1])
+        }
+        due["dormant"], due["ended"] = due["dormant"] | silent, silent
+        for kind in ("merged", "split", "dormant", "revived", "ended"):
+            rows = _of(found[day][1], kind, set(mains.values()) - {None} - due[kind])
+            besides += [(day, *row) for row in rows if kind != "ended" or row[0] not in swallowed]
+    return {**told, "events of main clusters besides the script": len(besides)}
+
+
+def _at_work(cluster: str, of: Mapping[str, str], seen: list[set[str]]) -> bool:
+    """Whether any account of a cluster made a request in the last days."""
+    return any(of.get(account) == cluster for day in seen[-DORMANT_DAYS:] for account in day)
+
+
+def _of(events: pd.DataFrame, kind: str, clusters: set[str | None]) -> list[tuple[str, str]]:
+    """Cluster and kind of the events of a kind that one of these clusters has part in."""
+    rows = events[(events["event"] == kind) & (events["cluster_id"].isin(clusters) | events["other_id"].isin(clusters))]
+    return list(zip(rows["cluster_id"], rows["event"], strict=True))
 
 
 def run(*, folder: Path, accounts: int, days: int, seed: int) -> str:

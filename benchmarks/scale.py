@@ -1,14 +1,13 @@
-"""Ingest and rebuild at growing sizes, beside what one would use instead, on the same files in the same run.
+"""Every stage at growing sizes, beside what one would use instead, on the same files in the same run.
 
-Worlds come from ``linkage simulate``. Every measurement runs in a process of its own, so that peak memory is its
-own; wall time is what counts, CPU time tells how much a busy machine distorts it. The growth exponent is the slope
-of log time over log requests: 1 is linear.
+Worlds of one shape come from :mod:`benchmarks.scale_worlds`. Every measurement runs in a process of its own, so that
+peak memory is its own; stage and peer take turns. Wall time is what counts, CPU time tells how much a busy machine
+distorts it. The growth exponent is the slope of log time (or memory) over log requests: 1 is linear.
 """
 
-import gzip
 import json
 import math
-import shutil
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,47 +17,52 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_mb
+from benchmarks.scale_worlds import make_world
 
 SIZES = (1_000_000, 4_000_000, 16_000_000)
 SHORT_SIZES = (25_000, 100_000)
-REQUESTS_PER_ACCOUNT = 39
-DAYS = 14
-SEED = 3900
 RUNS = 3
 
-PEER_OF = {"ingest": "sqlite-utils insert", "read": "pandas read_json", "inputs": "pandas read_sql + groupby"}
-"""Stage to what is measured beside it, which needs less of what the stage does."""
+PEER_OF = {
+    "read": ("pandas read_json",),
+    "ingest": ("sqlite-utils insert",),
+    "mine": ("rensa",),
+    "inputs": ("pandas read_sql + groupby",),
+    "project": ("scipy sparse product",),
+    "partition": ("leidenalg", "networkx Louvain"),
+}
+"""Stage to what is measured beside it; the peers of read, ingest and inputs do less."""
+
+LARGEST = {
+    "pandas read_sql + groupby": 4_000_000,
+    "rensa": 100_000,
+    "scipy sparse product": 1_000_000,
+    "networkx Louvain": 1_000_000,
+}
+"""Requests above which a peer is left out: beyond it takes longer than all stages together, or all memory."""
+
+PRODUCT_ACCOUNTS = 2_000
+"""Values on more accounts are left out of the full product: one on all of a million would alone be 10^12 pairs."""
+
+Told = Mapping[str, float]
 
 
-def run(*, folder: Path, is_short: bool = False, sizes: tuple[int, ...] = ()) -> str:
+def run(*, folder: Path, is_short: bool = False, sizes: tuple[int, ...] = (), runs: int | None = None) -> str:
     """Tables of all stages at all sizes, as Markdown."""
     chosen = sizes or (SHORT_SIZES if is_short else SIZES)
-    measured = {size: measure(make_world(folder, size), runs=1 if is_short else RUNS) for size in chosen}
-    return "\n".join([*_stage_tables(measured), "", *_growth_table(measured)])
+    times = runs or (1 if is_short else RUNS)
+    measured = {size: measure(make_world(folder, size), size, runs=times) for size in chosen}
+    return "\n".join([*stage_table(measured), "", *growth_table(measured)])
 
 
-def make_world(folder: Path, requests: int) -> Path:
-    """The folder of a simulated world of about so many requests, made once."""
-    world = folder / f"scale-{requests}"
-    log = world / "requests.ndjson"
-    if not log.exists():
-        command = [sys.executable, "-m", "linkage", "simulate", str(world), "--seed", str(SEED), "--days", str(DAYS)]
-        command += ["--accounts", str(requests // REQUESTS_PER_ACCOUNT), "--scenario", "innocents", "--scenario", "E1"]
-        subprocess.run(command, check=True, capture_output=True)
-        partial = log.with_suffix(".partial")
-        with gzip.open(world / "requests.ndjson.gz") as packed, partial.open("wb") as plain:
-            shutil.copyfileobj(packed, plain, 1 << 20)
-        partial.rename(log)
-    return world
-
-
-def measure(world: Path, *, runs: int) -> dict[str, dict[str, float]]:
-    """Medians of each stage and each peer, in turns: wall and CPU seconds, peak MB, and the rows it was about."""
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in STAGES}
+def measure(world: Path, size: int, *, runs: int) -> dict[str, Told]:
+    """Medians of each stage and each peer, in turns: wall and CPU seconds, peak MB, and the requests it was about."""
+    names = [name for name in STAGES if size <= LARGEST.get(name, size)]
+    results: dict[str, list[Told]] = {name: [] for name in names}
     for _ in range(runs):
-        for path in world.glob("*.db*"):
+        for path in [*world.glob("*.db*"), *world.glob("*.parquet")]:
             path.unlink()
-        for name in STAGES:
+        for name in names:
             results[name].append(_in_own_process(name, world))
     return {
         name: {key: statistics.median(each[key] for each in found) for key in found[0]}
@@ -66,66 +70,81 @@ def measure(world: Path, *, runs: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _in_own_process(name: str, world: Path) -> dict[str, float]:
+def _in_own_process(name: str, world: Path) -> Told:
     command = [sys.executable, "-m", "benchmarks.scale", name, str(world)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True)
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(told.stdout.splitlines()[-1])
     return found
 
 
-def _read(world: Path) -> int:
+def _read(world: Path) -> None:
     from linkage.intake.batches import request_batch
     from linkage.intake.files import read_raw
     from linkage.intake.records import check_requests
 
     raw = read_raw(world / "requests.ndjson", as_columns=True)
-    return sum(len(request_batch(check_requests(batch, raw.format), source="gw").requests) for batch in raw.batches)
+    for batch in raw.batches:
+        request_batch(check_requests(batch, raw.format), source="gw")
 
 
-def _ingest(world: Path) -> int:
+def _read_json(world: Path) -> None:
+    import pandas as pd
+
+    for _ in pd.read_json(world / "requests.ndjson", lines=True, chunksize=20_000, dtype=False):
+        pass
+
+
+def _ingest(world: Path) -> None:
     import linkage as lk
 
     with lk.open_store(world / "linkage.db") as store:
-        return store.ingest(world / "requests.ndjson", accounts=world / "accounts.csv").kept
+        store.ingest(world / "requests.ndjson", accounts=world / "accounts.csv")
 
 
-def _inputs(world: Path) -> int:
-    import linkage as lk
-    from linkage.rebuild import Window, read_inputs
-    from linkage.terms import DAY_MS
-
-    with lk.open_store(world / "linkage.db") as store:
-        inputs = read_inputs(store._database, Window(0, 40_000 * DAY_MS))
-    return int(inputs.conduct["request_count"].sum())
-
-
-def _rebuild(world: Path) -> int:
-    import linkage as lk
-
-    with lk.open_store(world / "linkage.db") as store:
-        lk.rebuild(store)
-        return int(store.counts["requests"])
-
-
-def _insert(world: Path) -> int:
+def _insert(world: Path) -> None:
     import sqlite_utils
 
     database = sqlite_utils.Database(world / "peer.db")
     with (world / "requests.ndjson").open("rb") as lines:
         database.table("request").insert_all((json.loads(line) for line in lines), alter=True)
-    count = int(database.table("request").count)
     database.close()
-    return count
 
 
-def _read_json(world: Path) -> int:
-    import pandas as pd
-
-    path = world / "requests.ndjson"
-    return sum(len(part) for part in pd.read_json(path, lines=True, chunksize=20_000, dtype=False))
+def _prompts(world: Path) -> list[str]:
+    with (world / "requests.ndjson").open("rb") as lines:
+        return sorted({json.loads(line).get("prompt") or "" for line in lines})
 
 
-def _group(world: Path) -> int:
+def _mine(world: Path) -> None:
+    from linkage.settings import TemplateSettings
+    from linkage.templates.mine import assign, extract_features, learn
+
+    features = extract_features(_prompts(world))
+    assign(features, learn([features], settings=TemplateSettings()))
+
+
+def _rensa(world: Path) -> None:
+    from benchmarks.templates import group_with_rensa
+
+    group_with_rensa(_prompts(world))
+
+
+def _inputs(world: Path) -> None:
+    import linkage as lk
+    from linkage.rebuild import read_inputs
+
+    with lk.open_store(world / "linkage.db") as store:
+        read_inputs(store._database, _window())
+
+
+def _window() -> Any:
+    from linkage.rebuild import Window
+    from linkage.terms import DAY_MS
+
+    return Window(0, 40_000 * DAY_MS)
+
+
+def _group(world: Path) -> None:
     """What an analyst would type: the same tables of uses from the peer's store, without templates or items."""
     import sqlite3
 
@@ -140,51 +159,173 @@ def _group(world: Path) -> int:
     rows["timestamp"] = pd.to_datetime(rows["timestamp"], format="ISO8601", utc=True)
     for name in used[1:]:
         rows.groupby(["account_id", name])["timestamp"].agg(["count", "min", "max"])
-    return len(rows)
 
 
-STAGES: Mapping[str, Callable[[Path], int]] = {
+def _link(world: Path) -> None:
+    """Evidence and links of the store, kept for the stages after it."""
+    import numpy as np
+    import pandas as pd
+
+    import linkage as lk
+    from linkage.clusters.communities import MARGIN_BITS, MAX_WEIGHT, WEIGHT_BITS
+    from linkage.evidence.projection import value_table
+    from linkage.evidence.table import gather_evidence
+    from linkage.evidence.weights import link_accounts
+    from linkage.settings import Settings
+    from linkage.terms import ACCOUNTS, CONDUCT, USES
+
+    settings = Settings()
+    with lk.open_store(world / "linkage.db") as store:
+        frames = {"accounts": ("account_profiles", ACCOUNTS), "conduct": ("account_conduct", CONDUCT)}
+        frames["uses"] = ("account_uses", USES)
+        known = {name: store._database.frame(query, shape, **_window().days) for name, (query, shape) in frames.items()}
+    evidence = gather_evidence(uses=known["uses"], accounts=known["accounts"], settings=settings.evidence)
+    linked = link_accounts(evidence, **known, settings=settings.evidence)
+    codes = pd.Index(known["accounts"]["account_id"]).get_indexer(evidence["account_id"])
+    pd.DataFrame({"account": codes, "value": value_table(evidence)[1]}).to_parquet(world / "incidence.parquet")
+    threshold = linked.prior_bits + settings.communities.link_bits
+    weight = np.clip((linked.links["bits"] - threshold + MARGIN_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
+    links = linked.links[["account_a", "account_b"]].assign(weight=weight)
+    links[weight > 0].to_parquet(world / "links.parquet")
+
+
+def _incidence(world: Path) -> tuple[Any, Any]:
+    import pandas as pd
+
+    frame = pd.read_parquet(world / "incidence.parquet")
+    return frame["account"].to_numpy(), frame["value"].to_numpy()
+
+
+def _project(world: Path) -> None:
+    """Which pairs to look at, and the best value each shares: bounded under any hub."""
+    import numpy as np
+
+    from linkage.evidence.projection import ValueIndex, propose_pairs
+
+    account, value = _incidence(world)
+    accounts = int(account.max()) + 1
+    pairs = propose_pairs(account, value, orders=[np.arange(accounts)], links_per_use=10)
+    order = np.arange(int(value.max()) + 1)
+    index = ValueIndex(account, value, family=np.zeros_like(order), order=order, accounts=accounts, families=1)
+    index.best_shared(*pairs)
+
+
+def _product(world: Path) -> None:
+    """All pairs that share a value, by one product; values on very many accounts must be left out."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    account, value = _incidence(world)
+    kept = np.bincount(value)[value] <= PRODUCT_ACCOUNTS
+    table = csr_array((np.ones(int(kept.sum()), np.int32), (account[kept], value[kept])))
+    _ = table @ table.T
+
+
+def _links(world: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(world / "links.parquet")
+
+
+def _partition(world: Path) -> None:
+    from linkage.clusters.graph import AccountGraph
+    from linkage.settings import CommunitySettings
+
+    AccountGraph(_links(world), weight="weight").leiden(resolution=CommunitySettings().resolution, seed=0)
+
+
+def _leidenalg(world: Path) -> None:
+    import igraph
+    import leidenalg
+
+    from linkage.settings import CommunitySettings
+
+    graph = igraph.Graph.TupleList(_links(world).itertuples(index=False), weights=True)
+    resolution = CommunitySettings().resolution
+    leidenalg.find_partition(
+        graph,
+        leidenalg.CPMVertexPartition,
+        weights="weight",
+        resolution_parameter=resolution,
+        n_iterations=-1,
+        seed=0,
+    )
+
+
+def _louvain(world: Path) -> None:
+    import networkx as nx
+
+    graph = nx.from_pandas_edgelist(_links(world), "account_a", "account_b", "weight")
+    nx.community.louvain_communities(graph, weight="weight", seed=0)
+
+
+def _rebuild(world: Path) -> None:
+    import linkage as lk
+
+    with lk.open_store(world / "linkage.db") as store:
+        lk.rebuild(store)
+
+
+def _report(world: Path) -> None:
+    import linkage as lk
+
+    with lk.open_store(world / "linkage.db") as store:
+        store.run.report(world / "report")
+
+
+STAGES: Mapping[str, Callable[[Path], None]] = {
     "read": _read,
     "pandas read_json": _read_json,
     "ingest": _ingest,
     "sqlite-utils insert": _insert,
+    "mine": _mine,
+    "rensa": _rensa,
     "inputs": _inputs,
     "pandas read_sql + groupby": _group,
+    "link": _link,
+    "project": _project,
+    "scipy sparse product": _product,
+    "partition": _partition,
+    "leidenalg": _leidenalg,
+    "networkx Louvain": _louvain,
     "rebuild": _rebuild,
+    "report": _report,
 }
 """In the order they need each other. ``read``: file to checked facts; ``ingest``: file to store, templates mined;
-``inputs``: store to the tables of a rebuild; ``rebuild``: store to published clusters."""
+``mine``: prompts to templates (reading the file included); ``inputs``: store to the tables of a rebuild; ``link``:
+evidence and links; ``project``: the candidate pairs alone; ``partition``: one Leiden run from the links;
+``rebuild``: store to published clusters, everything since ``inputs`` included; ``report``: clusters to pages."""
 
 
-def _stage_tables(measured: Mapping[int, Mapping[str, Mapping[str, float]]]) -> list[str]:
+def stage_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
+    """Markdown lines: one row per size and stage, peers below their stage, with the ratio of the rates."""
     lines = [
         "| requests | stage | seconds | CPU seconds | requests/s | peak MB | times the peer's rate |",
         "|" + " --- |" * 7,
     ]
-    for found in measured.values():
+    for size, found in measured.items():
         for name, told in found.items():
-            peer = found.get(PEER_OF.get(name, ""))
-            ratio = f"{told['rows'] / told['wall'] / (peer['rows'] / peer['wall']):.2f}" if peer else ""
+            ratios = [f"{found[peer]['wall'] / told['wall']:.2f}" for peer in PEER_OF.get(name, ()) if peer in found]
             lines.append(
-                f"| {told['rows']:,.0f} | {name} | {told['wall']:.1f} | {told['cpu']:.1f} | "
-                f"{told['rows'] / told['wall']:,.0f} | {told['peak']:,.0f} | {ratio} |"
+                f"| {size:,} | {name} | {told['wall']:.1f} | {told['cpu']:.1f} | {size / told['wall']:,.0f} | "
+                f"{told['peak']:,.0f} | {', '.join(ratios)} |"
             )
     return lines
 
 
-def _growth_table(measured: Mapping[int, Mapping[str, Mapping[str, float]]]) -> list[str]:
-    first, last = (list(measured.values())[at] for at in (0, -1))
-    lines = ["| stage | growth exponent, wall | CPU |", "| --- | --- | --- |"]
+def growth_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
+    """Markdown lines: exponents between the smallest and the largest size at which a stage was measured."""
+    lines = ["| stage | from | to | growth exponent, wall | CPU | peak memory |", "|" + " --- |" * 6]
     for name in STAGES:
-        exponents = [_slope(first[name], last[name], key) for key in ("wall", "cpu")]
-        lines.append(f"| {name} | {exponents[0]:.2f} | {exponents[1]:.2f} |")
+        sizes = [size for size, found in measured.items() if name in found]
+        if len(sizes) > 1:
+            first, last = sizes[0], sizes[-1]
+            slopes = [
+                math.log(measured[last][name][key] / measured[first][name][key]) / math.log(last / first)
+                for key in ("wall", "cpu", "peak")
+            ]
+            lines.append(f"| {name} | {first:,} | {last:,} | " + " | ".join(f"{slope:.2f}" for slope in slopes) + " |")
     return lines
-
-
-def _slope(first: Mapping[str, float], last: Mapping[str, float], key: str) -> float:
-    if first["rows"] == last["rows"]:
-        return math.nan
-    return math.log(last[key] / first[key]) / math.log(last["rows"] / first["rows"])
 
 
 def _warm_up() -> None:
@@ -195,13 +336,18 @@ def _warm_up() -> None:
 
 
 def _main(name: str, world: str) -> None:
-    if name in ("read", "ingest", "rebuild"):
+    if name in ("read", "ingest", "mine", "rebuild"):
         _warm_up()
-    wall, cpu = time.perf_counter(), time.process_time()
-    rows = STAGES[name](Path(world))
-    told: dict[str, Any] = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "rows": rows}
-    told["peak"] = peak_mb()
+    wall, cpu = time.perf_counter(), _cpu_s()
+    STAGES[name](Path(world))
+    told = {"wall": time.perf_counter() - wall, "cpu": max(_cpu_s() - cpu, 1e-3), "peak": peak_mb()}
     print(json.dumps(told))
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and of those it started that are over, such as the one that reads for ingest."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from linkage.errors import LinkageError
-    from linkage.notebook import Cluster, Clusters, IngestResult, Run, Store, evaluate, open_store, rebuild
+    from linkage.notebook import Cluster, Clusters, IngestResult, Run, Store, Templates, evaluate, open_store, rebuild
+    from linkage.notebook import spark as spark  # lk.spark; no name of __all__, so that PySpark stays an extra
     from linkage.settings import Settings
     from linkage.templates.mine import mine_templates
     from linkage.worlds.simulate import simulate
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "Settings",
     "Store",
+    "Templates",
     "evaluate",
     "mine_templates",
     "open_store",
@@ -41,6 +43,8 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "spark":
+        return importlib.import_module("linkage.notebook.spark")
     if name not in __all__:
         raise AttributeError(f"module 'linkage' has no attribute {name!r}. It has: {', '.join(__all__)}")
     # All at once: loading the notebook also binds the room linkage.rebuild under the name of the function.

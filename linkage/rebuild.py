@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import metadata
 from typing import Any, Final
 
@@ -18,13 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, settle
+from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, Settled, settle
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
+from linkage.clusters.pivots import measure_pivots, tell_pivots
+from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.significance import find_null_cohesion
-from linkage.clusters.tracking import Tracked, carry_ids
+from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.alignment import permute_evidence
@@ -32,22 +34,21 @@ from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
-from linkage.settings import Settings
+from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.store.health import find_anomalies, newest_day
-from linkage.store.items import account_items
+from linkage.store.inputs import Inputs, Window, hash_rows, read_inputs
 from linkage.store.ledger import RunEntry, StepTimes, add_failure
 from linkage.store.runs import RunRecord, RunTables, publish_run
 from linkage.store.store import Database
 from linkage.terms import (
-    ACCOUNTS,
-    CONDUCT,
+    CLUSTERS,
     DAY_MS,
     EVIDENCE,
+    GROUP_RELATIONS,
     GROUPS,
-    HOURS,
     LINK_EVIDENCE,
     MEMBERS,
-    USES,
+    TEXT,
     RunId,
     make_frame,
 )
@@ -59,39 +60,8 @@ Clock = Callable[[], int]
 """Gives UTC epoch milliseconds."""
 
 _FOREVER_MS: Final = 2**62
+_EVIDENCE_TEXTS: Final = {name: dtype for name, dtype in EVIDENCE.items() if dtype == TEXT}
 _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
-_HASH_KEY: Final = "linkage-input-v1"
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """``since_ms`` inclusive, a UTC midnight; ``as_of_ms`` exclusive, a time of any day."""
-
-    since_ms: int
-    as_of_ms: int
-
-    @property
-    def days(self) -> Mapping[str, int]:
-        """The window as the parameters of the named queries: whole UTC days, the day of ``as_of_ms`` included."""
-        return {"since_day": self.since_ms // DAY_MS, "until_day": -(-self.as_of_ms // DAY_MS)}
-
-
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-    """What a rebuild reads, in the shapes of :mod:`linkage.terms`."""
-
-    uses: pd.DataFrame
-    accounts: pd.DataFrame
-    conduct: pd.DataFrame
-    items: pd.DataFrame
-    hours: pd.DataFrame
-
-    def digest(self) -> str:
-        """A hash of all rows (16 hex digits); the same on every machine and in any order of loading."""
-        total = hashlib.sha256()
-        for frame in (self.uses, self.accounts, self.conduct, self.items, self.hours):
-            total.update(pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes())
-        return total.hexdigest()[:16]
 
 
 Reader = Callable[[Database, Window], Inputs]
@@ -144,12 +114,14 @@ def rebuild_store(
     known: dict[str, Any] = {
         "seed": seed,
         "settings_digest": chosen.digest(),
-        "versions": json.dumps(_versions(chosen)),
+        "versions": json.dumps(versions_of(chosen)),
     }
     with database.writing(wait_s=wait_s):
         try:
-            window = newest_window(database, as_of_ms, window_days or int(chosen.run.window_days))
-            decided = _decided(database, as_of_ms)
+            window = newest_window(
+                database, as_of_ms, window_days or int(chosen.run.window_days), settings=chosen.health
+            )
+            decided = decisions_until(database, as_of_ms)
             return _rebuild(database, window, decided, known, chosen, times, reader or read_inputs)
         except Exception as error:
             code = error.exit_code if isinstance(error, LinkageError) else 1
@@ -186,20 +158,25 @@ def _rebuild(
             f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
             "found none. Ingest logs of these days, or choose --as-of and --window"
         )
-    digest = _digest(inputs, decided)
+    digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)
-    previous = _previous(database, run_id, window.as_of_ms)
+    previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
     record, tables = _compute(inputs, previous, decided, digest, plan, revision, settings, times.tell)
     times.tell("publish")
-    entry = _entry(database, record, window, known, times)
+    entry = _entry(database, record, window, known, times, settings.health)
     publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
     return Rebuilt(record.run_id, is_new=True)
 
 
 def _entry(
-    database: Database, record: RunRecord, window: Window, known: Mapping[str, Any], times: StepTimes
+    database: Database,
+    record: RunRecord,
+    window: Window,
+    known: Mapping[str, Any],
+    times: StepTimes,
+    settings: HealthSettings,
 ) -> RunEntry:
-    anomalies = find_anomalies(database, **window.days)
+    anomalies = find_anomalies(database, **window.days, settings=settings)
     return RunEntry(
         run_id=record.run_id,
         as_of_ms=record.as_of_ms,
@@ -210,18 +187,6 @@ def _entry(
         **known,
         **times.taken(),
     )
-
-
-def read_inputs(database: Database, window: Window) -> Inputs:
-    """Everything the stages after the store need, of one state of the store."""
-    with database.snapshot():
-        return Inputs(
-            uses=database.frame("account_uses", USES, **window.days),
-            accounts=database.frame("account_profiles", ACCOUNTS, **window.days),
-            conduct=database.frame("account_conduct", CONDUCT, **window.days),
-            items=account_items(database, **window.days),
-            hours=database.frame("account_hours", HOURS, **window.days),
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,27 +201,24 @@ class Judged:
     verdicts: Verdicts
 
 
-def judge_inputs(inputs: Inputs, *, settings: Settings, seed: int, step: Step | None = None) -> Judged:
+def judge_inputs(
+    inputs: Inputs, *, settings: Settings, seed: int, step: Step | None = None, without: Collection[str] = ()
+) -> Judged:
     """Evidence, links, communities and verdicts of these inputs; nothing is written.
 
     Parameters
     ----------
     seed : of every random draw.
     step : told the name of each step as it begins.
+    without : evidence families, and shared values by name, that do not count.
     """
     tell = step or (lambda _name: None)
     tell("evidence")
-    evidence = gather_evidence(
-        uses=inputs.uses,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        items=inputs.items,
-        hours=inputs.hours,
-        settings=settings.evidence,
-    )
+    tables = {name: getattr(inputs, name) for name in ("uses", "accounts", "conduct", "items", "hours")}
+    evidence = _leave_out(gather_evidence(**tables, settings=settings.evidence), without)
     linked, communities = _search(inputs, evidence, settings, seed, tell)
     tell("group evidence")
-    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed)
+    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("null searches")
     null_cohesion = _search_by_chance(inputs, evidence, settings, seed)
     tell("verdicts")
@@ -301,11 +263,24 @@ def _search_by_chance(inputs: Inputs, evidence: pd.DataFrame, settings: Settings
     return np.concatenate(found)
 
 
+def _leave_out(evidence: pd.DataFrame, without: Collection[str]) -> pd.DataFrame:
+    left = evidence["family"].isin(list(without)) | evidence["value"].isin(list(without))
+    return evidence[~left].reset_index(drop=True) if left.any() else evidence
+
+
 def _look_at_groups(
-    inputs: Inputs, evidence: pd.DataFrame, linked: Linked, communities: pd.DataFrame, settings: Settings, seed: int
+    inputs: Inputs,
+    evidence: pd.DataFrame,
+    linked: Linked,
+    communities: pd.DataFrame,
+    settings: Settings,
+    seed: int,
+    without: Collection[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Communities after joining cells of one queue, and what they show as groups."""
-    related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
+    related = make_frame(GROUP_RELATIONS)
+    if "rhythm" not in without:
+        related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
     joined = join_cells(
         communities,
         related,
@@ -321,10 +296,11 @@ def _look_at_groups(
         accounts=inputs.accounts,
         conduct=inputs.conduct,
         items=inputs.items,
+        own_items=inputs.own_items,
         hours=inputs.hours,
         seed=seed,
     )
-    return joined, found
+    return joined, _leave_out(found, without)
 
 
 def _groups(communities: pd.DataFrame) -> pd.DataFrame:
@@ -352,6 +328,7 @@ def _verdicts(
         accounts=inputs.accounts,
         conduct=inputs.conduct,
         items=inputs.items,
+        own_items=inputs.own_items,
         hours=inputs.hours,
         settings=settings.verdicts,
         seed=seed,
@@ -373,6 +350,8 @@ class _Previous:
     members: pd.DataFrame
     dormant: pd.DataFrame
     """Clusters that the last run did not have, as they last were in a run that is kept."""
+    quiet: frozenset[str]
+    """Clusters of the last run whose members were silent."""
     known_ids: frozenset[str]
 
 
@@ -393,24 +372,36 @@ def _compute(
         previous.members,
         dormant_members=previous.dormant,
         known_ids=previous.known_ids,
+        quiet_now=quiet_clusters(
+            judged.verdicts.clusters, as_of=_moment(int(plan["as_of_ms"])), settings=settings.tracking
+        ),
+        quiet_before=previous.quiet,
         settings=settings.tracking,
     )
-    everything = pd.concat([judged.evidence, judged.group_evidence[list(EVIDENCE)]], ignore_index=True)
-    tables = _tables(tracked, everything, judged.linked, decided, settings)
+    tables = _tables(tracked, judged, decided, inputs, settings)
     return _record(inputs, judged.linked, tables, digest, plan, revision), tables
 
 
-def _tables(
-    tracked: Tracked, evidence: pd.DataFrame, linked: Linked, decided: Decisions, settings: Settings
-) -> RunTables:
-    """The run's tables; of links and shared values only what lies inside one cluster."""
+def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple[Settled, pd.DataFrame]:
+    """Clusters as decisions leave them, and what each shares (shape ``EVIDENCE`` with ``cluster_id``)."""
     cluster_of = tracked.members.set_index("account_id")["cluster_id"]
-    links = linked.evidence.assign(cluster_id=linked.evidence["account_a"].map(cluster_of))
-    links = links[links["cluster_id"].eq(links["account_b"].map(cluster_of))]
-    shared = evidence.assign(cluster_id=evidence["account_id"].map(cluster_of)).dropna(subset="cluster_id")
+    inside = [
+        frame.loc[frame["account_id"].isin(cluster_of.index), list(EVIDENCE)].astype(_EVIDENCE_TEXTS)
+        for frame in (judged.evidence, judged.group_evidence)
+    ]
+    shared = pd.concat(inside, ignore_index=True)
+    shared = shared.assign(cluster_id=shared["account_id"].map(cluster_of))
     keys = ["cluster_id", "family", "kind", "value"]
     shared = shared[shared.groupby(keys)["account_id"].transform("nunique") > 1]
-    settled = settle(tracked.clusters, tracked.members, shared, decided=decided)
+    return settle(tracked.clusters, tracked.members, shared, decided=decided), shared
+
+
+def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs, settings: Settings) -> RunTables:
+    """The run's tables; of links and shared values only what lies inside one cluster."""
+    settled, shared = settle_judged(tracked, judged, decided)
+    cluster_of = tracked.members.set_index("account_id")["cluster_id"]
+    links = judged.linked.evidence_within(cluster_of)
+    links = links.assign(cluster_id=links["account_a"].map(cluster_of))
     members_of = dict(list(settled.members.groupby("cluster_id")))
     links_of = dict(list(links.groupby("cluster_id")))
     shared_of = dict(list(shared.groupby("cluster_id")))
@@ -422,10 +413,12 @@ def _tables(
             {str(name): value for name, value in cluster.items()},
             members=members_of[cluster_id],
             link_evidence=links_of.get(cluster_id, no_links)[list(LINK_EVIDENCE)],
-            evidence=shared_of.get(cluster_id, no_shared)[list(evidence.columns)],
+            evidence=shared_of.get(cluster_id, no_shared)[list(EVIDENCE)],
             settings=settings.verdicts,
         )
         statements.append(said.assign(cluster_id=cluster_id))
+    statements.append(tell_pivots(measure_pivots(settled.members, inputs.moves)))
+    statements.append(tell_regrowth(settled.members, inputs.accounts, decided=decided))
     return RunTables(
         clusters=settled.clusters,
         members=settled.members,
@@ -436,14 +429,14 @@ def _tables(
     )
 
 
-def _digest(inputs: Inputs, decided: Decisions) -> str:
+def digest_of(inputs: Inputs, decided: Decisions) -> str:
     """A hash of what was read (16 hex digits): of the input alone where nobody decided anything."""
     digest = inputs.digest()
     if decided.decisions.empty:
         return digest
     total = hashlib.sha256(digest.encode())
     for frame in (decided.decisions, decided.members, decided.ties):
-        total.update(pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes())
+        total.update(hash_rows(frame))
     return total.hexdigest()[:16]
 
 
@@ -476,7 +469,9 @@ def _record(
     )
 
 
-def newest_window(database: Database, as_of_ms: int | None, window_days: int) -> Window:
+def newest_window(
+    database: Database, as_of_ms: int | None, window_days: int, *, settings: HealthSettings | None = None
+) -> Window:
     """The window up to ``as_of_ms`` that begins so many days before the end of its day; None: up to the newest day.
 
     Days that only a clock gone wrong can tell of are not the newest: :func:`linkage.store.health.newest_day`.
@@ -486,7 +481,7 @@ def newest_window(database: Database, as_of_ms: int | None, window_days: int) ->
     ClusterError : the store has no request.
     """
     if as_of_ms is None:
-        newest = newest_day(database)
+        newest = newest_day(database, settings or HealthSettings())
         if newest is None:
             raise ClusterError(f"{database.path}: wanted requests; the store has none. Load logs with: linkage ingest")
         as_of_ms = (newest + 1) * DAY_MS
@@ -512,23 +507,25 @@ def published_run(database: Database) -> dict[str, Any]:
     return row
 
 
-def _previous(database: Database, run_id: RunId, as_of_ms: int) -> _Previous:
+def _previous(database: Database, run_id: RunId, as_of_ms: int, settings: TrackingSettings) -> _Previous:
     """What was known before this run: of runs that tell of a later time nothing, so that a replay ends the same."""
     place: dict[str, int | str] = {"as_of_ms": as_of_ms, "run_id": run_id}
     known = frozenset(database.query("cluster_ids_until", **place)["cluster_id"])
-    members, dormant = make_frame(MEMBERS), [make_frame(MEMBERS)]
+    members, dormant, quiet = make_frame(MEMBERS), [make_frame(MEMBERS)], frozenset[str]()
     seen: set[str] = set()
-    for number, earlier in enumerate(database.query("previous_runs", **place)["run_id"]):
+    for number, (earlier, end_ms) in enumerate(database.query("previous_runs", **place).itertuples(index=False)):
         found = database.frame("run_members", MEMBERS, run_id=earlier)
         if number == 0:
             members = found
+            clusters = database.frame("run_clusters", CLUSTERS, run_id=earlier)
+            quiet = quiet_clusters(clusters, as_of=_moment(end_ms), settings=settings)
         else:
             dormant.append(found[~found["cluster_id"].isin(seen)])
         seen.update(found["cluster_id"])
-    return _Previous(members, pd.concat(dormant, ignore_index=True), known)
+    return _Previous(members, pd.concat(dormant, ignore_index=True), quiet, known)
 
 
-def _decided(database: Database, as_of_ms: int | None) -> Decisions:
+def decisions_until(database: Database, as_of_ms: int | None) -> Decisions:
     """Decisions noted until a time; None: all of them."""
     until = _FOREVER_MS if as_of_ms is None else as_of_ms
     decisions = database.frame("decisions", DECISIONS, until_ms=until)
@@ -542,11 +539,16 @@ def _decided(database: Database, as_of_ms: int | None) -> Decisions:
     )
 
 
-def _versions(settings: Settings) -> dict[str, str]:
+def versions_of(settings: Settings) -> dict[str, str]:
+    """What a run depends on beside its input: the libraries that compute it, and the coefficients in these settings."""
     coefficients = coefficients_from(settings.coefficients)
     libraries = {name: metadata.version(name) for name in _VERSIONED}
     return {"python": platform.python_version(), **libraries, "coefficients": coefficients.version}
 
 
+def _moment(ms: int) -> pd.Timestamp:
+    return pd.Timestamp(ms, unit="ms", tz="UTC")
+
+
 def _day(ms: int) -> str:
-    return f"{pd.Timestamp(ms, unit='ms', tz='UTC'):%Y-%m-%d}"
+    return f"{_moment(ms):%Y-%m-%d}"

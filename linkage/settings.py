@@ -48,6 +48,13 @@ class IngestSettings:
         high=4_000_000_000,
         reason="bounds memory where prompts are long; a batch of common records stays far below",
     )
+    memory_mb: int = _setting(
+        2_100,
+        unit="MB",
+        low=30,
+        high=1_000_000,
+        reason="half holds pages of the store, a third ids of a first load, a sixth counts that wait",
+    )
     unpacked_ratio: int = _setting(
         1_000,
         unit="times the packed size",
@@ -216,7 +223,11 @@ class VerdictSettings:
     """When a cluster reaches which tier."""
 
     min_families: int = _setting(
-        2, unit="evidence families", low=2, high=10, reason="one family alone is never enough for enforce"
+        2,
+        unit="evidence families",
+        low=2,
+        high=8,
+        reason="one alone is never enough for enforce; content, contract, client and conduct (a program) count as one",
     )
     linked_bits: float = _setting(
         2.5, unit="bits", low=0.1, high=14, reason="from here on a family links an account to its cluster"
@@ -232,10 +243,14 @@ class VerdictSettings:
         reason="for tier enforce; extraction, the stricter verdict, was learned on innocents of one hand and many",
     )
     enforce_extraction: float = _setting(
-        0.7, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
+        0.6, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
     )
     review_probability: float = _setting(
-        0.5, unit="probability", low=0, high=1, reason="both verdicts must reach it for tier review"
+        0.3,
+        unit="probability",
+        low=0,
+        high=1,
+        reason="both verdicts must reach it for tier review; see docs/calibration.md",
     )
     max_q_value: float = _setting(
         0.05, unit="expected share of coincidences", low=0, high=1, reason="of the clusters at tier enforce"
@@ -275,6 +290,9 @@ class TrackingSettings:
     overlap: float = _setting(
         0.3, unit="Jaccard index of members", low=0.01, high=1, reason="survives churn of half the members"
     )
+    dormant_days: int = _setting(
+        7, unit="days without a request", low=1, high=3_650, reason="a week covers weekends and most holidays"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -292,6 +310,37 @@ class RunSettings:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class HealthSettings:
+    """What counts as unusual about the input; told in the ledger of runs, and by ``linkage doctor``."""
+
+    usual_days: int = _setting(14, unit="days", low=2, high=365, reason="so many earlier days say what is usual")
+    least_days: int = _setting(5, unit="days", low=2, high=365, reason="of fewer earlier days nothing is said")
+    volume_factor: float = _setting(
+        3.0,
+        unit="times the usual volume, or times less",
+        low=1,
+        high=1_000,
+        reason="weekends of offices stay within it",
+    )
+    coverage_share: float = _setting(
+        0.5, unit="share of a field's usual coverage", low=0, high=1, reason="a field that comes on less is told"
+    )
+    least_coverage: float = _setting(
+        0.2, unit="share of requests", low=0, high=1, reason="fields that are rarer are not missed"
+    )
+    stray_gap_days: int = _setting(
+        7,
+        unit="days",
+        low=1,
+        high=3_650,
+        reason="after so many days without any request, the few that follow come from a clock gone wrong",
+    )
+    stray_share: float = _setting(
+        0.01, unit="share of all requests", low=0, high=1, reason="more than this beyond the gap is no wrong clock"
+    )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
     """All sections together; what a run records."""
 
@@ -302,6 +351,7 @@ class Settings:
     verdicts: VerdictSettings = dataclasses.field(default_factory=VerdictSettings)
     tracking: TrackingSettings = dataclasses.field(default_factory=TrackingSettings)
     run: RunSettings = dataclasses.field(default_factory=RunSettings)
+    health: HealthSettings = dataclasses.field(default_factory=HealthSettings)
     coefficients: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What ``linkage calibrate`` writes; empty: the shipped coefficients. Checked where they are used."""
 

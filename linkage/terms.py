@@ -61,7 +61,7 @@ Kind = Literal[
 ]
 """The kinds of entity an account can use."""
 
-EventKind = Literal["born", "grew", "shrank", "split", "merged", "ended", "revived"]
+EventKind = Literal["born", "grew", "shrank", "split", "merged", "dormant", "revived", "ended"]
 """What happened to a cluster between two runs."""
 
 CaseState = Literal["open", "cleared", "watched", "enforced", "appealed", "overturned"]
@@ -187,7 +187,28 @@ ITEMS: Final[Shape] = {
     "request_count": COUNT,
     "first_at": TIME,
 }
-"""One row per account and item fingerprint (a 63-bit hash of what filled a template's slots)."""
+"""One row per account and item fingerprint (a 63-bit hash of what filled a template's slots). Items that one account
+alone has need not be listed: :data:`OWN_ITEMS` counts those that are not."""
+
+OWN_ITEMS: Final[Shape] = {
+    "account_id": TEXT,
+    "item_count": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""One row per account with items that no other account has and that ``ITEMS`` does not list: how many, and when the
+first of them and the last of them came first."""
+
+MODEL_MOVES: Final[Shape] = {
+    "account_id": TEXT,
+    "model": TEXT,
+    "first_at": TIME,
+    "day": COUNT,
+    "to_model": COUNT,
+    "request_count": COUNT,
+}
+"""One row per new model and account at work on its first whole day (UTC days since the epoch): requests to it, and
+in all. ``first_at`` is when anybody first used it."""
 
 HOURS: Final[Shape] = {
     "account_id": TEXT,
@@ -339,7 +360,11 @@ STATEMENTS: Final[Shape] = {
     "rows": TEXT,
 }
 """Plain sentences about a cluster. ``topic``: ``why`` (ties), ``rare``, ``extraction``, ``free`` (what would
-free it), ``for`` (what speaks for its members); ``query`` and ``rows`` name the rows behind the sentence."""
+free it), ``for`` (what speaks for its members), ``since`` (what became of it after it was acted on); ``query`` and
+``rows`` name the rows behind the sentence."""
+
+CLUSTER_STATEMENTS: Final[Shape] = {"cluster_id": TEXT, **STATEMENTS}
+"""Plain sentences of several clusters."""
 
 ACTIVITY: Final[Shape] = {
     "account_id": TEXT,
@@ -437,7 +462,7 @@ def check_frame(frame: pd.DataFrame, shape: Shape, *, name: str) -> pd.DataFrame
     Parameters
     ----------
     frame : any frame; extra columns are left alone.
-    shape : wanted columns and dtypes.
+    shape : wanted columns and dtypes; text may be categories of text, which is how long columns of ids stay small.
     name : what to call the frame in the message.
 
     Raises
@@ -453,13 +478,18 @@ def check_frame(frame: pd.DataFrame, shape: Shape, *, name: str) -> pd.DataFrame
     wrong = [
         f"{column} is {frame[column].dtype}, wanted {dtype}"
         for column, dtype in shape.items()
-        if column in frame.columns and str(frame[column].dtype) != dtype
+        if column in frame.columns and not _is_of(frame[column].dtype, dtype)
     ]
     if missing or wrong:
         found = ", ".join(map(str, frame.columns)) or "no columns"
         faults = "; ".join([*(f"no column {column!r}" for column in missing), *wrong])
         raise ShapeError(f"{name}: {faults}. Found: {found}. Build the frame with make_frame")
     return frame
+
+
+def _is_of(found: Any, wanted: str) -> bool:
+    kind = found.categories.dtype if isinstance(found, pd.CategoricalDtype) and wanted == TEXT else found
+    return str(kind) == wanted
 
 
 def join_words(words: Sequence[str]) -> str:

@@ -5,7 +5,7 @@
 --             first_at, last_at
 -- order:      requests
 -- index:      none
-select (select count(*) from request) as requests, (select count(*) from account) as accounts,
+select (select coalesce(sum(request_count), 0) from account_day) as requests, (select count(*) from account) as accounts,
        (select count(distinct account_id) from account_record) as recorded_accounts,
        (select count(*) from entity) as entities,
        (select count(*) from prompt) as prompts, (select count(*) from template) as templates,

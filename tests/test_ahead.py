@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from linkage.engines.ahead import read_ahead
+from linkage.engines.ahead import map_ahead, read_ahead
 
 
 def test_the_next_value_is_made_while_this_one_is_in_use() -> None:
@@ -21,7 +21,7 @@ def test_the_next_value_is_made_while_this_one_is_in_use() -> None:
     found = []
     for value in read_ahead(values()):
         if value < 2:
-            assert is_made[value + 1].wait(timeout=10), "nobody works ahead"
+            assert is_made[value + 1].wait(timeout=60), "nobody works ahead"
         found.append(value)
     assert found == [0, 1, 2]
 
@@ -40,3 +40,25 @@ def test_a_failure_comes_after_the_values_before_it() -> None:
 def test_false_values_are_values() -> None:
     assert list(read_ahead([0, None, ""])) == [0, None, ""]
     assert list(read_ahead([])) == []
+
+
+def test_results_come_with_their_values_and_the_next_value_is_made_before() -> None:
+    log: list[str] = []
+
+    def values() -> Iterator[int]:
+        for value in range(3):
+            log.append(f"made {value}")
+            yield value
+
+    for value, result in map_ahead(lambda value: value * 10, values()):
+        log.append(f"used {value}")
+        assert result == 10 * value
+    assert log == ["made 0", "made 1", "used 0", "made 2", "used 1", "used 2"]
+    assert list(map_ahead(str, [])) == []
+
+
+def test_a_failure_of_the_function_is_raised_where_its_value_is_due() -> None:
+    found = map_ahead(lambda value: 1 // value, [1, 0, 1])
+    assert next(found) == (1, 1)
+    with pytest.raises(ZeroDivisionError):
+        next(found)

@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from linking_frames import World, flagged, judged, run
 
-from linkage.clusters.features import GROUP_PATTERNS
+from linkage.clusters.features import GROUP_PATTERNS, SOFTWARE
 from linkage.clusters.ties import MAX_TIE, build_incidence, group_ties, tie_matrix
-from linkage.clusters.verdicts import HARD_FAMILIES
 from linkage.evidence.nulls import MOST_BITS
 from linkage.rebuild import Judged
 from linkage.settings import Settings, VerdictSettings
@@ -156,7 +155,7 @@ def test_without_any_hard_family_nobody_is_enforced() -> None:
         world.add(member, values=soft, created_day=25.0 * number, requests=400, output=6.0, templated=1.0)
     made = judged(world.frames())
     enforced = made.verdicts.clusters.loc[made.verdicts.clusters["tier"] == "enforce", "families"]
-    assert all(set(families.split("+")) & set(HARD_FAMILIES) for families in enforced)
+    assert all(set(families.split("+")) - set(SOFTWARE) for families in enforced)
     assert flagged(made.verdicts) == []
 
 

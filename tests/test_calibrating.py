@@ -110,3 +110,45 @@ def test_the_command_writes_the_file(planted_path: Path, planted_world: Path, tm
     assert done.exit_code == 0, done.output
     assert "[coefficients.controller]" in out.read_text(encoding="utf-8")
     assert "calibration error of extraction" in done.stdout
+
+
+def test_weights_and_curves_are_told_before_and_after(calibrated: tuple[Calibrated, bool]) -> None:
+    result = calibrated[0]
+    weights = result.weights.set_index(["verdict", "feature"])
+    assert weights.loc[("extraction", "intercept"), "before"] == SHIPPED.extraction.intercept
+    assert weights.loc[("extraction", "intercept"), "after"] == result.coefficients.extraction.intercept
+    assert (weights["before"] != weights["after"]).any()
+    errors = result.figures.set_index("figure")
+    for (verdict, name), curve in result.curves.groupby(["verdict", "coefficients"]):
+        gap = (curve["mean_probability"] - curve["observed_share"]).abs()
+        told = errors.loc[f"calibration error of {verdict}", name]
+        assert (gap * curve["weight"]).sum() / curve["weight"].sum() == pytest.approx(told)
+
+
+def test_refitted_verdicts_are_tried_before_they_are_used(
+    calibrated: tuple[Calibrated, bool], decided_path: Path
+) -> None:
+    with lk.open_store(decided_path, create=False) as store:
+        tried = store.run.what_if(settings=calibrated[0].settings)
+        before = store.run.clusters.set_index("cluster_id")["extraction_probability"]
+    assert tried.change == "other coefficients"
+    after = tried.clusters.set_index("cluster_id")["extraction_probability"]
+    assert set(after.index) & set(before.index)
+    assert (after - before).abs().max() > 0
+
+
+def test_labels_from_a_notebook_are_decisions_that_count(planted_path: Path, tmp_path: Path) -> None:
+    with lk.open_store(planted_path, create=False) as store:
+        store._database.copy_to(tmp_path / "copy.db")
+    with lk.open_store(tmp_path / "copy.db", create=False) as store:
+        run = store.run
+        cluster = run.cluster(run.clusters["cluster_id"].iloc[0])
+        account = cluster.members["account_id"].iloc[0]
+        cluster.confirm(note="same card, same list", author="tests")
+        cluster.reject(note="a stolen card", author="tests", account=account)
+        assert cluster.case_notes["state"].tolist() == ["enforced", "overturned"]
+        assert set(cluster.case_notes["noted_at"]) == {run.as_of}
+        again = lk.rebuild(store)
+        members = again.cluster(cluster.cluster_id).members.set_index("account_id")
+        assert members.loc[account, "membership"] == "bystander"
+        assert members["flagged"].sum() == 23

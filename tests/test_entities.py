@@ -38,9 +38,10 @@ def test_ids_are_positive_63_bit_and_differ_by_kind_and_text() -> None:
 
 
 def test_many_ids_are_the_single_ids() -> None:
-    texts = ["", "a", "é", "\ud800", "x" * 5000]
-    assert entity_ids("ip", texts).tolist() == [entity_id("ip", text) for text in texts]
-    assert entity_ids("ip", []).dtype == np.int64
+    texts = ["", "a", "é", *("x" * size for size in (124, 125, 126, 252, 253, 254, 5000))]
+    assert entity_ids("ip", pa.array(texts)).tolist() == [entity_id("ip", text) for text in texts]
+    assert entity_ids("ip", pa.array(texts)[3:6]).tolist() == [entity_id("ip", text) for text in texts[3:6]]
+    assert entity_ids("ip", pa.array([], pa.string())).dtype == np.int64
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 
 import linkage as lk
 from linkage.notebook.ledger import LEDGER
+from linkage.settings import HealthSettings
 from linkage.store.health import find_ahead, find_anomalies, find_stray, newest_day
 
 FIRST = dt.datetime(2026, 9, 1, 8, tzinfo=dt.UTC)
 DAY_MS = 86_400_000
+DEFAULTS = HealthSettings()
 
 
 def requests(counts: list[int], *, without_ip: frozenset[int] = frozenset()) -> list[dict[str, object]]:
@@ -40,10 +42,10 @@ def loaded(path: Path, rows: list[dict[str, object]]) -> lk.Store:
     return store
 
 
-def told(store: lk.Store) -> list[tuple[str, str]]:
-    day = newest_day(store._database)
+def told(store: lk.Store, settings: HealthSettings = DEFAULTS) -> list[tuple[str, str]]:
+    day = newest_day(store._database, DEFAULTS)
     assert day is not None
-    found = find_anomalies(store._database, since_day=day - 30, until_day=day + 1)
+    found = find_anomalies(store._database, since_day=day - 30, until_day=day + 1, settings=settings)
     return [(anomaly.check, anomaly.found) for anomaly in found]
 
 
@@ -85,7 +87,7 @@ def test_one_clock_gone_wrong_moves_no_window_and_is_told(tmp_path: Path) -> Non
         run = lk.rebuild(store)
         assert run.counts["requests"] == 420
         assert f"{run.as_of:%Y-%m-%d}" == "2026-09-08"
-        stray = find_stray(store._database)
+        stray = find_stray(store._database, DEFAULTS)
         assert stray is not None
         assert stray.found == "1 requests lie far after all others, up to 2099-01-01"
         findings = store.examine().set_index("check")
@@ -94,7 +96,7 @@ def test_one_clock_gone_wrong_moves_no_window_and_is_told(tmp_path: Path) -> Non
 
 def test_a_pause_of_the_whole_log_is_no_wrong_clock(tmp_path: Path) -> None:
     with loaded(tmp_path, requests([60, 60, *[0] * 20, 60])) as store:
-        assert find_stray(store._database) is None
+        assert find_stray(store._database, DEFAULTS) is None
         assert f"{lk.rebuild(store).as_of:%Y-%m-%d}" == "2026-09-24"
 
 
@@ -109,10 +111,48 @@ def test_requests_of_the_future_are_told_to_those_who_know_the_time(tmp_path: Pa
 
 def test_nothing_is_unusual_about_an_empty_store(tmp_path: Path) -> None:
     with lk.open_store(tmp_path / "s.db") as store:
-        assert newest_day(store._database) is None
-        assert find_stray(store._database) is None
+        assert newest_day(store._database, DEFAULTS) is None
+        assert find_stray(store._database, DEFAULTS) is None
         assert find_ahead(store._database, 0) is None
-        assert find_anomalies(store._database, since_day=0, until_day=9) == []
+        assert find_anomalies(store._database, since_day=0, until_day=9, settings=DEFAULTS) == []
         assert store.examine(now="2026-09-01")["level"].tolist() == ["problem", "note", "ok"]
         assert store.ledger.empty
         assert list(store.ledger.columns) == list(LEDGER)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings"),
+    [
+        ([30, 30, 30, 30, 30, 60, 60, 60, 60, 150], HealthSettings(usual_days=5)),
+        ([60, 64, 70, 60], HealthSettings(least_days=2)),
+        ([60, 64, 70, 60, 61, 66, 150], HealthSettings(volume_factor=2)),
+        ([60] * 8, HealthSettings(coverage_share=0.2)),
+        ([60] * 8, HealthSettings(least_coverage=0.9)),
+    ],
+)
+def test_every_threshold_of_what_is_unusual_is_a_setting(
+    counts: list[int], settings: HealthSettings, tmp_path: Path
+) -> None:
+    rows = requests(counts)
+    for turn, row in enumerate(rows):  # an address on 80 % of the requests, on the last day on 30 %
+        is_last = str(row["request_id"]).startswith(f"{len(counts) - 1}-")
+        if len(counts) == 8 and turn % 10 >= (3 if is_last else 8):
+            del row["ip"]
+    if len(counts) == 4:
+        rows += [
+            {**row, "request_id": f"{row['request_id']}-{copy}"} for row in requests([0, 0, 0, 60]) for copy in range(4)
+        ]
+    with loaded(tmp_path, rows) as store:
+        assert told(store) != told(store, settings)
+
+
+def test_what_a_wrong_clock_is_is_a_setting(tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    with loaded(tmp_path, requests([60, 60, *[0] * 5, 1])) as store:
+        assert f"{lk.rebuild(store).as_of:%Y-%m-%d}" == "2026-09-09"
+        settings.write_text("[health]\nstray_gap_days = 3\n")
+        assert f"{lk.rebuild(store, settings=settings).as_of:%Y-%m-%d}" == "2026-09-03"
+        assert "clock" in set(store.examine(settings=settings)["check"])
+        assert "clock" not in set(store.examine()["check"])
+        settings.write_text("[health]\nstray_gap_days = 3\nstray_share = 0.0001\n")
+        assert f"{lk.rebuild(store, settings=settings).as_of:%Y-%m-%d}" == "2026-09-09"

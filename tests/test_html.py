@@ -17,7 +17,7 @@ from linkage import terms
 from linkage.errors import OutputFileError, ShapeError
 from linkage.outputs import html, text, wording
 from linkage.outputs.masking import mask_value
-from linkage.terms import CLUSTERS, ClusterDetail, make_frame
+from linkage.terms import CASE_NOTES, CLUSTERS, ClusterDetail, make_frame
 
 VOID = {"meta", "link", "br", "input", "rect", "path", "use"}
 
@@ -30,24 +30,29 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.words: list[str] = []
-        self.raw: dict[str, str] = {"script": "", "style": ""}
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.data = ""
         self.feed(source)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag not in VOID:
-            self.open.append(tag)
+            self.open.append("data" if ("type", "application/json") in attrs else tag)
+        if self.open and self.open[-1] in self.raw:
+            self.raw[self.open[-1]].append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes another element"
+        assert self.open.pop() in (tag, "data"), f"</{tag}> closes another element"
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] in self.raw:
-            self.raw[self.open[-1]] += data
+            self.raw[self.open[-1]][-1] += data
+        elif self.open and self.open[-1] == "data":
+            self.data += data
         else:
             self.words.append(data)
 
@@ -139,7 +144,7 @@ def test_no_request_leaves_the_page(name: str, request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("name", ["page", "hostile_page"])
-def test_the_policy_allows_the_one_style_sheet_and_script_and_nothing_else(
+def test_the_policy_allows_the_style_sheet_and_scripts_of_the_page_and_nothing_else(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     parsed = Page(request.getfixturevalue(name))
@@ -147,10 +152,11 @@ def test_the_policy_allows_the_one_style_sheet_and_script_and_nothing_else(
     assert policy is not None
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
-    for kind in ("script", "style"):
-        digest = base64.b64encode(hashlib.sha256(parsed.raw[kind].encode()).digest()).decode()
-        assert f"{kind}-src 'sha256-{digest}'" in policy
-        assert [tag for tag, _ in parsed.tags].count(kind) == 1
+    for kind, sources in parsed.raw.items():
+        digests = [base64.b64encode(hashlib.sha256(source.encode()).digest()).decode() for source in sources]
+        named = " ".join(f"'sha256-{digest}'" for digest in digests)
+        assert f"{kind}-src {named};" in policy
+    assert [len(parsed.raw[kind]) for kind in ("script", "style")] == [3, 1]
     blocked = [a for _, attributes in parsed.tags for a in attributes if a == "style" or a.startswith("on")]
     assert blocked == []
 
@@ -249,6 +255,34 @@ def test_the_overview_lists_the_most_pressing_cluster_first(small: ClusterDetail
     assert "4 clusters with 56 linked accounts; 2 need a decision" in words
     assert '<a href="c-strong.html">c-strong</a>' in page
     assert "<a" not in page.split("c-weak")[0].rsplit("<th", 1)[1]
+
+
+def test_the_overview_shows_what_was_noted_last_about_a_cluster(small: ClusterDetail) -> None:
+    said = {
+        "cluster_id": ["c-1", "c-1"],
+        "state": ["watched", "enforced"],
+        "noted_at": pd.to_datetime(["2026-09-10", "2026-09-12"], utc=True),
+    }
+    listed = clusters_of(renamed(small, "c-1"), renamed(small, "c-2"))
+    words = Page(html.overview_page(listed, small.run, notes=make_frame(CASE_NOTES, said))).text
+    assert words.count("last noted") == 1
+    assert "last noted: enforced, 12 Sep 2026" in words
+
+
+def test_a_report_is_about_all_to_decide_and_the_first_watched_clusters(small: ClusterDetail) -> None:
+    watched = [renamed(small, f"c-{number:03d}", tier="watch") for number in range(html.WATCHED_PAGES + 5)]
+    urgent = [renamed(small, "c-review", tier="review"), renamed(small, "c-strong")]
+    chosen = html.pressing_clusters(clusters_of(*watched, *urgent))
+    assert chosen[:3] == ["c-strong", "c-review", "c-000"]
+    assert len(chosen) == html.WATCHED_PAGES + 2
+
+
+def test_the_overview_says_how_many_clusters_it_leaves_out(small: ClusterDetail) -> None:
+    run = {**small.run, "inputs": {**small.run["inputs"], "clusters": 8}}
+    assert (
+        "7 clusters more of this run are not in this report" in Page(html.overview_page(clusters_of(small), run)).text
+    )
+    assert "not in this report" not in Page(html.overview_page(clusters_of(small), small.run)).text
 
 
 def test_the_overview_of_an_empty_run_says_that_nothing_was_found(small: ClusterDetail) -> None:

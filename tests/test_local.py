@@ -2,15 +2,23 @@
 
 import gzip
 import json
+import os
+import signal
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_world import tiny_requests
 
 import linkage as lk
+from linkage.engines.local import ingest_files
+from linkage.engines.reading import Facts, read_log_facts
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
-from linkage.settings import IngestSettings
+from linkage.settings import IngestSettings, Settings, TemplateSettings
+from linkage.store import facts
+from linkage.store.store import Database
 
 LEDGER = {"source_file", "rejected", "input_state", "past_template"}
 
@@ -212,3 +220,210 @@ def test_a_record_replaced_in_a_later_batch_of_its_file_is_counted_once(tmp_path
     assert sum(day[2] for day in dumps[0]["account_day"]) == len(dumps[0]["request"]) == 130
     accounts = {request[2] for request in dumps[0]["request"]}
     assert len(accounts) == 2, "which of the two stays depends on a hash: both kinds are replaced"
+
+
+def test_memory_bounds_the_pages_and_the_counts_that_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "many.ndjson"
+    log.write_text(
+        "".join(
+            f'{{"timestamp": "2026-09-01T00:00:0{row % 7}Z", "account_id": "a{row}", "ip": "192.0.2.{row % 250}", '
+            f'"request_id": "r{row}"}}\n'
+            for row in range(70_000)
+        )
+    )
+    written: dict[int, list[tuple[int, int]]] = {}
+    add = facts.add_rollup
+
+    def noted(connection: facts.Connection, table: str, rows: facts.Rows) -> None:
+        listed = list(rows)
+        if table == "account_day":
+            cache = connection.execute("pragma cache_size").fetchone()[0]
+            written[memory].append((len(listed), cache))
+        add(connection, table, listed)
+
+    monkeypatch.setattr(facts, "add_rollup", noted)
+    for memory in (30, 1_200):
+        written[memory] = []
+        settings = Settings(ingest=IngestSettings(memory_mb=memory))
+        with Database(tmp_path / f"{memory}.db") as database:
+            ingest_files(database, [log], settings=settings)
+            assert database.connection.execute("pragma cache_size").fetchone()[0] == -256 * 1024
+            assert database.connection.execute("select sum(request_count) from account_day").fetchone()[0] == 70_000
+    assert {cache for _, cache in written[30]} == {-8 * 1024}
+    assert {cache for _, cache in written[1_200]} == {-512 * 1024}
+    assert [rows for rows, _ in written[30]] == [40_000, 30_000]
+    assert [rows for rows, _ in written[1_200]] == [50_000, 20_000]
+
+
+def test_templates_of_more_prompts_than_are_learned_from_read_alike_in_any_order(tmp_path: Path) -> None:
+    texts = [f"Write a short poem about the city number {n} and its river, please." for n in range(300)]
+    texts += [f"Which of these is the odd one out: item {n}, pear, plum?" for n in range(200, 500)]
+    rows = [
+        f'{{"timestamp": "2026-09-01T00:00:00Z", "account_id": "a", "request_id": "{n}", "prompt": "{text}"}}\n'
+        for n, text in enumerate(texts)
+    ]
+    settings = Settings(ingest=IngestSettings(batch_rows=100), templates=TemplateSettings(learn_prompts=100))
+    found = []
+    for name, order in (("forth", rows), ("back", rows[::-1])):
+        log = tmp_path / f"{name}.ndjson"
+        log.write_text("".join(order))
+        with Database(tmp_path / f"{name}.db") as database:
+            ingest_files(database, [log], settings=settings)
+            found.append(database.query("templates").to_dict("records"))
+    assert found[0] == found[1]
+    assert len(found[0]) == 2
+
+
+def test_what_follows_from_templates_is_the_same_in_parts_of_any_size(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = load(tmp_path / "whole.db", [tiny_logs / "requests.ndjson"])
+    monkeypatch.setattr("linkage.intake.following._CHUNK_REQUESTS", 7)
+    monkeypatch.setattr("linkage.intake.mining._GROWTH_ROWS", 2)
+    assert wanted["prompt_day"]
+    assert wanted["item_day"]
+    assert load(tmp_path / "parts.db", [tiny_logs / "requests.ndjson"]) == wanted
+
+
+def test_only_the_lowest_prompts_are_read_to_learn_from(tiny_store: lk.Store) -> None:
+    with tiny_store._database.transaction("look") as connection:
+        ids = sorted(row[0] for row in connection.execute("select id from prompt"))
+        last = facts.last_of_lowest(connection, 5)
+        read = [each for block in facts.prompt_blocks(connection, last_id=last) for each in block.ids]
+        assert facts.last_of_lowest(connection, len(ids) + 1) == 2**63 - 1
+    assert last == ids[4]
+    assert sorted(read) == ids[:5]
+
+
+def test_progress_is_told_of_files_and_of_mining(tiny_logs: Path, tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+    with Database(tmp_path / "told.db") as database:
+        ingest_files(
+            database,
+            [tiny_logs / "requests.ndjson"],
+            progress=lambda name, done, size: told.setdefault(Path(name).name, []).append((done, size)),
+        )
+    assert list(told) == ["requests.ndjson", "templates"]
+    for steps in told.values():
+        done = [each for each, _ in steps]
+        assert done == sorted(done)
+        assert steps[-1][0] == steps[-1][1] > 0
+    assert len(told["templates"]) >= 3
+
+
+def test_a_template_whose_run_died_before_mining_is_described_from_later_prompts(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tiny_requests()
+    early, late = write(tmp_path / "early.ndjson", rows[::2]), write(tmp_path / "late.ndjson", rows[1::2])
+    with monkeypatch.context() as patched, lk.open_store(tmp_path / "s.db") as store:
+        patched.setattr("linkage.engines.local.mine_store", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.ingest(early)
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(early)
+        lost = store.templates
+        store.ingest(late)
+        healed = store.templates
+    whole = load(tmp_path / "whole.db", [early, late])
+    assert len(lost)
+    assert lost["text"].str.contains("no longer at hand").all()
+    assert not healed["text"].str.contains("no longer at hand").any()
+    assert set(healed["template_id"]) == {row[1] for row in whole["template"]}
+
+
+def die(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def read_then_die(**how: Any) -> Iterator[Facts]:
+    """In a process of its own: the first batch, and then as if memory ran out."""
+    yield next(read_log_facts(**how))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_reads_beside_changes_nothing(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tiny_requests()
+    log = write(tmp_path / "log.ndjson", [*rows, {"account_id": 7}, *rows[:20], {**rows[0], "status": 429}])
+    accounts = tiny_logs / "accounts.csv"
+    wanted = load(tmp_path / "here.db", [log], accounts=accounts)
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", 1)
+    assert load(tmp_path / "beside.db", [log], accounts=accounts) == wanted
+    with lk.open_store(tmp_path / "bad.db") as store:
+        result = store.ingest(write(tmp_path / "bad.ndjson", [{**rows[0], "timestamp": "never"}] * 10 + rows[:1]), log)
+    assert isinstance(result.files[0].error, RejectedShareError)
+    assert (result.files[1].kept, result.files[1].set_aside, result.files[1].seen_before) == (64, 1, 19)
+
+
+def test_a_reading_process_that_dies_leaves_the_last_good_state_and_the_other_files_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tiny_requests()
+    first, second = write(tmp_path / "first.ndjson", rows[:30]), write(tmp_path / "second.ndjson", rows[30:])
+    before = load(tmp_path / "s.db", [first])
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", 1)
+    with monkeypatch.context() as patched, lk.open_store(tmp_path / "s.db") as store:
+        patched.setattr("linkage.engines.local.read_log_facts", read_then_die)
+        result = store.ingest(second)
+    assert isinstance(result.files[0].error, SourceError)
+    assert "second.ndjson: wanted its records from a process beside this one" in str(result.files[0].error)
+    assert dump(tmp_path / "s.db") == before
+    assert load(tmp_path / "s.db", [second]) == load(tmp_path / "whole.db", [first, second])
+
+
+def test_indexes_are_as_before_whether_a_first_load_ends_well_or_not(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tiny_logs / "requests.ndjson"
+    with Database(tmp_path / "s.db") as database:
+        wanted = indexes(database)
+        with monkeypatch.context() as patched:
+            patched.setattr("linkage.engines.load.facts.lay_use_index", die)
+            with pytest.raises(KeyboardInterrupt):
+                ingest_files(database, [log])
+        assert indexes(database) == wanted
+        ingest_files(database, [log])
+        assert indexes(database) == wanted
+    monkeypatch.undo()
+    with Database(tmp_path / "other.db") as database:
+        ingest_files(database, [log])
+        assert indexes(database) == wanted
+    assert dump(tmp_path / "s.db") == dump(tmp_path / "other.db")
+
+
+def test_a_first_load_whose_ids_outgrow_their_memory_goes_on_with_indexes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{**row, "request_id": f"{row['request_id']}-{copy}"} for copy in range(4) for row in tiny_requests()]
+    log = write(tmp_path / "log.ndjson", [*rows, *rows[:80], {**rows[0], "status": 429}])
+    settings = Settings(ingest=IngestSettings(batch_rows=100, batch_bytes=10_000))
+    found = []
+    for part, name in ((3, "first.db"), (10**9, "indexed.db")):
+        monkeypatch.setattr("linkage.engines.load._KNOWN_PART", part)
+        with Database(tmp_path / name) as database:
+            [result] = ingest_files(database, [log], settings=settings)
+            assert (result.kept, result.seen_before) == (256, 80)
+            assert result.conflicting == 1
+        found.append(dump(tmp_path / name))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("memory_mb", [30, 1_200])
+def test_entities_that_wait_are_stored_like_those_written_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_mb: int
+) -> None:
+    rows = [{**row, "user_agent": f"agent {at % 50}"} for at, row in enumerate(tiny_requests())]
+    log = write(tmp_path / "log.ndjson", rows)
+    settings = Settings(ingest=IngestSettings(memory_mb=memory_mb, batch_rows=100, batch_bytes=10_000))
+    wanted = load(tmp_path / "at-once.db", [log])
+    monkeypatch.setattr("linkage.engines.load._NEAR_ENTITIES", 20)
+    with Database(tmp_path / "late.db") as database:
+        ingest_files(database, [log], settings=settings)
+    assert len(wanted["entity"]) > 50
+    assert dump(tmp_path / "late.db") == wanted
+
+
+def indexes(database: Database) -> list[tuple[str, str]]:
+    return sorted(database.connection.execute("select name, sql from sqlite_master where type = 'index'"), key=repr)

@@ -40,3 +40,22 @@ def test_nobody_holds_a_slot_on_the_day_of_a_ban() -> None:
     followers = _follow("a", "E1", False, script, random.Random(3))
     assert 4 <= len(followers) <= 25
     assert set(script.newcomers) == {name for _, name in followers[1:]}
+
+
+def test_events_of_the_script_are_told_apart_from_others() -> None:
+    script = Script(days=12, half=8, operator={**dict.fromkeys("abcd", "E3"), **dict.fromkeys("pqrs", "E8")})
+    found = [day(one="abcd", two="pqrs") for _ in range(12)]
+    columns = {"cluster_id": ["one"], "event": ["dormant"]}
+    found[10] = (found[10][0], make_frame(EVENTS, columns))
+    found[11] = (found[11][0], make_frame(EVENTS, {"cluster_id": ["two"], "event": ["ended"]}))
+    logs = [[{"account_id": name} for name in "abcdpqrs"] for _ in range(12)]
+    figures = score(script, logs, found)
+    assert figures["rest told after days"] == 2
+    assert figures["return told after days"] is None
+    assert figures["events of main clusters besides the script"] == 1
+
+
+def test_an_operator_that_rests_is_silent_for_its_days() -> None:
+    script = Script(days=30, half=10)
+    assert [number for number in range(30) if script.rests("E3", number)] == [20, 21, 22, 23]
+    assert not any(script.rests("E1", number) for number in range(30))

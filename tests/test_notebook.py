@@ -1,15 +1,22 @@
 """The nouns people type in a notebook."""
 
+import signal
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
+import igraph
 import networkx as nx
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
 import linkage as lk
-from linkage.errors import NoSuchClusterError, QueryError
+from linkage.errors import NoSuchClusterError, QueryError, UsageError
 from linkage.notebook import delays
+from linkage.notebook.progress import NotebookBar
+from linkage.notebook.runs import TIES
+from linkage.store.lock import writer_lock
 from linkage.terms import CLUSTERS, LINK_EVIDENCE, MEMBERS, TEMPLATE_LIST, check_frame
 
 
@@ -36,6 +43,7 @@ def test_the_public_names_are_few_and_pinned() -> None:
             "Run",
             "Settings",
             "Store",
+            "Templates",
             "evaluate",
             "mine_templates",
             "open_store",
@@ -111,9 +119,12 @@ def test_the_cluster_graph_has_its_members_and_bits(cluster: lk.Cluster) -> None
 
 def test_the_full_graph_has_accounts_and_what_they_use(run: lk.Run) -> None:
     graph = run.graph()
-    kinds = set(nx.get_node_attributes(graph, "kind").values())
-    assert {"account", "ip", "payment", "template"} <= kinds
-    assert sum(kind == "account" for kind in nx.get_node_attributes(graph, "kind").values()) == run.counts["accounts"]
+    assert isinstance(graph, igraph.Graph)
+    assert {"account", "ip", "payment", "template"} <= set(graph.vs["kind"])
+    assert len(graph.vs.select(kind="account")) == run.counts["accounts"]
+    cards = [name for name in run.graph(personal_data=False).vs["name"] if name.startswith("payment:")]
+    assert cards
+    assert not set(cards) & set(graph.vs["name"])
 
 
 @pytest.mark.parametrize("kind", ["cluster", "timeline", "evidence"])
@@ -125,19 +136,153 @@ def test_objects_show_themselves(planted: lk.Store, run: lk.Run, cluster: lk.Clu
     assert repr(planted).startswith("<Store planted.db: ")
     assert f"<Run {run.run_id}: " in repr(run)
     assert f"<Cluster {cluster.cluster_id}: enforce, " in repr(cluster)
-    for each in (planted, run, cluster):
+    template = planted.templates[planted.templates["template_id"].iloc[0]]
+    assert repr(template).startswith(f"<Template {template.template_id}: ")
+    for each in (planted, run, cluster, run.clusters, planted.templates, template, run.what_if()):
         html = each._repr_html_()
         assert html.count("<table") == html.count("</table>") >= 1
         assert "<script" not in html
 
 
-def test_links_of_an_account_name_its_fellows(run: lk.Run, cluster: lk.Cluster) -> None:
+def test_links_of_an_account_say_to_whom_by_what_and_how_sure(run: lk.Run, cluster: lk.Cluster) -> None:
     account = cluster.members["account_id"].iloc[0]
     links = run.links_of(account)
+    check_frame(links, TIES, name="links")
     assert set(links["cluster_id"]) == {cluster.cluster_id}
     assert account not in set(links["other_account"])
-    assert links["bits"].is_monotonic_decreasing
+    per_account = links.drop_duplicates("other_account")
+    assert per_account["total_bits"].is_monotonic_decreasing
+    assert links.groupby("other_account")["bits"].sum().max() == pytest.approx(per_account["total_bits"].iloc[0])
+    assert links["controller_probability"].between(0, 1).all()
+    check_frame(run.links_of("nobody"), TIES, name="links of nobody")
     assert run.links_of("nobody").empty
+
+
+def test_links_everywhere_hold_those_of_the_cluster_that_are_likely(run: lk.Run, cluster: lk.Cluster) -> None:
+    account = cluster.members["account_id"].iloc[0]
+    inside, everywhere = run.links_of(account), run.links_of(account, everywhere=True)
+    likely = set(everywhere["other_account"])
+    assert likely & set(inside["other_account"])
+    kept = inside[inside["other_account"].isin(likely)].reset_index(drop=True)
+    found = everywhere[everywhere["cluster_id"].eq(cluster.cluster_id)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, found)
+
+
+def test_tables_complete_their_keys(planted: lk.Store, run: lk.Run, cluster: lk.Cluster) -> None:
+    assert cluster.cluster_id in run.clusters._ipython_key_completions_()
+    templates = planted.templates
+    assert templates["template_id"].iloc[0] in templates._ipython_key_completions_()
+    with pytest.raises(UsageError, match="none named 't-none'"):
+        _ = templates["t-none"]
+
+
+def test_a_template_knows_who_uses_it(planted: lk.Store) -> None:
+    row = pd.DataFrame(planted.templates).iloc[0]
+    template = planted.templates[row["template_id"]]
+    assert len(template.accounts) == row["accounts"]
+    assert template.accounts["request_count"].sum() == row["requests"]
+    assert template.accounts["first_at"].min() == row["first_at"]
+
+
+def test_new_templates_are_those_first_seen_in_the_last_days(planted: lk.Store) -> None:
+    everything, lately = planted.templates, planted.new_templates("7d")
+    end = everything["last_at"].max().normalize() + pd.Timedelta(days=1)
+    assert 0 < len(lately) < len(everything)
+    assert lately["first_at"].min() >= end - pd.Timedelta(days=7)
+    assert set(planted.new_templates("90d")["template_id"]) == set(everything["template_id"])
+    assert planted.new_templates("7d", until="2026-08-01").empty
+
+
+def test_reading_waits_for_no_writer(planted_path: Path) -> None:
+    holder = sqlite3.connect(planted_path, isolation_level=None)
+    with writer_lock(planted_path), lk.open_store(planted_path, create=False) as store:
+        holder.execute("begin immediate")
+        holder.execute("create table half_done (n integer) strict")
+        run = store.run
+        cluster = run.clusters[run.clusters["cluster_id"].iloc[0]]
+        assert cluster.why()
+        assert len(store.templates)
+        assert not run.links_of(cluster.members["account_id"].iloc[0]).empty
+        assert run.what_if().member_changes.empty
+        assert run.graph().vcount()
+        holder.execute("rollback")
+    holder.close()
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """An interrupt is one here even where the tests themselves were started to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupted_ingest_leaves_the_store_usable(planted: lk.Store, planted_world: Path, tmp_path: Path) -> None:
+    def interrupt(_path: str, done: int, _size: int) -> None:
+        if done:
+            signal.raise_signal(signal.SIGINT)
+
+    files = planted_world / "requests.ndjson.gz"
+    with lk.open_store(tmp_path / "s.db") as store:
+        with pytest.raises(KeyboardInterrupt):
+            store.ingest(files, progress=interrupt)
+        store.ingest(files, accounts=planted_world / "accounts.csv")
+        assert store.counts["requests"] == planted.counts["requests"] > 20_000
+
+
+@pytest.mark.usefixtures("interrupts")
+def test_an_interrupted_rebuild_leaves_the_published_run(planted: lk.Store, tmp_path: Path) -> None:
+    def interrupt(name: str) -> None:
+        if name in ("links", "publish"):
+            signal.raise_signal(signal.SIGINT)
+
+    planted._database.copy_to(tmp_path / "copy.db")
+    with lk.open_store(tmp_path / "copy.db") as store:
+        before = store.run.run_id
+        with pytest.raises(KeyboardInterrupt):
+            lk.rebuild(store, seed=1, step=interrupt)
+        assert store.run.run_id == before
+        assert lk.rebuild(store, seed=1).run_id != before
+
+
+def test_bars_are_shown_where_they_are_asked_for(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[NotebookBar] = []
+
+    class Handle:
+        def update(self, bar: NotebookBar) -> None:
+            shown.append(bar)
+
+    def display(bar: NotebookBar, *, display_id: bool) -> Handle:
+        assert display_id
+        shown.append(bar)
+        return Handle()
+
+    monkeypatch.setattr("linkage.notebook.progress._notebook_display", lambda: display)
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv", progress=True)
+        lk.rebuild(store, step=True)
+        assert repr(shown[-1]) == "done: 100 %"
+        assert len(shown) > 8
+        monkeypatch.setattr("linkage.notebook.progress._notebook_display", lambda: None)
+        lk.rebuild(store, seed=1, step=True)
+        lk.rebuild(store, seed=2, step=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_shows_each_percent_once_and_escapes_names() -> None:
+    shown: list[str] = []
+    bar = NotebookBar(lambda one: shown.append(one._repr_html_()))
+    for done in (0.101, 0.102, 0.2):
+        bar.tell("<b>.ndjson", done)
+    bar.tell("links", None)
+    assert shown == [
+        '<progress max="100" value="10"></progress> &lt;b&gt;.ndjson: 10 %',
+        '<progress max="100" value="20"></progress> &lt;b&gt;.ndjson: 20 %',
+        '<progress max="100"></progress> links',
+    ]
 
 
 def test_a_report_of_one_cluster_is_a_folder_that_opens(cluster: lk.Cluster, tmp_path: Path) -> None:
@@ -152,6 +297,7 @@ def test_named_queries_answer_as_frames(planted: lk.Store) -> None:
     assert counts["requests"].tolist() == [planted.counts["requests"]]
     with pytest.raises(QueryError):
         planted.query("drop table account")
+    assert set(planted.queries["name"]) >= {"store_counts", "template_accounts"}
 
 
 def test_evidence_says_what_the_input_rules_out(tiny_store: lk.Store) -> None:

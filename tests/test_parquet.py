@@ -18,7 +18,7 @@ def test_every_account_is_in_the_table_and_what_it_uses(planted: lk.Store, tmp_p
     rows = pd.read_parquet(run.export(tmp_path / "g.parquet", format="parquet"))
     assert {name: str(dtype) for name, dtype in rows.dtypes.items()} == GRAPH_ROWS
     assert rows["account_id"].nunique() == run.counts["accounts"]
-    graph = run.graph(personal_data=False)
+    graph = run._graph(personal_data=False)
     edges = {(a, b) if graph.nodes[a]["kind"] == "account" else (b, a) for a, b in graph.edges}
     shown = rows[rows["kind"].isin(["ip", "payment", "template"])]
     assert {(row.account_id, f"{row.kind}:{row.value}") for row in shown.itertuples()} == edges

@@ -1,14 +1,17 @@
 import numpy as np
+import pandas as pd
 import pytest
 from group_frames import conduct_of, groups_of, items_of
 
+from linkage.clusters import features
 from linkage.evidence.nulls import FOUND
 from linkage.evidence.partition import find_shared_out_work
-from linkage.terms import check_frame
+from linkage.terms import OWN_ITEMS, check_frame, make_frame
 
 POOL = 1_500
 WORKERS = [f"w{number:02d}" for number in range(10)]
 OUTSIDERS = [f"o{number:02d}" for number in range(30)]
+ACCOUNTS_OF_BOTH = [*OUTSIDERS, *WORKERS, "w10"]
 
 
 def _rows(ids: list[str], drawn: list[np.ndarray]) -> list[tuple[str, int, float]]:
@@ -69,3 +72,26 @@ def test_items_that_come_many_to_a_request_count_as_one_event() -> None:
 
 def test_nothing_in_finds_nothing() -> None:
     assert find_shared_out_work(groups_of(), items=items_of([]), conduct=conduct_of({})).empty
+
+
+def test_items_of_one_account_alone_may_be_counted_instead_of_listed() -> None:
+    rows = [*_rows(WORKERS, _shards(WORKERS, seed=1)), *_rows(OUTSIDERS, _draws(OUTSIDERS, seed=2))]
+    lone = [(account, 10_000 + 100 * place + n, 2.0 + n) for place, account in enumerate(WORKERS) for n in range(place)]
+    lone += [("w10", 99_000, 1.0), (OUTSIDERS[0], 99_001, 3.0)]
+    everything = items_of(sorted([*rows, *lone]))
+    alone = everything.groupby("item")["account_id"].transform("size") == 1
+    counted = everything[alone].groupby("account_id")["first_at"].agg(["size", "min", "max"]).reset_index()
+    columns = dict(zip(OWN_ITEMS, (counted[name].array for name in counted.columns), strict=True))
+    known = {"conduct": conduct_of(dict.fromkeys([*WORKERS, *OUTSIDERS, "w10"], 100))}
+    groups = groups_of([*WORKERS, "w10"])
+    whole = find_shared_out_work(groups, items=everything, **known)
+    listed = everything[~alone].reset_index(drop=True)
+    split = find_shared_out_work(groups, items=listed, own_items=make_frame(OWN_ITEMS, columns), **known)
+    assert alone.sum() > len(lone) / 2
+    assert len(whole) >= len(WORKERS)
+    pd.testing.assert_frame_equal(split, whole)
+    of_group = np.where(np.char.startswith(np.array(ACCOUNTS_OF_BOTH), "w"), 0, -1)
+    accounts = pd.DataFrame({"account_id": ACCOUNTS_OF_BOTH})
+    parts = [(everything, None), (listed, make_frame(OWN_ITEMS, columns))]
+    told = [features._partition(items, own, accounts, of_group, 1).tolist() for items, own in parts]
+    assert told[0] == told[1]

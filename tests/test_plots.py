@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from details import make_detail
 from matplotlib import _pylab_helpers
@@ -164,3 +165,43 @@ def test_the_same_detail_gives_the_same_picture_and_nothing_a_policy_blocks(draw
     assert "style" not in first
     assert "http" not in first
     assert set(re.findall(r'(?:href="|url\()#([^")]*)', first)) <= set(re.findall(r'id="([^"]*)"', first))
+
+
+def regrowth_days() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "day_at": pd.date_range("2026-11-06", periods=10, tz="UTC").as_unit("ms"),
+            "enforced_requests": [400, 420, 410, 390, 60, 0, 0, 0, 0, 0],
+            "spared_requests": [30, 25, 20, 30, 35, 30, 20, 25, 30, 30],
+            "new_requests": [0, 0, 0, 0, 0, 80, 190, 260, 330, 350],
+        }
+    )
+
+
+def test_regrowth_tells_who_worked_on_and_how_much() -> None:
+    ax = plots.regrowth(regrowth_days())
+    legend = ax.get_legend()
+    assert legend is not None
+    told = {text.get_text() for text in legend.get_texts()}
+    assert told == {"acted on: 1,680 requests", "came after: 1,210 requests", "spared: 275 requests"}
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--", "-."]
+    first = np.asarray(ax.lines[0].get_xdata())[0]
+    assert first == pd.Timestamp("2026-11-06").value / 86_400e9  # days since 1970, as matplotlib counts
+    assert texts(plots.regrowth(regrowth_days().head(0))) == ["nobody acted on these accounts"]
+
+
+def test_reliability_puts_what_was_told_against_what_was_right() -> None:
+    curve = pd.DataFrame(
+        {
+            "verdict": ["controller", "controller", "extraction"],
+            "accounts": [100, 900, 50],
+            "mean_probability": [0.2, 0.95, 0.5],
+            "observed_share": [0.3, 0.93, 0.6],
+        }
+    )
+    ax = plots.reliability(curve)
+    assert [list(line.get_ydata()) for line in ax.lines] == [[0, 1], [0.3, 0.93], [0.6]]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["controller, 1,000 accounts", "extraction, 50 accounts"]
+    assert texts(plots.reliability(curve.head(0))) == ["no account to judge by"]

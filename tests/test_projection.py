@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from linkage.evidence.projection import ValueIndex, propose_pairs, signature
+from linkage.evidence.projection import ValueIndex, pair_up, propose, propose_pairs, signature
 
 
 def test_one_address_on_100_thousand_accounts_gives_ten_links_each_at_most() -> None:
@@ -43,11 +43,38 @@ def test_the_best_shared_value_is_what_a_slow_search_finds() -> None:
     account = draw.integers(0, 40, 400)
     rank = draw.integers(0, 60, 400)
     uses = np.unique(np.column_stack([account, rank]), axis=0)
-    index = ValueIndex(uses[:, 0], uses[:, 1], accounts=40)
+    family, place = np.arange(60) % 3, draw.permutation(60)
+    order = np.lexsort((place, family))
+    index = ValueIndex(uses[:, 0], uses[:, 1], family=family, order=order, accounts=40, families=3)
     a, b = np.triu_indices(40, 1)
     sets = [set(uses[uses[:, 0] == number, 1].tolist()) for number in range(40)]
-    slow = [min(sets[i] & sets[j], default=-1) for i, j in zip(a, b, strict=True)]
+    slow = [
+        [
+            min((v for v in sets[i] & sets[j] if family[v] == f), key=lambda v: int(place[v]), default=-1)
+            for f in range(3)
+        ]
+        for i, j in zip(a, b, strict=True)
+    ]
     assert index.best_shared(a, b).tolist() == slow
+
+
+def test_pairs_of_one_organization_are_not_proposed_and_all_others_are_known() -> None:
+    draw = np.random.default_rng(5)
+    uses = np.unique(draw.integers(0, (50, 30), (300, 2)), axis=0)
+    organization = draw.integers(-1, 4, 50)
+    orders = [draw.permutation(50), np.arange(50)]
+    every = propose_pairs(uses[:, 0], uses[:, 1], orders=orders, links_per_use=3)
+    apart = (organization[every[0]] < 0) | (organization[every[0]] != organization[every[1]])
+    found = propose(uses[:, 0], uses[:, 1], orders=orders, links_per_use=3, organization=organization)
+    assert len(found) == apart.sum() < len(apart)
+    assert np.column_stack(found.part(slice(None))).tolist() == np.column_stack(every)[apart].tolist()
+    assert np.column_stack(found.part(slice(7, 20))).tolist() == np.column_stack(every)[apart][7:20].tolist()
+    a, b = np.triu_indices(50, 1)
+    known = set(zip(*(side[apart].tolist() for side in every), strict=True))
+    assert found.among(a, b).tolist() == [pair in known for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    turned = pair_up(every[0][apart][::-1], every[1][apart][::-1], accounts=50)
+    assert turned.start.tolist() == found.start.tolist()
+    assert turned.other.tolist() == found.other.tolist()
 
 
 def test_accounts_with_the_same_values_have_the_same_signature() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import linkage as lk
 from linkage.errors import QueryError, StoreError
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
+from linkage.terms import USES
 
 
 def test_a_new_store_is_empty_and_made_at_the_latest_version(tmp_path: Path) -> None:
@@ -117,3 +119,14 @@ def test_a_store_of_the_first_version_keeps_its_requests_and_is_mined_anew(tmp_p
         prompts = database.connection.execute("select id, features from prompt").fetchall()
         assert database.revision()[0] != database.revision()[1], "templates must be mined again"
     assert (found, prompts) == ([(5, 6, 1, 7, 8)], [(3, b"\0")])
+
+
+def test_an_answer_in_parts_is_the_answer_in_one(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = {"since_day": 0, "until_day": 40_000}
+    with Database(tiny_store.path) as database:
+        frames = [(database.frame("account_uses", USES, **days), database.query("account_hours", **days))]
+        monkeypatch.setattr("linkage.store.store._PART_ROWS", 7)
+        frames.append((database.frame("account_uses", USES, **days), database.query("account_hours", **days)))
+    for whole, parted in zip(*frames, strict=True):
+        assert len(whole) > 7
+        pd.testing.assert_frame_equal(whole, parted)

@@ -2,8 +2,8 @@ import numpy as np
 from group_frames import accounts_of, groups_of
 
 from linkage.evidence.nulls import FOUND, MOST_BITS
-from linkage.evidence.succession import find_replacements
-from linkage.terms import check_frame
+from linkage.evidence.succession import GAP_MS, _following, find_replacements
+from linkage.terms import HOUR_MS, check_frame
 
 Row = tuple[str, float, float, float]
 
@@ -59,3 +59,12 @@ def test_a_member_who_stays_is_not_named() -> None:
 
 def test_nothing_in_finds_nothing() -> None:
     assert find_replacements(groups_of(), accounts=accounts_of([])).empty
+
+
+def test_starts_after_an_end_are_counted_as_one_by_one() -> None:
+    draw = np.random.default_rng(7)
+    starts = np.sort(draw.integers(0, 60, 200)) * HOUR_MS
+    ends = np.sort(draw.integers(0, 40, 12)) * 3 * HOUR_MS
+    one_by_one = [any(0 < start - end <= GAP_MS for end in ends) for start in starts]
+    assert 0 < sum(one_by_one) < len(starts)
+    assert _following(starts, ends) == sum(one_by_one)

@@ -7,7 +7,7 @@ from linking_frames import World
 from linkage.errors import ShapeError
 from linkage.evidence.table import gather_evidence
 from linkage.settings import EvidenceSettings
-from linkage.terms import ACCOUNTS, EVIDENCE, USES, make_frame
+from linkage.terms import ACCOUNTS, EVIDENCE, USES, check_frame, make_frame
 
 
 def gathered(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -63,8 +63,10 @@ def test_accounts_outside_the_window_do_not_count() -> None:
 
 def test_nothing_in_gives_an_empty_frame_of_the_same_shape() -> None:
     evidence = gathered({"uses": make_frame(USES), "accounts": make_frame(ACCOUNTS)})
+    full = gathered(small_world().frames())
     assert evidence.empty
-    assert {name: str(dtype) for name, dtype in evidence.dtypes.items()} == dict(EVIDENCE)
+    assert evidence.dtypes.map(str).to_dict() == full.dtypes.map(str).to_dict()
+    assert list(check_frame(evidence, EVIDENCE, name="evidence")) == list(EVIDENCE)
 
 
 def test_a_frame_of_another_shape_is_told_by_name() -> None:

@@ -69,7 +69,7 @@ def test_a_card_on_four_of_thirty_is_worth_less_than_on_four_of_four(incidence: 
 
 def test_like_habits_tie_a_campaign_and_not_strangers(incidence: Incidence, world: dict[str, pd.DataFrame]) -> None:
     habits = rank_habits(world["conduct"], world["accounts"])
-    tied = {p: conduct_ties(habits, group_of(incidence, p), groups=1).sum() for p in ("c", "s")}
+    tied = {p: conduct_ties(habits, group_of(incidence, p)).sum() for p in ("c", "s")}
     assert tied["c"] > 5 * max(tied["s"], 1)
 
 

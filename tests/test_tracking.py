@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-import pandas as pd
+import json
+from pathlib import Path
 
-from linkage.clusters.tracking import Tracked, carry_ids, new_cluster_id
+import pandas as pd
+from tiny_world import tiny_requests
+
+import linkage as lk
+from linkage.clusters.tracking import Tracked, carry_ids, new_cluster_id, quiet_clusters
 from linkage.settings import TrackingSettings
 from linkage.terms import CLUSTERS, MEMBERS, make_frame
 
@@ -93,3 +98,55 @@ def test_a_cluster_that_was_gone_for_a_run_comes_back_under_its_id() -> None:
     assert tracked.clusters["cluster_id"].tolist() == ["live", "old"]
     assert events(tracked) == {("old", "revived")}
     assert tracked.events[["accounts_before", "accounts_after", "accounts_shared"]].to_numpy().tolist() == [[3, 4, 3]]
+
+
+def seen_last(**days: int) -> pd.DataFrame:
+    """Clusters and the day of September on which each made its last request."""
+    times = [pd.Timestamp(2026, 9, day, 12, tz="UTC") for day in days.values()]
+    return make_frame(CLUSTERS, {"cluster_id": list(days), "last_seen": times})
+
+
+def test_clusters_are_quiet_after_the_days_of_the_setting() -> None:
+    clusters, as_of = seen_last(early=1, late=9), pd.Timestamp("2026-09-12", tz="UTC")
+    found = [quiet_clusters(clusters, as_of=as_of, settings=TrackingSettings(dormant_days=days)) for days in (2, 7, 20)]
+    assert found == [{"early", "late"}, {"early"}, set()]
+
+
+def test_a_cluster_that_falls_silent_is_dormant_once_and_then_revived() -> None:
+    clusters = make_frame(CLUSTERS, {"cluster_id": ["n"]})
+    told = [
+        events(
+            carry_ids(
+                clusters,
+                members(n=now),
+                members(old="abcd"),
+                quiet_now=["n"] if quiet_now else [],
+                quiet_before=["old"] if quiet_before else [],
+                settings=TrackingSettings(),
+            )
+        )
+        for now, quiet_now, quiet_before in (
+            ("abcd", True, False),
+            ("abcd", True, True),
+            ("abcde", False, True),
+            ("abcde", False, False),
+        )
+    ]
+    assert told == [{("old", "dormant")}, set(), {("old", "revived")}, {("old", "grew")}]
+
+
+def test_a_store_tells_of_a_cluster_that_rests_and_comes_back(tiny_store: lk.Store, tmp_path: Path) -> None:
+    first = lk.rebuild(tiny_store)
+    [cluster_id] = first.clusters["cluster_id"]
+    told = []
+    for day, prefix in ((12, "p"), (13, "p"), (14, "c")):
+        rows = [
+            {**row, "request_id": f"{row['request_id']}-{day}", "timestamp": f"2026-09-{day}T10:00:00Z"}
+            for row in tiny_requests()
+            if str(row["account_id"]).startswith(prefix)
+        ]
+        logs = tmp_path / f"{day}.ndjson"
+        logs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        tiny_store.ingest(logs)
+        told.append(list(lk.rebuild(tiny_store).events[["cluster_id", "event"]].itertuples(index=False, name=None)))
+    assert told == [[(cluster_id, "dormant")], [], [(cluster_id, "revived")]]

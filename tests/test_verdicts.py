@@ -5,7 +5,10 @@ import dataclasses
 import pandas as pd
 from linking_frames import World, flagged, run
 
+from linkage.clusters.verdicts import judge
+from linkage.evidence.groups import gather_group_evidence
 from linkage.settings import Settings
+from linkage.terms import COMMUNITIES, GROUPS, make_frame
 
 
 def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
@@ -122,3 +125,39 @@ def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> Non
 
 def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
     assert openly_shared(open_accounts=8).iloc[0]["tier"] == "enforce"
+
+
+def test_work_handed_over_is_no_coincidence_however_few_values_are_shared() -> None:
+    world = World(seed=23)
+    world.add_strangers(200)
+    members = [f"h{number}" for number in range(6)]
+    for member in members:
+        world.add(member, values={"client": ["client-1"]}, created_day=float(world.draw.uniform(0, 360)))
+    alike = world.frames()
+    world.add_hand_overs(members, count=80)
+    q_values = [judged_q_value(frames, members) for frames in (alike, world.frames())]
+    assert q_values[0] > 0.05
+    assert q_values[1] <= 2 * 2**-10
+
+
+def judged_q_value(frames: dict[str, pd.DataFrame], members: list[str]) -> float:
+    """The q-value of the community made of these members, whatever the search finds."""
+    settings = Settings()
+    evidence, linked, _, _ = run(frames)
+    communities = make_frame(COMMUNITIES, {"account_id": members, "community": [0] * len(members)})
+    tables = {name: frames[name] for name in ("accounts", "conduct", "items", "hours")}
+    groups = make_frame(GROUPS, {"account_id": members, "group": [0] * len(members)})
+    found = gather_group_evidence(groups, evidence=evidence, seed=1, **tables)
+    verdicts = judge(
+        communities,
+        evidence=evidence,
+        values=linked.values,
+        accounts=frames["accounts"],
+        conduct=frames["conduct"],
+        items=frames["items"],
+        hours=frames["hours"],
+        settings=dataclasses.replace(settings.verdicts, review_probability=0.0),
+        seed=1,
+        group_evidence=found,
+    )
+    return float(verdicts.clusters["q_value"].iloc[0])

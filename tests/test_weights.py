@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from linking_frames import World, run
 
+from linkage.evidence import pairs
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import VALUES, WEIGHTS, Linked, link_accounts
 from linkage.settings import EvidenceSettings, Settings
@@ -140,3 +141,48 @@ def test_no_evidence_gives_empty_frames() -> None:
     assert communities.empty
     assert verdicts.members.empty
     assert verdicts.clusters.empty
+
+
+@pytest.mark.parametrize("largest", [pairs._LARGEST_CODE, 1])
+def test_patterns_of_levels_are_counted_as_rows_are(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_LARGEST_CODE", largest)
+    draw = np.random.default_rng(5)
+    columns = [draw.integers(-1, high, 400) for high in (3, 1, 9)]
+    patterns, times = pairs.count_patterns(columns)
+    rows, counts = np.unique(np.column_stack(columns), axis=0, return_counts=True)
+    assert patterns.tolist() == rows.tolist()
+    assert times.tolist() == counts.tolist()
+
+
+def test_what_ties_the_links_inside_groups_is_the_rest_left_out() -> None:
+    world = World(seed=4)
+    world.add_strangers(20)
+    for name in "abc":
+        world.add(name, values={"ip": ["hidden"], "payment": ["one card"]}, created_day=3)
+    frames, settings = world.frames(), Settings().evidence
+    known = {**{name: frames[name] for name in ("accounts", "conduct", "uses")}, "settings": settings}
+    evidence = gather_evidence(uses=frames["uses"], accounts=frames["accounts"], settings=settings)
+    linked = link_accounts(evidence, **known)
+    groups = pd.Series({"a": "x", "c": "x", "b": "y"})
+    inside = linked.evidence.query("account_a == 'a' and account_b == 'c'").reset_index(drop=True)
+    assert set(inside["family"]) >= {"network", "payment"}
+    pd.testing.assert_frame_equal(linked.evidence_within(groups), inside)
+    assert linked.evidence_within(groups.iloc[:0]).empty
+
+
+def test_links_are_the_same_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(seed=6)
+    world.add_strangers(60)
+    for number in range(30):
+        values = {"ip": [f"10.0.0.{number % 5}"], "payment": [f"card {number % 3}"]}
+        world.add(f"m{number:02}", values=values, created_day=number)
+    frames, settings = world.frames(), Settings().evidence
+    known = {**{name: frames[name] for name in ("accounts", "conduct", "uses")}, "settings": settings}
+    evidence = gather_evidence(uses=frames["uses"], accounts=frames["accounts"], settings=settings)
+    whole = link_accounts(evidence, **known)
+    monkeypatch.setattr(pairs, "PART_PAIRS", 7)
+    parted = link_accounts(evidence, **known)
+    assert len(whole.links) > 100
+    pd.testing.assert_frame_equal(parted.links, whole.links)
+    pd.testing.assert_frame_equal(parted.weights, whole.weights)
+    pd.testing.assert_frame_equal(parted.evidence, whole.evidence)

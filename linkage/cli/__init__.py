@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from linkage.cli import sharing, upkeep
+from linkage.cli import sharing, spark, upkeep
 from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
     file_progress,
@@ -272,6 +272,7 @@ for verb in (
     upkeep.purge,
     upkeep.runs,
     upkeep.diff,
+    spark.ingest_spark,
 ):
     main.add_command(verb)
 
@@ -405,16 +406,17 @@ def calibrate(
 
 @main.command()
 @STORE
+@SETTINGS
 @FORMAT
 @JSON
-def doctor(store: Path, form: str) -> None:
+def doctor(store: Path, *, settings: Path | None, form: str) -> None:
     r"""Check STORE: damage, coverage, what was set aside, whether the run is up to date. Exit 1 on a problem.
 
     \b
     linkage doctor logs.db
     """
     with opened_store(store, create=False) as opened:
-        findings = opened.examine(now=datetime.datetime.now(datetime.UTC))
+        findings = opened.examine(now=datetime.datetime.now(datetime.UTC), settings=settings)
     show_rows(findings, form, brief=list(findings.columns))
     if (findings["level"] == "problem").any():
         sys.exit(1)

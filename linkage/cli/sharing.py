@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -21,15 +22,18 @@ from linkage.cli.screen import say, show_rows
     "--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="The folder to write into."
 )
 @click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
-def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_personal_data: bool) -> None:
-    r"""Write self-contained HTML reports, with JSON and CSV beside them; all CLUSTERS when none is named.
+@click.option("--pdf", is_flag=True, help="Print every page as PDF too; needs chromium, Chrome or Edge.")
+def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_personal_data: bool, pdf: bool) -> None:
+    r"""Write self-contained HTML reports, with JSON and CSV beside them.
+
+    When no cluster is named: all that need a decision or a review, and the 50 most pressing that are watched.
 
     \b
     linkage report logs.db --out report
     linkage report logs.db c-7f3a91 --out report
     """
     with opened_store(store, create=False) as opened:
-        written = opened.run.report(out, clusters=clusters or None, personal_data=include_personal_data)
+        written = opened.run.report(out, clusters=clusters or None, personal_data=include_personal_data, pdf=pdf)
     say(f"{len(written)} files written")
     click.echo(str((out / "index.html").absolute()))
 
@@ -131,13 +135,24 @@ def match(pack: Path, *, store: Path, key: Path, form: str) -> None:
 @STORE
 @click.option("--port", type=click.IntRange(1, 65535), default=8001, show_default=True, help="On this machine alone.")
 @click.option("--include-personal-data", is_flag=True, help="Show full addresses and payment tokens.")
-def serve(store: Path, *, port: int, include_personal_data: bool) -> None:
-    r"""Show the published run of STORE in a browser on this machine, read-only, until interrupted.
+@click.option("--cases", is_flag=True, help="Let whoever opens the printed link note decisions about clusters.")
+@click.option("--author", envvar="USER", default="unknown", show_default="$USER", help="With --cases: who decides.")
+def serve(store: Path, *, port: int, include_personal_data: bool, cases: bool, author: str) -> None:
+    r"""Show the published run of STORE in a browser on this machine until interrupted.
 
-    Needs Datasette: pip install 'linkage[serve]'.
+    Read-only, unless --cases is given: then the link that is printed logs in, once, and the page of a cluster has
+    buttons for decisions, noted as with `linkage case`. Needs Datasette: pip install 'linkage[serve]'.
 
     \b
     linkage serve logs.db --port 8001
+    linkage serve logs.db --cases --author ana
     """
+    from linkage.notebook.serving import CaseDesk
+
     with opened_store(store, create=False) as opened:
-        opened.serve(port=port, personal_data=include_personal_data, ready=lambda address: say(f"open {address}"))
+        opened.serve(
+            port=port,
+            personal_data=include_personal_data,
+            cases=CaseDesk(author, lambda: datetime.datetime.now(datetime.UTC)) if cases else None,
+            ready=lambda address: say(f"open {address}"),
+        )

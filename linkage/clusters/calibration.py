@@ -35,16 +35,17 @@ LABEL_TRUTH: Final[Shape] = {"account_id": TEXT, "campaign": TEXT, "controller_i
 
 SURE_SHARE: Final = 2 / 3
 """Groups of which this share of the known accounts agrees are examples; less clear ones are left out."""
-MOVABLE: Final = ("output", "distinct", "hand_over")
+MOVABLE: Final = ("output", "distinct", "hand_over", "own_queue")
 """Features an operator moves at little cost; they are withheld in half of the copies."""
 TOGETHER: Final = (
     ("partition", "work_list"),
     ("created", "young"),
-    ("round_clock", "joint_pauses"),
-    ("limited", "hand_over"),
-    ("templated", "shared_work", "joint_volume", "exclusive"),
+    ("round_clock", "sleepless", "joint_pauses"),
+    ("limited", "hand_over", "own_queue"),
+    ("templated", "shared_work", "joint_volume", "exclusive", "reworded", "work_evenness", "common_work"),
+    ("output", "templated", "shared_work", "sameness", "distinct"),
 )
-"""Features that one missing field of the logs takes away together."""
+"""Features that go together: where one field of the logs is missing; the last set where ordinary traffic hides them."""
 PULL: Final = 0.001
 """Ridge penalty of standardised weights, beside a mean loss per example."""
 COPIES: Final = 8

@@ -9,10 +9,10 @@ from typing import Any, Final
 import pandas as pd
 
 from linkage.terms import (
+    CLUSTER_STATEMENTS,
     CLUSTERS,
     COUNT,
     MEMBERS,
-    STATEMENTS,
     TEXT,
     TIME,
     Shape,
@@ -60,7 +60,7 @@ class Settled:
     members: pd.DataFrame
     """Shape ``MEMBERS``; an overturned account without new evidence is a bystander."""
     statements: pd.DataFrame
-    """Shape ``STATEMENTS`` with ``cluster_id``: one sentence per decided cluster or account."""
+    """Shape ``CLUSTER_STATEMENTS``: one sentence per decided cluster or account."""
 
 
 def settle(clusters: pd.DataFrame, members: pd.DataFrame, shared: pd.DataFrame, *, decided: Decisions) -> Settled:
@@ -95,8 +95,8 @@ def settle(clusters: pd.DataFrame, members: pd.DataFrame, shared: pd.DataFrame, 
             _hold_cluster(clusters, members, cluster_id, note)
     rows += _settle_accounts(members, shared, decided)
     statements = make_frame(
-        {"cluster_id": TEXT, **STATEMENTS},
-        {name: [row[name] for row in rows] for name in ("cluster_id", *STATEMENTS)} if rows else None,
+        CLUSTER_STATEMENTS,
+        {name: [row[name] for row in rows] for name in CLUSTER_STATEMENTS} if rows else None,
     )
     return Settled(clusters, members, statements)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from linkage.clusters.features import SOFTWARE
 from linkage.clusters.verdicts import NOUNS
 from linkage.settings import VerdictSettings
 from linkage.terms import EVIDENCE, LINK_EVIDENCE, MEMBERS, STATEMENTS, check_frame, join_words, make_frame
@@ -121,16 +122,20 @@ def _extraction(
 
 
 def _free(shared: pd.DataFrame, families: list[str], min_families: int) -> list[tuple[str, str, str, str]]:
-    named = [family for family in families if family != "conduct"]
-    spared = min_families - 1 - int("conduct" in families)
-    freed = named[max(spared, 0) :] if len(families) >= min_families else named
+    voice_of = {family: "software" if family in SOFTWARE else family for family in families}
+    # Habits cannot be taken away, so the software's voice is the first to stay.
+    voices = list(dict.fromkeys(["software", *voice_of.values()] if "conduct" in families else voice_of.values()))
+    freed_voices = voices[min_families - 1 :] if len(voices) >= min_families else voices
+    freed = [family for family in families if voice_of[family] in freed_voices and family != "conduct"]
     table = shared.loc[shared["family"].isin(freed)]
     if table.empty:
         return []
-    rest = max(len(families) - len(freed), 0)
+    rest = len(voices) - len(freed_voices)
+    left = f"{rest} independent {'kind' if rest == 1 else 'kinds'} of evidence {'is' if rest == 1 else 'are'} left"
     sentence = (
-        f"Without what its members share in {join_words(freed)} ({len(table)} values), {rest} evidence "
-        f"{'family is' if rest == 1 else 'families are'} left, and fewer than {min_families} never enforce."
+        f"Without what its members share in {join_words(freed)} ({len(table)} values), {left} "
+        f"({join_words(list(SOFTWARE))} count as one, since one program brings them all), and fewer than "
+        f"{min_families} never enforce."
     )
     return [("free", sentence, "cluster_shared_values", _rows(table))]
 

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.ties import Codes, Incidence, ranks
-from linkage.terms import DAY_MS, HOUR_MS
+from linkage.coding import codes_of
+from linkage.terms import DAY_MS, HOUR_MS, TEXT
 
 Numbers = npt.NDArray[np.float64]
 
@@ -23,22 +24,32 @@ GROUP_PATTERNS: Final = ("hand_over", "joint_pauses", "work_list", "replacement"
 """Kinds of evidence that only shows in a group; each is a feature: the mean over members of its bits, in 10 bits, and
 0 where it does not show or cannot."""
 
+SOFTWARE: Final = ("content", "contract", "client", "conduct")
+"""Families that speak with one voice: accounts of one program have its wording, its parameters, its client and its
+habits, whoever runs them. Every other family is a voice of its own."""
+
 CONTROLLER_FEATURES: Final = (
     "strength",
     "second",
-    "families",
+    "software",
+    "voices",
     "size",
     "evenness",
     "partition",
     "paid",
     "agreement",
+    "work_evenness",
+    "reworded",
+    "sleepless",
     *GROUP_PATTERNS,
 )
-"""``strength``: median over members of the sum of their ties, in 10 bits; ``second``: median tie of the
-second strongest family, in 10 bits; ``families``: how many link half the members; ``size``: log2 accounts;
-``paid``: mean tie by payment, in 10 bits: a class and a hackathon have all of a household but the card;
+"""``strength``: median over members of the sum of their ties, in 10 bits, one tie per voice (:data:`SOFTWARE`);
+``second``: median tie of the second strongest voice, in 10 bits; ``software``: median of what the families of
+:data:`SOFTWARE` tie beside the best of them, in 10 bits; ``voices``: how many link half the members; ``size``: log2
+accounts; ``paid``: mean tie by payment, in 10 bits: a class and a hackathon have all of a household but the card;
 ``agreement``: sameness of habits times ``size`` / 8, because many alike say more than a few; ``evenness``,
-``partition`` and ``GROUP_PATTERNS`` as in :func:`measure_extraction`."""
+``partition``, ``work_evenness``, ``reworded``, ``sleepless`` and ``GROUP_PATTERNS`` as in :func:`measure_extraction`.
+"""
 
 EXTRACTION_FEATURES: Final = (
     "output",
@@ -51,15 +62,21 @@ EXTRACTION_FEATURES: Final = (
     "created",
     "distinct",
     "round_clock",
+    "sleepless",
+    "reworded",
+    "work_evenness",
+    "common_work",
     "partition",
     "volume",
     "limited",
     "young",
-    "hand_over",
+    "own_queue",
     "work_list",
     "replacement",
 )
-"""See :func:`measure_extraction`. Joint pauses stay out: a hackathon pauses together, too."""
+"""See :func:`measure_extraction`. Joint pauses stay out: a hackathon pauses together, too. Hand-overs count as far as
+the work is the group's own (``own_queue``): by themselves they say that one queue feeds the accounts, and a resale pool
+has one."""
 
 CONTENT_KINDS: Final = ("template", "template_family")
 """Kinds of value that stand for work."""
@@ -71,6 +88,7 @@ UNKNOWN: Final = {
     "created": 0.6,
     "young": 0.5,
     "round_clock": 0.95,
+    "sleepless": 0.6,
     "partition": 0.85,
     "limited": 0.0,
 }
@@ -79,6 +97,12 @@ field neither frees a campaign nor accuses a workshop (chosen on simulated world
 
 UNTOLD_SPREAD: Final = 0.11
 """Spread of a habit nobody tells: between that of alike accounts and of strangers (tried 0.06 to 0.18, 2026-11-24)."""
+
+FEWEST_HOURS: Final = 4
+"""Busy hours from which on an account's hours of the day tell anything."""
+
+COMMON_SHARE: Final = 0.3
+"""Share of a group that must use a family of templates for it to be the group's."""
 
 STRANGERS: Final = 0.29
 """Root mean square distance of random ranks to their mean."""
@@ -107,25 +131,49 @@ def measure_controller(
     groups = len(extraction)
     members = np.flatnonzero(group >= 0)
     mine = matrix[members]
-    ordered = np.sort(mine, axis=1)[:, ::-1]
-    second = ordered[:, 1] if mine.shape[1] > 1 else np.zeros(len(members))
-    frame = pd.DataFrame({"group": group[members], "strength": mine.sum(axis=1) / 10, "second": second / 10})
+    voices, beside = hear_voices(matrix, families)
+    ordered = np.sort(voices[members], axis=1)[:, ::-1]
+    second = ordered[:, 1] if ordered.shape[1] > 1 else np.zeros(len(members))
+    ties = {"strength": ordered.sum(axis=1), "second": second, "software": beside[members]}
+    frame = pd.DataFrame({"group": group[members], **{name: bits / 10 for name, bits in ties.items()}})
     medians = frame.groupby("group").median().reindex(range(groups), fill_value=0.0)
-    shares = linked_shares(matrix, group, groups=groups, linked_bits=linked_bits)
+    shares = linked_shares(voices, group, groups=groups, linked_bits=linked_bits)
     size = np.log2(np.maximum(np.bincount(group[members], minlength=groups), 1))
     return pd.DataFrame(
         {
             "strength": np.minimum(medians["strength"].to_numpy(), 4.0),
             "second": medians["second"].to_numpy(),
-            "families": (shares >= linked_share).sum(axis=1).astype(np.float64),
+            "software": medians["software"].to_numpy(),
+            "voices": (shares >= linked_share).sum(axis=1).astype(np.float64),
             "size": size,
             "evenness": extraction["evenness"].to_numpy(),
             "partition": extraction["partition"].to_numpy(),
             "paid": _mean_tie(mine, group[members], groups, families=families, family="payment"),
             "agreement": extraction["sameness"].to_numpy(dtype=np.float64) * size / 8,
-            **{name: extraction[name].to_numpy() for name in GROUP_PATTERNS},
+            **{
+                name: extraction[name].to_numpy()
+                for name in ("work_evenness", "reworded", "sleepless", *GROUP_PATTERNS)
+            },
         }
     )
+
+
+def hear_voices(matrix: Numbers, families: Sequence[str]) -> tuple[Numbers, Numbers]:
+    """Ties with the families of :data:`SOFTWARE` as one voice, and what those tie beside the best of them.
+
+    Parameters
+    ----------
+    matrix : ties in bits, accounts x families.
+    families : names of its columns.
+
+    Returns
+    -------
+    Accounts x voices, the software's first; accounts.
+    """
+    is_software = np.isin(families, SOFTWARE)
+    software = matrix[:, is_software]
+    best = software.max(axis=1, initial=0.0)
+    return np.column_stack([best, matrix[:, ~is_software]]), software.sum(axis=1) - best
 
 
 def _mean_tie(mine: Numbers, group: Codes, groups: int, *, families: Sequence[str], family: str) -> Numbers:
@@ -157,27 +205,34 @@ def measure_extraction(
     items: pd.DataFrame,
     hours: pd.DataFrame,
     patterns: Mapping[str, Numbers],
+    own_items: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row per group with the columns ``EXTRACTION_FEATURES`` and ``GROUP_PATTERNS``, each from 0 to about 1.
 
     ``output``: mean rank of members' output length among all accounts; ``templated``: mean rank of
     their share of requests with a template, by requests; ``shared_work``: share of requests with a template that a
     tenth of the fellows use too; ``joint_volume``: how many typical accounts those requests would keep busy;
-    ``exclusive``: share of those templates' accounts that are in the group;
+    ``exclusive``: share of those templates' accounts that are in the group; ``reworded``: how far they share families
+    of templates but not the templates; ``work_evenness``: how equal the accounts' volumes in what they share so;
+    ``common_work``: mean rank of that volume among what all accounts send with a template;
     ``sameness``: how close members' habits are; ``evenness``: how equal their volumes; ``created``: how close
     their creations; ``distinct``: prompts not asked twice; ``round_clock``: evenness over hours of the day;
     ``partition``: how far items are from being everybody's; ``volume``: joint requests against one typical account;
-    ``limited``: requests turned away at a limit; ``young``: first used soon after creation; ``GROUP_PATTERNS``: from
-    ``patterns``, the bits of each account per kind.
+    ``sleepless``: how far each account for itself works at all hours of the day; ``limited``: requests turned away at a
+    limit; ``young``: first used soon after creation;
+    ``own_queue``: ``hand_over`` times ``exclusive``; ``GROUP_PATTERNS``: from ``patterns``, the bits of each account
+    per kind. ``own_items`` (shape ``OWN_ITEMS``) are items of one account alone that ``items`` does not list.
     """
     habits = conduct.set_index("account_id").reindex(accounts["account_id"])
+    bits = {name: _mean(patterns[name] / 10, group, groups, unknown=0.0) for name in GROUP_PATTERNS}
     features = {
         **_habit_features(habits, group, groups),
         **_time_features(accounts, hours, group, groups),
-        **_work_features(incidence, group, groups, evidence, accounts),
-        "partition": _partition(items, accounts, group, groups),
-        **{name: _mean(patterns[name] / 10, group, groups, unknown=0.0) for name in GROUP_PATTERNS},
+        **_work_features(incidence, group, groups, evidence, accounts, habits["templated_count"]),
+        "partition": _partition(items, own_items, accounts, group, groups),
+        **bits,
     }
+    features["own_queue"] = bits["hand_over"] * features["exclusive"]
     return pd.DataFrame({name: features[name] for name in dict.fromkeys((*EXTRACTION_FEATURES, *GROUP_PATTERNS))})
 
 
@@ -236,10 +291,15 @@ def _time_features(accounts: pd.DataFrame, hours: pd.DataFrame, group: Codes, gr
     young = 1 - np.clip(np.log10(np.maximum(age_days, 0) + 1) / 2.5, 0, 1)
     gap_h = _third_nearest(created, group) / HOUR_MS
     close = 1 - np.clip(np.log10(gap_h + 1) / 3.5, 0, 1)
+    code = codes_of(hours["account_id"], pd.Index(accounts["account_id"]))
+    known = (code >= 0) & (group[code] >= 0)
+    code, clock = code[known], hours["hour_at"][known].dt.hour.to_numpy().astype(np.int64)
+    requests = hours["request_count"].to_numpy(dtype=np.float64)[known]
     return {
         "young": _mean(young, group, groups, unknown=UNKNOWN["young"]),
         "created": _mean(close, group, groups, unknown=UNKNOWN["created"]),
-        "round_clock": _round_clock(accounts, hours, group, groups),
+        "round_clock": _round_clock(clock, requests, group[code], groups),
+        "sleepless": _sleepless(code, clock, group, groups),
     }
 
 
@@ -267,28 +327,62 @@ def _third_nearest(at: Numbers, group: Codes) -> Numbers:
     return result
 
 
-def _round_clock(accounts: pd.DataFrame, hours: pd.DataFrame, group: Codes, groups: int) -> Numbers:
-    """Entropy of requests over the hours of the day, 1 when they are equal."""
-    code = pd.Index(accounts["account_id"]).get_indexer(pd.Index(hours["account_id"]))
-    known = (code >= 0) & (group[code] >= 0)
-    clock = hours["hour_at"].dt.hour.to_numpy()[known].astype(np.int64)
+def _round_clock(clock: Codes, requests: Numbers, mine: Codes, groups: int) -> Numbers:
+    """Entropy of requests over the hours of the day, 1 when they are equal.
+
+    Parameters
+    ----------
+    clock, requests, mine : hour of the day, requests and group of each busy hour of an account.
+    """
     counts = np.zeros((groups, 24))
-    np.add.at(counts, (group[code[known]], clock), hours["request_count"].to_numpy(dtype=np.float64)[known])
+    np.add.at(counts, (mine, clock), requests)
     total = counts.sum(axis=1, keepdims=True)
     share = counts / np.maximum(total, 1)
     entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=1) / np.log(24)
     return np.where(total[:, 0] > 0, entropy, UNKNOWN["round_clock"])
 
 
+def _sleepless(code: Codes, clock: Codes, group: Codes, groups: int) -> Numbers:
+    """How little accounts keep to hours of their own, the mean: 1 when the hour says nothing, 0 for one hour a day.
+
+    The squared resultant length of an account's busy hours on the clock, less what that many hours give by chance, so
+    that accounts of few hours count right on average.
+
+    Parameters
+    ----------
+    code, clock : account and hour of the day of each busy hour of an account in a group.
+
+    References
+    ----------
+    Mardia and Jupp 2000, "Directional Statistics", sections 2.3 and 6.3 (resultant length, Rayleigh test).
+    """
+    angle = clock * (2 * np.pi / 24)
+    busy = np.bincount(code, minlength=len(group)).astype(np.float64)
+    east = np.bincount(code, weights=np.cos(angle), minlength=len(group))
+    north = np.bincount(code, weights=np.sin(angle), minlength=len(group))
+    told = np.flatnonzero(busy >= FEWEST_HOURS)
+    length = np.full(len(group), np.nan)
+    length[told] = (east[told] ** 2 + north[told] ** 2 - busy[told]) / (busy[told] * (busy[told] - 1))
+    # Accounts of many busy hours are known better.
+    square = _mean(length, group, groups, unknown=(1 - UNKNOWN["sleepless"]) ** 2, weight=np.sqrt(busy))
+    return np.asarray(1 - np.sqrt(np.clip(square, 0.0, 1.0)), dtype=np.float64)
+
+
 def _work_features(
-    incidence: Incidence, group: Codes, groups: int, evidence: pd.DataFrame, accounts: pd.DataFrame
+    incidence: Incidence,
+    group: Codes,
+    groups: int,
+    evidence: pd.DataFrame,
+    accounts: pd.DataFrame,
+    templated: pd.Series[float],
 ) -> dict[str, Numbers]:
     """What the templates shared inside each group make up: of its traffic, in volume, and who else has them."""
-    kind = incidence.table["kind"].to_numpy()[incidence.value]
     mine = group[incidence.account]
-    inside = (mine >= 0) & np.isin(kind, CONTENT_KINDS)
-    columns = {"group": mine[inside], "value": incidence.value[inside], "kind": kind[inside]}
+    of_work = incidence.table["kind"].isin(list(CONTENT_KINDS)).to_numpy(dtype=bool)
+    inside = (mine >= 0) & of_work[incidence.value]
+    columns = {"group": mine[inside], "account": incidence.account[inside], "value": incidence.value[inside]}
     rows = pd.DataFrame(columns)
+    rows["kind"] = incidence.table["kind"].array.take(incidence.value[inside]).astype(TEXT)
     rows["requests"] = evidence["request_count"].to_numpy(dtype=np.float64)[inside]
     size = np.bincount(group[group >= 0], minlength=groups)
     rows["users"] = rows.groupby(["group", "value"])["requests"].transform("size")
@@ -296,6 +390,7 @@ def _work_features(
     shared = rows.loc[rows["users"] >= needed]
     everybody = incidence.table["accounts"].to_numpy(dtype=np.float64)[shared["value"].to_numpy(dtype=np.int64)]
     shared = shared.assign(alone=shared["requests"] * shared["users"] / everybody)
+    common = shared.loc[shared["users"] >= COMMON_SHARE * size[shared["group"].to_numpy(dtype=np.int64)]]
     # A template and its family count the same requests: take whichever kind shares more.
     totals = shared.groupby(["group", "kind"])[["requests", "alone"]].sum().groupby("group").max()
     total = totals.reindex(range(groups), fill_value=0.0)
@@ -307,22 +402,55 @@ def _work_features(
         "shared_work": np.minimum(work / np.maximum(whole, 1), 1.0),
         "joint_volume": np.clip(np.log10(1 + work / typical) / 4, 0, 1),
         "exclusive": np.minimum(total["alone"].to_numpy(dtype=np.float64) / np.maximum(work, 1), 1.0),
+        **_common_work(common, group, groups, np.asarray(templated, dtype=np.float64)),
     }
 
 
-def _partition(items: pd.DataFrame, accounts: pd.DataFrame, group: Codes, groups: int) -> Numbers:
+def _common_work(common: pd.DataFrame, group: Codes, groups: int, templated: Numbers) -> dict[str, Numbers]:
+    """What a group does with the templates and families that :data:`COMMON_SHARE` of its accounts use."""
+    volume = common.groupby(["kind", "group"])["requests"].sum()
+    by_kind = [
+        volume.get(kind, pd.Series(dtype=np.float64)).reindex(range(groups), fill_value=0.0) for kind in CONTENT_KINDS
+    ]
+    template, family = (one.to_numpy(dtype=np.float64) for one in by_kind)
+    # A template without paraphrases is in no family: in each group that kind counts which covers more of its work.
+    work_kind = np.where(family >= template, CONTENT_KINDS[1], CONTENT_KINDS[0])
+    work_rows = common.loc[common["kind"].to_numpy() == work_kind[common["group"].to_numpy(dtype=np.int64)]]
+    each = work_rows.groupby(["group", "account"])["requests"].sum()
+    spread = np.log(each).groupby("group").std().reindex(range(groups)).to_numpy(dtype=np.float64)
+    work = np.zeros(len(group))
+    np.add.at(work, each.index.get_level_values("account").to_numpy(dtype=np.int64), each.to_numpy(dtype=np.float64))
+    everybody = np.sort(np.nan_to_num(templated))
+    rank = np.searchsorted(everybody, work, side="left") / max(len(everybody), 1)
+    return {
+        "common_work": _mean(rank, group, groups, unknown=0.0),
+        "reworded": np.clip(1 - template / np.maximum(family, 1), 0, 1) * (family > 0),
+        "work_evenness": np.where(np.isfinite(spread), 1 / (1 + np.nan_to_num(spread)), 0.0),
+    }
+
+
+def _partition(
+    items: pd.DataFrame, own_items: pd.DataFrame | None, accounts: pd.DataFrame, group: Codes, groups: int
+) -> Numbers:
     """How far a group's items are from being everybody's: 1 when no two accounts share one, 0 when all share all.
 
     The mean over items of ``1 - (accounts that have it - 1) / (accounts with items - 1)``. A work list that is dealt
     out twice over, for checking, still counts as dealt out in a group of many accounts.
     """
-    code = pd.Index(accounts["account_id"]).get_indexer(pd.Index(items["account_id"]))
+    index = pd.Index(accounts["account_id"])
+    code = codes_of(items["account_id"], index)
     known = (code >= 0) & (group[code] >= 0)
-    rows = pd.DataFrame({"group": group[code[known]], "item": items["item"].to_numpy()[known], "code": code[known]})
-    having = rows.groupby("group")["code"].nunique().reindex(range(groups), fill_value=0).to_numpy()
+    rows = pd.DataFrame({"group": group[code[known]], "item": items["item"].to_numpy()[known]})
+    own = np.zeros(len(group), dtype=np.int64)
+    if own_items is not None:
+        owner = index.get_indexer(pd.Index(own_items["account_id"]))
+        own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
+    has_any = (np.bincount(code[known], minlength=len(group)) + own > 0) & (group >= 0)
+    having = np.bincount(group[has_any], minlength=groups)
     users = rows.groupby(["group", "item"]).size()
     number = users.index.get_level_values("group").to_numpy(dtype=np.int64)
     spread = (users.to_numpy() - 1) / np.maximum(having[number] - 1, 1)
     shared = np.bincount(number, weights=spread, minlength=groups)
-    total = np.bincount(number, minlength=groups)
+    alone = np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)
+    total = np.bincount(number, minlength=groups) + alone
     return np.where(having > 1, 1 - shared / np.maximum(total, 1), UNKNOWN["partition"])

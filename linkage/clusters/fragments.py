@@ -7,9 +7,12 @@ Counting on coverage (the share of a group that uses a value) needs no pairs of 
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any, Final
+
+import numba
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from linkage.clusters.ties import Codes, Incidence
 from linkage.settings import CommunitySettings
@@ -44,6 +47,9 @@ CONDUCT_MOST_BITS = 5.0
 SAMPLED_PAIRS = 50_000
 """Random pairs of accounts that say how alike strangers are."""
 
+MOST_SHARED: Final = 1.0 - 1e-9
+"""Nothing is shared for certain."""
+
 
 def join_fragments(
     group: Codes,
@@ -64,20 +70,68 @@ def join_fragments(
     settings : ``merge_share`` of their mean inner cohesion, and ``merge_bits`` at least.
     """
     group = _renumber(group)
+    groups = int(group.max(initial=-1)) + 1
     yardstick = sample_gaps(habits)
+    known = _Scored(np.empty(0, dtype=np.int64), np.empty(0))
+    changed = np.ones(groups, dtype=bool)
     for _ in range(MERGE_ROUNDS):
         pairs = _linked_groups(group, ends)
-        size = np.bincount(group[group >= 0]).astype(np.float64)
-        score = _merge_scores(
-            *share_bits(group, pairs, incidence=incidence, habits=habits, yardstick=yardstick), size, pairs, settings
+        score = known.of(pairs[:, 0] * groups + pairs[:, 1])
+        anew = changed[pairs].any(axis=1)
+        score[anew] = _score_pairs(
+            group, pairs[anew], incidence=incidence, habits=habits, yardstick=yardstick, settings=settings
         )
-        chosen = _mutual_best(pairs, score, len(size))
+        chosen = _mutual_best(pairs, score, groups)
         if not len(chosen):
             break
-        target = np.arange(len(size))
+        known = _Scored(pairs[:, 0] * groups + pairs[:, 1], score)
+        changed = _changed(groups, chosen)
+        target = np.arange(groups)
         target[chosen[:, 1]] = chosen[:, 0]
-        group = _renumber(np.where(group >= 0, target[group], -1))
-    return group
+        group = np.where(group >= 0, target[group], -1)
+    return _renumber(group)
+
+
+def _changed(groups: int, chosen: Codes) -> Flags:
+    """Which groups are others than they were before these pairs were joined."""
+    changed = np.zeros(groups, dtype=bool)
+    changed[chosen[:, 0]] = True
+    return changed
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scored:
+    """Scores of pairs of groups, to be asked again for groups that stayed as they were."""
+
+    pairs: Codes
+    """Codes of the pairs, ascending."""
+    score: Numbers
+
+    def of(self, pairs: Codes) -> Numbers:
+        """Score per code, NaN where there is none."""
+        place = np.minimum(np.searchsorted(self.pairs, pairs), max(len(self.pairs) - 1, 0))
+        if not len(self.pairs):
+            return np.full(len(pairs), np.nan)
+        return np.where(self.pairs[place] == pairs, self.score[place], np.nan)
+
+
+def _score_pairs(
+    group: Codes,
+    pairs: Codes,
+    *,
+    incidence: Incidence,
+    habits: Numbers,
+    yardstick: Numbers,
+    settings: CommunitySettings,
+) -> Numbers:
+    """Score of each pair of groups; only the groups of the pairs are looked at."""
+    asked = np.unique(pairs)
+    place = np.full(int(group.max(initial=-1)) + 2, -1, dtype=np.int64)
+    place[asked] = np.arange(len(asked))
+    mine, ours = place[group], place[pairs]
+    size = np.bincount(mine[mine >= 0], minlength=len(asked)).astype(np.float64)
+    shared = share_bits(mine, ours, incidence=incidence, habits=habits, yardstick=yardstick)
+    return _merge_scores(*shared, size, ours, settings)
 
 
 def _merge_scores(
@@ -118,7 +172,8 @@ def share_bits(
     Groups x families and pairs x families, conduct in the last column, and per column whether it is work.
     """
     cover, size = _coverage(group, incidence)
-    inside, between = _cohesion(cover, size, incidence), _between(cover, pairs, incidence)
+    breadth = _breadth(cover, incidence)
+    inside, between = _cohesion(cover, size, breadth, incidence), _between(cover, pairs, breadth, incidence)
     center, radius = _habit_centers(group, habits, len(size))
     own = np.sqrt(2.0) * radius
     gap = ((center[pairs[:, 0]] - center[pairs[:, 1]]) ** 2).sum(axis=1)
@@ -168,75 +223,121 @@ def _renumber(group: Codes) -> Codes:
     return result
 
 
-def _coverage(group: Codes, incidence: Incidence) -> tuple[csr_array, Numbers]:
-    """Share of each group's accounts that use each value (groups x values), and group sizes."""
+@dataclasses.dataclass(frozen=True)
+class _Coverage:
+    """Share of each group's accounts that use each value, row by row: groups x values, values by rank."""
+
+    start: Codes
+    """Where each group's values begin, and the end."""
+    rank: Codes
+    """Rank of each value (:attr:`Incidence.ranked`), ascending within a group."""
+    share: Numbers
+
+    @property
+    def group(self) -> Codes:
+        """Group of each share."""
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+
+
+def _coverage(group: Codes, incidence: Incidence) -> tuple[_Coverage, Numbers]:
+    """Coverage of each group, and group sizes."""
     size = np.bincount(group[group >= 0]).astype(np.float64)
     mine = group[incidence.account]
     inside = mine >= 0
-    shape = (len(size), len(incidence.bits))
-    count = csr_array((np.ones(int(inside.sum())), (mine[inside], incidence.value[inside])), shape=shape)
-    return count.multiply(1 / np.maximum(size, 1)[:, None]).tocsr(), size
+    values = len(incidence.bits)
+    code = np.sort(mine[inside] * values + incidence.ranks[incidence.value[inside]])
+    first = np.flatnonzero(np.diff(code, prepend=-1) != 0)
+    count = np.diff(np.append(first, len(code)))
+    code = code[first]
+    number = code // values
+    start = np.searchsorted(number, np.arange(len(size) + 1)).astype(np.int64)
+    return _Coverage(start, code % values, count * (1 / np.maximum(size, 1))[number]), size
 
 
-def _cohesion(cover: csr_array, size: Numbers, incidence: Incidence) -> Numbers:
+def _cohesion(cover: _Coverage, size: Numbers, breadth: Numbers, incidence: Incidence) -> Numbers:
     """Expected bits two random accounts of each group share, groups x families; 0 for a group of one."""
     fellows = np.maximum(size - 1, 1)
-    pairs = cover.multiply(cover).multiply((size / fellows)[:, None]) - cover.multiply((1 / fellows)[:, None])
-    breadth = _breadth(cover, incidence)
-    return np.where(size[:, None] > 1, _expected_best(pairs.tocsr(), incidence, breadth), 0.0)
+    group = cover.group
+    chance = cover.share * cover.share * (size / fellows)[group] - cover.share * (1 / fellows)[group]
+    best = _best_inside(cover.start, cover.rank, chance, *incidence.ranked, breadth)
+    return np.where(size[:, None] > 1, np.asarray(best, dtype=np.float64), 0.0)
 
 
-def _between(cover: csr_array, pairs: Codes, incidence: Incidence) -> Numbers:
+def _between(cover: _Coverage, pairs: Codes, breadth: Numbers, incidence: Incidence) -> Numbers:
     """Expected bits a random account of the one group and one of the other share, pairs x families."""
-    if not len(pairs):
-        return np.zeros((0, len(incidence.families)))
-    breadth = _breadth(cover, incidence)[pairs].mean(axis=1)
-    chance = cover[pairs[:, 0]].multiply(cover[pairs[:, 1]]).tocsr()
-    return _expected_best(chance, incidence, breadth)
+    apart = breadth[pairs].mean(axis=1)
+    best = _best_between(cover.start, cover.rank, cover.share, pairs, *incidence.ranked, apart)
+    return np.asarray(best, dtype=np.float64)
 
 
-def _breadth(cover: csr_array, incidence: Incidence) -> Numbers:
+def _breadth(cover: _Coverage, incidence: Incidence) -> Numbers:
     """Bits by which each group's accounts use more values of a family than a typical account does.
 
     Accounts of a hundred addresses share some with many others by chance alone.
     """
-    families = len(incidence.families)
-    of_family = np.eye(families)[incidence.family]
-    uses = np.zeros((len(incidence.accounts), families))
-    np.add.at(uses, (incidence.account, incidence.family[incidence.value]), 1.0)
-    typical = np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in uses.T])
-    mean = np.asarray(cover @ of_family, dtype=np.float64)
-    return np.asarray(np.maximum(np.log2(np.maximum(mean, 1e-9) / typical), 0.0), dtype=np.float64)
+    families, groups = len(incidence.families), len(cover.start) - 1
+    cell = cover.group * families + incidence.ranked[0][cover.rank]
+    mean = np.bincount(cell, weights=cover.share, minlength=groups * families).reshape(groups, families)
+    return np.asarray(np.maximum(np.log2(np.maximum(mean, 1e-9) / incidence.typical_uses), 0.0), dtype=np.float64)
 
 
-def _expected_best(chance: csr_array, incidence: Incidence, breadth: Numbers) -> Numbers:
-    """Expected bits of the best shared value per family, when column v is shared with its chance.
+def _best_inside_plain(
+    start: Codes, rank: Codes, chance: Numbers, family: Codes, bits: Numbers, breadth: Numbers
+) -> Any:
+    """Expected bits of the best shared value per row and family, when each value is shared with its chance.
 
-    Values are taken as independent: the best one counts when it is shared, the next when the best is not,
-    and so on. ``breadth`` bits are taken off each value.
+    Values are taken as independent: the best one counts when it is shared, the next when the best is not, and so on.
+    ``breadth`` bits are taken off each value.
     """
-    families = len(incidence.families)
-    order = np.lexsort((-incidence.bits, incidence.family))
-    ranked = chance[:, order].tocsr()
-    ranked.sort_indices()
-    row = np.repeat(np.arange(ranked.shape[0]), np.diff(ranked.indptr))
-    column = order[ranked.indices]
-    segment = row * families + incidence.family[column]
-    share = np.clip(ranked.data, 0.0, 1.0 - 1e-9)
-    missed = np.log1p(-share)
-    before = np.cumsum(missed) - missed
-    starts = np.flatnonzero(np.diff(segment, prepend=-1) != 0)
-    lengths = np.diff(np.append(starts, len(segment)))
-    before -= np.repeat(before[starts], lengths)
-    worth = np.maximum(incidence.bits[column] - breadth.ravel()[segment], 0.0)
-    total = np.bincount(segment, weights=share * worth * np.exp(before), minlength=ranked.shape[0] * families)
-    return np.asarray(total, dtype=np.float64).reshape(ranked.shape[0], families)
+    result = np.zeros(breadth.shape)
+    for row in range(len(start) - 1):
+        now, missed = -1, 1.0
+        for place in range(start[row], start[row + 1]):
+            value = rank[place]
+            if family[value] != now:
+                now, missed = family[value], 1.0
+            share = min(max(chance[place], 0.0), MOST_SHARED)
+            result[row, now] += share * max(bits[value] - breadth[row, now], 0.0) * missed
+            missed *= 1.0 - share
+    return result
+
+
+def _best_between_plain(
+    start: Codes, rank: Codes, share: Numbers, pairs: Codes, family: Codes, bits: Numbers, breadth: Numbers
+) -> Any:
+    """The same per pair of rows, for the values both have; the chance is the product of their shares."""
+    result = np.zeros(breadth.shape)
+    for row in range(len(pairs)):
+        left, left_end = start[pairs[row, 0]], start[pairs[row, 0] + 1]
+        right, right_end = start[pairs[row, 1]], start[pairs[row, 1] + 1]
+        now, missed = -1, 1.0
+        while left < left_end and right < right_end:
+            if rank[left] < rank[right]:
+                left += 1
+            elif rank[left] > rank[right]:
+                right += 1
+            else:
+                value = rank[left]
+                if family[value] != now:
+                    now, missed = family[value], 1.0
+                both = min(share[left] * share[right], MOST_SHARED)
+                result[row, now] += both * max(bits[value] - breadth[row, now], 0.0) * missed
+                missed *= 1.0 - both
+                left, right = left + 1, right + 1
+    return result
+
+
+_best_inside: Any = numba.njit(cache=True)(_best_inside_plain)
+_best_between: Any = numba.njit(cache=True)(_best_between_plain)
 
 
 def _linked_groups(group: Codes, ends: Codes) -> Codes:
     pairs = group[ends]
     pairs = pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)]
-    return np.asarray(np.unique(np.sort(pairs, axis=1), axis=0), dtype=np.int64)
+    groups = int(group.max(initial=-1)) + 1
+    code = np.sort(pairs.min(axis=1) * groups + pairs.max(axis=1))
+    code = code[np.diff(code, prepend=-1) != 0]
+    return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
 
 def _mutual_best(pairs: Codes, score: Numbers, groups: int) -> Codes:

@@ -164,6 +164,18 @@ def entity_graph(
     return graph
 
 
+def as_igraph(graph: nx.Graph[str]) -> Any:
+    """The same graph as ``igraph.Graph``; vertices carry their node as ``name``.
+
+    Examples
+    --------
+    >>> made = as_igraph(nx.Graph([("a", "b")]))
+    >>> made.vs["name"]
+    ['a', 'b']
+    """
+    return igraph.Graph.from_networkx(graph, vertex_attr_hashable="name")
+
+
 def _use_attributes(row: Any) -> Mapping[str, int | str]:
     times = {name: getattr(row, name) for name in ("first_at", "last_at")}
     known = {name: time.isoformat() for name, time in times.items() if not pd.isna(time)}

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import gamma
+from scipy.special import gammaincc
 
 from linkage.clusters.ties import Codes, Incidence, build_incidence, group_ties, tie_matrix
 from linkage.settings import VerdictSettings
@@ -138,7 +138,8 @@ def _tail(real: Numbers, null: Numbers) -> Numbers:
     counted = (1 + (null >= real).sum(axis=0)) / (1 + draws)
     mean, variance = null.mean(axis=0), null.var(axis=0)
     shape = mean**2 / np.maximum(variance, 1e-9)
-    fitted = gamma.sf(real, np.maximum(shape, 1e-3), scale=np.maximum(variance, 1e-9) / np.maximum(mean, 1e-9))
+    scale = np.maximum(variance, 1e-9) / np.maximum(mean, 1e-9)
+    fitted = gammaincc(np.maximum(shape, 1e-3), np.maximum(real, 0.0) / scale)
     usable = (mean > 1e-6) & ((null >= real).sum(axis=0) == 0)
     return np.asarray(np.where(usable, np.minimum(fitted, counted), counted), dtype=np.float64)
 

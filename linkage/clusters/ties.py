@@ -8,13 +8,16 @@ one in many shows it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
+from linkage.clusters.nearness import Nearness
+from linkage.coding import codes_of, first_rows, run_starts, value_codes
 from linkage.errors import ClusterError
+from linkage.terms import TEXT
 
 Codes = npt.NDArray[np.int64]
 
@@ -61,6 +64,27 @@ class Incidence:
     value: Codes
     """Value code of each use."""
 
+    @functools.cached_property
+    def ranks(self) -> Codes:
+        """Place of each value when they are sorted by family, and within a family from best to worst."""
+        ranks = np.empty(len(self.bits), dtype=np.int64)
+        ranks[np.lexsort((-self.bits, self.family))] = np.arange(len(ranks))
+        return ranks
+
+    @functools.cached_property
+    def ranked(self) -> tuple[Codes, Numbers]:
+        """Family and bits of the values in the order of :attr:`ranks`."""
+        order = np.lexsort((-self.bits, self.family))
+        return self.family[order], self.bits[order]
+
+    @functools.cached_property
+    def typical_uses(self) -> Numbers:
+        """Per family, how many of its shared values an account has that has any: the median, 1 where none has."""
+        families = len(self.families)
+        cell = self.account * families + self.family[self.value]
+        uses = np.bincount(cell, minlength=len(self.accounts) * families).reshape(-1, families)
+        return np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in uses.T])
+
 
 def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame) -> Incidence:
     """Evidence and the worth of its values as codes.
@@ -77,19 +101,21 @@ def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.D
     """
     keys = ["family", "kind", "value"]
     table = values.reset_index(drop=True)
-    numbered = table[keys].assign(code=np.arange(len(table), dtype=np.int64))
-    code = evidence[keys].merge(numbered, on=keys, how="left", sort=False)["code"]
+    number = value_codes(evidence)
+    told = evidence[keys].iloc[first_rows(number)].astype(TEXT)
+    code = told.merge(table[keys].astype(TEXT).assign(code=np.arange(len(table))), on=keys, how="left")["code"]
     if code.isna().any():
         raise ClusterError(
-            f"values: wanted one row for every value of the evidence; {int(code.isna().sum())} uses have "
+            f"values: wanted one row for every value of the evidence; {int(code.isna().sum())} of its values have "
             "none. Hand over the values of the same linking"
         )
     index: pd.Index[str] = pd.Index(accounts["account_id"])
-    account = index.get_indexer(pd.Index(evidence["account_id"])).astype(np.int64)
-    families = tuple(sorted(set(table["family"])))
+    account = codes_of(evidence["account_id"], index)
+    families = tuple(sorted(table["family"].unique()))
     family = pd.Categorical(table["family"], categories=list(families)).codes.astype(np.int64)
     bits, chance, unseen = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance", "unseen"))
-    return Incidence(index, families, table, family, bits, chance, unseen, account, code.to_numpy(dtype=np.int64))
+    value = code.to_numpy(dtype=np.int64)[number]
+    return Incidence(index, families, table, family, bits, chance, unseen, account, value)
 
 
 def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFrame:
@@ -111,17 +137,26 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     inside = mine >= 0
     account, value, mine = incidence.account[inside], incidence.value[inside], mine[inside]
     size = np.bincount(group[group >= 0], minlength=max(groups, 1))
-    rows = pd.DataFrame({"account": account, "group": mine, "value": value})
-    users = rows.groupby(["group", "value"], sort=False)["account"].transform("size").to_numpy(dtype=np.int64)
-    rows["fellows"] = users - 1
-    rows["family"] = incidence.family[value]
+    users = _count_equal(mine * max(len(incidence.bits), 1) + value)
+    family = incidence.family[value]
     share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
     with np.errstate(divide="ignore"):
-        rows["tie"] = np.minimum(np.log2(share / _stranger_chance(incidence, value, users, size[mine])), MAX_TIE)
-    rows = rows.loc[rows["tie"] > 0].sort_values(
-        ["account", "family", "tie", "value"], ascending=[True, True, False, True], kind="stable"
-    )
-    return rows.drop_duplicates(["account", "family"]).reset_index(drop=True)
+        tie = np.minimum(np.log2(share / _stranger_chance(incidence, value, users, size[mine])), MAX_TIE)
+    order = np.flatnonzero(tie > 0)
+    order = order[np.lexsort((value[order], -tie[order], family[order], account[order]))]
+    order = order[run_starts(account[order] * len(incidence.families) + family[order])]
+    columns = {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
+    return pd.DataFrame({name: column[order] for name, column in columns.items()})
+
+
+def _count_equal(numbers: Codes) -> Codes:
+    """Per number, from 0 up, how many there are of it."""
+    order = np.argsort(numbers)
+    starts = run_starts(numbers[order])
+    length = np.diff(np.append(starts, len(numbers)))
+    result = np.empty(len(numbers), dtype=np.int64)
+    result[order] = np.repeat(length, length)
+    return result
 
 
 def _stranger_chance(incidence: Incidence, value: Codes, users: Codes, size: Codes) -> Numbers:
@@ -173,25 +208,29 @@ def ranks(values: Numbers) -> Numbers:
     """
     known = np.isfinite(values)
     result = np.full(len(values), np.nan)
-    result[known] = (rankdata(np.round(values[known], 3)) - 0.5) / max(int(known.sum()), 1)
+    result[known] = (pd.Series(np.round(values[known], 3)).rank().to_numpy() - 0.5) / max(int(known.sum()), 1)
     return result
 
 
-def conduct_ties(habits: Numbers, group: Codes, *, groups: int) -> Numbers:
+def conduct_ties(habits: Numbers, group: Codes) -> Numbers:
     """Per account, in bits, how much its conduct speaks for its group; 0 where it does not.
 
     An account is near when it lies closer to the group's median habits than ``NEAR_SHARE`` of all accounts;
     a tie is log2 of how many times more members than strangers are near.
     """
     result = np.zeros(len(group))
-    told = np.isfinite(habits).all(axis=1)
-    for number in range(groups):
-        members = np.flatnonzero((group == number) & told)
-        if len(members) < 3 or told.sum() < 10:
+    told = np.flatnonzero(np.isfinite(habits).all(axis=1))
+    if len(told) < 10:
+        return result
+    near_all = Nearness(habits[told])
+    mine = told[group[told] >= 0]
+    mine = mine[np.argsort(group[mine], kind="stable")]
+    for members in np.split(mine, np.flatnonzero(np.diff(group[mine])) + 1):
+        if len(members) < 3:
             continue
-        gap = np.sqrt(((habits - np.median(habits[members], axis=0)) ** 2).sum(axis=1))
-        reach = np.quantile(gap[told], NEAR_SHARE)
-        near = members[gap[members] <= reach]
+        center = np.median(habits[members], axis=0)
+        gap = np.sqrt(((habits[members] - center) ** 2).sum(axis=1))
+        near = members[gap <= near_all.reach(center, NEAR_SHARE)]
         share = max(len(near) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
         result[near] = max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
     return result
@@ -208,10 +247,10 @@ def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray
     groups : how many there are.
     """
     size = np.bincount(group[group >= 0], minlength=groups)
-    kind = incidence.table["kind"].to_numpy()
     is_open = size > 0
     for hard in ("payment", "ip"):
-        uses = np.flatnonzero((kind[incidence.value] == hard) & (group[incidence.account] >= 0))
+        is_hard = (incidence.table["kind"] == hard).to_numpy(dtype=bool)
+        uses = np.flatnonzero(is_hard[incidence.value] & (group[incidence.account] >= 0))
         pairs = np.unique(np.column_stack([incidence.value[uses], incidence.account[uses]]), axis=0)
         held = pd.DataFrame({"group": group[pairs[:, 1]], "value": pairs[:, 0]})
         most = held.value_counts().groupby("group").max().reindex(range(groups), fill_value=0).to_numpy()

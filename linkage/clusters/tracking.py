@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from scipy.optimize import linear_sum_assignment
 
 from linkage.settings import TrackingSettings
 from linkage.terms import CLUSTERS, EVENTS, MEMBERS, check_frame, make_frame
+
+_Turn = tuple[str, int, int]
+"""``dormant`` or ``revived``, accounts before, accounts in both."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +36,16 @@ def carry_ids(
     *,
     dormant_members: pd.DataFrame | None = None,
     known_ids: Iterable[str] = (),
+    quiet_now: Container[str] = (),
+    quiet_before: Container[str] = (),
     settings: TrackingSettings,
 ) -> Tracked:
     """Clusters under the ids they had before, new ids for new ones, and what happened.
 
     A cluster is the same as one of the last run when the two overlap by ``settings.overlap`` or more and
     no other matching of clusters overlaps more in all (one-to-one). What is none of the last run may be one that was
-    gone in it: those are matched after, in the same way. Members count without bystanders.
+    gone in it: those are matched after, in the same way. Members count without bystanders. A cluster whose members
+    fall silent (:func:`quiet_clusters`) is told once as dormant, and as revived when they are back.
 
     Parameters
     ----------
@@ -48,6 +54,7 @@ def carry_ids(
     dormant_members : frame of shape ``MEMBERS``: clusters of earlier runs that the last run did not have, as they were
         last; None: none is remembered.
     known_ids : every cluster id ever given; a new id is none of them.
+    quiet_now, quiet_before : provisional ids of clusters that are silent, and ids of those that were in the last run.
     settings : overlap from which two clusters are the same.
 
     Returns
@@ -75,7 +82,8 @@ def carry_ids(
             accounts = members.loc[members["cluster_id"] == cluster, "account_id"]
             lasting[cluster] = new_cluster_id(accounts, taken=taken)
             taken.add(lasting[cluster])
-    events = _events(shared, now, before, lasting, revived=revived, overlap=settings.overlap)
+    turned = _turned(shared, now, before, lasting, quiet_now, quiet_before)
+    events = _events(shared, now, before, lasting, turned=turned | revived, overlap=settings.overlap)
     renamed = members.assign(cluster_id=members["cluster_id"].map(lasting).astype("str"))
     return Tracked(
         clusters.assign(cluster_id=clusters["cluster_id"].map(lasting).astype("str")),
@@ -86,14 +94,46 @@ def carry_ids(
 
 def _revive(
     members: pd.DataFrame, asleep: pd.DataFrame, lasting: dict[str, str], *, overlap: float
-) -> dict[str, tuple[int, int]]:
-    """Give clusters that are none of the last run the ids of dormant ones; id to (accounts then, accounts shared)."""
+) -> dict[str, _Turn]:
+    """Give clusters that are none of the last run the ids of dormant ones."""
     rest = members[~members["cluster_id"].isin(list(lasting))]
     shared, then = _shared(_firm(rest), _firm(asleep)), _sizes(asleep)
     found = _match(shared, _sizes(rest), then, overlap=overlap)
     lasting |= found
     both = shared.set_index(["cluster_id_now", "cluster_id_before"])["shared"]
-    return {old: (int(then[old]), int(both[now, old])) for now, old in found.items()}
+    return {old: ("revived", int(then[old]), int(both[now, old])) for now, old in found.items()}
+
+
+def quiet_clusters(clusters: pd.DataFrame, *, as_of: pd.Timestamp, settings: TrackingSettings) -> frozenset[str]:
+    """Ids of clusters whose firm members made their last request ``settings.dormant_days`` before a time, or earlier.
+
+    Parameters
+    ----------
+    clusters : frame of shape ``CLUSTERS``.
+    as_of : end of the run's window.
+    """
+    silent_since = as_of - pd.Timedelta(days=settings.dormant_days)
+    return frozenset(clusters.loc[clusters["last_seen"] <= silent_since, "cluster_id"])
+
+
+def _turned(
+    shared: pd.DataFrame,
+    now: pd.Series[int],
+    before: pd.Series[int],
+    lasting: dict[str, str],
+    quiet_now: Container[str],
+    quiet_before: Container[str],
+) -> dict[str, _Turn]:
+    """Clusters of both runs that fell silent in between, or are back."""
+    both = shared.set_index(["cluster_id_now", "cluster_id_before"])["shared"]
+    turns: dict[str, _Turn] = {}
+    for provisional in now.index:
+        cluster = lasting[str(provisional)]
+        is_quiet, was_quiet = str(provisional) in quiet_now, cluster in quiet_before
+        if cluster in before.index and is_quiet != was_quiet:
+            kind = "dormant" if is_quiet else "revived"
+            turns[cluster] = (kind, int(before[cluster]), int(both[provisional, cluster]))
+    return turns
 
 
 def new_cluster_id(accounts: Iterable[str], *, taken: Iterable[str] = ()) -> str:
@@ -150,10 +190,10 @@ def _events(
     before: pd.Series[int],
     lasting: dict[str, str],
     *,
-    revived: dict[str, tuple[int, int]],
+    turned: dict[str, _Turn],
     overlap: float,
 ) -> pd.DataFrame:
-    """What happened: at most one birth, revival, growth or end per cluster, and a row per split or merge."""
+    """What happened: at most one birth, turn, growth or end per cluster, and a row per split or merge."""
     rows: list[dict[str, object]] = []
     current = {lasting[str(cluster)]: int(size) for cluster, size in now.items()}
     common = {
@@ -163,8 +203,9 @@ def _events(
     for cluster, size in sorted(current.items()):
         earlier = int(before.get(cluster, 0))
         same = common.get((cluster, cluster), 0)
-        if cluster in revived:
-            rows.append(_event(cluster, "revived", None, revived[cluster][0], size, revived[cluster][1]))
+        if cluster in turned:
+            turn, then, both = turned[cluster]
+            rows.append(_event(cluster, turn, None, then, size, both))
             continue
         kind = "born" if not earlier else "grew" if size > earlier else "shrank" if size < earlier else None
         if kind:

@@ -11,7 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.coefficients import SHIPPED, Coefficients
-from linkage.clusters.features import GROUP_PATTERNS, linked_shares, measure_controller, measure_extraction
+from linkage.clusters.features import (
+    GROUP_PATTERNS,
+    hear_voices,
+    linked_shares,
+    measure_controller,
+    measure_extraction,
+)
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
     Codes,
@@ -65,11 +71,18 @@ NOUNS: Final = {
 GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
 """Families that only show in a group."""
 
-HARD_FAMILIES: Final = ("network", "payment", "content", "registration", *GROUP_FAMILIES)
-"""At least one of these must link a cluster at tier enforce: client, contract and habits alone are a fashion."""
+COPYABLE_FAMILIES: Final = ("network", "content", "contract", "client", "conduct")
+"""What somebody can take over from a victim without their help: where, what and how they send."""
 
-OWN_SHARE: Final = 0.5
+TIMED_PATTERNS: Final = ("hand_over", "work_list", "replacement")
+"""Patterns of a group that chance does not explain. Joint pauses are not among them: cron jobs have them, too."""
+
+OWN_SHARE: Final = 0.37
 """Share of an account's bits that counts for its own probability; families that agree partly say the same again."""
+
+OWN_DOUBT_BITS: Final = 2.1
+"""What the bits that count must make up for before an account belongs to its group rather than not. Both figures are
+learned from the members of clusters in 18 training worlds; how large the group is taught nothing (decision 52)."""
 
 REASONS: Final = 4
 """Ties a member's reasons name, strongest first."""
@@ -99,6 +112,8 @@ class _Judged:
     ties: pd.DataFrame
     matrix: Numbers
     shares: Numbers
+    voices: Codes
+    """How many independent kinds of evidence link each group: families, those of ``SOFTWARE`` as one."""
     controller: Numbers
     extraction: Numbers
     q_value: Numbers
@@ -123,12 +138,14 @@ def judge(
     coefficients: Coefficients = SHIPPED,
     group_evidence: pd.DataFrame | None = None,
     null_cohesion: Numbers | None = None,
+    own_items: pd.DataFrame | None = None,
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
     A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then
     judged by what remains. Tier ``enforce`` needs both probabilities, a small q-value,
-    ``settings.min_families`` families that each link ``settings.linked_share`` of the members, and members
+    ``settings.min_families`` families that each link ``settings.linked_share`` of the members (those of ``SOFTWARE``
+    count as one), and members
     that do not all declare one organization. Communities below ``settings.review_probability`` of one
     controller are not clusters and are left out.
 
@@ -143,6 +160,7 @@ def judge(
     coefficients : of the two verdicts.
     group_evidence : frame of shape ``GROUP_EVIDENCE`` whose groups are the communities, or None.
     null_cohesion : of what a search through evidence of chance found (``find_null_cohesion``), or None.
+    own_items : frame of shape ``OWN_ITEMS``: items of one account alone that ``items`` does not list; None: none.
 
     Returns
     -------
@@ -164,7 +182,8 @@ def judge(
     own = found.loc[whole[incidence.accounts.get_indexer(pd.Index(found["account_id"]))] == found["group"]]
     extra = _bits_by(own, incidence, "family", GROUP_FAMILIES)
     everything = np.column_stack([_all_ties(incidence, habits, whole, groups)[1], extra])
-    belonging = _belonging(everything, whole, settings)
+    copyable = np.isin((*incidence.families, "conduct", *GROUP_FAMILIES), COPYABLE_FAMILIES)
+    belonging = _belonging(everything, whole, copyable, settings)
     group = np.where(belonging >= settings.probable_share, whole, -1)
     features = measure_extraction(
         incidence,
@@ -174,12 +193,14 @@ def judge(
         accounts=accounts,
         conduct=conduct,
         items=items,
+        own_items=own_items,
         hours=hours,
         patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
     q_value = measure_significance(
         incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed, null_cohesion=null_cohesion
     )
+    q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, habits, group, q_value, features, accounts, settings, coefficients, own)
     kept = np.flatnonzero(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
@@ -191,6 +212,18 @@ def judge(
     return Verdicts(clusters, members, *_groups(judged, group))
 
 
+def _pattern_q_value(found: pd.DataFrame, groups: int) -> Numbers:
+    """How likely the clearest of a group's :data:`TIMED_PATTERNS` is chance, 1 where it shows none.
+
+    Their bits have every candidate group counted as a try already; twice, because a group may be told from coincidence
+    by its shared values or by its patterns.
+    """
+    rows = found.loc[found["kind"].isin(TIMED_PATTERNS)]
+    bits = np.zeros(groups)
+    np.maximum.at(bits, rows["group"].to_numpy(dtype=np.int64), rows["bits"].to_numpy(dtype=np.float64))
+    return np.asarray(np.minimum(2 * np.exp2(-bits), 1.0), dtype=np.float64)
+
+
 def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
     """Ties by shared values as a frame, and ties of all families as an array with conduct in the last column.
 
@@ -198,7 +231,7 @@ def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) 
     """
     ties = group_ties(incidence, group, groups=groups)
     matrix = tie_matrix(ties, incidence)
-    conduct = np.minimum(conduct_ties(habits, group, groups=groups), matrix.sum(axis=1))
+    conduct = np.minimum(conduct_ties(habits, group), matrix.sum(axis=1))
     return ties, np.column_stack([matrix, conduct])
 
 
@@ -211,30 +244,32 @@ def _bits_by(found: pd.DataFrame, incidence: Incidence, column: str, names: Sequ
     return table
 
 
-def _belonging(matrix: Numbers, group: Codes, settings: VerdictSettings) -> Numbers:
-    """Each account's ties as a share of its group's median; 0 when fewer than two families tie it."""
+def _belonging(matrix: Numbers, group: Codes, copyable: npt.NDArray[np.bool_], settings: VerdictSettings) -> Numbers:
+    """Each account's ties as a share of its group's median; 0 when fewer than two families tie it.
+
+    0 also for who has less than ``probable_share`` of the ties that cannot be copied, in a group whose accounts have
+    such ties: so one person cannot be framed by taking over their address, words and habits.
+    """
     inside = np.flatnonzero(group >= 0)
+    mine = group[inside]
     total = pd.Series(matrix[inside].sum(axis=1))
-    median = total.groupby(group[inside]).transform("median").to_numpy(dtype=np.float64)
+    median = total.groupby(mine).transform("median").to_numpy(dtype=np.float64)
     share = total.to_numpy(dtype=np.float64) / np.maximum(median, 1e-9)
     families = (matrix[inside] >= settings.linked_bits).sum(axis=1)
+    own = pd.Series(matrix[inside][:, ~copyable].sum(axis=1))
+    has_own = own >= settings.linked_bits
+    is_usual = (has_own.groupby(mine).transform("mean") >= settings.linked_share).to_numpy()
+    usual = own.where(has_own).groupby(mine).transform("median").fillna(0.0)
+    is_framed = is_usual & (own < np.maximum(settings.probable_share * usual, settings.linked_bits)).to_numpy()
     result = np.full(len(group), -1.0)
-    result[inside] = np.where(families >= 2, share, 0.0)
+    result[inside] = np.where((families >= 2) & ~is_framed, share, 0.0)
     return result
 
 
 def _own_probability(matrix: Numbers, group: Codes) -> Numbers:
-    """Chance that an account belongs to its group, from its own ties in bits; 0 outside of groups.
-
-    Before any tie is known, an account belongs with the odds of the group's size to all accounts. Families are
-    not independent, so ``OWN_SHARE`` of their bits counts.
-    """
-    size = np.bincount(group[group >= 0])
-    prior = np.log2(len(group) / size[group[group >= 0]])
-    bits = OWN_SHARE * matrix[group >= 0].sum(axis=1)
-    result = np.zeros(len(group))
-    result[group >= 0] = 1 / (1 + np.exp2(np.clip(prior - bits, -60, 60)))
-    return result
+    """Chance that an account belongs to its group, from its own ties in bits; 0 outside of groups."""
+    bits = OWN_SHARE * matrix.sum(axis=1) - OWN_DOUBT_BITS
+    return np.where(group >= 0, 1 / (1 + np.exp2(np.clip(-bits, -60, 60))), 0.0)
 
 
 def _judge_groups(
@@ -265,12 +300,15 @@ def _judge_groups(
     counts = declared.agg(["nunique", "count", "size"]).reindex(range(groups), fill_value=0)
     organizations = counts["nunique"].to_numpy(dtype=np.int64)
     explained = ((counts["count"] == counts["size"]) & (organizations == 1)).to_numpy(dtype=bool)
+    families = (*incidence.families, "conduct", *GROUP_FAMILIES)
+    heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
     judged = _Judged(
         incidence,
-        (*incidence.families, "conduct", *GROUP_FAMILIES),
+        families,
         ties,
         matrix,
         linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
+        (heard >= settings.linked_share).sum(axis=1),
         coefficients.controller.probability(controller),
         coefficients.extraction.probability(extraction),
         q_value,
@@ -302,15 +340,11 @@ def _tiers(
     settings: VerdictSettings,
 ) -> npt.NDArray[np.object_]:
     both = np.minimum(judged.controller, judged.extraction)
-    linked = judged.shares >= settings.linked_share
-    families = linked.sum(axis=1)
-    hard = linked[:, np.isin(judged.families, HARD_FAMILIES)].any(axis=1)
     enforce = (
         (judged.controller >= settings.enforce_controller)
         & (judged.extraction >= settings.enforce_extraction)
         & (judged.q_value <= settings.max_q_value)
-        & (families >= settings.min_families)
-        & hard
+        & (judged.voices >= settings.min_families)
         & (size >= settings.min_enforce_accounts)
         & ~is_open
     )
@@ -413,6 +447,10 @@ def _clusters(
         expected_wrong=("wrong", "sum"),
     )
     columns = {name: column.array for name, column in by_cluster.reindex(ids).items()}
+    members_of = {number: np.asarray(rows) for number, rows in pd.Series(group).groupby(group).indices.items()}
+    ties_of = judged.ties.groupby("group").indices
+    none = np.empty(0, dtype=np.int64)
+    best_of = [_best_values(judged, judged.ties.iloc[ties_of.get(number, none)]) for number in kept]
     frame = make_frame(
         CLUSTERS,
         {
@@ -422,10 +460,13 @@ def _clusters(
             "controller_probability": judged.controller[kept],
             "extraction_probability": judged.extraction[kept],
             "q_value": judged.q_value[kept],
-            "families": [_family_names(judged, group, number) for number in kept],
+            "families": [_family_names(judged, members_of[number], number) for number in kept],
             "organizations": judged.organizations[kept],
-            "strongest": [_strongest(judged, number) for number in kept],
-            "readings": [_readings(judged, group, number) for number in kept],
+            "strongest": [_strongest(best) for best in best_of],
+            "readings": [
+                _readings(judged, best, len(members_of[number]), number)
+                for best, number in zip(best_of, kept, strict=True)
+            ],
         },
     )
     rank = frame["tier"].map({"enforce": 0, "review": 1, "watch": 2})
@@ -433,18 +474,17 @@ def _clusters(
     return frame.loc[order.sort_values(["rank", "both", "cluster_id"]).index].reset_index(drop=True)
 
 
-def _family_names(judged: _Judged, group: Codes, number: int) -> str:
+def _family_names(judged: _Judged, members: Codes, number: int) -> str:
     """Families that link half the members, strongest first, ``+``-joined."""
-    strength = judged.matrix[group == number].sum(axis=0)
+    strength = judged.matrix[members].sum(axis=0)
     linked = np.flatnonzero(judged.shares[number] >= 0.5)
     ranked = sorted(linked, key=lambda family: (-strength[family], family))
     return "+".join(judged.families[family] for family in ranked)
 
 
-def _best_values(judged: _Judged, number: int) -> pd.DataFrame:
+def _best_values(judged: _Judged, ties: pd.DataFrame) -> pd.DataFrame:
     """Values that tie members of one group: members tied and bits, strongest first."""
-    mine = judged.ties.loc[judged.ties["group"] == number]
-    best = mine.groupby("value").agg(tied=("account", "size"), tie=("tie", "sum"))
+    best = ties.groupby("value").agg(tied=("account", "size"), tie=("tie", "sum"))
     best = best.sort_values(["tie", "tied"], ascending=False, kind="stable").reset_index()
     values = judged.incidence.table.iloc[best["value"].to_numpy(dtype=np.int64)]
     return best.assign(
@@ -453,8 +493,7 @@ def _best_values(judged: _Judged, number: int) -> pd.DataFrame:
     )
 
 
-def _strongest(judged: _Judged, number: int) -> str:
-    best = _best_values(judged, number)
+def _strongest(best: pd.DataFrame) -> str:
     if best.empty:
         return "nothing ties these accounts"
     row = best.iloc[0]
@@ -465,13 +504,13 @@ def _strongest(judged: _Judged, number: int) -> str:
     )
 
 
-def _readings(judged: _Judged, group: Codes, number: int) -> str:
+def _readings(judged: _Judged, best: pd.DataFrame, size: int, number: int) -> str:
     """Innocent readings that what ties the group does not rule out."""
-    best = _best_values(judged, number)
-    size = int((group == number).sum())
     linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
     outside = best["accounts"] > 2 * size
     readings = []
+    if judged.voices[number] < 2 and "content" in linked:
+        readings.append("customers of one app, which brings its wording, parameters and client")
     if judged.is_open[number]:
         readings.append("one customer with a few accounts, who hides neither card nor address")
     if "network" in linked:

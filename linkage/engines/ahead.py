@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 
-def read_ahead(values: Iterable[T]) -> Iterator[T]:
+def read_ahead(values: Iterable[T]) -> Generator[T]:
     """The values in their order, each made while the one before it is in use.
 
     Parsing, fingerprints and SQLite run outside Python's lock, so two cores are busy. What making a value raises is
@@ -26,6 +27,27 @@ def read_ahead(values: Iterable[T]) -> Iterator[T]:
         while taken := waiting.result():
             waiting = pool.submit(_take, source)
             yield taken[0]
+
+
+def map_ahead(function: Callable[[T], Result], values: Iterable[T]) -> Generator[tuple[T, Result]]:
+    """Each value and what the function makes of it, in a second thread while the next value is made here.
+
+    For values that only this thread may make, such as rows of an open connection. At most two values exist at once.
+
+    Examples
+    --------
+    >>> list(map_ahead(str, range(3)))
+    [(0, '0'), (1, '1'), (2, '2')]
+    """
+    waiting: list[tuple[T, Future[Result]]] = []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="linkage-map-ahead") as pool:
+        for value in values:
+            waiting.append((value, pool.submit(function, value)))
+            if len(waiting) > 1:
+                before, made = waiting.pop(0)
+                yield before, made.result()
+        for before, made in waiting:
+            yield before, made.result()
 
 
 def _take(source: Iterator[T]) -> tuple[T, ...]:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from linkage.intake.batches import REQUEST_TYPES, AccountBatch, RequestBatch
+from linkage.engines.known import KnownIds
+from linkage.engines.reading import Prepared
+from linkage.engines.texts import Texts
+from linkage.intake.batches import REQUEST_TYPES, AccountBatch
 from linkage.intake.rollups import Rollups, merge_rollups, roll_up, roll_up_accounts, roll_up_coverage
+from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.statements import REQUEST_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
-_WAITING_BATCHES: Final = 16  # rollups of so many batches are merged in memory before they are written
-_KNOWN_IDS: Final = 1_000_000  # entity ids remembered as stored, about 100 MB
+_WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
+_NEAR_ENTITIES: Final = (
+    1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
+)
+_MOST_WAITING_BYTES: Final = 1_000_000_000  # Arrow sorts no more than two billion bytes of text at once
+_WAITING_PART: Final = 6  # of the memory: counts and entities that wait
+_KNOWN_PART: Final = 3  # of the memory: ids of a first load
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,17 +44,40 @@ class _Sorted:
     other: int
 
 
-class Loader:
-    """Writes the batches of one file inside one transaction; call :meth:`finish` before it ends."""
+@dataclasses.dataclass
+class _FirstLoad:
+    """What an empty store was given so far: it has no indexes until the load ends."""
 
-    def __init__(self, connection: Connection, *, keep_text: bool) -> None:
-        """``keep_text`` : keep the prompts' text in the store."""
+    requests: KnownIds = dataclasses.field(default_factory=KnownIds)
+    """Keys; the place of each says which row it is."""
+    prompts: KnownIds = dataclasses.field(default_factory=KnownIds)
+
+
+class Loader:
+    """Writes the batches of one file inside one transaction; call :meth:`finish` before it ends.
+
+    The first file of a store is written without the indexes that its keys would scatter all over, and these are made
+    at the end; repeats are told by ids in memory meanwhile. Where the ids outgrow their share of the memory, or a
+    record must be replaced, the indexes are made at once and the rest goes on as in any later load.
+    """
+
+    def __init__(
+        self, connection: Connection, *, keep_text: bool, settings: Settings | None = None, texts: Texts | None = None
+    ) -> None:
+        """``keep_text`` : keep prompts' text in the store; ``texts`` : gets what templates may be described from."""
+        limits = settings or Settings()
         self._connection = connection
         self._keep_text = keep_text
-        self._known: set[int] = set()
+        self._texts = texts
+        self._most_described = int(limits.templates.learn_prompts)
+        self._memory_bytes = int(limits.ingest.memory_mb) * 1_000_000
         self._waiting: list[Rollups] = []
+        self._has_begun = self._is_first = False
+        self._first: _FirstLoad | None = None
+        self._entities: dict[str, list[Any]] = {}
+        self._told = 0
 
-    def add_requests(self, batch: RequestBatch) -> BatchCounts:
+    def add_requests(self, prepared: Prepared) -> BatchCounts:
         """Add the facts of a batch of requests; repeats change nothing.
 
         Returns
@@ -51,17 +85,24 @@ class Loader:
         How many were new, seen before (same key, same content), and in conflict (same key, other content: the
         record with the smaller content hash stays, whichever came first).
         """
+        if not self._has_begun:
+            self._has_begun = True
+            self._is_first = facts.lift_indexes(self._connection)
+            self._first = _FirstLoad() if self._is_first else None
+        batch = prepared.batch
         self._add_entities(batch.entities)
-        prompts = plain_rows(batch.prompts, ("id", "features", "gateway_template", "text"))
-        facts.add_prompts(self._connection, prompts, keep_text=self._keep_text)
-        sorted_out = self._sort_out(batch.requests)
+        self._add_prompts(batch.prompts)
+        sorted_out = self._sort_out(prepared)
         facts.add_requests(self._connection, plain_rows(sorted_out.new, REQUEST_COLUMNS))
+        if self._first is not None:
+            self._first.requests.add(sorted_out.new["key"].to_numpy())
         if len(sorted_out.replacing):
+            self._lay_key_indexes()
             facts.replace_requests(self._connection, plain_rows(sorted_out.replacing, REQUEST_COLUMNS))
         if len(sorted_out.new):
-            self._waiting.append(roll_up(sorted_out.new))
-        if len(self._waiting) >= _WAITING_BATCHES:
-            self._write_rollups()
+            is_all = len(sorted_out.new) == len(batch.requests)
+            self._waiting.append(prepared.rollups if is_all else roll_up(sorted_out.new))
+        self._bound_memory()
         return BatchCounts(kept=len(sorted_out.new), seen_before=sorted_out.same, conflicting=sorted_out.other)
 
     def add_accounts(self, batch: AccountBatch) -> BatchCounts:
@@ -71,36 +112,87 @@ class Loader:
 
     def finish(self) -> None:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
-        self._write_rollups()
+        with ThreadPoolExecutor(1) as beside:  # neither Arrow nor SQLite holds Python's lock meanwhile
+            merged = beside.submit(merge_rollups, self._waiting)
+            self._write_entities()
+            self._lay_key_indexes()
+            self._write_rollups(merged.result())
+        if self._is_first:
+            facts.lay_use_index(self._connection)
         of_accounts, of_days = facts.take_dirty(self._connection)
         if of_days:
-            self._waiting.append(roll_up_accounts(request_table(of_accounts)))
-            self._waiting.append({"coverage_day": roll_up_coverage(request_table(of_days))})
-            self._write_rollups()
+            coverage = {"coverage_day": roll_up_coverage(request_table(of_days))}
+            self._write_rollups(merge_rollups([roll_up_accounts(request_table(of_accounts)), coverage]))
 
-    def _write_rollups(self) -> None:
-        for name, table in merge_rollups(self._waiting).items():
-            facts.add_rollup(self._connection, name, plain_rows(table, table.column_names))
-        self._waiting = []
+    def _bound_memory(self) -> None:
+        if self._waiting_size() > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
+            self._write_entities()
+            self._write_rollups(merge_rollups(self._waiting))
+            self._waiting = []
+        if self._first and self._first.requests.nbytes + self._first.prompts.nbytes > self._memory_bytes // _KNOWN_PART:
+            self._lay_key_indexes()
+
+    def _lay_key_indexes(self) -> None:
+        if self._first is not None:
+            self._first = None
+            facts.lay_key_indexes(self._connection)
+
+    def _write_rollups(self, merged: Rollups) -> None:
+        for name, table in merged.items():
+            for start in range(0, len(table), _WRITTEN_ROWS):
+                rows = plain_rows(table.slice(start, _WRITTEN_ROWS), table.column_names)
+                facts.add_rollup(self._connection, name, rows)
+
+    def _add_prompts(self, prompts: Any) -> None:
+        """Add the prompts that are new, and what a known one did not tell before."""
+        new, are_new = prompts, False
+        if self._first is not None:
+            ids = prompts["id"].to_numpy()
+            is_new = self._first.prompts.places(ids) < 0
+            told = [prompts["gateway_template"], *([prompts["text"]] if self._keep_text else [])]
+            again = pa.array(~is_new)
+            if any(pc.any(pc.and_(again, column.is_valid())).as_py() for column in told):
+                self._lay_key_indexes()
+            else:
+                self._first.prompts.add(ids[is_new])
+                new, are_new = prompts.filter(pa.array(is_new)), True
+        columns = [
+            *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
+            _plain_values(new["text"]) if self._keep_text else [None] * len(new),
+        ]
+        rows = zip(*columns, strict=True)
+        facts.add_prompts(self._connection, rows, keep_text=self._keep_text, are_new=are_new)
+        if self._texts is not None:
+            last = facts.last_described(self._connection, self._most_described)
+            is_low = prompts["id"].to_numpy() <= last
+            self._texts.add(prompts.select(["id", "text"]).filter(pa.array(is_low)))
 
     def _add_entities(self, entities: Mapping[str, Any]) -> None:
-        if len(self._known) > _KNOWN_IDS:
-            self._known = set()
         for kind, table in sorted(entities.items()):
-            rows = [row for row in plain_rows(table, ("id", "value")) if row[0] not in self._known]
-            facts.add_entities(self._connection, kind, rows)
-            self._known.update(row[0] for row in rows)
+            self._entities.setdefault(kind, []).append(table)
+            self._told += len(table)
+        if self._told <= _NEAR_ENTITIES:
+            self._write_entities()
 
-    def _sort_out(self, requests: Any) -> _Sorted:
-        keys, contents = (np.asarray(requests[name].to_numpy()) for name in ("key", "content"))
-        order = np.lexsort((contents, keys))
-        keys, contents = keys[order], contents[order]
-        is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
-        kept = contents[is_first][np.cumsum(is_first) - 1]
-        same = int((~is_first & (contents == kept)).sum())
-        other = int((~is_first & (contents != kept)).sum())
-        distinct, keys, contents = requests.take(order[is_first]), keys[is_first], contents[is_first]
-        stored = facts.find_requests(self._connection, keys.tolist())
+    def _write_entities(self) -> None:
+        """Write the entities that wait, by ascending id: all over a large table, each would cost a page or two."""
+        waiting, self._entities = self._entities, {}
+        for kind, tables in sorted(waiting.items()):
+            table = pa.concat_tables([each.select(["id", "value"]) for each in tables]).sort_by("id")
+            for start in range(0, len(table), _WRITTEN_ROWS):
+                facts.add_entities(
+                    self._connection, kind, plain_rows(table.slice(start, _WRITTEN_ROWS), ("id", "value"))
+                )
+
+    def _waiting_size(self) -> int:
+        """Bytes of counts and entities that wait to be written."""
+        parts = [*(part.values() for part in self._waiting), *self._entities.values()]
+        return sum(table.nbytes for part in parts for table in part)
+
+    def _sort_out(self, prepared: Prepared) -> _Sorted:
+        distinct, same, other = prepared.batch.requests, prepared.same, prepared.other
+        keys, contents = (np.asarray(distinct[name].to_numpy()) for name in ("key", "content"))
+        stored = self._find_stored(keys)
         if not stored:
             return _Sorted(distinct, distinct.slice(0, 0), same, other)
         known, held = np.array(stored, dtype=np.int64).T
@@ -110,6 +202,15 @@ class Loader:
         same += int((contents[at] == held).sum())
         other += int((contents[at] != held).sum())
         return _Sorted(distinct.filter(pa.array(is_new)), distinct.filter(pa.array(is_less)), same, other)
+
+    def _find_stored(self, keys: Ints) -> list[tuple[int, int]]:
+        """Those of the keys that are stored, each with the content hash of its record, in any order."""
+        if self._first is None:
+            return facts.find_requests(self._connection, keys.tolist())
+        places = self._first.requests.places(keys)
+        at = np.flatnonzero(places >= 0)
+        contents = facts.find_contents(self._connection, (places[at] + 1).tolist()) if len(at) else {}
+        return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
 
 
 def plain_rows(table: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -122,6 +223,8 @@ def _plain_values(column: Any) -> list[Any]:
     if not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):
         values: list[Any] = column.to_pylist()
         return values
+    if column.null_count == len(column):
+        return [None] * len(column)
     if not column.null_count:
         return list(column.to_numpy().tolist())
     plain = column.fill_null(0).to_numpy().tolist()

@@ -6,33 +6,39 @@ in the store does not depend on the order or the split of the files.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import hashlib
-import json
+import os
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Final
 
 from linkage.engines.ahead import read_ahead
+from linkage.engines.beside import Worker
 from linkage.engines.load import Loader
+from linkage.engines.reading import Facts, Prepared, open_log, read_facts, read_log_facts
+from linkage.engines.reading import Reading as Reading
+from linkage.engines.templates import Progress as Progress
 from linkage.engines.templates import mine_store
+from linkage.engines.texts import Texts
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
-from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
-from linkage.intake.catalogue import AUTO
-from linkage.intake.entities import Pseudonymizer
-from linkage.intake.files import RawFile, read_raw
+from linkage.intake.batches import AccountBatch, RequestBatch
+from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
-from linkage.intake.mapping import Mapping as FieldMapping
-from linkage.intake.raw import RawBatch
-from linkage.intake.records import check_accounts, check_requests
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, Connection, SourceFile
+from linkage.store.facts import BatchCounts, SourceFile
 from linkage.store.store import Database
 
-Progress = Callable[[str, int, int], None]
-"""Called with the file's name, bytes read and bytes in all."""
+_BESIDE_BYTES: Final = 100_000_000
+"""A plain file of this size is worth a process of its own, which takes two seconds to start."""
+
+_PACKED: Final = 8  # times a packed file grows, about
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,24 +56,6 @@ class FileResult:
     """Fields dropped or repaired: ``field: reason`` to how often."""
     error: LinkageError | None
     """Why nothing of the file was stored; None when it was."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How files are to be read."""
-
-    format_name: str = AUTO
-    mapping: FieldMapping | None = None
-    source: str | None = None
-    """Name of the system the records come from, inside which request ids are unique; None: the format's name."""
-    keep_prompts: bool = False
-    pseudonymizer: Pseudonymizer | None = None
-
-    def digest(self) -> str:
-        """A hash of all that decides how a file is read, besides its bytes and format."""
-        key = self.pseudonymizer.replace("ip", "") if self.pseudonymizer else ""
-        parts = [repr(self.mapping), self.source, self.keep_prompts, key]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass
@@ -104,6 +92,8 @@ def ingest_files(
     files : request logs (account records too, where the format says so).
     accounts : files of account records.
     wait_s : how long to wait for another writer, in seconds.
+    progress : told the file's name, bytes read and bytes in all; then, under the name ``templates``, the bytes of
+        fingerprints that mining has gone through.
 
     Returns
     -------
@@ -117,14 +107,19 @@ def ingest_files(
     how, limits = reading or Reading(), settings or Settings()
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
-    with database.writing(wait_s=wait_s):
-        results = [_ingest_one(database, path, kind, how, limits, progress) for path, kind in plan]
-        mine_store(database, settings=limits.templates)
+    writing = database.writing(wait_s=wait_s, cache_mb=int(limits.ingest.memory_mb) // 2)
+    with writing, Texts() as texts, Worker() as worker:
+        load = functools.partial(_ingest_one, database, worker, texts)
+        with database.unlogged():
+            results = [load(path, kind, how, limits, progress) for path, kind in plan]
+        mine_store(database, settings=limits.templates, texts=texts, worker=worker, progress=progress)
     return results
 
 
 def _ingest_one(
     database: Database,
+    worker: Worker,
+    texts: Texts,
     path: str | PathLike[str],
     kind: RecordKind | None,
     reading: Reading,
@@ -133,25 +128,47 @@ def _ingest_one(
 ) -> FileResult:
     took_for = "nothing"
     try:
-        wanted = AUTO if kind == "accounts" else reading.format_name
-        mapping = None if kind == "accounts" else reading.mapping
-        raw = read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
+        raw = open_log(path, kind, reading=reading, settings=settings)
         took_for = raw.took_for
-        return _load_once(database, raw, reading, settings, progress)
+        if _is_for_worker(raw, reading):
+            how = {"path": path, "kind": kind, "reading": reading, "settings": settings}
+            facts_read = worker.stream(read_log_facts, how, about=raw.path)
+        else:
+            facts_read = read_facts(raw, reading=reading, settings=settings)
+        with contextlib.closing(facts_read):
+            return _load_once(database, texts, raw, facts_read, reading, settings, progress)
     except (FormatError, SourceError, RejectedShareError) as error:
         return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
 
+def _is_for_worker(raw: RawFile, reading: Reading) -> bool:
+    """Whether a file is large enough to be read by another process, and there is a core for it.
+
+    A mapping of the user's own holds functions, which do not travel.
+    """
+    unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return unpacked >= _BESIDE_BYTES and reading.mapping is None and cores > 1 and bool(sys.executable)
+
+
 def _load_once(
-    database: Database, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
+    database: Database,
+    texts: Texts,
+    raw: RawFile,
+    facts_read: Generator[Facts],
+    reading: Reading,
+    settings: Settings,
+    progress: Progress | None,
 ) -> FileResult:
     """Load a file unless the ledger says that these very bytes were loaded in this very way."""
     ledger = {"sha256": _file_digest(raw.path), "format_name": raw.format_name, "reading": reading.digest()}
     before = facts.find_source_file(database, **ledger)
     if before is not None:
         return _result(raw, BatchCounts(seen_before=before.kept + before.seen_before, conflicting=before.conflicting))
-    with database.transaction(f"store {raw.path}") as connection:
-        tally = _load(connection, raw, reading, settings, progress)
+    with database.transaction(f"store {raw.path}") as connection, texts.all_or_none():
+        tally = _Tally()
+        loader = Loader(connection, keep_text=reading.keep_prompts, settings=settings, texts=texts)
+        _load(loader, tally, raw, facts_read, progress)
         _check_rejected_share(raw, tally, settings)
         file = SourceFile(
             path=raw.path,
@@ -167,31 +184,16 @@ def _load_once(
     return _result(raw, tally.counts, tally)
 
 
-def _load(
-    connection: Connection, raw: RawFile, reading: Reading, settings: Settings, progress: Progress | None
-) -> _Tally:
-    tally, loader = _Tally(), Loader(connection, keep_text=reading.keep_prompts)
-    for bytes_read, batch in read_ahead(_facts(raw, reading, settings)):
-        if isinstance(batch, AccountBatch):
-            tally.add(loader.add_accounts(batch), batch)
-        else:
-            tally.add(loader.add_requests(batch), batch)
-        if progress:
-            progress(raw.path, bytes_read, raw.size)
+def _load(loader: Loader, tally: _Tally, raw: RawFile, facts_read: Generator[Facts], progress: Progress | None) -> None:
+    with contextlib.closing(read_ahead(facts_read)) as batches:
+        for bytes_read, found in batches:
+            if isinstance(found, Prepared):
+                tally.add(loader.add_requests(found), found.batch)
+            else:
+                tally.add(loader.add_accounts(found), found)
+            if progress:
+                progress(raw.path, bytes_read, raw.size)
     loader.finish()
-    return tally
-
-
-def _facts(raw: RawFile, reading: Reading, settings: Settings) -> Iterator[tuple[int, RequestBatch | AccountBatch]]:
-    """The facts of each batch of a file, with the bytes read up to it."""
-    source = reading.source or raw.format_name
-    for batch in raw.batches:
-        if raw.kind == "accounts" and isinstance(batch, RawBatch):
-            checked = check_accounts(batch, raw.format, settings=settings.ingest)
-            yield batch.bytes_read, account_batch(checked, pseudonymizer=reading.pseudonymizer)
-        else:
-            found = check_requests(batch, raw.format, settings=settings.ingest)
-            yield batch.bytes_read, request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from linkage.engines.ahead import map_ahead, read_ahead
+from linkage.engines.beside import Worker
+from linkage.engines.texts import Texts
+from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
 from linkage.intake.following import Followed, Requested, follow_templates
 from linkage.intake.mining import (
     Assigned,
+    Assigning,
+    Assignment,
+    Growing,
+    Named,
+    Naming,
     assign_templates,
-    describe_template,
-    join_assigned,
-    learn_templates,
+    find_described,
+    learn_unpacked,
+    name_templates,
     pick_examples,
-    tie_templates,
+    unpack,
 )
 from linkage.settings import TemplateSettings
 from linkage.store import facts
@@ -26,47 +38,104 @@ from linkage.store.store import Database
 
 Ints = npt.NDArray[np.int64]
 
+MINING: Final = "templates"
+"""What progress calls the mining."""
+
+Progress = Callable[[str, int, int], None]
+"""Called with a name, bytes gone through and bytes in all."""
+
 _EXAMPLES: Final = 6
 
 
-def mine_store(database: Database, *, settings: TemplateSettings) -> None:
+class _Meter:
+    """Tells how far mining is, in bytes of fingerprints: gone through, learned from, gone through again."""
+
+    def __init__(self, prompts: int, progress: Progress | None) -> None:
+        self._prompts, self._progress = prompts, progress
+        self._done = self._total = 0
+
+    def read(self, blocks: Iterator[PromptBlock]) -> Iterator[PromptBlock]:
+        """The blocks, each told when the next one is asked for."""
+        for block in blocks:
+            yield block
+            size = sum(map(len, block.features))
+            self._total = self._total or 3 * max(size, size * self._prompts // len(block.ids))
+            self._tell(self._done + size)
+
+    def learned(self) -> None:
+        """Tell that learning is over."""
+        self._tell(2 * self._total // 3)
+
+    def end(self) -> None:
+        """Tell that all is over."""
+        self._tell(self._total)
+
+    def _tell(self, done: int) -> None:
+        self._done = min(done, self._total)
+        if self._progress and self._total:
+            self._progress(MINING, self._done, self._total)
+
+
+def mine_store(
+    database: Database,
+    *,
+    settings: TemplateSettings,
+    texts: Texts | None = None,
+    worker: Worker | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Bring templates, items and what follows from them up to date; without new records nothing is done.
 
     One pass over the fingerprints of all prompts learns, a second assigns; the outcome depends on the set of prompts
     alone, whatever was loaded first. A template id that the gateway gave stands above what was mined.
+
+    Parameters
+    ----------
+    settings : how templates are mined.
+    texts : of prompts that new templates can be described from; None: none is at hand.
+    worker : a process beside this one, asked to describe templates where it was started before.
+    progress : told under the name ``templates`` how far it is.
     """
     revision, mined = database.revision()
     if mined == revision:
         return
     with database.transaction("store templates") as connection:
-        assigned = _assign(connection, settings)
-        _describe(connection, assigned)
-        families = _tie(connection, settings)
+        meter = _Meter(facts.stored_prompts(connection), progress)
+        assigned, last_learned = _assign(connection, settings, meter)
         facts.forget_followed(connection)
-        facts.add_template_entities(connection, families)
-        for part in follow_templates(_requested(connection), assigned):
-            _store_followed(connection, part)
+        naming = _naming(connection, assigned, last_learned, texts)
+        with ThreadPoolExecutor(1) as beside:
+            named = beside.submit(_name_beside, worker, naming, settings)
+            with contextlib.closing(read_ahead(follow_templates(_requested(connection), assigned))) as followed:
+                for part in followed:
+                    _store_followed(connection, part)
+            _store_named(connection, assigned, named.result())
         facts.finish_mining(connection)
+        meter.end()
 
 
-def _assign(connection: Connection, settings: TemplateSettings) -> Assigned:
-    """Template and items of every prompt; those whose template is another than before are written."""
-    blocks = ((block.ids, block.features) for block in facts.prompt_blocks(connection))
-    model = learn_templates(blocks, settings=settings)
-    prompt_ids: list[int] = []
-    template_ids, parts, gateway_names = [], [], set()
-    for block in facts.prompt_blocks(connection):
-        part = assign_templates((block.ids, block.features), model=model)
-        chosen = _with_gateway(block, part.template_ids)
-        gateway_names |= {name for name in block.gateway_templates if name is not None}
-        facts.set_prompt_templates(connection, _changed(block, chosen))
-        prompt_ids += block.ids
-        template_ids.append(chosen)
-        parts.append(part)
+def _assign(connection: Connection, settings: TemplateSettings, meter: _Meter) -> tuple[Assigned, int]:
+    """Template and items of every prompt, those whose template is another than before written; the last id learned."""
+    last_learned = facts.last_of_lowest(connection, int(settings.learn_prompts))
+    learned = meter.read(facts.prompt_blocks(connection, last_id=last_learned))
+    with contextlib.closing(map_ahead(lambda block: unpack((block.ids, block.features)), learned)) as unpacked:
+        model = learn_unpacked((features for _, features in unpacked), settings=settings)
+    meter.learned()
+    assigning, gateway_names = Assigning(), set()
+
+    def assign(block: PromptBlock) -> Assignment:
+        return assign_templates((block.ids, block.features), model=model)
+
+    with contextlib.closing(map_ahead(assign, meter.read(facts.prompt_blocks(connection)))) as assigned:
+        for block, part in assigned:
+            chosen = _with_gateway(block, part.template_ids)
+            gateway_names |= {name for name in block.gateway_templates if name is not None}
+            facts.set_prompt_templates(connection, _changed(block, chosen))
+            assigning.add(block.ids, chosen, part)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
     texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
     facts.add_templates(connection, texts)
-    return join_assigned(prompt_ids, np.concatenate([np.zeros(0, np.int64), *template_ids]), parts)
+    return assigning.finish(), last_learned
 
 
 def _with_gateway(block: PromptBlock, template_ids: Ints) -> Ints:
@@ -82,33 +151,51 @@ def _changed(block: PromptBlock, template_ids: Ints) -> list[tuple[int | None, i
     return [(after or None, row) for row, before, after in rows if (before or 0) != after]
 
 
-def _describe(connection: Connection, assigned: Assigned) -> None:
-    """Give new templates their readable text, and all the number of their prompts."""
-    known = np.array(facts.known_templates(connection), dtype=np.int64)
-    at_hand = np.array(facts.new_prompts(connection), dtype=np.int64)
-    examples = pick_examples(assigned, known=known, at_hand=at_hand, limit=_EXAMPLES)
-    texts = facts.new_texts(connection, [prompt for prompts in examples.values() for prompt in prompts])
-    described = (
-        describe_template(template_id, [texts[prompt] for prompt in prompts])
-        for template_id, prompts in examples.items()
+def _naming(connection: Connection, assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:
+    """What templates are named from: texts that are stored, and examples of prompts that were learned from."""
+    stored = facts.template_texts(connection)
+    at_hand = texts.ids() if texts else np.zeros(0, np.int64)
+    at_hand = at_hand[at_hand <= last_learned]
+    examples = pick_examples(assigned, known=find_described(stored), at_hand=at_hand, limit=_EXAMPLES)
+    wanted = [prompt for prompts in examples.values() for prompt in prompts]
+    found = texts.read(wanted) if texts else {}
+    used = np.unique(assigned.template_ids).tolist()
+    return Naming(
+        {each: stored[each] for each in used if each in stored},
+        {each: [found[prompt] for prompt in prompts] for each, prompts in examples.items()},
     )
-    facts.add_templates(connection, [(each.template_id, each.name, each.text, each.slots) for each in described])
+
+
+def _name_beside(worker: Worker | None, naming: Naming, settings: TemplateSettings) -> Named:
+    """What :func:`name_templates` says, from the process beside this one where there is one."""
+    if worker and worker.is_started:
+        with contextlib.suppress(SourceError):  # it died: then here
+            [named] = worker.stream(_names, {"naming": naming, "settings": settings}, about="templates")
+            return named
+    return name_templates(naming, settings=settings)
+
+
+def _names(naming: Naming, settings: TemplateSettings) -> Iterator[Named]:
+    yield name_templates(naming, settings=settings)
+
+
+def _store_named(connection: Connection, assigned: Assigned, named: Named) -> None:
+    """Write texts, numbers of prompts, contracts and families of templates, and their entities."""
+    facts.add_templates(connection, [(each.template_id, each.name, each.text, each.slots) for each in named.described])
     ids, counts = np.unique(assigned.template_ids, return_counts=True)
     facts.count_prompts(connection, list(zip(ids.tolist(), counts.tolist(), strict=True)))
-
-
-def _tie(connection: Connection, settings: TemplateSettings) -> dict[int, str]:
-    """Write contracts and families of the templates; family id to family name."""
-    ties = tie_templates(facts.template_texts(connection), settings=settings)
-    facts.tie_templates(connection, [(tie.template_id, tie.contract, tie.family_id, tie.similarity) for tie in ties])
-    return {tie.family_id: tie.family_name for tie in ties if tie.family_id is not None and tie.family_name}
+    ties = [(tie.template_id, tie.contract, tie.family_id, tie.similarity) for tie in named.tied]
+    facts.tie_templates(connection, ties)
+    families = {tie.family_id: tie.family_name for tie in named.tied if tie.family_id is not None and tie.family_name}
+    facts.add_template_entities(connection, families)
 
 
 def _requested(connection: Connection) -> Requested:
     """Account, prompt and time of every request that has a prompt."""
-    blocks = [np.array(rows, dtype=np.int64) for rows in facts.requested_prompts(connection)]
-    table = np.concatenate([np.zeros((0, 3), np.int64), *blocks])
-    return Requested(*table.T)
+    table = Growing()
+    for rows in facts.requested_prompts(connection):
+        table.add(np.array(rows, dtype=np.int64).ravel())
+    return Requested(*table.take().reshape(-1, 3).T)
 
 
 def _store_followed(connection: Connection, part: Followed) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.coding import codes_of, text_codes, value_keys
 from linkage.terms import ACCOUNTS, EVIDENCE, check_frame
 
 Codes = npt.NDArray[np.int64]
@@ -48,16 +49,23 @@ def permute_evidence(evidence: pd.DataFrame, accounts: pd.DataFrame, *, seed: in
     """
     check_frame(evidence, EVIDENCE, name="evidence")
     check_frame(accounts, ACCOUNTS, name="accounts")
-    code = pd.Index(accounts["account_id"]).get_indexer(pd.Index(evidence["account_id"])).astype(np.int64)
-    family = evidence["family"].to_numpy(dtype=object)
+    names = pd.Index(accounts["account_id"])
+    moved = codes_of(evidence["account_id"], names)
+    family, families = text_codes(evidence["family"])
     strata = _strata(accounts)
     draw = np.random.default_rng(seed)
-    moved = code.copy()
-    for name in sorted(set(family)):
-        mine = family == name
-        moved[mine] = _permutation(strata, draw)[code[mine]]
-    permuted = evidence.assign(account_id=accounts["account_id"].array[moved])
-    return permuted.sort_values(["family", "kind", "value", "account_id"], kind="stable", ignore_index=True)
+    for number in np.flatnonzero(np.bincount(family, minlength=len(families))):
+        mine = family == number
+        moved[mine] = _permutation(strata, draw)[moved[mine]]
+    key = value_keys(evidence)
+    order = np.argsort(key * len(names) + np.argsort(np.argsort(names))[moved], kind="stable")
+    # Where the rows are sorted by value, what is told of values stays as it is.
+    of_value = ("family", "kind", "value", "accounts", "unrelated_accounts")
+    is_sorted = bool((key[1:] >= key[:-1]).all())
+    columns = {name: evidence[name].array for name in EVIDENCE}
+    columns |= {name: column.take(order) for name, column in columns.items() if not (is_sorted and name in of_value)}
+    columns["account_id"] = pd.Categorical.from_codes(moved[order].astype(np.int32), names)
+    return pd.DataFrame(columns)
 
 
 def _strata(accounts: pd.DataFrame) -> Codes:

@@ -7,13 +7,14 @@ closer. Many people behave alike, so it counts only beside harder evidence (see 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import rankdata
 
+from linkage.coding import codes_of
 from linkage.settings import EvidenceSettings
 
 Vectors = npt.NDArray[np.float64]
@@ -69,13 +70,13 @@ def _rank(habit: Vectors, enough: npt.NDArray[np.bool_]) -> Vectors:
     result = np.full(len(habit), 0.5)
     known = enough & np.isfinite(habit)
     if known.sum() > 1:
-        result[known] = (rankdata(np.round(habit[known], 3)) - 0.5) / known.sum()
+        result[known] = (pd.Series(np.round(habit[known], 3)).rank().to_numpy() - 0.5) / known.sum()
     return result
 
 
 def _model_mix(accounts: pd.DataFrame, uses: pd.DataFrame) -> list[Vectors]:
     rows = uses.loc[uses["kind"] == "model"]
-    code = pd.Index(accounts["account_id"]).get_indexer(rows["account_id"])
+    code = codes_of(rows["account_id"], pd.Index(accounts["account_id"]))
     count = rows["request_count"].to_numpy(dtype=np.float64)
     total = np.bincount(code[code >= 0], weights=count[code >= 0], minlength=len(accounts))
     by_model = rows.groupby("value")["request_count"].sum().sort_index()
@@ -107,15 +108,29 @@ def distances(habits: Vectors, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64
     return np.sqrt(total)
 
 
-def pair_levels(
-    habits: Vectors, a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], *, edges: Vectors
-) -> npt.NDArray[np.int64]:
-    """Level of closeness of each pair, 0 the closest; -1 where it cannot be told."""
-    if not len(edges):
-        return np.full(len(a), -1, dtype=np.int64)
-    gap = distances(habits, a, b)
-    level = np.searchsorted(edges, gap, side="left").astype(np.int64)
-    return np.where(np.isfinite(gap), level, -1)
+def pair_levels(habits: Vectors, a: Any, b: Any, *, edges: Vectors) -> npt.NDArray[np.int8]:
+    """Level of closeness of each pair of codes, 0 the closest; -1 where it cannot be told."""
+    level = np.full(len(a), -1, dtype=np.int8)
+    if len(edges):
+        _fill_levels(np.ascontiguousarray(habits), a, b, edges, level)
+    return level
+
+
+def _fill_levels_plain(habits: Vectors, a: Any, b: Any, edges: Vectors, level: Any) -> None:
+    for pair in range(len(a)):
+        total = 0.0
+        for column in range(habits.shape[1]):
+            gap = habits[a[pair], column] - habits[b[pair], column]
+            total += gap * gap
+        distance = np.sqrt(total)
+        if np.isfinite(distance):
+            place = 0
+            while place < len(edges) and edges[place] < distance:
+                place += 1
+            level[pair] = place
+
+
+_fill_levels: Any = numba.njit(cache=True, nogil=True)(_fill_levels_plain)
 
 
 def conduct_order(habits: Vectors) -> npt.NDArray[np.int64]:

@@ -36,6 +36,7 @@ def gather_group_evidence(
     items: pd.DataFrame,
     hours: pd.DataFrame,
     seed: int,
+    own_items: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What whole groups show: work handed over, joint pauses, work shared out, replacements, sign-up bursts.
 
@@ -45,6 +46,7 @@ def gather_group_evidence(
     evidence : frame of shape ``EVIDENCE``; says which accounts are related otherwise.
     accounts, conduct, items, hours : frames of the shapes of those names.
     seed : of the permutations behind the null of joint pauses.
+    own_items : frame of shape ``OWN_ITEMS``: items of one account alone that ``items`` does not list; None: none.
 
     Returns
     -------
@@ -62,7 +64,7 @@ def gather_group_evidence(
     parts = [
         find_hand_overs(groups, items=items, hours=hours),
         find_joint_pauses(groups, hours=hours, seed=seed),
-        find_shared_out_work(groups, items=items, conduct=conduct),
+        find_shared_out_work(groups, items=items, conduct=conduct, own_items=own_items),
         find_replacements(groups, accounts=accounts),
         find_signup_bursts(groups, accounts=accounts),
     ]

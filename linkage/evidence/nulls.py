@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import betainc
 
+from linkage.coding import codes_of
 from linkage.terms import COUNT, NUMBER, TEXT, TIME, Family, Shape, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -21,6 +25,8 @@ LEAST_BITS: Final = 4.0
 
 TESTED_ACCOUNTS: Final = 300
 """Accounts of one group that are looked at together; of a larger group, those with the most to tell."""
+
+_PART_ROWS: Final = 4_000_000
 
 FOUND: Final[Shape] = {
     "group": COUNT,
@@ -46,6 +52,19 @@ def chance_bits(chance: npt.ArrayLike, *, tries: float = 1.0) -> Numbers:
     safe = np.maximum(np.asarray(chance, dtype=np.float64), 1e-300)
     bits = np.clip(-np.log2(safe) - np.log2(max(tries, 1.0)), 0.0, MOST_BITS)
     return np.asarray(bits + 0.0, dtype=np.float64)  # no negative zero
+
+
+def binomial_tail(least: npt.ArrayLike, tries: npt.ArrayLike, chance: npt.ArrayLike) -> Numbers:
+    """The chance of at least so many successes in so many tries; 1 where none is asked for, 0 for more than tries.
+
+    Examples
+    --------
+    >>> binomial_tail([0, 1, 2, 3], 2, 0.5).tolist()
+    [1.0, 0.75, 0.25, 0.0]
+    """
+    asked, tried = np.asarray(least, dtype=np.float64), np.asarray(tries, dtype=np.float64)
+    tail = betainc(np.maximum(asked, 1.0), np.maximum(tried - asked + 1.0, 1.0), chance)
+    return np.asarray(np.where(asked <= 0, 1.0, np.where(asked > tried, 0.0, tail)), dtype=np.float64)
 
 
 def found_frame(
@@ -74,6 +93,41 @@ def none_found() -> pd.DataFrame:
 def group_codes(groups: pd.DataFrame, account_ids: pd.Series[str]) -> Codes:
     """Group of each account id, -1 for accounts in no group."""
     known = pd.Index(groups["account_id"])
-    place = known.get_indexer(pd.Index(account_ids))
+    place = codes_of(account_ids, known)
     number = np.append(groups["group"].to_numpy(dtype=np.int64), -1)
     return np.asarray(number[place], dtype=np.int64)
+
+
+def rows_of_items(item: Codes, inside: npt.NDArray[np.bool_]) -> Codes:
+    """Rows whose item one of the rows inside has, ascending; and a few others, one in eight at most.
+
+    Items are told apart by their last bits: nothing is sorted, and what is asked of groups costs little more than
+    what groups have.
+
+    Examples
+    --------
+    >>> rows_of_items(np.array([7, 3, 7, 2]), np.array([True, False, False, False])).tolist()
+    [0, 2]
+    """
+    last = (1 << max(8 * int(inside.sum()), 8).bit_length()) - 1
+    marked = np.zeros(last + 1, dtype=np.bool_)
+    marked[item[inside] & last] = True
+    found = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(item), _PART_ROWS):
+        found.append(np.flatnonzero(marked[item[start : start + _PART_ROWS] & last]) + start)
+    return np.concatenate(found)
+
+
+def rows_by_group(number: Codes) -> Iterator[tuple[int, Codes]]:
+    """Each group with its rows, ascending; groups ascend, and rows of no group (-1) are left out.
+
+    Examples
+    --------
+    >>> [(group, rows.tolist()) for group, rows in rows_by_group(np.array([1, -1, 0, 1]))]
+    [(0, [2]), (1, [0, 3])]
+    """
+    inside = np.flatnonzero(number >= 0)
+    order = inside[np.argsort(number[inside], kind="stable")]
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1) != 0)
+    for start, end in itertools.pairwise([*starts.tolist(), len(order)]):
+        yield int(number[order[start]]), order[start:end]

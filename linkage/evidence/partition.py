@@ -14,15 +14,25 @@ real people repeat more than the rate says, which only makes the test milder.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import poisson
+from scipy.special import pdtr
 
-from linkage.evidence.nulls import Codes, Numbers, chance_bits, found_frame, group_codes, none_found
-from linkage.terms import ITEMS, check_frame
+from linkage.coding import codes_of
+from linkage.evidence.nulls import (
+    Codes,
+    Numbers,
+    chance_bits,
+    found_frame,
+    group_codes,
+    none_found,
+    rows_by_group,
+    rows_of_items,
+)
+from linkage.terms import ITEMS, OWN_ITEMS, check_frame, make_frame
 
 SHARED_OUT: Final = "work_list"
 """Kind of a work list that is shared out."""
@@ -48,7 +58,9 @@ LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
 
 
-def find_shared_out_work(groups: pd.DataFrame, *, items: pd.DataFrame, conduct: pd.DataFrame) -> pd.DataFrame:
+def find_shared_out_work(
+    groups: pd.DataFrame, *, items: pd.DataFrame, conduct: pd.DataFrame, own_items: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Accounts of a group whose items repeat far less among them than outsiders' draws from the pool say.
 
     Parameters
@@ -66,30 +78,65 @@ def find_shared_out_work(groups: pd.DataFrame, *, items: pd.DataFrame, conduct: 
     check_frame(items, ITEMS, name="items")
     if items.empty or groups.empty:
         return none_found()
-    account = pd.factorize(items["account_id"])[0].astype(np.int64)
-    item = pd.factorize(items["item"])[0].astype(np.int64)
-    number = group_codes(groups, items["account_id"])
-    carried = _items_per_request(items, conduct)
-    by_item = np.argsort(item, kind="stable")
-    start = np.searchsorted(item[by_item], np.arange(int(item.max()) + 2))
-    volume = np.bincount(account)
+    drawn = _Draws(items, make_frame(OWN_ITEMS) if own_items is None else own_items, groups, conduct)
     tries = float(groups["group"].nunique())
-    parts = []
-    for group in np.unique(number[number >= 0]):
-        mine = np.flatnonzero(number == group)
-        common = _boilerplate(account[mine], item[mine])
-        if common.mean() > MOST_BOILERPLATE:
-            continue
-        mine = mine[~common]
-        near = by_item[_ranges(start, np.unique(item[mine]))]
-        other = near[number[near] != group]
-        found = _test_group(items, account, item, mine, other, volume, carried, tries=tries)
-        parts.append(found.assign(group=group))
-    return pd.concat(parts, ignore_index=True) if parts else none_found()
+    parts = [none_found()]
+    for group, mine in rows_by_group(drawn.number):
+        holders = drawn.holders_of(group)
+        common = _boilerplate(drawn.item[mine], len(holders))
+        if common.sum() / (len(mine) + drawn.own[holders].sum()) <= MOST_BOILERPLATE:
+            found = _test_group(drawn, group, mine[~common], holders, tries=tries)
+            parts += [] if found is None else [found]
+    return pd.concat(parts, ignore_index=True)
 
 
-def _items_per_request(items: pd.DataFrame, conduct: pd.DataFrame) -> float:
-    return max(len(items) / max(float(conduct["templated_count"].sum()), 1.0), 1.0)
+class _Draws:
+    """Who sent which items, as codes; accounts in the order of their ids.
+
+    Parameters
+    ----------
+    items, own_items, groups, conduct : as for :func:`find_shared_out_work`.
+    """
+
+    def __init__(
+        self, items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame, conduct: pd.DataFrame
+    ) -> None:
+        named = [*items["account_id"].unique(), *own_items["account_id"]]
+        self.names: pd.Index[str] = pd.Index(sorted(set(named)), dtype="str")
+        account, number = codes_of(items["account_id"], self.names), group_codes(groups, items["account_id"])
+        listed = np.bincount(account, minlength=len(self.names))
+        mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), number >= 0)
+        self.account, self.number = account[mine], number[mine]
+        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
+        self.item = pd.factorize(items["item"].to_numpy(dtype=np.int64)[mine])[0].astype(np.int64)
+        self.by_item = np.argsort(self.item, kind="stable")
+        self.start = np.searchsorted(self.item[self.by_item], np.arange(int(self.item.max(initial=-1)) + 2))
+        owner = self.names.get_indexer(pd.Index(own_items["account_id"]))
+        self.own = np.zeros(len(self.names), dtype=np.int64)
+        self.own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
+        self.own_times = np.full((len(self.names), 2), np.datetime64("NaT", "ms"))
+        for column, name in enumerate(("first_at", "last_at")):
+            self.own_times[owner, column] = own_items[name].to_numpy(dtype="datetime64[ms]")
+        self.volume = listed + self.own
+        templated = float(conduct["templated_count"].sum())
+        self.carried = max(int(self.volume.sum()) / max(templated, 1.0), 1.0)
+        self._holders = dict(rows_by_group(group_codes(groups, self.names.to_series())))
+
+    def holders_of(self, group: int) -> Codes:
+        """Accounts of a group that sent any item, ascending."""
+        return self._holders[group]
+
+    def spans(self, code: Codes, mine: Codes, holders: Codes) -> tuple[Any, Any]:
+        """First and last time of the items of each holder: the listed ones, and its own.
+
+        Parameters
+        ----------
+        code : place among ``holders`` of each of the rows ``mine``.
+        """
+        first, last = self.own_times[holders].T.copy()
+        np.fmin.at(first, code, self.first_at[mine])
+        np.fmax.at(last, code, self.first_at[mine])
+        return first, last
 
 
 def _ranges(start: Codes, wanted: Codes) -> Codes:
@@ -99,62 +146,57 @@ def _ranges(start: Codes, wanted: Codes) -> Codes:
     return np.asarray(np.repeat(start[wanted], length) + offset, dtype=np.int64)
 
 
-def _test_group(
-    items: pd.DataFrame,
-    account: Codes,
-    item: Codes,
-    mine: Codes,
-    other: Codes,
-    volume: Codes,
-    carried: float,
-    *,
-    tries: float,
-) -> pd.DataFrame:
-    rate, outsiders = _meeting_rate(account, item, mine, other, volume)
+def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries: float) -> pd.DataFrame | None:
+    """What the rows ``mine`` of a group show; None: nothing."""
+    near = drawn.by_item[_ranges(drawn.start, np.unique(drawn.item[mine]))]
+    sent = len(mine) + int(drawn.own[holders].sum())
+    rate, outsiders = _meeting_rate(drawn, mine, near[drawn.number[near] != group], sent=sent)
     if outsiders < LEAST_OUTSIDERS or rate <= 0:
-        return none_found()
-    code = np.unique(account[mine], return_inverse=True)[1]
-    drawn = np.bincount(code).astype(np.float64)
-    expected = LITTLE * rate * drawn * (drawn.sum() - drawn) / carried
-    observed = _met_items(code, item[mine]) / carried
-    whole = poisson.cdf(np.floor(observed.sum() / 2), expected.sum() / 2)
+        return None
+    code = np.searchsorted(holders, drawn.account[mine])
+    each = (np.bincount(code, minlength=len(holders)) + drawn.own[holders]).astype(np.float64)
+    having = each > 0  # whoever has nothing but boilerplate draws nothing
+    holders, each, code = holders[having], each[having], (np.cumsum(having) - 1)[code]
+    expected = LITTLE * rate * each * (each.sum() - each) / drawn.carried
+    observed = _met_items(code, drawn.item[mine], len(holders)) / drawn.carried
+    whole = pdtr(np.floor(observed.sum() / 2), expected.sum() / 2)
     group_bits = chance_bits(whole, tries=tries)
     if group_bits <= 0:
-        return none_found()
-    times = items["first_at"].iloc[mine].groupby(code)
-    first = np.unique(code, return_index=True)[1]
+        return None
+    first_at, last_at = drawn.spans(code, mine, holders)
     rows = pd.DataFrame(
         {
-            "account_id": items["account_id"].array[mine[first]],
-            "request_count": drawn.astype(np.int64),
-            "first_at": times.min().array,
-            "last_at": times.max().array,
-            "bits": np.minimum(chance_bits(poisson.cdf(np.floor(observed), expected)), group_bits),
+            "group": group,
+            "account_id": drawn.names[holders],
+            "request_count": each.astype(np.int64),
+            "first_at": pd.Series(first_at).dt.tz_localize("UTC"),
+            "last_at": pd.Series(last_at).dt.tz_localize("UTC"),
+            "bits": np.minimum(chance_bits(pdtr(np.floor(observed), expected)), group_bits),
         }
     )
     return found_frame(rows, family="partition", kind=SHARED_OUT)
 
 
-def _meeting_rate(account: Codes, item: Codes, mine: Codes, other: Codes, volume: Codes) -> tuple[float, int]:
+def _meeting_rate(drawn: _Draws, mine: Codes, other: Codes, *, sent: int) -> tuple[float, int]:
     """Items in common per pair of items sent, one by the group and one by an outsider; and how many outsiders."""
-    known, inside = np.unique(item[mine], return_counts=True)
-    outsiders, code = np.unique(account[other], return_inverse=True)
+    known, inside = np.unique(drawn.item[mine], return_counts=True)
+    outsiders, code = np.unique(drawn.account[other], return_inverse=True)
     hits = np.bincount(code, minlength=len(outsiders))
-    met = np.bincount(code, weights=inside[np.searchsorted(known, item[other])], minlength=len(outsiders))
+    met = np.bincount(code, weights=inside[np.searchsorted(known, drawn.item[other])], minlength=len(outsiders))
     drawing = hits >= OUTSIDER_HITS
     spent = float((met[drawing] * (1 - 1 / hits[drawing])).sum())
-    pairs = float(len(mine)) * float(volume[outsiders[drawing]].sum())
+    pairs = float(sent) * float(drawn.volume[outsiders[drawing]].sum())
     return spent / max(pairs, 1.0), int(drawing.sum())
 
 
-def _boilerplate(account: Codes, item: Codes) -> npt.NDArray[np.bool_]:
+def _boilerplate(item: Codes, holders: int) -> npt.NDArray[np.bool_]:
     """Which uses are of items that most of the group's accounts have."""
     size = np.unique(item, return_inverse=True, return_counts=True)
-    most = max(BOILERPLATE_SHARE * len(np.unique(account)), LEAST_BOILERPLATE)
+    most = max(BOILERPLATE_SHARE * holders, LEAST_BOILERPLATE)
     return np.asarray(size[2][size[1]] > most, dtype=np.bool_)
 
 
-def _met_items(code: Codes, item: Codes) -> Numbers:
+def _met_items(code: Codes, item: Codes, holders: int) -> Numbers:
     """Per account code, how often a fellow has one of its items."""
     kinds = np.unique(item, return_inverse=True, return_counts=True)
-    return np.bincount(code, weights=kinds[2][kinds[1]] - 1).astype(np.float64)
+    return np.bincount(code, weights=kinds[2][kinds[1]] - 1, minlength=holders).astype(np.float64)

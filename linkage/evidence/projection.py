@@ -7,18 +7,29 @@ by what else they share), so that accounts which agree on more than the hub stan
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.terms import TEXT
+from linkage.coding import first_rows, value_codes
 
 Codes = npt.NDArray[np.int64]
 """Integer codes: accounts in the order of the account frame, or values in the order of the value table."""
+
+Small = npt.NDArray[np.int32]
+"""The same where there are many of them."""
+
+THREADS: Final = 2
+"""Parts that are looked at side by side; what is found does not depend on it."""
+
+PROPOSED_PARTS: Final = 8
+"""Parts of the accounts whose pairs are gathered at a time, repeats and all."""
 
 SIGNATURE_ACCOUNTS: Final = 1_000
 """A value on more accounts than this does not shape the order by what else accounts share."""
@@ -29,15 +40,42 @@ def value_table(evidence: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
 
     Returns
     -------
-    DataFrame of ``family, kind, value`` (str), ``accounts, unrelated_accounts`` (int64), one row per
-    value in the order the evidence has them, and an array of row numbers into it.
+    DataFrame of ``family, kind, value`` (str, or categories where the evidence has them), ``accounts,
+    unrelated_accounts`` (int64), one row per value in the order the evidence has them, and an array of row numbers
+    into it.
     """
-    keys = ["family", "kind", "value"]
-    code = evidence.groupby(keys, sort=False).ngroup().to_numpy(dtype=np.int64)
-    first = np.unique(code, return_index=True)[1]
-    columns = [*keys, "accounts", "unrelated_accounts"]
-    table = evidence.iloc[first][columns].reset_index(drop=True)
-    return table.astype(dict.fromkeys(keys, TEXT)), np.asarray(code, dtype=np.int64)
+    code = value_codes(evidence)
+    columns = ["family", "kind", "value", "accounts", "unrelated_accounts"]
+    return evidence.iloc[first_rows(code)][columns].reset_index(drop=True), code
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposed:
+    """Distinct pairs of accounts ``a < b``, by ``a`` and then ``b``: four bytes a pair."""
+
+    start: Codes
+    """Where the pairs of each ``a`` begin, and the end."""
+    other: Small
+    """The ``b`` of each pair."""
+
+    def __len__(self) -> int:
+        return len(self.other)
+
+    def part(self, rows: slice) -> tuple[Small, Small]:
+        """Both accounts of some consecutive pairs."""
+        first, last, _ = rows.indices(len(self))
+        inside = np.clip(self.start, first, last)
+        return np.repeat(np.arange(len(self.start) - 1, dtype=np.int32), np.diff(inside)), self.other[first:last]
+
+    def among(self, a: Codes, b: Codes) -> npt.NDArray[np.bool_]:
+        """Which of these pairs, ``a < b``, are among the proposed ones."""
+        return np.asarray(_is_proposed(self.start, self.other, a, b), dtype=np.bool_)
+
+
+def pair_up(a: Codes, b: Codes, *, accounts: int) -> Proposed:
+    """These pairs, which are distinct and ``a < b``, in any order."""
+    order = np.lexsort((b, a))
+    return Proposed(np.searchsorted(a[order], np.arange(accounts + 1)).astype(np.int64), b[order].astype(np.int32))
 
 
 def propose_pairs(account: Codes, value: Codes, *, orders: Sequence[Codes], links_per_use: int) -> tuple[Codes, Codes]:
@@ -61,36 +99,156 @@ def propose_pairs(account: Codes, value: Codes, *, orders: Sequence[Codes], link
     >>> list(zip(a.tolist(), b.tolist()))
     [(0, 1), (1, 2), (2, 3), (3, 4)]
     """
+    accounts = int(account.max(initial=-1)) + 1
+    keys = [order[:accounts] for order in orders]
+    apart = np.full(accounts, -1, dtype=np.int64)
+    found = propose(account, value, orders=keys, links_per_use=links_per_use, organization=apart)
+    a, b = found.part(slice(None))
+    return a.astype(np.int64), b.astype(np.int64)
+
+
+def propose(
+    account: Codes, value: Codes, *, orders: Sequence[Codes], links_per_use: int, organization: Codes
+) -> Proposed:
+    """The pairs of :func:`propose_pairs` whose accounts do not declare one organization.
+
+    Parameters
+    ----------
+    account, value, orders, links_per_use : as for :func:`propose_pairs`; a key for every account there is.
+    organization : of each account, -1 for none.
+    """
+    accounts = len(organization)
     size = np.bincount(value)[value] if len(value) else np.empty(0, dtype=np.int64)
-    total = int(account.max(initial=0)) + 1
     small = size <= links_per_use + 1
-    few = (account[small], value[small])
-    found = [_neighbours(*few, account[small], reach=links_per_use, total=total)]
-    shares = _split(links_per_use, len(orders))
-    for key, reach in zip(orders, shares, strict=True):
-        hub_account, hub_value = account[~small], value[~small]
-        found.append(_neighbours(hub_account, hub_value, key[hub_account], reach=reach, total=total))
-    coded = np.unique(np.concatenate(found))
-    return coded // total, coded % total
+    runs = [_Run.of(account[small], value[small], np.arange(accounts), reach=links_per_use)]
+    hubs = account[~small], value[~small]
+    for key, reach in zip(orders, _split(links_per_use, len(orders)), strict=True):
+        runs.append(_Run.of(*hubs, key, reach=reach))
+    bounds = np.linspace(0, accounts, PROPOSED_PARTS + 1).astype(np.int64)
+
+    def find(part: int) -> tuple[Codes, Small]:
+        return _pairs_from(runs, int(bounds[part]), int(bounds[part + 1]), organization)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        counts, others = zip(*pool.map(find, range(PROPOSED_PARTS)), strict=True)
+    return Proposed(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(others))
+
+
+class _Run(NamedTuple):
+    """Uses in one order of the accounts within each value; those up to ``reach`` apart are pairs."""
+
+    account: Small
+    value: Small
+    reach: int
+
+    @classmethod
+    def of(cls, account: Codes, value: Codes, key: Codes, *, reach: int) -> _Run:
+        """These uses in the order of a key, one for each account; equal ones by account."""
+        by_key = np.lexsort((np.arange(len(key)), key))
+        rank = np.empty(len(key), dtype=np.int64)
+        rank[by_key] = np.arange(len(key))
+        both = np.sort(value * max(len(key), 1) + rank[account])
+        values, ranks = np.divmod(both, max(len(key), 1))
+        return cls(by_key.astype(np.int32)[ranks], values.astype(np.int32), reach)
+
+
+def _pairs_from(runs: Sequence[_Run], low: int, high: int, organization: Codes) -> tuple[Codes, Small]:
+    """How many distinct pairs begin with each account from ``low`` to before ``high``, and their other accounts."""
+    count = np.zeros(high - low, dtype=np.int64)
+    for run in runs:
+        _count_neighbours(run.account, run.value, run.reach, low, high, organization, count)
+    place = np.cumsum(count) - count
+    other = np.empty(int(count.sum()), dtype=np.int32)
+    for run in runs:
+        _fill_neighbours(run.account, run.value, run.reach, low, high, organization, place, other)
+    left = _sort_each(other, place - count, count)
+    return count, other[:left].copy()
+
+
+def _count_neighbours_plain(
+    account: Small, value: Small, reach: int, low: int, high: int, organization: Codes, count: Codes
+) -> None:
+    for row in range(len(account)):
+        for step in range(1, reach + 1):
+            if row + step >= len(account) or value[row + step] != value[row]:
+                break
+            first, second = account[row], account[row + step]
+            a = min(first, second)
+            is_apart = organization[first] < 0 or organization[first] != organization[second]
+            if first != second and low <= a < high and is_apart:
+                count[a - low] += 1
+
+
+def _fill_neighbours_plain(
+    account: Small, value: Small, reach: int, low: int, high: int, organization: Codes, place: Codes, other: Small
+) -> None:
+    for row in range(len(account)):
+        for step in range(1, reach + 1):
+            if row + step >= len(account) or value[row + step] != value[row]:
+                break
+            first, second = account[row], account[row + step]
+            a = min(first, second)
+            is_apart = organization[first] < 0 or organization[first] != organization[second]
+            if first != second and low <= a < high and is_apart:
+                other[place[a - low]] = max(first, second)
+                place[a - low] += 1
+
+
+def _sort_each_plain(other: Small, start: Codes, count: Codes) -> int:
+    """Sort each run of others and keep the distinct ones, from the left; ``count`` becomes how many there are."""
+    end = 0
+    for row in range(len(count)):
+        mine = np.sort(other[start[row] : start[row] + count[row]])
+        kept = 0
+        for number in range(len(mine)):
+            if number == 0 or mine[number] != mine[number - 1]:
+                other[end + kept] = mine[number]
+                kept += 1
+        count[row] = kept
+        end += kept
+    return end
+
+
+def _is_proposed_plain(start: Codes, other: Small, a: Codes, b: Codes) -> Any:
+    result = np.zeros(len(a), dtype=np.bool_)
+    for pair in range(len(a)):
+        low, high = start[a[pair]], start[a[pair] + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if other[middle] < b[pair]:
+                low = middle + 1
+            else:
+                high = middle
+        result[pair] = low < start[a[pair] + 1] and other[low] == b[pair]
+    return result
+
+
+_count_neighbours: Any = numba.njit(cache=True, nogil=True)(_count_neighbours_plain)
+_fill_neighbours: Any = numba.njit(cache=True, nogil=True)(_fill_neighbours_plain)
+_sort_each: Any = numba.njit(cache=True, nogil=True)(_sort_each_plain)
+_is_proposed: Any = numba.njit(cache=True, nogil=True)(_is_proposed_plain)
+
+
+def distinct(values: Codes) -> Codes:
+    """The distinct values, ascending; several times as fast as ``numpy.unique``, which hashes, on millions of them.
+
+    Examples
+    --------
+    >>> distinct(np.array([5, 2, 5])).tolist()
+    [2, 5]
+    """
+    return _first_ones(np.sort(values))
+
+
+def _first_ones(ordered: Codes) -> Codes:
+    is_new = np.ones(len(ordered), bool)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_new]
 
 
 def _split(total: int, parts: int) -> list[int]:
     """``total`` shared out over ``parts`` as evenly as can be, the first ones getting the rest."""
     return [total // parts + (1 if number < total % parts else 0) for number in range(parts)]
-
-
-def _neighbours(account: Codes, value: Codes, key: Codes, *, reach: int, total: int) -> Codes:
-    """Coded pairs of accounts at most ``reach`` apart in the order of ``key`` within each value."""
-    order = np.lexsort((account, key, value))
-    account, value = account[order], value[order]
-    found: list[Codes] = []
-    for step in range(1, reach + 1):
-        if step >= len(account):
-            break
-        same = (value[:-step] == value[step:]) & (account[:-step] != account[step:])
-        left, right = account[:-step][same], account[step:][same]
-        found.append(np.minimum(left, right) * total + np.maximum(left, right))
-    return np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.int64)
 
 
 def signature(account: Codes, value: Codes, *, accounts: int, seed: int) -> Codes:
@@ -116,40 +274,53 @@ def signature(account: Codes, value: Codes, *, accounts: int, seed: int) -> Code
 
 
 class ValueIndex:
-    """Values per account in order of worth, to find the best value any two accounts share.
+    """Values per account in order of worth, family by family, to find the best ones any two accounts share.
 
     Parameters
     ----------
     account : account code of each use.
-    rank : worth of each use's value: 0 is best; one rank per value.
-    accounts : how many account codes there are.
+    value : code of each use's value.
+    family : number of each value's family.
+    order : codes of all values, of each family from best to worst.
+    accounts, families : how many there are.
     """
 
-    def __init__(self, account: Codes, rank: Codes, *, accounts: int) -> None:
-        order = np.lexsort((rank, account))
-        self._rank = np.ascontiguousarray(rank[order])
-        counts = np.bincount(account, minlength=accounts)
-        self._start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    def __init__(
+        self, account: Codes, value: Codes, *, family: Codes, order: Codes, accounts: int, families: int
+    ) -> None:
+        rank = np.empty(len(order), dtype=np.int64)
+        rank[order] = np.arange(len(order))
+        self.order = order.astype(np.int32)
+        cell = account * families + family[value]
+        both = np.sort(cell * max(len(order), 1) + rank[value])
+        self.rank = (both % max(len(order), 1)).astype(np.int32)
+        counts = np.bincount(cell, minlength=accounts * families)
+        self.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.families = families
 
-    def best_shared(self, a: Codes, b: Codes) -> Codes:
-        """Per pair the lowest rank both accounts have, or -1; O(pairs * values per account)."""
-        return np.asarray(_best_shared(self._start, self._rank, a, b), dtype=np.int64)
+    def best_shared(self, a: Any, b: Any) -> Small:
+        """Per pair and family the best value both accounts have, or -1; O(pairs * values per account)."""
+        best = np.empty((len(a), self.families), dtype=np.int32)
+        _best_shared(self.start, self.rank, self.order, a, b, best)
+        return best
 
 
-def _best_shared_plain(start: Codes, rank: Codes, a: Codes, b: Codes) -> Any:
-    result = np.full(len(a), -1, dtype=np.int64)
+def _best_shared_plain(start: Codes, rank: Small, order: Small, a: Small, b: Small, best: Small) -> None:
+    families = best.shape[1]
     for pair in range(len(a)):
-        left, right = start[a[pair]], start[b[pair]]
-        left_end, right_end = start[a[pair] + 1], start[b[pair] + 1]
-        while left < left_end and right < right_end:
-            if rank[left] == rank[right]:
-                result[pair] = rank[left]
-                break
-            if rank[left] < rank[right]:
-                left += 1
-            else:
-                right += 1
-    return result
+        for family in range(families):
+            one, two = a[pair] * families + family, b[pair] * families + family
+            left, right = start[one], start[two]
+            left_end, right_end = start[one + 1], start[two + 1]
+            best[pair, family] = -1
+            while left < left_end and right < right_end:
+                if rank[left] == rank[right]:
+                    best[pair, family] = order[rank[left]]
+                    break
+                if rank[left] < rank[right]:
+                    left += 1
+                else:
+                    right += 1
 
 
-_best_shared: Any = numba.njit(cache=True)(_best_shared_plain)
+_best_shared: Any = numba.njit(cache=True, nogil=True)(_best_shared_plain)

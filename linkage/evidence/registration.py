@@ -12,14 +12,25 @@ doi:10.1080/03610929708831995; here the binomial tail of the best span, times th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
-from linkage.evidence.nulls import TESTED_ACCOUNTS, Codes, chance_bits, found_frame, group_codes, none_found
-from linkage.evidence.shared import USE_EVIDENCE, evidence_of_kinds
+from linkage.coding import stack_frames
+from linkage.evidence.nulls import (
+    TESTED_ACCOUNTS,
+    Codes,
+    binomial_tail,
+    chance_bits,
+    found_frame,
+    group_codes,
+    none_found,
+    rows_by_group,
+)
+from linkage.evidence.shared import evidence_of_kinds
 from linkage.settings import EvidenceSettings
-from linkage.terms import HOUR_MS, make_frame
+from linkage.terms import HOUR_MS
 
 WINDOW = "signup_window"
 """Kind of a creation window."""
@@ -51,46 +62,57 @@ def registration_evidence(uses: pd.DataFrame, accounts: pd.DataFrame, *, setting
 
     Returns
     -------
-    DataFrame of shape ``USE_EVIDENCE``; a window's ``first_at`` and ``last_at`` are the account's creation.
+    DataFrame of shape ``USE_EVIDENCE``, texts as categories; a window's ``first_at`` and ``last_at`` are the account's
+    creation.
     """
-    known = accounts.loc[accounts["created_at"].notna()]
+    names = pd.CategoricalDtype(pd.Index(accounts["account_id"]))
+    known = accounts.assign(account_id=accounts["account_id"].astype(names)).loc[accounts["created_at"].notna()]
     mail = known.loc[known["email_domain"].notna()]
-    label = mail["email_domain"].astype("str")
+    label = mail["email_domain"].astype("category")
     parts = [
         evidence_of_kinds(uses, family="registration", kinds=("email_domain",)),
         *_windows(known, None, kind=WINDOW, width_h=settings.signup_hours),
         *_windows(mail, label, kind=MAIL_WINDOW, width_h=3 * settings.signup_hours),
         *_windows(mail, label, kind=WIDE_MAIL_WINDOW, width_h=10 * settings.signup_hours),
     ]
-    return pd.concat(parts, ignore_index=True)
+    return stack_frames(parts)
 
 
-def _windows(accounts: pd.DataFrame, label: pd.Series[str] | None, *, kind: str, width_h: float) -> list[pd.DataFrame]:
+def _windows(accounts: pd.DataFrame, label: pd.Series[Any] | None, *, kind: str, width_h: float) -> list[pd.DataFrame]:
     width_ms = max(int(width_h * HOUR_MS), 2)
     return [_grid(accounts, label, kind=kind, width_ms=width_ms, shift_ms=s) for s in (0, width_ms // 2)]
 
 
 def _grid(
-    accounts: pd.DataFrame, label: pd.Series[str] | None, *, kind: str, width_ms: int, shift_ms: int
+    accounts: pd.DataFrame, label: pd.Series[Any] | None, *, kind: str, width_ms: int, shift_ms: int
 ) -> pd.DataFrame:
     """One row per account: the window of one grid its creation falls into, named by the window's start."""
     created = accounts["created_at"]
     at_ms = created.to_numpy(dtype="datetime64[ms]").astype(np.int64)
     start_ms = (at_ms - shift_ms) // width_ms * width_ms + shift_ms
-    start = pd.Series(start_ms.astype("datetime64[ms]")).dt.strftime("%Y-%m-%dT%H:%M")
-    value = start + f"/{width_ms // HOUR_MS}h"
+    labels = 1 if label is None else max(len(label.cat.categories), 1)
+    mark = 0 if label is None else label.cat.codes.to_numpy(dtype=np.int64)
+    # Each name is spelt once: there are thousands of windows and a row for every account.
+    code, found = pd.factorize((start_ms - start_ms.min(initial=0)) * labels + mark)
+    since_ms, marks = np.divmod(found, labels)
+    start = pd.Series((since_ms + start_ms.min(initial=0)).astype("datetime64[ms]")).dt.strftime("%Y-%m-%dT%H:%M")
+    value = start.astype("str") + f"/{width_ms // HOUR_MS}h"
     if label is not None:
-        value = value + " " + label.reset_index(drop=True)
+        value = value + " " + pd.Series(label.cat.categories.take(marks), dtype="str")
     columns = {
         "account_id": accounts["account_id"].array,
-        "family": ["registration"] * len(accounts),
-        "kind": [kind] * len(accounts),
-        "value": value.array,
+        "family": _repeated("registration", len(accounts)),
+        "kind": _repeated(kind, len(accounts)),
+        "value": pd.Categorical.from_codes(code, pd.Index(value)),
         "request_count": accounts["request_count"].array,
         "first_at": created.array,
         "last_at": created.array,
     }
-    return make_frame(USE_EVIDENCE, columns)
+    return pd.DataFrame(columns)
+
+
+def _repeated(text: str, times: int) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(np.zeros(times, dtype=np.int8), pd.Index([text]))
 
 
 def find_signup_bursts(groups: pd.DataFrame, *, accounts: pd.DataFrame) -> pd.DataFrame:
@@ -111,27 +133,39 @@ def find_signup_bursts(groups: pd.DataFrame, *, accounts: pd.DataFrame) -> pd.Da
     at = known["created_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     tries = float(max(groups["group"].nunique(), 1))
     bits = np.zeros(len(known))
-    for group in np.unique(number[number >= 0]):
-        mine = np.flatnonzero(number == group)[:TESTED_ACCOUNTS]
+    for _, whole in rows_by_group(number):
+        mine = whole[:TESTED_ACCOUNTS]
         if len(mine) >= LEAST_BURST:
-            first, last, worth = _best_span(at[mine], at[number != group], tries=tries)
+            first, last, worth = _best_span(at[mine], at, at[whole], tries=tries)
             bits[mine[first : last + 1]] = worth
     columns = known[["account_id", "request_count"]]
     rows = columns.assign(group=number, bits=bits, first_at=known["created_at"], last_at=known["created_at"])
     return found_frame(rows, family="registration", kind=BURST) if len(rows) else none_found()
 
 
-def _best_span(created: Codes, others: Codes, *, tries: float) -> tuple[int, int, float]:
-    """Places of the first and last account of the most improbable span, and what it is worth in bits."""
+def _best_span(created: Codes, everybody: Codes, whole: Codes, *, tries: float) -> tuple[int, int, float]:
+    """Places of the first and last account of the most improbable span, and what it is worth in bits.
+
+    Parameters
+    ----------
+    created : creations of the accounts that are looked at, in epoch milliseconds, ascending.
+    everybody, whole : those of all accounts and of all of the group, ascending.
+    """
     first, last = np.triu_indices(len(created), LEAST_BURST - 1)
     short = created[last] - created[first] <= MOST_BURST_MS
     first, last = first[short], last[short]
     if not len(first):
         return 0, -1, 0.0
-    inside = np.searchsorted(others, created[last], side="right") - np.searchsorted(others, created[first], side="left")
+    # Others are everybody less the group: so no group makes a list of all others.
+    inside = _within(everybody, created[first], created[last]) - _within(whole, created[first], created[last])
     width = (created[last] - created[first]) / max(float(created[-1] - created[0]), 1.0)
     # Where nobody else signed up, the span's share of the group's own lifetime keeps the rate above 0.
-    rate = (inside + np.maximum(width, 0.05)) / (len(others) + 1.0)
-    tail = binom.sf(last - first, len(created), np.minimum(rate, 1.0))
+    rate = (inside + np.maximum(width, 0.05)) / (len(everybody) - len(whole) + 1.0)
+    tail = binomial_tail(last - first + 1, len(created), np.minimum(rate, 1.0))
     best = int(np.argmin(tail))
     return int(first[best]), int(last[best]), float(chance_bits(tail[best], tries=tries * len(first)))
+
+
+def _within(times: Codes, since: Codes, until: Codes) -> Codes:
+    """How many of the ascending times lie in each span, both ends included."""
+    return np.searchsorted(times, until, side="right") - np.searchsorted(times, since, side="left")

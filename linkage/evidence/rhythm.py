@@ -22,17 +22,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom
-from scipy.stats import t as student
+from scipy.special import stdtr
 
+from linkage.coding import codes_of
 from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
     Codes,
     Numbers,
+    binomial_tail,
     chance_bits,
     found_frame,
     group_codes,
     none_found,
+    rows_of_items,
 )
 from linkage.terms import DAY_MS, GROUP_RELATIONS, HOUR_MS, make_frame
 
@@ -123,7 +125,7 @@ def relate_groups(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
 def _agreement_bits(table: pd.DataFrame, *, tries: float) -> Numbers:
     """Bits of ``soon`` of ``tried`` agreements or more, each with ``chance``; one agreement says nothing."""
     soon = table["soon"].to_numpy(dtype=np.float64)
-    tail = binom.sf(soon - 1, table["tried"].to_numpy(dtype=np.float64), table["chance"].to_numpy(dtype=np.float64))
+    tail = binomial_tail(soon, table["tried"].to_numpy(dtype=np.float64), table["chance"].to_numpy(dtype=np.float64))
     return np.where(soon >= 2, chance_bits(tail, tries=tries), 0.0)
 
 
@@ -138,6 +140,8 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     day) and ``chance`` (that both are on one day, given how their volumes lie over the days).
     """
     number = group_codes(groups, items["account_id"])
+    mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), number >= 0)
+    number, items = number[mine], items.iloc[mine]
     at = items["first_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     item = items["item"].to_numpy(dtype=np.int64)
     order = np.argsort(item, kind="stable")
@@ -156,8 +160,8 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
         {
             "group_a": number[giver],
             "group_b": number[taker],
-            "giver": names[giver],
-            "taker": names[taker],
+            "giver": pd.Series(names[giver], dtype="str"),
+            "taker": pd.Series(names[taker], dtype="str"),
             "at": items["first_at"].array[giver],
             "soon": gap <= HAND_OVER_MS,
             "again": items["first_at"].array[taker],
@@ -170,7 +174,7 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
 def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:
     """Per row, how often the taker's day is the giver's, given that it is not earlier and their volumes per day."""
     wanted = pd.Index(pd.unique(pd.concat([passed["giver"], passed["taker"]])))
-    code = wanted.get_indexer(pd.Index(hours["account_id"]))
+    code = codes_of(hours["account_id"], wanted)
     mine = code >= 0
     day = (hours["hour_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64) // DAY_MS)[mine]
     if not len(day):
@@ -213,7 +217,7 @@ def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -
     rows = pd.DataFrame(
         {
             "group": number[inside],
-            "account_id": hours["account_id"].array[inside],
+            "account_id": pd.Series(hours["account_id"].array[inside], dtype="str"),
             "place": place[inside],
             "hour_at": hours["hour_at"].array[inside],
         }
@@ -252,8 +256,8 @@ def _pauses_of_group(rows: pd.DataFrame, active: Numbers, draw: np.random.Genera
     at_work[code, place // 24, place % 24] = 1.0
     residual = _residuals(at_work, np.maximum(active - at_work.sum(axis=0), 0.0))
     whole, own = _compare_with_shuffled(residual, np.asarray(at_work.any(axis=2)), draw)
-    group_bits = chance_bits(student.sf(whole, SHUFFLES - 1), tries=tries)
-    return np.minimum(chance_bits(student.sf(own, SHUFFLES - 1)), group_bits)
+    group_bits = chance_bits(stdtr(SHUFFLES - 1, -whole), tries=tries)
+    return np.minimum(chance_bits(stdtr(SHUFFLES - 1, -own)), group_bits)
 
 
 def _residuals(at_work: Numbers, active: Numbers) -> Numbers:

@@ -7,7 +7,7 @@ from typing import Final
 
 import pandas as pd
 
-from linkage.terms import TIME, USES, Family, Shape, make_frame
+from linkage.terms import TEXT, TIME, USES, Family, Shape
 
 USE_EVIDENCE: Final[Shape] = {
     "account_id": "str",
@@ -32,8 +32,11 @@ def evidence_of_kinds(uses: pd.DataFrame, *, family: Family, kinds: Sequence[str
 
     Returns
     -------
-    DataFrame of shape ``USE_EVIDENCE``; rows without a value are left out. O(uses).
+    DataFrame of shape ``USE_EVIDENCE``; rows without a value are left out, and texts that are categories stay so.
+    O(uses).
     """
-    rows = uses.loc[uses["kind"].isin(list(kinds)) & uses["value"].notna(), list(USES)]
-    columns = {name: rows[name].array for name in USES}
-    return make_frame(USE_EVIDENCE, {**columns, "family": [family] * len(rows)})
+    rows = uses.loc[uses["kind"].isin(list(kinds)) & uses["value"].notna(), list(USES)].reset_index(drop=True)
+    is_coded = isinstance(rows["kind"].dtype, pd.CategoricalDtype)
+    dtype = pd.CategoricalDtype(pd.Index([family])) if is_coded else TEXT
+    rows.insert(1, "family", pd.Series(family, index=rows.index, dtype=dtype))
+    return rows

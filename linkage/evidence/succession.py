@@ -17,9 +17,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binom
 
-from linkage.evidence.nulls import Codes, Numbers, chance_bits, found_frame, group_codes, none_found
+from linkage.evidence.nulls import (
+    Codes,
+    Numbers,
+    binomial_tail,
+    chance_bits,
+    found_frame,
+    group_codes,
+    none_found,
+    rows_by_group,
+)
 from linkage.terms import DAY_MS
 
 REPLACEMENT: Final = "replacement"
@@ -63,17 +71,17 @@ def find_replacements(groups: pd.DataFrame, *, accounts: pd.DataFrame) -> pd.Dat
     ends = busy & (last <= last.max() - SILENT_MS)
     tries = float(len(np.unique(number[number >= 0])))
     bits = np.zeros(len(accounts))
-    for group in np.unique(number[(number >= 0) & starts]):
-        mine = number == group
-        started, ended = np.flatnonzero(mine & starts), np.flatnonzero(mine & ends)
-        if len(ended) >= LEAST_REPLACEMENTS:
-            _mark_replacements(bits, first, last, started, ended, first[starts & ~mine], tries)
+    everybody = np.sort(first[starts])
+    for _, mine in rows_by_group(number):
+        started, ended = mine[starts[mine]], mine[ends[mine]]
+        if len(started) and len(ended) >= LEAST_REPLACEMENTS:
+            _mark_replacements(bits, first, last, started, ended, everybody, tries)
     rows = accounts[["account_id", "request_count", "first_at", "last_at"]].assign(group=number, bits=bits)
     return found_frame(rows, family="succession", kind=REPLACEMENT)
 
 
 def _mark_replacements(
-    bits: Numbers, first: Codes, last: Codes, started: Codes, ended: Codes, others: Codes, tries: float
+    bits: Numbers, first: Codes, last: Codes, started: Codes, ended: Codes, everybody: Codes, tries: float
 ) -> None:
     """Write the group's bits to the accounts that were replaced, and to those that replaced them."""
     end_at = np.sort(last[ended])
@@ -82,16 +90,22 @@ def _mark_replacements(
     found = int(follows.sum())
     if found < LEAST_REPLACEMENTS:
         return
-    chance = (float((_gaps(others, end_at)[0] <= GAP_MS).sum()) + 1) / (len(others) + 2)
-    by_population = binom.sf(found - 1, len(started), chance)
+    chance = (_following(everybody, end_at) - found + 1.0) / (len(everybody) - len(started) + 2)
+    by_population = binomial_tail(found, len(started), chance)
     decided = np.minimum(after, before) <= GAP_MS
-    by_reversal = binom.sf(int((after[decided] < before[decided]).sum()) - 1, int(decided.sum()), 0.5)
+    by_reversal = binomial_tail(int((after[decided] < before[decided]).sum()), int(decided.sum()), 0.5)
     worth = float(chance_bits(max(float(by_population), float(by_reversal)), tries=tries))
     bits[started[follows]] = worth
     start_at = np.sort(first[started])
     place = np.searchsorted(start_at, last[ended], side="right")
     next_start = np.append(start_at, np.iinfo(np.int64).max)[place]
     bits[ended[next_start - last[ended] <= GAP_MS]] = worth
+
+
+def _following(starts: Codes, ends: Codes) -> int:
+    """How many of all starts come at most ``GAP_MS`` after an end; both ascend. O(ends log starts)."""
+    until = np.minimum(ends + GAP_MS, np.append(ends[1:], np.iinfo(np.int64).max))
+    return int((np.searchsorted(starts, until, side="right") - np.searchsorted(starts, ends, side="right")).sum())
 
 
 def _gaps(at: Codes, ends: Codes) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.coding import codes_of, run_starts, stack_frames, value_codes, value_keys
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
@@ -18,7 +19,7 @@ from linkage.evidence.network import network_evidence
 from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
 from linkage.settings import EvidenceSettings
-from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame, make_frame
+from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame
 
 HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
 """Family to the kind of value that is hard to share by chance."""
@@ -53,7 +54,7 @@ def gather_evidence(
 
     Returns
     -------
-    DataFrame of shape ``EVIDENCE``, sorted by family, kind, value and account. O(uses log uses).
+    DataFrame of shape ``EVIDENCE``, sorted by family, kind, value and account, texts as categories. O(uses log uses).
 
     Raises
     ------
@@ -65,26 +66,41 @@ def gather_evidence(
     for name, (frame, shape) in group_only.items():
         if frame is not None:
             check_frame(frame, shape, name=name)
-    rows = pd.concat(
-        [
-            network_evidence(uses),
-            payment_evidence(uses),
-            content_evidence(uses),
-            contract_evidence(uses),
-            client_evidence(uses),
-            registration_evidence(uses, accounts, settings=settings),
-        ],
-        ignore_index=True,
-    )
-    rows = rows.loc[rows["account_id"].isin(accounts["account_id"])]
-    rows = rows.sort_values(["family", "kind", "value", "account_id"], kind="stable", ignore_index=True)
-    shared = rows.groupby(["family", "kind", "value"], sort=False)["account_id"].transform("nunique")
-    rows = rows.loc[shared >= 2].reset_index(drop=True)
-    columns = {name: rows[name].array for name in rows.columns}
-    columns["accounts"] = shared.loc[shared >= 2].array
-    table = make_frame(EVIDENCE, columns)
+    names = pd.Index(accounts["account_id"])
+    rank = np.argsort(np.argsort(names))
+    # By name of the family, each of them in one room: so the whole is sorted when every part is.
+    families = (client_evidence, content_evidence, contract_evidence, network_evidence, payment_evidence)
+    parts = [_shared_rows(find(uses), names, rank) for find in families]
+    parts.append(_shared_rows(registration_evidence(uses, accounts, settings=settings), names, rank))
+    table = stack_frames(parts)
+    del parts
     table["unrelated_accounts"] = count_unrelated(table, accounts)
-    return table
+    return check_frame(table, EVIDENCE, name="evidence")
+
+
+def _shared_rows(rows: pd.DataFrame, names: pd.Index[str], rank: npt.NDArray[np.int64]) -> pd.DataFrame:
+    """Rows of values that two or more of the named accounts share, with ``accounts``, by kind, value and account.
+
+    Parameters
+    ----------
+    rows : frame of shape ``USE_EVIDENCE``, of one family.
+    rank : place of each name when they are sorted.
+    """
+    account = codes_of(rows["account_id"], names)
+    known = np.flatnonzero(account >= 0)
+    key = value_keys(rows)[known]
+    order = np.argsort(key * len(names) + rank[account[known]], kind="stable")
+    known, key = known[order], key[order]
+    starts = run_starts(key)
+    length = np.diff(np.append(starts, len(key)))
+    account = account[known]
+    is_other = np.ones(len(key), dtype=np.int64)  # a row of an account that the value was not told of before
+    is_other[1:] = (key[1:] != key[:-1]) | (account[1:] != account[:-1])
+    accounts = np.repeat(np.add.reduceat(is_other, starts) if len(starts) else starts, length)
+    shared = accounts >= 2
+    found = rows.iloc[known[shared]].reset_index(drop=True)
+    codes = account[shared].astype(np.int32)
+    return found.assign(account_id=pd.Categorical.from_codes(codes, names), accounts=accounts[shared])
 
 
 def count_unrelated(
@@ -103,9 +119,9 @@ def count_unrelated(
     Counts in the order of the rows. O(rows log rows).
     """
     known = evidence if relations is None else relations
-    code = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"])
-    value = evidence.groupby(["family", "kind", "value"], sort=False).ngroup().to_numpy()
-    family = evidence["family"].to_numpy()
+    code = codes_of(evidence["account_id"], pd.Index(accounts["account_id"]))
+    value = value_codes(evidence)
+    family = evidence["family"]
     result = np.zeros(len(evidence), dtype=np.int64)
     chains = {
         "payment": ("network",),
@@ -113,23 +129,23 @@ def count_unrelated(
         "": ("network", "payment"),
     }
     for left_out, hard in chains.items():
-        mask = family == left_out if left_out else ~np.isin(family, list(HARD_KINDS))
+        mask = (family == left_out if left_out else ~family.isin(list(HARD_KINDS))).to_numpy(dtype=bool)
         if mask.any():
             related = _related(known, accounts, families=hard)
-            result[mask] = _singletons(np.asarray(value[mask], dtype=np.int64), related[code[mask]])
+            result[mask] = _singletons(value[mask], related[code[mask]])
     return result
 
 
 def _related(evidence: pd.DataFrame, accounts: pd.DataFrame, *, families: Sequence[str]) -> npt.NDArray[np.int64]:
     """Label per account: connected through one organization or hard values of these families."""
-    code = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"])
+    code = codes_of(evidence["account_id"], pd.Index(accounts["account_id"]))
     organization = pd.factorize(accounts["organization_id"])[0]
     declared = np.flatnonzero(organization >= 0)
     hard = np.zeros(len(evidence), dtype=bool)
     for family in families:
         hard |= ((evidence["family"] == family) & (evidence["kind"] == HARD_KINDS[family])).to_numpy()
     hard &= (evidence["accounts"] <= HARD_ACCOUNTS).to_numpy()
-    value = evidence.loc[hard].groupby(["kind", "value"], sort=False).ngroup().to_numpy()
+    value = value_codes(evidence.loc[hard, ["family", "kind", "value"]])
     first = len(accounts)
     second = first + (int(organization.max()) + 1 if len(organization) else 0)
     left = np.concatenate([declared, code[hard]])
@@ -142,6 +158,8 @@ def _related(evidence: pd.DataFrame, accounts: pd.DataFrame, *, families: Sequen
 
 def _singletons(value: npt.NDArray[np.int64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Per row: how many labels occur exactly once among the rows of its value."""
-    frame = pd.DataFrame({"value": value, "label": label})
-    alone = frame.groupby(["value", "label"], sort=False)["label"].transform("size") == 1
-    return alone.groupby(frame["value"]).transform("sum").to_numpy(dtype=np.int64)
+    labels = int(label.max()) + 1
+    both = np.sort(value * labels + label)
+    starts = run_starts(both)
+    alone = starts[np.diff(np.append(starts, len(both))) == 1]
+    return np.asarray(np.bincount(both[alone] // labels, minlength=int(value.max()) + 1)[value], dtype=np.int64)

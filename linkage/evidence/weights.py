@@ -9,28 +9,38 @@ labels. Few pairs correct little: the shipped shares count for ``prior_pairs`` p
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.coding import codes_of, text_codes
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
     conduct_order,
     level_edges,
     measure_habits,
-    pair_levels,
 )
-from linkage.evidence.projection import Codes, ValueIndex, propose_pairs, signature, value_table
+from linkage.evidence.pairs import (
+    Bits,
+    Coded,
+    Sight,
+    Ties,
+    count_patterns,
+    family_bits,
+    join_pairs,
+    score_pairs,
+    sort_pairs,
+)
+from linkage.evidence.projection import Codes, Proposed, Small, distinct, pair_up, propose, signature, value_table
 from linkage.settings import EvidenceSettings
 from linkage.terms import (
     ACCOUNTS,
     COUNT,
     EVIDENCE,
-    LINK_EVIDENCE,
     LINKS,
     NUMBER,
     TEXT,
@@ -70,6 +80,7 @@ TYPICAL_SHARE: Final[Mapping[str, float]] = {
     "signup_wide_mail_window": 0.003,
 }
 """Shipped u: share of all accounts a shared value of the kind is on; matters where few accounts are seen."""
+
 
 OTHER_SHARE: Final = (0.2, 0.05)
 """m and u of a kind that is not listed: hardly any weight."""
@@ -123,39 +134,30 @@ class Linked:
 
     links: pd.DataFrame
     """Shape ``LINKS``."""
-    evidence: pd.DataFrame
-    """Shape ``LINK_EVIDENCE``."""
     weights: pd.DataFrame
     """Shape ``WEIGHTS``."""
     values: pd.DataFrame
     """Shape ``VALUES``."""
     prior_bits: float
     """Bits a pair needs before it is as likely one controller as not."""
+    ties: Ties
+    """What ties each link, as codes."""
 
+    @functools.cached_property
+    def evidence(self) -> pd.DataFrame:
+        """What ties each link, in the shape ``LINK_EVIDENCE``; made when it is first asked for."""
+        return self.ties.tell(np.ones(len(self.ties.pairs.a), dtype=bool))
 
-@dataclasses.dataclass(frozen=True)
-class _Coded:
-    """Values with their weights, and the uses of them, as codes."""
+    def evidence_within(self, groups: pd.Series[str]) -> pd.DataFrame:
+        """What ties the links inside groups, in the shape ``LINK_EVIDENCE``; the others are never made.
 
-    table: pd.DataFrame
-    account: Codes
-    value: Codes
-    accounts: int
-    families: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pairs:
-    """Candidate pairs: best shared value per family (row of the value table or -1) and conduct level."""
-
-    a: Codes
-    b: Codes
-    best: Mapping[str, Codes]
-    conduct: Codes
-
-    def take(self, mask: npt.NDArray[np.bool_]) -> _Pairs:
-        best = {family: rows[mask] for family, rows in self.best.items()}
-        return _Pairs(self.a[mask], self.b[mask], best, self.conduct[mask])
+        Parameters
+        ----------
+        groups : name of the group of each account, by account id; accounts that it does not list are in none.
+        """
+        label = pd.factorize(groups.reindex(self.ties.names))[0]
+        inside = label[self.ties.pairs.a]
+        return self.ties.tell((inside >= 0) & (inside == label[self.ties.pairs.b]))
 
 
 def link_accounts(
@@ -185,7 +187,7 @@ def link_accounts(
 
     Returns
     -------
-    :class:`Linked`, everything sorted. O(uses * links_per_use) pairs.
+    :class:`Linked`, everything sorted. O(uses * links_per_use) pairs; of one that becomes no link 8 bytes are kept.
 
     References
     ----------
@@ -196,26 +198,29 @@ def link_accounts(
     check_frame(accounts, ACCOUNTS, name="accounts")
     coded = _tabulate(evidence, accounts, settings)
     habits = measure_habits(accounts, conduct=conduct, uses=uses, settings=settings)
-    edges = level_edges(habits, seed=seed)
-    indexes = _index_families(coded)
-    organization = pd.factorize(accounts["organization_id"])[0].astype(np.int64)
-
-    def look_up(a: Codes, b: Codes) -> _Pairs:
-        same = (organization[a] == organization[b]) & (organization[a] >= 0)
-        a, b = a[~same], b[~same]
-        best = {family: rows[index.best_shared(a, b)] for family, (index, rows) in indexes.items()}
-        return _Pairs(a, b, best, pair_levels(habits, a, b, edges=edges))
-
-    pairs = look_up(*_candidates(coded, accounts, habits, settings, seed=seed))
-    values, conduct_bits, weights = _learn(coded, pairs, settings)
     prior_bits = float(np.log2((len(accounts) + settings.prior_accounts) / FELLOWS))
-    bits = _score(pairs, values, conduct_bits)
-    more = look_up(*_fellows_of_fellows(pairs, bits >= prior_bits, settings.links_per_use, seed=seed))
-    pairs = _join(pairs, more)
-    bits = _score(pairs, values, conduct_bits)
-    kept = bits >= prior_bits - KEEP_BITS
-    links, link_evidence = _frames(pairs.take(kept), values, conduct_bits, accounts, evidence, coded)
-    return Linked(links, link_evidence, weights, _shape_values(values), prior_bits)
+    organization = pd.factorize(accounts["organization_id"])[0].astype(np.int64)
+    candidates = _candidates(coded, accounts, habits, organization, settings, seed=seed)
+    sight = Sight(coded, habits=habits, edges=level_edges(habits, seed=seed))
+    patterns = sight.count(candidates)
+    bits, conduct_bits, weights = _learn(coded, patterns.rows, patterns.times, settings)
+    least_bits = prior_bits - KEEP_BITS
+    pairs = sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns)
+    strong = score_pairs(pairs, bits, conduct_bits) >= prior_bits
+    ends = pairs.a[strong], pairs.b[strong]
+    more = _fellows_of_fellows(*ends, candidates, organization, settings.links_per_use, seed=seed)
+    del candidates, patterns
+    pairs = join_pairs([pairs, sight.weigh(more, bits, conduct_bits, least_bits=least_bits)])
+    values = coded.table.assign(bits=bits)
+    names: pd.Index[str] = pd.Index(accounts["account_id"])
+    ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, coded.value, evidence)
+    return Linked(_frame_links(ties), weights, _shape_values(values), prior_bits, ties)
+
+
+def _conduct_prior_bits() -> Bits:
+    """Shipped bits of each level of conduct."""
+    shares = np.asarray(CONDUCT_MATE_SHARE, dtype=np.float64) / np.diff([0.0, *LEVEL_SHARES, 1.0])
+    return np.asarray(np.log2(shares), dtype=np.float64)
 
 
 def _shape_values(values: pd.DataFrame) -> pd.DataFrame:
@@ -223,42 +228,35 @@ def _shape_values(values: pd.DataFrame) -> pd.DataFrame:
     return make_frame(VALUES, columns).sort_values(["family", "kind", "value"], ignore_index=True)
 
 
-def _tabulate(evidence: pd.DataFrame, accounts: pd.DataFrame, settings: EvidenceSettings) -> _Coded:
+def _tabulate(evidence: pd.DataFrame, accounts: pd.DataFrame, settings: EvidenceSettings) -> Coded:
     """The value table with shipped bits, popularity classes and, per family, rows from best to worst."""
     values, row = value_table(evidence)
-    shares = [MATE_SHARE.get(kind, OTHER_SHARE[0]) for kind in values["kind"]]
-    typical = [TYPICAL_SHARE.get(kind, OTHER_SHARE[1]) for kind in values["kind"]]
+    kind, kinds = text_codes(values["kind"])
+    shares = np.array([MATE_SHARE.get(name, OTHER_SHARE[0]) for name in kinds], dtype=np.float64)[kind]
+    typical = np.array([TYPICAL_SHARE.get(name, OTHER_SHARE[1]) for name in kinds], dtype=np.float64)[kind]
     count = values["accounts"].to_numpy(dtype=np.float64)
     unseen = settings.prior_accounts
-    frequency = (count + unseen * np.asarray(typical, dtype=np.float64)) / (len(accounts) + unseen)
-    values["prior_bits"] = np.log2(np.asarray(shares, dtype=np.float64) / frequency)
+    frequency = (count + unseen * typical) / (len(accounts) + unseen)
+    values["prior_bits"] = np.log2(shares / frequency)
     values["chance"] = frequency
-    values["unseen"] = unseen * np.asarray(typical, dtype=np.float64)
+    values["unseen"] = unseen * typical
     values["popularity"] = np.floor(2 * np.log10(np.maximum(count, 2))).astype(np.int64)
-    account = pd.Index(accounts["account_id"]).get_indexer(evidence["account_id"]).astype(np.int64)
-    families = tuple(sorted(set(values["family"])))
-    return _Coded(values, account, row, len(accounts), families)
-
-
-def _index_families(coded: _Coded) -> dict[str, tuple[ValueIndex, Codes]]:
-    """Per family its index, and the value table's row for each rank (with -1 at the end for rank -1)."""
-    result = {}
-    family_of = coded.table["family"].to_numpy()
-    for family in coded.families:
-        rows = np.flatnonzero(family_of == family)
-        prior = coded.table["prior_bits"].to_numpy()[rows]
-        rows = rows[np.argsort(-prior, kind="stable")]
-        rank = np.full(len(coded.table), -1, dtype=np.int64)
-        rank[rows] = np.arange(len(rows))
-        mine = rank[coded.value] >= 0
-        index = ValueIndex(coded.account[mine], rank[coded.value[mine]], accounts=coded.accounts)
-        result[family] = (index, np.append(rows, -1).astype(np.int64))
-    return result
+    values["level"] = values.groupby(["family", "kind", "popularity"], sort=True).ngroup().astype(np.int64)
+    account = codes_of(evidence["account_id"], pd.Index(accounts["account_id"]))
+    families = tuple(sorted(values["family"].unique()))
+    return Coded(values, account, row, len(accounts), families)
 
 
 def _candidates(
-    coded: _Coded, accounts: pd.DataFrame, habits: Vectors, settings: EvidenceSettings, *, seed: int
-) -> tuple[Codes, Codes]:
+    coded: Coded,
+    accounts: pd.DataFrame,
+    habits: Vectors,
+    organization: Codes,
+    settings: EvidenceSettings,
+    *,
+    seed: int,
+) -> Proposed:
+    """Pairs to look at; none of one declared organization."""
     created = accounts["created_at"].fillna(accounts["first_at"])
     at = created.to_numpy(dtype="datetime64[ms]").astype(np.int64)
     orders = [
@@ -266,29 +264,38 @@ def _candidates(
         at,
         conduct_order(habits),
     ]
-    return propose_pairs(coded.account, coded.value, orders=orders, links_per_use=settings.links_per_use)
+    return propose(
+        coded.account, coded.value, orders=orders, links_per_use=settings.links_per_use, organization=organization
+    )
 
 
 def _fellows_of_fellows(
-    pairs: _Pairs, strong: npt.NDArray[np.bool_], links_per_use: int, *, seed: int
-) -> tuple[Codes, Codes]:
-    """Pairs two strong links apart, not looked at yet; at most ``links_per_use`` proposed by an account."""
-    a, b = pairs.a[strong], pairs.b[strong]
+    a: Small, b: Small, known: Proposed, organization: Codes, links_per_use: int, *, seed: int
+) -> Proposed:
+    """Pairs two strong links apart that are not among the known ones; at most ``links_per_use`` by an account.
+
+    Parameters
+    ----------
+    a, b : the strong links.
+    known : pairs that were looked at.
+    organization : as for :func:`propose`; pairs of one do not come back.
+    """
+    accounts = len(organization)
     draw = np.random.default_rng(seed)
     near = _cap(np.concatenate([a, b]), np.concatenate([b, a]), links_per_use, draw)
     frame = pd.DataFrame({"via": near[0], "account": near[1]})
     two_steps = frame.merge(frame, on="via")
     left = two_steps["account_x"].to_numpy(dtype=np.int64)
     right = two_steps["account_y"].to_numpy(dtype=np.int64)
-    total = int(max(left.max(initial=0), right.max(initial=0), pairs.b.max(initial=0))) + 1
-    coded = np.unique(left[left < right] * total + right[left < right])
-    coded = coded[~np.isin(coded, pairs.a * total + pairs.b)]
-    first, second = _cap(coded // total, coded % total, links_per_use, draw)
-    order = np.lexsort((second, first))
-    return first[order], second[order]
+    codes = distinct(left[left < right] * accounts + right[left < right])
+    first, second = np.divmod(codes, accounts)
+    is_new = ~known.among(first, second)
+    first, second = _cap(first[is_new], second[is_new], links_per_use, draw)
+    apart = (organization[first] < 0) | (organization[first] != organization[second])
+    return pair_up(first[apart], second[apart], accounts=accounts)
 
 
-def _cap(key: Codes, other: Codes, most: int, draw: np.random.Generator) -> tuple[Codes, Codes]:
+def _cap(key: Any, other: Any, most: int, draw: np.random.Generator) -> tuple[Any, Any]:
     """At most ``most`` randomly chosen entries per key."""
     order = np.lexsort((draw.random(len(key)), key))
     key, other = key[order], other[order]
@@ -297,39 +304,32 @@ def _cap(key: Codes, other: Codes, most: int, draw: np.random.Generator) -> tupl
     return key[position < most], other[position < most]
 
 
-def _join(left: _Pairs, right: _Pairs) -> _Pairs:
-    a, b = np.concatenate([left.a, right.a]), np.concatenate([left.b, right.b])
-    order = np.lexsort((b, a))
-    best = {f: np.concatenate([left.best[f], right.best[f]])[order] for f in left.best}
-    return _Pairs(a[order], b[order], best, np.concatenate([left.conduct, right.conduct])[order])
+def _learn(coded: Coded, patterns: Codes, times: Codes, settings: EvidenceSettings) -> tuple[Bits, Bits, pd.DataFrame]:
+    """Corrected bits per value and per level of conduct (last entry: unknown), and the table of weights.
 
-
-def _learn(
-    coded: _Coded, pairs: _Pairs, settings: EvidenceSettings
-) -> tuple[pd.DataFrame, npt.NDArray[np.float64], pd.DataFrame]:
-    """Corrected bits per value and per level of conduct (last entry: unknown), and the table of weights."""
-    values = coded.table.copy()
-    levels = values.groupby(["family", "kind", "popularity"], sort=True)
-    values["level"] = levels.ngroup().astype(np.int64)
+    Parameters
+    ----------
+    patterns : one row per pattern of levels that pairs have, a column per family and one of conduct; -1 for none.
+    times : how many pairs have each.
+    """
+    values = coded.table
     prior, chance = _level_priors(values, coded.accounts)
     conduct_u = np.diff([0.0, *LEVEL_SHARES, 1.0])
     conduct_m = np.asarray(CONDUCT_MATE_SHARE, dtype=np.float64)
-    level_of = np.append(values["level"].to_numpy(), -1)
-    columns = {family: level_of[rows] for family, rows in pairs.best.items()}
+    columns = dict(zip((*coded.families, "conduct"), patterns.T, strict=True))
     offset = len(prior)
-    columns["conduct"] = np.where(pairs.conduct >= 0, pairs.conduct + offset, -1)
     mate = np.concatenate([prior, conduct_m])
     other = np.concatenate([chance, conduct_u])
-    learned = _learn_shares(columns, mate, other, prior_pairs=settings.prior_pairs)
+    learned = _learn_shares(columns, times, mate, other, prior_pairs=settings.prior_pairs)
     shift = np.clip(np.log2(learned / mate), -MAX_SHIFT, MAX_SHIFT)
     raw = values["prior_bits"] + shift[values["level"].to_numpy()]
-    values["bits"] = np.clip(_falling(values, raw), 0.0, settings.max_bits)
-    conduct_bits = np.log2(conduct_m / conduct_u) + shift[offset:]
+    bits = np.clip(_falling(values, raw), 0.0, settings.max_bits)
+    conduct_bits = _conduct_prior_bits() + shift[offset:]
     conduct_bits = np.minimum.accumulate(np.minimum(conduct_bits, settings.max_bits))
-    return values, np.append(conduct_bits, 0.0), _weight_table(values, conduct_bits)
+    return bits, np.append(conduct_bits, 0.0), _weight_table(values.assign(bits=bits), conduct_bits)
 
 
-def _level_priors(values: pd.DataFrame, accounts: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _level_priors(values: pd.DataFrame, accounts: int) -> tuple[Bits, Bits]:
     """Shipped m and u per level: the share of mates, and of random pairs, whose value is of the level."""
     count = values["accounts"].to_numpy(dtype=np.float64)
     level = values["level"].to_numpy()
@@ -345,11 +345,12 @@ def _level_priors(values: pd.DataFrame, accounts: int) -> tuple[npt.NDArray[np.f
 
 def _learn_shares(
     columns: Mapping[str, Codes],
-    mate: npt.NDArray[np.float64],
-    other: npt.NDArray[np.float64],
+    times: Codes,
+    mate: Bits,
+    other: Bits,
     *,
     prior_pairs: float,
-) -> npt.NDArray[np.float64]:
+) -> Bits:
     """Shares of mates per level: pairs of one blocking family teach the levels of the others; averaged."""
     counts = np.zeros(len(mate))
     weight = np.zeros(len(mate))
@@ -358,8 +359,8 @@ def _learn_shares(
             continue
         inside = columns[block] >= 0
         taught = [column[inside] for family, column in columns.items() if family != block]
-        patterns, times = np.unique(np.column_stack(taught), axis=0, return_counts=True)
-        matched = _expect(patterns, times, mate, other, prior_pairs=prior_pairs)
+        patterns, found = count_patterns(taught, times[inside])
+        matched = _expect(patterns, found, mate, other, prior_pairs=prior_pairs)
         for column in patterns.T:
             known = column >= 0
             counts += np.bincount(column[known], weights=matched[known], minlength=len(mate))
@@ -370,43 +371,43 @@ def _learn_shares(
 def _expect(
     patterns: Codes,
     times: Codes,
-    mate: npt.NDArray[np.float64],
-    other: npt.NDArray[np.float64],
+    mate: Bits,
+    other: Bits,
     *,
     prior_pairs: float,
-) -> npt.NDArray[np.float64]:
+) -> Bits:
     """Expected mates per pattern of levels after EM."""
     m, share = mate.copy(), 0.1
     matched = np.zeros(len(patterns))
+    levels_of = [distinct(column[column >= 0]) for column in patterns.T]
     for _ in range(ROUNDS):
         odds = np.log(share / (1 - share)) + np.zeros(len(patterns))
-        for column in patterns.T:
-            levels = np.unique(column[column >= 0])
+        for column, levels in zip(patterns.T, levels_of, strict=True):
             none = np.log(max(1 - m[levels].sum(), 0.05) / max(1 - other[levels].sum(), 0.05))
             ratio = np.append(np.log(m / other), none)
             odds += ratio[column]
         matched = times / (1 + np.exp(-np.clip(odds, -50, 50)))
         total = float(matched.sum())
-        for column in patterns.T:
+        for column, levels in zip(patterns.T, levels_of, strict=True):
             known = column >= 0
             seen = np.bincount(column[known], weights=matched[known], minlength=len(m))
-            levels = np.unique(column[known])
             m[levels] = (prior_pairs * mate[levels] + seen[levels]) / (prior_pairs + total + 1e-9)
         m = np.clip(m, 1e-9, 0.95)
         share = min(max(total / max(times.sum(), 1), 0.001), 0.9)
     return matched
 
 
-def _falling(values: pd.DataFrame, raw: pd.Series[float]) -> npt.NDArray[np.float64]:
+def _falling(values: pd.DataFrame, raw: pd.Series[float]) -> Bits:
     """Bits that never rise with popularity within a kind."""
-    order = np.lexsort((values["accounts"].to_numpy(), values["kind"].to_numpy(dtype=object)))
+    kind = text_codes(values["kind"])[0]
+    order = np.lexsort((values["accounts"].to_numpy(), kind))
     result = np.empty(len(values))
-    sorted_raw = raw.iloc[order].groupby(values["kind"].iloc[order].to_numpy()).cummin()
+    sorted_raw = raw.iloc[order].groupby(kind[order]).cummin()
     result[order] = sorted_raw.to_numpy(dtype=np.float64)
     return result
 
 
-def _weight_table(values: pd.DataFrame, conduct_bits: npt.NDArray[np.float64]) -> pd.DataFrame:
+def _weight_table(values: pd.DataFrame, conduct_bits: Bits) -> pd.DataFrame:
     by_level = values.groupby(["family", "kind", "popularity"], sort=True)
     table = by_level.agg(
         least_accounts=("accounts", "min"),
@@ -429,80 +430,11 @@ def _weight_table(values: pd.DataFrame, conduct_bits: npt.NDArray[np.float64]) -
     return pd.concat([made, rows], ignore_index=True)
 
 
-def _family_bits(
-    pairs: _Pairs, values: pd.DataFrame, conduct_bits: npt.NDArray[np.float64]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Bits per pair and family, in the order of the families; conduct at most the others together."""
-    worth = np.append(values["bits"].to_numpy(dtype=np.float64), 0.0)
-    bits = {family: worth[rows] for family, rows in pairs.best.items()}
-    others = sum(bits.values(), np.zeros(len(pairs.a)))
-    bits["conduct"] = np.minimum(conduct_bits[pairs.conduct], others)
-    return bits
-
-
-def _score(pairs: _Pairs, values: pd.DataFrame, conduct_bits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return sum(_family_bits(pairs, values, conduct_bits).values(), np.zeros(len(pairs.a)))
-
-
-def _frames(
-    pairs: _Pairs,
-    values: pd.DataFrame,
-    conduct_bits: npt.NDArray[np.float64],
-    accounts: pd.DataFrame,
-    evidence: pd.DataFrame,
-    coded: _Coded,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Links and their evidence as frames."""
-    names = accounts["account_id"].to_numpy(dtype=object)
-    bits = _family_bits(pairs, values, conduct_bits)
+def _frame_links(ties: Ties) -> pd.DataFrame:
+    pairs = ties.pairs
+    bits = family_bits(pairs, ties.value_table["bits"].to_numpy(dtype=np.float64), ties.conduct_bits)
     total = sum(bits.values(), np.zeros(len(pairs.a)))
     families = sum(((b > 0).astype(np.int64) for b in bits.values()), np.zeros(len(pairs.a), dtype=np.int64))
-    order = np.argsort(names, kind="stable")
-    place = np.empty(len(names), dtype=np.int64)
-    place[order] = np.arange(len(names))
-    swap = place[pairs.a] > place[pairs.b] if len(pairs.a) else np.empty(0, dtype=bool)
-    a, b = np.where(swap, pairs.b, pairs.a), np.where(swap, pairs.a, pairs.b)
-    columns = {"account_a": names[a], "account_b": names[b], "bits": total, "families": families}
-    links = make_frame(LINKS, columns).sort_values(["account_a", "account_b"], ignore_index=True)
-    spans = evidence.groupby(coded.value)[["first_at", "last_at"]].agg({"first_at": "min", "last_at": "max"})
-    parts = []
-    for family, rows in pairs.best.items():
-        given = (bits[family] > 0) & (rows >= 0)
-        parts.append(_evidence_rows(names, a[given], b[given], values.iloc[rows[given]], spans, rows[given]))
-    parts.append(_conduct_rows(names, a, b, bits["conduct"], pairs.conduct))
-    joined = pd.concat(parts, ignore_index=True)
-    return links, joined.sort_values(["account_a", "account_b", "family"], ignore_index=True)
-
-
-def _evidence_rows(
-    names: npt.NDArray[np.object_],
-    a: Codes,
-    b: Codes,
-    values: pd.DataFrame,
-    spans: pd.DataFrame,
-    rows: Codes,
-) -> pd.DataFrame:
-    kept = [name for name in LINK_EVIDENCE if name in values.columns]
-    columns = {name: values[name].array for name in kept}
-    columns |= {name: spans[name].iloc[rows].array for name in ("first_at", "last_at")}
-    return make_frame(LINK_EVIDENCE, {**columns, "account_a": names[a], "account_b": names[b]})
-
-
-def _conduct_rows(
-    names: npt.NDArray[np.object_],
-    a: Codes,
-    b: Codes,
-    bits: npt.NDArray[np.float64],
-    level: Codes,
-) -> pd.DataFrame:
-    given = bits != 0
-    label = np.asarray([f"closest {share:.1%} of pairs" for share in (*LEVEL_SHARES, 1.0)] + [""])
-    columns = {
-        "account_a": names[a[given]],
-        "account_b": names[b[given]],
-        "family": ["conduct"] * int(given.sum()),
-        "kind": ["habits"] * int(given.sum()),
-        "value": label[level[given]],
-        "bits": bits[given],
-    }
-    return make_frame(LINK_EVIDENCE, columns)
+    names = ties.names.array
+    columns = {"account_a": names.take(pairs.a), "account_b": names.take(pairs.b), "bits": total, "families": families}
+    return make_frame(LINKS, columns)

@@ -7,7 +7,6 @@ clock, no numbering. So batches can be made on any machine, and loading a record
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +24,7 @@ from linkage.intake.entities import (
     entity_ids,
     ip_prefix,
 )
+from linkage.intake.hashing import hash_rows
 from linkage.intake.prompt_ids import identify_prompts
 from linkage.intake.raw import Rejected
 from linkage.intake.records import CheckedAccounts, CheckedRequests, Notes
@@ -240,13 +240,7 @@ def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ids:
 
 def _row_hashes(columns: Sequence[Any], *more: npt.NDArray[np.int64]) -> Ids:
     """A 63-bit hash of each row of integer columns; null (-1) differs from every id and count."""
-    rows = np.column_stack([*(_filled(column, -1) for column in columns), *more]).astype("<i8")
-    data = np.ascontiguousarray(rows).tobytes()
-    width = rows.shape[1] * 8
-    digests = b"".join(
-        hashlib.blake2b(data[start : start + width], digest_size=8).digest() for start in range(0, len(data), width)
-    )
-    return (np.frombuffer(digests, dtype=">u8") >> np.uint64(1)).astype(np.int64)
+    return hash_rows(np.column_stack([*(_filled(column, -1) for column in columns), *more]))
 
 
 def _filled(column: Any, blank: int) -> npt.NDArray[np.int64]:
@@ -256,10 +250,10 @@ def _filled(column: Any, blank: int) -> npt.NDArray[np.int64]:
 
 def _request_keys(request_ids: Any, content: Ids, source: str) -> Ids:
     """What makes a request the same: source and request id, or where it has none the whole record."""
-    named = (f"{source}\0{name}" for name in request_ids.to_pylist() if name is not None)
+    names = request_ids.combine_chunks() if isinstance(request_ids, pa.ChunkedArray) else request_ids
     keys = content.copy()
-    present = np.asarray(request_ids.is_valid().to_numpy())
-    keys[present] = entity_ids("request", named)
+    present = np.asarray(names.is_valid().to_numpy(zero_copy_only=False))
+    keys[present] = entity_ids(f"request\0{source}", names.drop_null())
     return keys
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linkage.errors import UsageError
+from linkage.intake.hashing import hash_texts
 
 Ids = npt.NDArray[np.int64]
 
@@ -41,17 +42,14 @@ def entity_id(kind: str, value: str) -> int:
     return int.from_bytes(digest, "big") >> 1 or 1
 
 
-def entity_ids(kind: str, values: Iterable[str]) -> Ids:
-    """The ids of many values, in their order; see :func:`entity_id`."""
-    start = hashlib.blake2b(f"{kind}\0".encode(), digest_size=8)
-    digests = bytearray()
-    for value in values:
-        state = start.copy()
-        state.update(value.encode("utf-8", "surrogatepass"))
-        digests += state.digest()
-    ids = (np.frombuffer(bytes(digests), dtype=">u8") >> np.uint64(1)).astype(np.int64)
-    ids[ids == 0] = 1
-    return ids
+def entity_ids(kind: str, values: Any) -> Ids:
+    """The ids of many values, in their order; see :func:`entity_id`.
+
+    Parameters
+    ----------
+    values : Arrow array of strings without null.
+    """
+    return hash_texts(f"{kind}\0".encode("utf-8", "surrogatepass"), values)
 
 
 def address_entity(address: str) -> str | None:
@@ -181,12 +179,19 @@ def encode_column(
     encoded = encoded.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    texts = [_entity_value(kind, text, derive, pseudonymizer) for text in encoded.dictionary.to_pylist()]
-    present = np.array([text is not None for text in texts], dtype=bool)
-    ids = np.zeros(len(texts), dtype=np.int64)
-    ids[present] = entity_ids(kind, (text for text in texts if text is not None))
-    per_text = pa.array(ids, mask=~present)
-    return pc.take(per_text, encoded.indices), entity_table(ids[present], [text for text in texts if text is not None])
+    texts = encoded.dictionary
+    if derive or (pseudonymizer and kind in PRIVATE_KINDS):
+        made = [_entity_value(kind, text, derive, pseudonymizer) for text in texts.to_pylist()]
+        texts = pa.array(made, type=pa.string())
+    present = texts.drop_null()
+    ids = entity_ids(kind, present)
+    if texts.null_count:
+        per_text = np.zeros(len(texts), np.int64)
+        per_text[np.asarray(texts.is_valid().to_numpy(zero_copy_only=False))] = ids
+        column_ids = pa.array(per_text, mask=np.asarray(texts.is_null().to_numpy(zero_copy_only=False)))
+    else:
+        column_ids = pa.array(ids)
+    return pc.take(column_ids, encoded.indices), entity_table(ids, present)
 
 
 def _entity_value(
@@ -199,12 +204,7 @@ def _entity_value(
     return pseudonymizer.replace(kind, value) if pseudonymizer and value is not None else value
 
 
-def entity_table(ids: Ids, values: list[str]) -> Any:
-    """Distinct entities as an Arrow table ``id`` (int64), ``value`` (string), sorted by id."""
+def entity_table(ids: Ids, values: Any) -> Any:
+    """Distinct entities (Arrow strings) as an Arrow table ``id`` (int64), ``value`` (string), sorted by id."""
     _, at = np.unique(ids, return_index=True)
-    return pa.table(
-        {
-            "id": pa.array(ids[at], type=pa.int64()),
-            "value": pa.array([values[row] for row in at], type=pa.string()),
-        }
-    )
+    return pa.table({"id": pa.array(ids[at], type=pa.int64()), "value": values.take(pa.array(at)).cast(pa.string())})

@@ -54,7 +54,7 @@ def read_json_columns(
             yield from read_json_lines(source, blocks, builder, first=number)
             return
         lines = chunk.count(b"\n")
-        table = _parse(chunk, lines)
+        table = _parse(chunk, lines, longest=source.settings.line_bytes)
         if table is not None and not len(table):
             continue
         if table is not None:
@@ -93,20 +93,21 @@ def _cut(text: bytes) -> tuple[bytes, bytes]:
     return text[:end], text[end:]
 
 
-def _parse(chunk: bytes, lines: int) -> Any:
+def _parse(chunk: bytes, lines: int, *, longest: int) -> Any:
     """The lines as a table of the canonical fields; None where the slow reader must look at them."""
     if not lines:
         return pa.table({})
     if (b"NaN" in chunk or b"Inf" in chunk) and _NOT_A_NUMBER.search(chunk):
         return None
     try:
+        _utf8(chunk)  # all of it: a name, or a value of no known field, must not be read otherwise than line by line
         table = pj.read_json(
             pa.BufferReader(chunk),
             read_options=pj.ReadOptions(use_threads=False, block_size=_PARSED_BYTES),
             parse_options=pj.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="infer"),
         )
         # One object a line: then every line begins and ends with its braces.
-        if len(table) != lines or not _has_braces(chunk) or not all(map(_is_exact, table.schema)):
+        if len(table) != lines or not _are_objects(chunk, longest) or not all(map(_is_exact, table.schema)):
             return None
         table = table.select([name for name in terms.REQUEST_FIELDS if name in table.column_names])
         table.validate(full=True)
@@ -115,11 +116,19 @@ def _parse(chunk: bytes, lines: int) -> Any:
     return table.combine_chunks()
 
 
-def _has_braces(chunk: bytes) -> bool:
+def _utf8(chunk: bytes) -> None:
+    """Raise ``ArrowInvalid`` where a text is not UTF-8; without a copy."""
+    ends = pa.py_buffer(np.array([0, len(chunk)], np.int64))
+    pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(chunk)]).validate(full=True)
+
+
+def _are_objects(chunk: bytes, longest: int) -> bool:
+    """Whether every line begins and ends with braces and none is longer than allowed."""
     text = np.frombuffer(chunk, np.uint8)
     ends = np.flatnonzero(text == ord("\n"))
     starts = np.append(0, ends[:-1] + 1)
-    return bool((text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all())
+    is_braced = (text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all()
+    return bool(is_braced and (ends - starts).max() <= longest)
 
 
 def _is_exact(field: Any) -> bool:

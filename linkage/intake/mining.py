@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
-from linkage.templates.describe import describe
+from linkage.templates.describe import describe, is_described
 from linkage.templates.families import tie_families
 from linkage.templates.features import Features
-from linkage.templates.mine import Assignment, Model, assign, learn, template_name
+from linkage.templates.mine import Assignment as Assignment
+from linkage.templates.mine import Model, assign, learn, template_name
 from linkage.terms import TemplateId
 
 Ints = npt.NDArray[np.int64]
+
+_GROWTH_ROWS: Final = 65_536
+_GROWTH_SHARE: Final = 5  # grows by a fifth
 
 Block = tuple[Sequence[int], Sequence[bytes]]
 """Prompt ids and their feature blobs, in one order."""
@@ -60,32 +64,106 @@ class Tied:
     contract: str | None
 
 
+@dataclasses.dataclass(frozen=True)
+class Naming:
+    """What templates are named from."""
+
+    texts: Mapping[int, str]
+    """Readable texts of the templates that have one, by ascending id."""
+    examples: Mapping[int, Sequence[str]]
+    """Prompts of those that are new or have none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """Templates as people read them, and what ties them."""
+
+    described: Sequence[Described]
+    """Those that had no text."""
+    tied: Sequence[Tied]
+    """All, by ascending id."""
+
+
 def learn_templates(blocks: Iterable[Block], *, settings: TemplateSettings) -> Model:
     """The templates of all prompts; one pass over the blocks, in any order."""
-    return learn((Features.from_blobs(ids, blobs) for ids, blobs in blocks), settings=settings)
+    return learn_unpacked(map(unpack, blocks), settings=settings)
+
+
+def unpack(block: Block) -> Features:
+    """The fingerprints of a block, taken apart."""
+    ids, blobs = block
+    return Features.from_blobs(ids, blobs)
+
+
+def learn_unpacked(parts: Iterable[Features], *, settings: TemplateSettings) -> Model:
+    """What :func:`learn_templates` says of blocks that were unpacked before."""
+    return learn(parts, settings=settings)
 
 
 def assign_templates(block: Block, *, model: Model) -> Assignment:
     """Template and items of every prompt of a block, in its order."""
-    ids, blobs = block
-    return assign(Features.from_blobs(ids, blobs), model)
+    return assign(unpack(block), model)
 
 
-def join_assigned(prompt_ids: Sequence[int], template_ids: Ints, parts: Sequence[Assignment]) -> Assigned:
-    """Everything assigned, ascending by prompt id.
+class Growing:
+    """Whole numbers that come a part at a time, in one array that grows where it lies.
 
-    Parameters
-    ----------
-    prompt_ids : of all blocks, one after the other.
-    template_ids : what stands at last: a template that the gateway named goes before a mined one.
-    parts : the blocks' assignments, in the same order.
+    Parts that are joined at the end stand in memory twice for a moment, which at sixteen million prompts is the
+    greatest moment of all.
+
+    Examples
+    --------
+    >>> numbers = Growing()
+    >>> for part in ([1, 2], [], [3]):
+    ...     numbers.add(np.array(part, dtype=np.int64))
+    >>> numbers.take().tolist()
+    [1, 2, 3]
     """
-    ids = np.asarray(prompt_ids, dtype=np.int64)
-    order = np.argsort(ids, kind="stable")
-    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.item_starts) for part in parts)])
-    items = np.concatenate([np.zeros(0, np.int64), *(part.items for part in parts)])
-    begins = np.cumsum(lengths) - lengths
-    return Assigned(ids[order], template_ids[order], begins[order], lengths[order], items)
+
+    def __init__(self) -> None:
+        self._held = np.zeros(_GROWTH_ROWS, np.int64)
+        self._size = 0
+
+    def add(self, values: Ints) -> None:
+        """Put values behind those before them."""
+        end = self._size + len(values)
+        if end > len(self._held):
+            self._held.resize(end + max(_GROWTH_ROWS, end // _GROWTH_SHARE), refcheck=False)
+        self._held[self._size : end] = values
+        self._size = end
+
+    def take(self) -> Ints:
+        """All values so far; nothing more can be added."""
+        held, self._held = self._held, np.zeros(0, np.int64)
+        held.resize(self._size, refcheck=False)
+        return held
+
+
+class Assigning:
+    """Gathers what is assigned block by block; about 100 bytes a prompt."""
+
+    def __init__(self) -> None:
+        self._ids, self._templates, self._counts, self._items = Growing(), Growing(), Growing(), Growing()
+
+    def add(self, prompt_ids: Sequence[int] | Ints, template_ids: Ints, part: Assignment) -> None:
+        """Add a block.
+
+        Parameters
+        ----------
+        template_ids : what stands at last: a template that the gateway named goes before a mined one.
+        part : the block's assignment, in the order of the ids.
+        """
+        self._ids.add(np.asarray(prompt_ids, dtype=np.int64))
+        self._templates.add(template_ids)
+        self._counts.add(np.diff(part.item_starts))
+        self._items.add(part.items)
+
+    def finish(self) -> Assigned:
+        """Everything assigned, ascending by prompt id."""
+        ids, counts = self._ids.take(), self._counts.take()
+        order = np.argsort(ids, kind="stable")
+        begins = np.cumsum(counts) - counts
+        return Assigned(ids[order], self._templates.take()[order], begins[order], counts[order], self._items.take())
 
 
 def spread(begins: Ints, lengths: Ints) -> Ints:
@@ -100,13 +178,21 @@ def spread(begins: Ints, lengths: Ints) -> Ints:
     return np.asarray(np.repeat(shift, lengths) + np.arange(int(lengths.sum())), dtype=np.int64)
 
 
+def find_described(texts: Mapping[int, str]) -> Ints:
+    """Ids of the templates whose readable text was made from prompts, in the order given.
+
+    A run that died between loading and mining leaves a template without: later prompts of it give it one.
+    """
+    return np.array([template_id for template_id, text in texts.items() if is_described(text)], dtype=np.int64)
+
+
 def pick_examples(assigned: Assigned, *, known: Ints, at_hand: Ints, limit: int) -> dict[int, list[int]]:
     """Prompts to describe templates from: for each template that is not known yet, the first by prompt id.
 
     Parameters
     ----------
     known : ids of templates that need no description, ascending.
-    at_hand : ids of the prompts whose text is at hand.
+    at_hand : ids of the prompts whose text is at hand, ascending.
     limit : prompts per template.
 
     Returns
@@ -115,19 +201,36 @@ def pick_examples(assigned: Assigned, *, known: Ints, at_hand: Ints, limit: int)
     """
     used = np.unique(assigned.template_ids)
     chosen: dict[int, list[int]] = {int(each): [] for each in np.setdiff1d(used, np.append(known, 0))}
-    rows = np.flatnonzero(np.isin(assigned.template_ids, list(chosen)) & np.isin(assigned.prompt_ids, at_hand))
-    for template_id, prompt_id in zip(
-        assigned.template_ids[rows].tolist(), assigned.prompt_ids[rows].tolist(), strict=True
-    ):
-        if len(chosen[template_id]) < limit:
-            chosen[template_id].append(prompt_id)
+    rows = np.flatnonzero(_are_among(assigned.template_ids, np.array(list(chosen), dtype=np.int64)))
+    rows = rows[_are_among(assigned.prompt_ids[rows], at_hand)]
+    rows = rows[np.argsort(assigned.template_ids[rows], kind="stable")]
+    templates = assigned.template_ids[rows]
+    is_early = np.arange(len(rows)) - np.searchsorted(templates, templates) < limit
+    picked = zip(templates[is_early].tolist(), assigned.prompt_ids[rows[is_early]].tolist(), strict=True)
+    for template_id, prompt_id in picked:
+        chosen[template_id].append(prompt_id)
     return chosen
+
+
+def _are_among(values: Ints, ascending: Ints) -> npt.NDArray[np.bool_]:
+    """Whether each value is one of the others; those are distinct and ascending."""
+    if not len(ascending):
+        return np.zeros(len(values), np.bool_)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return np.asarray(ascending[places] == values)
 
 
 def describe_template(template_id: int, texts: Sequence[str]) -> Described:
     """The readable text of a template, from a few prompts that have it; without any, its name stands for it."""
     told = describe(template_id, texts)
     return Described(template_id, str(template_name(template_id)), told.text, told.slots)
+
+
+def name_templates(naming: Naming, *, settings: TemplateSettings) -> Named:
+    """Texts of new templates, and contracts and families of all; about a millisecond a template."""
+    described = [describe_template(template_id, texts) for template_id, texts in naming.examples.items()]
+    texts = {**naming.texts, **{each.template_id: each.text for each in described}}
+    return Named(described, tie_templates(texts, settings=settings))
 
 
 def tie_templates(texts: Mapping[int, str], *, settings: TemplateSettings) -> list[Tied]:

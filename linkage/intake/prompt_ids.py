@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linkage.intake.entities import Ids, entity_ids
-from linkage.templates.features import extract_features
+from linkage.templates.features import Features, extract_features, extract_packed
 
 
 class PromptIds(NamedTuple):
@@ -38,26 +37,35 @@ def identify_prompts(texts: Any, gateway_templates: Any) -> PromptIds:
     gateway_templates : Arrow column of template ids that the gateway told.
     """
     encoded = texts.combine_chunks().dictionary_encode()
-    distinct: list[str] = encoded.dictionary.to_pylist()
-    features = extract_features(distinct)
+    distinct = encoded.dictionary.cast(pa.large_string())
+    offsets = np.frombuffer(distinct.buffers()[1], np.int64)[distinct.offset : distinct.offset + len(distinct) + 1]
+    features = extract_packed(np.frombuffer(distinct.buffers()[2] or b"", np.uint8), offsets)
     per_text = np.asarray(features.prompt_ids, dtype=np.int64)
     by_text = pc.take(pa.array(per_text, mask=per_text == 0), encoded.indices)
     names = gateway_templates.combine_chunks()
     ids = pc.coalesce(by_text, _template_only_ids(names))
     rows = _least_rows(per_text, distinct)
-    blobs = features.take(rows).to_blobs() if len(rows) else []
     with_text = {
         "id": pa.array(per_text[rows], type=pa.int64()),
-        "text": pa.array([distinct[row] for row in rows], type=pa.large_string()),
-        "features": pa.array(blobs, type=pa.binary()),
+        "text": distinct.take(pa.array(rows)),
+        "features": _blobs(features, rows),
     }
     return PromptIds(ids, _prompt_table(with_text, ids, names))
+
+
+def _blobs(features: Features, rows: Ids) -> Any:
+    """The packed features of some rows as an Arrow binary array."""
+    if not len(rows):
+        return pa.array([], type=pa.binary())
+    data, places = features.take(rows).pack()
+    buffers = [None, pa.py_buffer(places.astype(np.int32)), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.binary(), len(rows), buffers)
 
 
 def _template_only_ids(names: Any) -> Any:
     """Ids of prompts known by their gateway template alone; null where there is none."""
     encoded = names.dictionary_encode()
-    ids = entity_ids("gateway_template", encoded.dictionary.to_pylist())
+    ids = entity_ids("gateway_template", encoded.dictionary)
     return pc.take(pa.array(ids, type=pa.int64()), encoded.indices)
 
 
@@ -66,14 +74,19 @@ def _features_of_nothing() -> Any:
     return pa.scalar(extract_features([""]).to_blobs()[0], type=pa.binary())
 
 
-def _least_rows(ids: Ids, texts: Sequence[str]) -> Ids:
-    """For each distinct id but 0, in ascending order, the row of the least text that has it."""
-    least: dict[int, int] = {}
-    for row, prompt_id in enumerate(ids.tolist()):
-        held = least.get(prompt_id)
-        if prompt_id and (held is None or texts[row] < texts[held]):
-            least[prompt_id] = row
-    return np.array([least[prompt_id] for prompt_id in sorted(least)], dtype=np.int64)
+def _least_rows(ids: Ids, texts: Any) -> Ids:
+    """For each distinct id but 0, in ascending order, the row of the least text (Arrow strings) that has it."""
+    order = np.argsort(ids, kind="stable")
+    order = order[ids[order] != 0]
+    ordered = ids[order]
+    is_first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    rows = order[is_first].copy()
+    groups = np.cumsum(is_first) - 1
+    for at in np.flatnonzero(~is_first).tolist():  # few: texts that differ only in what is folded away
+        held, row = rows[groups[at]], order[at]
+        if texts[int(row)].as_py() < texts[int(held)].as_py():
+            rows[groups[at]] = row
+    return np.asarray(rows, dtype=np.int64)
 
 
 def _prompt_table(with_text: dict[str, Any], ids: Any, names: Any) -> Any:

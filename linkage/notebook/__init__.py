@@ -6,17 +6,35 @@ import pandas as pd
 
 from linkage.engines.cut import store_until
 from linkage.errors import UsageError
-from linkage.notebook.given import AnyPath, Moment, given_days, given_moment, given_settings
-from linkage.notebook.runs import Cluster, Clusters, Run
+from linkage.notebook.cluster import Cluster
+from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
+from linkage.notebook.progress import step_progress
+from linkage.notebook.runs import Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
-from linkage.rebuild import Clock, Inputs, Reader, Step, Window, published_run, read_inputs, rebuild_store
+from linkage.notebook.templates import Templates
+from linkage.notebook.whatif import WhatIf
+from linkage.rebuild import Clock, Reader, Step, published_run, rebuild_store
 from linkage.settings import Settings
+from linkage.store.incidence import need_requests
+from linkage.store.inputs import Inputs, Window, read_inputs
 from linkage.store.store import Database
 from linkage.terms import ACCOUNTS, DAY_MS, MEMBERS
 from linkage.worlds.evaluate import Evaluation, detection_delays, read_truth
 from linkage.worlds.evaluate import evaluate as evaluate_members
 
-__all__ = ["Cluster", "Clusters", "IngestResult", "Run", "Store", "delays", "evaluate", "open_store", "rebuild"]
+__all__ = [
+    "Cluster",
+    "Clusters",
+    "IngestResult",
+    "Run",
+    "Store",
+    "Templates",
+    "WhatIf",
+    "delays",
+    "evaluate",
+    "open_store",
+    "rebuild",
+]
 
 
 def rebuild(
@@ -25,10 +43,10 @@ def rebuild(
     as_of: Moment | None = None,
     window: str | int | None = None,
     seed: int = 0,
-    settings: Settings | AnyPath | None = None,
+    settings: AnySettings | None = None,
     exact: bool = False,
     wait_s: float = 0.0,
-    step: Step | None = None,
+    step: Step | bool | None = None,
     clock: Clock | None = None,
 ) -> Run:
     """Rebuild the graph of a store, publish the run and return it; with nothing new, the published run.
@@ -38,38 +56,49 @@ def rebuild(
     as_of : requests before this time count, and decisions until then; None: all, up to the end of the newest day.
     window : how far back, as ``30d`` or a number of days; None: the setting ``[run] window_days``.
     seed : of every random draw.
-    settings : settings or the path of a settings file.
+    settings : settings, the path of a settings file, or single values as ``{"run": {"keep_runs": 30}}``.
     exact : mine the templates from the prompts before ``as_of`` alone, as they were mined then: what was exported at
         that time comes out again, byte for byte. Takes a copy of the store. Always so for a time inside a day.
     wait_s : how long to wait for another writer, in seconds.
-    step : told the name of each step as it begins.
+    step : told the name of each step as it begins; True shows a bar.
     clock : gives UTC epoch milliseconds for the ledger of runs; None: it has no times.
 
     Raises
     ------
     ClusterError : no request lies inside the window.
     UsageError : ``as_of`` or ``window`` cannot be read, or ``exact`` without ``as_of``.
+
+    Examples
+    --------
+    >>> lk.rebuild(store)
+    <Run r-20260902-...: 1 clusters, 4 members, 0 flagged of 12 accounts>
     """
     if exact and as_of is None:
         raise UsageError("exact: wanted as_of with it; got none. Say as of when")
     as_of_ms = None if as_of is None else given_moment(as_of)
     chosen = given_settings(settings)
-    rebuild_store(
-        store._database,
-        as_of_ms=as_of_ms,
-        window_days=None if window is None else given_days(window),
-        seed=seed,
-        settings=chosen,
-        wait_s=wait_s,
-        step=step,
-        clock=clock,
-        reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
-    )
+    with step_progress(step) as tell:
+        rebuild_store(
+            store._database,
+            as_of_ms=as_of_ms,
+            window_days=None if window is None else given_days(window),
+            seed=seed,
+            settings=chosen,
+            wait_s=wait_s,
+            step=tell,
+            clock=clock,
+            reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
+        )
     return store.run
 
 
 def _exact_reader(settings: Settings) -> Reader:
     def read(database: Database, window: Window) -> Inputs:
+        need_requests(
+            database,
+            wanted="templates as they were at that time",
+            instead="Rebuild with an --as-of at midnight, without --exact",
+        )
         with store_until(database, window.as_of_ms, settings=settings.templates) as then:
             return read_inputs(then, window)
 
@@ -100,8 +129,8 @@ def delays(store: Store, truth: AnyPath | pd.DataFrame) -> pd.DataFrame:
     return detection_delays(runs, known, database.frame("account_profiles", ACCOUNTS, **window.days))
 
 
-def evaluate(run: Run | Store, truth: AnyPath | pd.DataFrame) -> Evaluation:
-    """Score the members of a run against a truth file (``account_id, campaign``, empty for innocents).
+def evaluate(run: Run | Store | WhatIf, truth: AnyPath | pd.DataFrame) -> Evaluation:
+    """Score the members of a run or what-if against a truth file (``account_id, campaign``, empty for innocents).
 
     Raises
     ------

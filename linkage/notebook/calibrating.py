@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,11 @@ from linkage.engines.local import ingest_files
 from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath
 from linkage.outputs.html import notebook_table
-from linkage.rebuild import Inputs, Judged, Step, judge_again, judge_inputs, newest_window, read_inputs
+from linkage.rebuild import Judged, Step, judge_again, judge_inputs, newest_window
 from linkage.settings import Settings
 from linkage.store.doctor import field_coverage
+from linkage.store.incidence import need_requests
+from linkage.store.inputs import Inputs, read_inputs
 from linkage.store.store import Database
 from linkage.terms import CASE_NOTES, DAY_MS, MEMBERS, make_frame
 from linkage.worlds.evaluate import TRUTH, Evaluation, evaluate, read_truth
@@ -44,12 +46,23 @@ class Calibrated:
     """Columns ``figure, before, after``: over a planting that was not learned from, and groups held out."""
     examples: pd.DataFrame
     """Columns ``verdict, yes, no``: groups learned from."""
+    weights: pd.DataFrame
+    """Columns ``verdict, feature, before, after``: what a feature adds to the log odds of a verdict."""
+    curves: pd.DataFrame
+    """Reliability of the same groups as ``figures``: ``coefficients`` (``before``, ``after``), ``verdict``, bounds
+    ``low`` and ``high`` of each bin of probability, ``groups`` and accounts (``weight``) in it, ``mean_probability``
+    and ``observed_share``."""
 
     def __repr__(self) -> str:
         return f"<Calibrated {self.coefficients.version}: {self.coefficients.provenance}>"
 
     def _repr_html_(self) -> str:
         return notebook_table(self.figures, caption=repr(self).strip("<>"))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The coefficients as a change of settings, for ``run.what_if(settings=...)``."""
+        return {"coefficients": self.coefficients.to_tables()}
 
     def write(self, path: AnyPath) -> Path:
         """Write the coefficients as a settings file for ``rebuild``; other settings may be added to it."""
@@ -105,10 +118,22 @@ def calibrate_store(
     provenance = _provenance(before, plant, seed, known, truth)
     fit = fit_coefficients(learned, provenance=provenance, prior=before, prior_strength=PRIOR_STRENGTH, seed=seed)
     tell("check")
-    figures = _compare(*checks[-1], before=before, after=fit.coefficients, settings=chosen, seed=seed)
+    both = {"before": before, "after": fit.coefficients}
+    figures, curves = _compare(*checks[-1], both=both, settings=chosen, seed=seed)
     counts = {verdict: learned[f"is_{verdict}"].value_counts() for verdict in FEATURES}
     rows = [{"verdict": name, "yes": int(one.get(1.0, 0)), "no": int(one.get(0.0, 0))} for name, one in counts.items()]
-    return Calibrated(fit.coefficients, figures, pd.DataFrame(rows))
+    return Calibrated(fit.coefficients, figures, pd.DataFrame(rows), _weights(both), curves)
+
+
+def _weights(both: Mapping[str, Coefficients]) -> pd.DataFrame:
+    rows = []
+    for verdict, names in FEATURES.items():
+        models = {name: getattr(one, verdict) for name, one in both.items()}
+        rows.append({"verdict": verdict, "feature": "intercept", **{k: m.intercept for k, m in models.items()}})
+        for feature in names:
+            told = {name: model.weights.get(feature, 0.0) for name, model in models.items()}
+            rows.append({"verdict": verdict, "feature": feature, **told})
+    return pd.DataFrame(rows)
 
 
 def _provenance(
@@ -160,10 +185,15 @@ def _decision(state: str, cluster_id: str, accounts: list[str]) -> pd.DataFrame:
 
 def _planted(database: Database, plant: Sequence[str], seed: int, settings: Settings) -> tuple[Inputs, pd.DataFrame]:
     """Inputs of a copy of the store with campaigns planted, and the truth about those."""
-    window = newest_window(database, None, int(settings.run.window_days))
+    window = newest_window(database, None, int(settings.run.window_days), settings=settings.health)
     inputs = read_inputs(database, window)
     if not plant:
         return inputs, make_frame(TRUTH)
+    need_requests(
+        database,
+        wanted="to plant campaigns into a copy of it",
+        instead="Calibrate on a truth file with --plant none, or on a sample of the logs in a store of its own",
+    )
     with tempfile.TemporaryDirectory(prefix="linkage-calibrate-") as name:
         folder = Path(name)
         world = inject(folder / "planted", _host(database, inputs), scenarios=plant, seed=seed)
@@ -210,35 +240,39 @@ def _compare(
     truth: pd.DataFrame,
     table: pd.DataFrame,
     *,
-    before: Coefficients,
-    after: Coefficients,
+    both: Mapping[str, Coefficients],
     settings: Settings,
     seed: int,
-) -> pd.DataFrame:
-    """What the coefficients did and do on a planting that was not learned from."""
-    columns = {}
-    for name, coefficients in (("before", before), ("after", after)):
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Figures and reliability of the coefficients on a planting that was not learned from."""
+    columns, curves = {}, []
+    for name, coefficients in both.items():
         used = dataclasses.replace(settings, coefficients=coefficients.to_tables())
         members = judge_again(judged, inputs, settings=used, seed=seed).verdicts.members
-        columns[name] = _figures(evaluate(members, truth), coefficients, table)
-    return pd.DataFrame(
-        {"figure": list(columns["before"]), **{name: list(one.values()) for name, one in columns.items()}}
-    )
+        told = _curves(coefficients, table)
+        columns[name] = _figures(evaluate(members, truth), told)
+        curves += [curve.assign(coefficients=name) for curve in told.values()]
+    figures = {"figure": list(columns["before"]), **{name: list(one.values()) for name, one in columns.items()}}
+    return pd.DataFrame(figures), pd.concat(curves, ignore_index=True)
 
 
-def _figures(scores: Evaluation, coefficients: Coefficients, table: pd.DataFrame) -> dict[str, float]:
+def _figures(scores: Evaluation, curves: Mapping[str, pd.DataFrame]) -> dict[str, float]:
     figures = {
         "planted and known campaigns found": float(scores.campaigns_found),
         "share of their accounts flagged": scores.flag_recall,
         "known innocents flagged": float(scores.innocents_flagged),
         "accounts flagged that nobody knows": float(scores.unknown_flagged),
     }
+    return figures | {f"calibration error of {verdict}": calibration_error(curve) for verdict, curve in curves.items()}
+
+
+def _curves(coefficients: Coefficients, table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    found = {}
     for verdict, names in FEATURES.items():
         known = table[table[f"is_{verdict}"].notna()]
         features = known.rename(columns={f"{verdict}_{name}": name for name in names})
         told = getattr(coefficients, verdict).probability(features)
         right = known[f"is_{verdict}"].to_numpy(dtype=np.float64)
         weight = known["accounts"].to_numpy(dtype=np.float64)
-        curve = reliability(told, right, weight=weight, verdict=verdict)
-        figures[f"calibration error of {verdict}"] = calibration_error(curve)
-    return figures
+        found[verdict] = reliability(told, right, weight=weight, verdict=verdict)
+    return found

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Mapping
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
 from linkage.errors import UsageError
-from linkage.settings import Settings, read_settings
+from linkage.settings import Settings, read_settings, settings_from
 
 AnyPath = str | PathLike[str]
+AnySettings = Settings | Mapping[str, Any] | AnyPath
 Moment = str | dt.datetime | pd.Timestamp
 
 _WINDOW: Final = re.compile(r"(\d+)\s*d?")
 
 
-def given_settings(given: Settings | AnyPath | None) -> Settings:
-    """The settings, read from a file where a path is given; None: the defaults."""
-    return given if isinstance(given, Settings) else Settings() if given is None else read_settings(given)
+def given_settings(given: AnySettings | None) -> Settings:
+    """Settings from a file where a path is given, or from single values by section; None: the defaults.
+
+    Examples
+    --------
+    >>> given_settings({"run": {"keep_runs": 10}}).run.keep_runs
+    10
+    """
+    if isinstance(given, Settings):
+        return given
+    if isinstance(given, Mapping):
+        return settings_from(given)
+    return Settings() if given is None else read_settings(given)
 
 
 def given_moment(moment: Moment) -> int:

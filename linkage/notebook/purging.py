@@ -13,6 +13,7 @@ from linkage.engines.purge import Purged, purge_account, purge_before
 from linkage.errors import OutputError, OutputFileError, UsageError
 from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.outputs.manifest import MANIFEST, read_manifest
+from linkage.store.incidence import need_requests
 from linkage.store.redact import mentions, phrases_of, word_parts
 from linkage.store.store import Database
 
@@ -61,6 +62,11 @@ def purge_store(
     """
     if (account is None) == (before is None):
         raise UsageError("purge: wanted an account or a time before which to purge; got both or neither. Give one")
+    need_requests(
+        database,
+        wanted="to purge it",
+        instead="Take the records out of the logs, run linkage ingest-spark over them, and fill a new store",
+    )
     if account is not None:
         purged = purge_account(database, account, wait_s=wait_s)
     else:

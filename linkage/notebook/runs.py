@@ -1,62 +1,95 @@
-"""A run, its clusters, and one cluster."""
+"""A run and its clusters."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
 
-from linkage.clusters.graph import account_graph, entity_graph
-from linkage.errors import NoSuchClusterError, UsageError
-from linkage.notebook.given import AnyPath, Moment, given_moment
-from linkage.outputs import plots
+from linkage.clusters.graph import as_igraph, entity_graph
+from linkage.errors import NoSuchClusterError
+from linkage.notebook.cluster import Cluster
+from linkage.notebook.given import AnyPath, AnySettings
+from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.graphs import write_graph
-from linkage.outputs.html import notebook_table, write_report
+from linkage.outputs.html import notebook_table, pressing_clusters, write_report
 from linkage.outputs.masking import mask_values
 from linkage.outputs.pack import write_pack
 from linkage.outputs.parquet import write_parquet
 from linkage.outputs.stix import write_stix
-from linkage.rebuild import Window
+from linkage.rebuild import Step
 from linkage.settings import settings_digest
-from linkage.store.cases import add_case_note
+from linkage.store.inputs import Window
 from linkage.store.store import Database
 from linkage.terms import (
     ACCOUNTS,
-    ACTIVITY,
-    CASE_NOTES,
-    CASE_STATES,
     CLUSTERS,
+    COUNT,
     DAY_MS,
     EVENTS,
-    EVIDENCE,
-    LINK_EVIDENCE,
-    LINKS,
     MEMBERS,
-    STATEMENTS,
-    TEMPLATES,
+    NUMBER,
+    TEXT,
+    TIERS,
     USES,
-    CaseState,
     ClusterDetail,
-    ClusterId,
     RunId,
-    join_words,
+    Shape,
     make_frame,
 )
 
 if TYPE_CHECKING:
     import networkx as nx
-    from matplotlib.axes import Axes
 
 ExportFormat = Literal["graphml", "gexf", "json", "parquet", "stix", "pack"]
+
+TIES: Final[Shape] = {
+    "other_account": TEXT,
+    "cluster_id": TEXT,
+    "membership": TEXT,
+    "controller_probability": NUMBER,
+    "total_bits": NUMBER,
+    "family": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "accounts": COUNT,
+    "unrelated_accounts": COUNT,
+    "bits": NUMBER,
+}
+"""One row per account that another is tied to and reason. How sure: ``total_bits`` of all reasons of the pair (log2 of
+how many times likelier they are under one controller than by chance), and of the other account its ``membership`` and
+``controller_probability`` (0 to 1, calibrated); null outside clusters. ``accounts`` have the value at all, of which
+``unrelated_accounts`` are otherwise unrelated."""
+
+
+_SHOWN: Final = [
+    "cluster_id",
+    "tier",
+    "accounts",
+    "requests",
+    "controller_probability",
+    "extraction_probability",
+    "strongest",
+    "first_seen",
+]
 
 
 class Clusters(pd.DataFrame):
     """The clusters of a run: a table, and by id the clusters themselves.
 
-    ``clusters["tier"]`` is a column, ``clusters["c-7f3a91"]`` a :class:`Cluster`.
+    ``clusters["tier"]`` is a column, ``clusters["c-7f3a91"]`` a :class:`Cluster`; what is made from the table is a
+    plain DataFrame.
+
+    Examples
+    --------
+    >>> run.clusters[["cluster_id", "tier", "accounts"]]
+      cluster_id   tier  accounts
+    0   c-969594  watch         4
+    >>> run.clusters["c-969594"]
+    <Cluster c-969594: watch, 4 accounts, 32 requests, controller 0.58, extraction 0.00>
     """
 
     _metadata: list[str] = ["_run"]  # noqa: RUF012 - the name and form pandas asks for
@@ -71,13 +104,32 @@ class Clusters(pd.DataFrame):
             return self._run.cluster(key)
         return super().__getitem__(key)
 
+    def _ipython_key_completions_(self) -> list[str]:
+        return [*self["cluster_id"], *self.columns]
+
+    def _repr_html_(self) -> str:
+        tiers = self["tier"].value_counts()
+        caption = f"{len(self):,} clusters: " + ", ".join(f"{tiers.get(tier, 0):,} {tier}" for tier in TIERS)
+        return notebook_table(pd.DataFrame(self)[_SHOWN], caption=caption)
+
 
 class Run:
-    """One rebuild: its clusters, their members, and what it was made from."""
+    """One rebuild: its clusters, their members, and what it was made from.
+
+    Examples
+    --------
+    >>> run
+    <Run r-20260902-...: 1 clusters, 4 members, 0 flagged of 12 accounts>
+    >>> run.members[["account_id", "membership"]].head(2)
+      account_id membership
+    0         c1       core
+    1         c2       core
+    """
 
     def __init__(self, database: Database, row: Mapping[str, Any]) -> None:
         self._database = database
         self._row = row
+        self._bench: Bench | None = None
 
     def __repr__(self) -> str:
         counts = self.counts
@@ -87,8 +139,7 @@ class Run:
         )
 
     def _repr_html_(self) -> str:
-        columns = ["cluster_id", "tier", "accounts", "requests", "strongest", "first_seen", "last_seen"]
-        return notebook_table(pd.DataFrame(self.clusters)[columns], caption=repr(self).strip("<>"))
+        return notebook_table(pd.DataFrame(self.clusters)[_SHOWN], caption=repr(self).strip("<>"))
 
     @property
     def run_id(self) -> RunId:
@@ -163,17 +214,114 @@ class Run:
             )
         return Cluster(self, {str(key): value for key, value in rows[0].items()})
 
-    def links_of(self, account_id: str) -> pd.DataFrame:
-        """Which accounts an account is tied to inside its cluster, by what, and how strongly."""
-        return self._database.query("links_of_account", run_id=self.run_id, account_id=account_id)
+    def links_of(self, account_id: str, *, everywhere: bool = False) -> pd.DataFrame:
+        """Which accounts an account is tied to, by what, and how sure that is; shape :data:`TIES`, the surest first.
 
-    def graph(self, *, personal_data: bool = True) -> nx.Graph[str]:
-        """The full graph of accounts, addresses, payment methods and templates of the window, as networkx.
+        Parameters
+        ----------
+        account_id : the account.
+        everywhere : all accounts with which one controller is likelier than not, in its cluster or out of it. These
+            links are not kept with the run but found again, which takes as long as :meth:`what_if`.
+
+        Returns
+        -------
+        DataFrame; empty for an account in no cluster, and with ``everywhere`` for one without a likely link.
+
+        Examples
+        --------
+        >>> run.links_of("c1")[["other_account", "family", "value", "bits"]].head(2).round(1)
+          other_account   family         value  bits
+        0            c2  payment        card_x   6.6
+        1            c2  network  198.51.100.7   6.2
+        """
+        if everywhere:
+            found = self._tried.likely_links(account_id)
+        else:
+            found = self._database.query("links_of_account", run_id=self.run_id, account_id=account_id)
+        known = self.members[["account_id", "cluster_id", "membership", "controller_probability"]]
+        told = found[["other_account", "family", "kind", "value", "accounts", "unrelated_accounts", "bits"]].merge(
+            known, left_on="other_account", right_on="account_id", how="left"
+        )
+        told["total_bits"] = told.groupby("other_account")["bits"].transform("sum")
+        told = told.sort_values(
+            ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
+        )
+        return make_frame(TIES, {name: told[name].array for name in TIES} if len(told) else None)
+
+    def what_if(
+        self,
+        *,
+        settings: AnySettings | None = None,
+        without_family: str | Iterable[str] = (),
+        without_entity: str | Iterable[str] = (),
+        without_account: str | Iterable[str] = (),
+        step: Step | None = None,
+    ) -> WhatIf:
+        """What this run would have found if something were otherwise; nothing is written, the run stays as it is.
+
+        The input is read once for all calls on this object. A change of ``[verdicts]`` or coefficients alone is told
+        at once, anything else takes as long as a rebuild without its reading and publishing.
+
+        Parameters
+        ----------
+        settings : single values by section, as ``{"verdicts": {"enforce_extraction": 0.9}}``, in the place of the
+            run's own; or whole settings, or a settings file.
+        without_family : evidence families that do not count, as if the logs did not have their fields: ``"network"``
+            for shared addresses.
+        without_entity : addresses, payment instruments, templates, ... that do not count. The prefix of an address and
+            the family of a template are values of their own.
+        without_account : accounts taken out.
+        step : told the name of each step as it begins.
+
+        Returns
+        -------
+        :class:`~linkage.notebook.whatif.WhatIf`: clusters and members before and after.
+
+        Raises
+        ------
+        UsageError : a family that does not exist, or a value that no account of the window has.
+        NoSuchAccountError : an account without a request in the window.
+        SettingsError : a setting that does not exist or is out of range.
+
+        Examples
+        --------
+        >>> run.what_if()
+        <WhatIf as it is: 0 accounts flagged, then 0; 0 clusters and 0 accounts differ>
+        >>> run.what_if(without_account=["c3", "c4"])
+        <WhatIf without c3 and c4: 0 accounts flagged, then 0; 1 clusters and 4 accounts differ>
+        """
+        bench = self._tried
+        left_out = LeftOut(as_tuple(without_family), as_tuple(without_entity), as_tuple(without_account))
+        return bench.try_out(settings=changed_settings(bench.settings, settings), left_out=left_out, step=step)
+
+    @property
+    def _tried(self) -> Bench:
+        if self._bench is None or self._bench.revision != self._database.revision():
+            self._bench = Bench(self._database, self._row)
+        return self._bench
+
+    def graph(self, *, personal_data: bool = True) -> Any:
+        """The full graph of accounts, addresses, payment methods and templates of the window, as ``igraph.Graph``.
 
         Parameters
         ----------
         personal_data : raw addresses and payment tokens instead of prefixes and fingerprints.
+
+        Returns
+        -------
+        Undirected. Vertices carry ``name`` (an account's id, or ``kind:value``), ``kind``, and for accounts
+        ``request_count``, ``cluster_id``, ``tier`` and ``membership`` (None where unknown); edges carry
+        ``request_count``, ``first_at`` and ``last_at`` (ISO text, UTC). ``to_networkx()`` makes it another.
+
+        Examples
+        --------
+        >>> graph = run.graph()
+        >>> len(graph.vs.select(kind="account")) == run.counts["accounts"]
+        True
         """
+        return as_igraph(self._graph(personal_data=personal_data))
+
+    def _graph(self, *, personal_data: bool) -> nx.Graph[str]:
         return entity_graph(self._uses(personal_data=personal_data), self._accounts, members=self.members)
 
     def export(
@@ -213,26 +361,43 @@ class Run:
         if format == "parquet":
             uses = self._uses(personal_data=personal_data)
             return write_parquet(uses, self._accounts, self.members, out=out, about=about)
-        return write_graph(self.graph(personal_data=personal_data), format=format, out=out, about=about)
+        return write_graph(self._graph(personal_data=personal_data), format=format, out=out, about=about)
 
-    def report(self, out: AnyPath, *, clusters: Iterable[str] | None = None, personal_data: bool = False) -> list[Path]:
+    def report(
+        self,
+        out: AnyPath,
+        *,
+        clusters: Iterable[str] | None = None,
+        personal_data: bool = False,
+        pdf: bool = False,
+    ) -> list[Path]:
         """Write a folder of self-contained HTML pages, JSON and CSV; ``index.html`` is the overview.
 
         Parameters
         ----------
-        clusters : ids; None: all.
+        clusters : ids; None: all that need a decision or a review, and the 50 most pressing that are watched.
         personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
+        pdf : print every page as PDF too, with a browser that is installed.
         """
         table = pd.DataFrame(self.clusters)
-        chosen = list(table["cluster_id"]) if clusters is None else list(clusters)
-        details = [self.cluster(cluster_id).detail for cluster_id in chosen]
+        chosen = pressing_clusters(table) if clusters is None else list(clusters)
+        details = self._details_of(chosen)
         shown = table[table["cluster_id"].isin(chosen)]
         sources = self._database.query("source_files")
-        return write_report(details, shown, self.info, out=out, include_personal_data=personal_data, sources=sources)
+        return write_report(
+            details, shown, self.info, out=out, include_personal_data=personal_data, sources=sources, pdf=pdf
+        )
 
     @property
     def _details(self) -> list[ClusterDetail]:
-        return [self.cluster(name).detail for name in pd.DataFrame(self.clusters)["cluster_id"]]
+        return self._details_of(pd.DataFrame(self.clusters)["cluster_id"])
+
+    def _details_of(self, cluster_ids: Iterable[str]) -> list[ClusterDetail]:
+        rows = {str(row["cluster_id"]): row for row in pd.DataFrame(self.clusters).to_dict("records")}
+        known = {name: {str(key): value for key, value in row.items()} for name, row in rows.items()}
+        return [
+            Cluster(self, known[name]).detail if name in known else self.cluster(name).detail for name in cluster_ids
+        ]
 
     @property
     def _accounts(self) -> pd.DataFrame:
@@ -248,150 +413,3 @@ class Run:
 
     def _frame(self, name: str, shape: Mapping[str, str]) -> pd.DataFrame:
         return self._database.frame(name, shape, run_id=self.run_id)
-
-
-class Cluster:
-    """Accounts that a run found to be linked, with everything that ties them."""
-
-    def __init__(self, run: Run, row: Mapping[str, Any]) -> None:
-        self._run = run
-        self._row = row
-
-    def __repr__(self) -> str:
-        row = self._row
-        return (
-            f"<Cluster {self.cluster_id}: {row['tier']}, {row['accounts']:,} accounts, {row['requests']:,} requests, "
-            f"controller {row['controller_probability']:.2f}, extraction {row['extraction_probability']:.2f}>"
-        )
-
-    def _repr_html_(self) -> str:
-        said = self._said()
-        return notebook_table(said[["topic", "sentence"]], caption=repr(self).strip("<>"))
-
-    @property
-    def cluster_id(self) -> ClusterId:
-        """The lasting id."""
-        return ClusterId(self._row["cluster_id"])
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """The cluster's row of ``run.clusters``."""
-        return dict(self._row)
-
-    @property
-    def members(self) -> pd.DataFrame:
-        """Its accounts; shape ``MEMBERS``."""
-        return self._frame("cluster_members", MEMBERS)
-
-    @property
-    def evidence(self) -> pd.DataFrame:
-        """One row per pair and reason, with what the reason is worth; shape ``LINK_EVIDENCE``."""
-        return self._frame("cluster_links", LINK_EVIDENCE)
-
-    @property
-    def shared(self) -> pd.DataFrame:
-        """One row per member and shared value, with how many accounts share it at all; shape ``EVIDENCE``."""
-        return self._frame("cluster_shared_values", EVIDENCE)
-
-    @property
-    def templates(self) -> pd.DataFrame:
-        """Templates that two or more members use; shape ``TEMPLATES``."""
-        return self._frame("cluster_templates", TEMPLATES, **self._run._days)
-
-    @property
-    def activity(self) -> pd.DataFrame:
-        """Requests per member and clock hour; shape ``ACTIVITY``."""
-        return self._frame("cluster_activity", ACTIVITY, **self._run._days)
-
-    @property
-    def events(self) -> pd.DataFrame:
-        """What happened to it in all runs that are kept, oldest first."""
-        return self._run._database.query("cluster_events", cluster_id=self.cluster_id)
-
-    @property
-    def case_notes(self) -> pd.DataFrame:
-        """What people decided about it, oldest first; shape ``CASE_NOTES``."""
-        return self._run._database.frame("case_notes", CASE_NOTES, cluster_id=self.cluster_id)
-
-    def decide(
-        self,
-        state: CaseState,
-        *,
-        note: str,
-        author: str,
-        at: Moment,
-        account: str | None = None,
-        wait_s: float = 0.0,
-    ) -> None:
-        """Note a decision about this cluster, or one account of it; notes are added, never changed.
-
-        A cleared cluster is of tier ``watch`` from the next run on, and an overturned account is a bystander, until
-        there is new evidence; then a sentence says what is new (:func:`linkage.clusters.cases.settle`).
-
-        Parameters
-        ----------
-        state : ``open``, ``cleared``, ``watched``, ``enforced``, ``appealed`` or ``overturned``.
-        note : why, in plain words.
-        author : who decided.
-        at : when.
-        account : the member that the decision is about; None: the whole cluster.
-        wait_s : how long to wait for another writer, in seconds.
-        """
-        if state not in CASE_STATES:
-            raise UsageError(f"state: wanted {join_words(CASE_STATES)}; got {state!r}. Choose one of them")
-        add_case_note(
-            self._run._database,
-            self.cluster_id,
-            state=state,
-            note=note,
-            author=author,
-            noted_ms=given_moment(at),
-            account=account,
-            wait_s=wait_s,
-        )
-
-    @property
-    def detail(self) -> ClusterDetail:
-        """All tables of the cluster together, as the outputs take them."""
-        return ClusterDetail(
-            run=self._run.info,
-            cluster=self._row,
-            members=self.members,
-            links=self.evidence,
-            shared=self.shared,
-            activity=self.activity,
-            templates=self.templates,
-            statements=self._said(),
-            events=self.events,
-            case_notes=self.case_notes,
-        )
-
-    def why(self) -> str:
-        """What ties the accounts, how rare that is, and what would free them: plain sentences, one a line."""
-        said = self._said()
-        return "\n".join(
-            f"[{topic}] {sentence}" for topic, sentence in zip(said["topic"], said["sentence"], strict=True)
-        )
-
-    def graph(self) -> nx.Graph[str]:
-        """The members and their links as a networkx graph; links carry ``bits`` and ``families``."""
-        evidence = self.evidence
-        pairs = evidence.groupby(["account_a", "account_b"], as_index=False).agg(
-            bits=("bits", "sum"), families=("family", "nunique")
-        )
-        return account_graph(make_frame(LINKS, {name: pairs[name] for name in LINKS}), members=self.members)
-
-    def plot(self, *, kind: Literal["cluster", "timeline", "evidence"] = "cluster", ax: Axes | None = None) -> Axes:
-        """A picture: the accounts and what ties them, or their timeline, or their evidence by family."""
-        draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}[kind]
-        return draw(self.detail, ax=ax)
-
-    def report(self, out: AnyPath, *, personal_data: bool = False) -> list[Path]:
-        """Write this cluster's report into a folder; see :meth:`Run.report`."""
-        return self._run.report(out, clusters=[self.cluster_id], personal_data=personal_data)
-
-    def _said(self) -> pd.DataFrame:
-        return self._frame("cluster_statements", STATEMENTS)
-
-    def _frame(self, name: str, shape: Mapping[str, str], **more: int) -> pd.DataFrame:
-        return self._run._database.frame(name, shape, run_id=self._run.run_id, cluster_id=self.cluster_id, **more)

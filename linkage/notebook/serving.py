@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import secrets
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from linkage.notebook.given import AnyPath
+from linkage.errors import UsageError
+from linkage.notebook.given import AnyPath, Moment
 from linkage.notebook.runs import Run
-from linkage.outputs.datasette import DATA, App, Question, cluster_path, make_app, question_path
-from linkage.outputs.html import cluster_page, front_page
-from linkage.outputs.masking import mask_clusters, mask_detail, mask_sentences
+from linkage.outputs.datasette import DATA, Desk, Question, Site, Visitor, cluster_path, make_site, question_path
+from linkage.outputs.html import CaseForm, cluster_page, find_page, front_page
+from linkage.outputs.masking import mask_clusters, mask_detail, mask_sentences, mask_value
+from linkage.outputs.tables import records
 from linkage.rebuild import published_run
 from linkage.store.queries import load_query
 from linkage.store.runs import RunRecord, RunTables
 from linkage.store.snapshot import write_snapshot
 from linkage.store.store import Database
-from linkage.terms import EVENTS, EVIDENCE, LINK_EVIDENCE, STATEMENTS, TEXT, ClusterDetail, make_frame
+from linkage.terms import CASE_NOTES, EVENTS, EVIDENCE, LINK_EVIDENCE, STATEMENTS, TEXT, ClusterDetail, make_frame
 
 SNAPSHOT: Final = "published"
 """Name of the snapshot in the addresses of pages."""
@@ -41,6 +44,10 @@ QUESTIONS: Final = (
 )
 """Named queries that a reader of the published run can ask."""
 
+_FIND: Final = "/find"
+_CASES: Final = "/cases"
+_MOST_FOUND: Final = 200
+_LONGEST_NOTE: Final = 2_000
 _OF_CLUSTER: Final = ("cluster_members", "cluster_links", "cluster_shared_values", "cluster_statements", "case_notes")
 
 
@@ -106,8 +113,23 @@ def _joined(details: Mapping[str, ClusterDetail], name: str, shape: Mapping[str,
     return pd.concat(full, ignore_index=True) if full else empty
 
 
-def run_app(database: Database, snapshot: AnyPath, *, personal_data: bool = False) -> App:
-    """An ASGI application over a new snapshot of the published run, written to the file ``snapshot``.
+@dataclasses.dataclass(frozen=True)
+class CaseDesk:
+    """Who notes decisions in the browser, and what tells the time of a decision."""
+
+    author: str
+    clock: Callable[[], Moment]
+
+
+def run_site(
+    database: Database, snapshot: AnyPath, *, personal_data: bool = False, cases: CaseDesk | None = None
+) -> Site:
+    """An application over a new snapshot of the published run, written to the file ``snapshot``.
+
+    Parameters
+    ----------
+    personal_data : show full addresses and payment tokens.
+    cases : lets whoever logs in note decisions, which go into the store; None: nothing can be written.
 
     Raises
     ------
@@ -117,7 +139,9 @@ def run_app(database: Database, snapshot: AnyPath, *, personal_data: bool = Fals
     path = snapshot_run(database, snapshot, personal_data=personal_data)
     questions = [_question(name) for name in QUESTIONS]
     run = Run(database, published_run(database))
-    return make_app(path, questions=questions, pages=_Pages(run, path.stem, questions, personal_data=personal_data))
+    pages = _Pages(run, path.stem, questions, personal_data=personal_data)
+    desk = Desk(cases.author, functools.partial(pages.decide, clock=cases.clock)) if cases else None
+    return make_site(path, questions=questions, pages=pages, desk=desk)
 
 
 def _question(name: str) -> Question:
@@ -126,7 +150,7 @@ def _question(name: str) -> Question:
 
 
 class _Pages:
-    """The front page and the page of each cluster, drawn when somebody first asks for them."""
+    """The front page and the page of each cluster, drawn when somebody first asks for them, and the search."""
 
     def __init__(self, run: Run, database: str, questions: list[Question], *, personal_data: bool) -> None:
         self._run = run
@@ -135,23 +159,49 @@ class _Pages:
         self._personal_data = personal_data
         table = pd.DataFrame(run.clusters)
         self._addresses = {str(name): cluster_path(str(name)) for name in table["cluster_id"]}
+        # Stands in drawn pages for what only the visitor may see; nobody can write it into a log.
+        self._mark = secrets.token_hex(16)
         self._draw = functools.cache(self._drawn)
 
-    def __call__(self, path: str) -> str | None:
-        return self._draw(path) if path == "/" or path in self._addresses.values() else None
+    def __call__(self, path: str, asked: Mapping[str, str], visitor: Visitor) -> str | None:
+        if path == _FIND:
+            return self._found(asked.get("text", "").strip())
+        if path != "/" and path not in self._addresses.values():
+            return None
+        page = self._draw(path, visitor.author)
+        return page.replace(self._mark, visitor.token()) if visitor.author and path != "/" else page
 
-    def _drawn(self, path: str) -> str:
+    def decide(self, fields: Mapping[str, str], author: str, *, clock: Callable[[], Moment]) -> str:
+        """Note what a form says, through the library's own door; the path of the cluster's page."""
+        cluster_id, note = fields.get("cluster", ""), fields.get("note", "").strip()
+        if not note or len(note) > _LONGEST_NOTE:
+            raise UsageError(
+                f"note: wanted 1 to {_LONGEST_NOTE:,} characters that say why; got {len(note):,}. Go back and write it"
+            )
+        state: Any = fields.get("state")
+        self._run.cluster(cluster_id).decide(
+            state, note=note, author=author, at=clock(), account=fields.get("account", "").strip() or None
+        )
+        self._draw.cache_clear()
+        return f"{self._addresses[cluster_id]}#history"
+
+    def _drawn(self, path: str, author: str | None) -> str:
         if path == "/":
-            return self._front()
+            return self._front(author)
         [cluster_id] = [name for name, address in self._addresses.items() if address == path]
         rows = {
             name.replace("_", " "): question_path(name, database=self._database, cluster_id=cluster_id)
             for name in _OF_CLUSTER
         }
-        detail = self._run.cluster(cluster_id).detail
-        return cluster_page(detail, include_personal_data=self._personal_data, files=rows, overview="/")
+        return cluster_page(
+            self._run.cluster(cluster_id).detail,
+            include_personal_data=self._personal_data,
+            files=rows,
+            overview="/",
+            desk=CaseForm(_CASES, self._mark, author) if author else None,
+        )
 
-    def _front(self) -> str:
+    def _front(self, author: str | None) -> str:
         clusters = pd.DataFrame(self._run.clusters)
         details = [] if self._personal_data else [self._run.cluster(name).detail for name in self._addresses]
         place = f"{DATA}{self._database}"
@@ -161,9 +211,27 @@ class _Pages:
             pages=self._addresses,
             questions=[self._told(question) for question in self._questions],
             tables={"All members, with facets": f"{place}/cluster_member", "All links": f"{place}/account_link"},
-            search=question_path("find_accounts", database=self._database),
+            search=_FIND,
+            author=author,
+            notes=pd.concat(
+                [make_frame(CASE_NOTES), *(self._run.cluster(name).case_notes for name in self._addresses)]
+            ),
             include_personal_data=self._personal_data,
         )
+
+    def _found(self, text: str) -> str:
+        """Accounts by their ids and by the keys they used; keys are looked for in the store, and shown masked."""
+        if not text:
+            return find_page([], text="", total=0, search=_FIND)
+        database, run_id = self._run._database, self._run.run_id
+        by_id = database.query("find_accounts", run_id=run_id, text=text).assign(how="account id")
+        by_key = database.query("accounts_of_key", run_id=run_id, text=text)
+        keys = [key if self._personal_data else mask_value("api_key", key) for key in by_key["api_key"]]
+        columns = ["account_id", "how", "cluster_id", "tier", "membership"]
+        found = pd.concat([by_id[columns], by_key.assign(how=[f"API key {key}" for key in keys])[columns]])
+        rows = records(found.head(_MOST_FOUND))
+        shown = [row | {"page": self._addresses.get(row["cluster_id"])} for row in rows]
+        return find_page(shown, text=text, total=found["account_id"].nunique(), search=_FIND)
 
     def _told(self, question: Question) -> dict[str, Any]:
         return {

@@ -13,23 +13,31 @@ from typing import Any, Self
 import pandas as pd
 
 from linkage.engines.local import FileResult, Progress, Reading, ingest_files
+from linkage.engines.spark.folder import is_incidence
+from linkage.engines.spark.taking import take_in
+from linkage.errors import UsageError
 from linkage.evidence.table import HARD_ACCOUNTS
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
-from linkage.notebook.given import AnyPath, Moment, given_moment, given_settings
+from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.ledger import RunDiff, diff_runs, kept_run, run_ledger
+from linkage.notebook.progress import file_progress, step_progress
 from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
-from linkage.notebook.serving import SNAPSHOT, run_app
+from linkage.notebook.serving import SNAPSHOT, CaseDesk, run_site
+from linkage.notebook.templates import Templates, appeared_since
 from linkage.notebook.verifying import verify_folder
 from linkage.outputs.datasette import HOST, serve
 from linkage.outputs.html import notebook_table
 from linkage.outputs.pack import Matches, match_pack, read_pack
 from linkage.outputs.verify import Verification
 from linkage.rebuild import Step, published_run
-from linkage.settings import Settings
+from linkage.settings import HealthSettings
 from linkage.store.doctor import examine, family_coverage, field_coverage
+from linkage.store.health import newest_day
+from linkage.store.incidence import need_requests
+from linkage.store.queries import load_query, query_names
 from linkage.store.store import Database
 from linkage.terms import DAY_MS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame
 
@@ -86,7 +94,13 @@ class IngestResult:
 class Store:
     """Log records of one provider in one SQLite file. Open it with :func:`open_store`.
 
-    Reading never takes a write lock. Use it in a ``with`` block, or call :meth:`close`.
+    Reading never takes a write lock, and a call that is interrupted leaves the store as it was before it. Use it in a
+    ``with`` block, or call :meth:`close`.
+
+    Examples
+    --------
+    >>> store
+    <Store tiny.db: 64 requests, 12 accounts, 7 templates, 1 runs>
     """
 
     def __init__(self, database: Database) -> None:
@@ -122,7 +136,8 @@ class Store:
     @property
     def counts(self) -> dict[str, Any]:
         """How much is stored: requests, accounts, entities, prompts, templates, files, runs, first and last time."""
-        return {str(key): value for key, value in self._database.query("store_counts").iloc[0].items()}
+        counts = self._database.query("store_counts").to_dict("records")[0]
+        return {str(key): value for key, value in counts.items()}
 
     @property
     def coverage(self) -> pd.DataFrame:
@@ -135,18 +150,45 @@ class Store:
         return family_coverage(self._database)
 
     @property
-    def templates(self) -> pd.DataFrame:
+    def templates(self) -> Templates:
         """All prompt templates, the most shared first; shape ``TEMPLATE_LIST`` of :mod:`linkage.terms`.
 
         A template that many unrelated accounts use is public, and weak evidence. One follows another of its
         family when half of the accounts of either stopped using the earlier within two days of the later.
+
+        Examples
+        --------
+        >>> store.templates[["accounts", "unrelated_accounts", "slots"]].head(2)
+           accounts  unrelated_accounts  slots
+        0         4                   0      2
+        1         1                   1      1
         """
         listed = self._database.frame("templates", TEMPLATES)
         origins = self._database.query(
             "template_origins", max_accounts=HARD_ACCOUNTS, min_share=_MOVED_SHARE, overlap_ms=_OVERLAP_MS
         )
         joined = listed.merge(origins, on="template_id", how="left", validate="one_to_one")
-        return make_frame(TEMPLATE_LIST, {name: joined[name] for name in TEMPLATE_LIST})
+        return Templates.of(self._database, make_frame(TEMPLATE_LIST, {name: joined[name] for name in TEMPLATE_LIST}))
+
+    def new_templates(self, last: str | int = "7d", *, until: Moment | None = None) -> Templates:
+        """Which templates appeared lately, the most shared first: those whose first request lies in the last days.
+
+        Parameters
+        ----------
+        last : how many days back, as ``7d`` or a number of days.
+        until : end of these days, exclusive; None: the end of the newest day in the store (no clock is asked).
+
+        Examples
+        --------
+        >>> len(store.new_templates("7d")), len(store.new_templates("1d"))
+        (7, 0)
+        """
+        table = pd.DataFrame(self.templates)
+        newest = newest_day(self._database, HealthSettings())
+        end_ms = given_moment(until) if until is not None else DAY_MS * ((newest or 0) + 1)
+        end = pd.Timestamp(end_ms, unit="ms", tz="UTC")
+        found = appeared_since(table, since=end - pd.Timedelta(days=given_days(last)), until=end)
+        return Templates.of(self._database, found)
 
     @property
     def files(self) -> pd.DataFrame:
@@ -193,20 +235,54 @@ class Store:
     def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
         """The answer of a named query (a file of ``queries/``) as a frame; ids are text, times UTC.
 
+        Parameters
+        ----------
+        name : one of :attr:`queries`.
+        parameters : exactly those that it names.
+
         Raises
         ------
         QueryError : no such query, or other parameters than its header names.
+
+        Examples
+        --------
+        >>> store.query("store_counts")[["requests", "accounts"]]
+           requests  accounts
+        0        64        12
         """
         return self._database.query(name, **parameters)
 
-    def examine(self, *, now: Moment | None = None) -> pd.DataFrame:
+    @property
+    def queries(self) -> pd.DataFrame:
+        """The named queries: ``name``, the ``question`` it answers, its ``parameters`` and ``columns``.
+
+        Examples
+        --------
+        >>> store.queries.set_index("name").loc["published_run", "question"]
+        'Which run do readers see?'
+        """
+        known = [load_query(name) for name in query_names()]
+        rows = [
+            {
+                "name": query.name,
+                "question": query.question,
+                "parameters": ", ".join(query.parameters),
+                "columns": ", ".join(query.columns),
+            }
+            for query in known
+        ]
+        return pd.DataFrame(rows, dtype="str")
+
+    def examine(self, *, now: Moment | None = None, settings: AnySettings | None = None) -> pd.DataFrame:
         """What needs attention in this store, worst first; reads the whole file once.
 
         Parameters
         ----------
         now : the time, to find requests of the future; None: only those far after all others are found.
+        settings : settings or the path of a settings file; only ``[health]`` matters.
         """
-        return examine(self._database, now_ms=None if now is None else given_moment(now))
+        now_ms = None if now is None else given_moment(now)
+        return examine(self._database, now_ms=now_ms, settings=given_settings(settings).health)
 
     def verify(self, folder: AnyPath) -> Verification:
         """Whether a report folder still is what this store says; see :func:`linkage.notebook.verifying.verify_folder`.
@@ -248,17 +324,23 @@ class Store:
         return match_pack(read_pack(pack), uses, key=key, members=members, templates=templates)
 
     def serve(
-        self, *, port: int = 8001, personal_data: bool = False, ready: Callable[[str], None] | None = None
+        self,
+        *,
+        port: int = 8001,
+        personal_data: bool = False,
+        cases: CaseDesk | None = None,
+        ready: Callable[[str], None] | None = None,
     ) -> None:
         """Show the published run in a browser on this machine until interrupted; needs the extra ``serve``.
 
-        What is shown is a snapshot, made now in a temporary folder; the store itself is not open to the pages.
+        What is shown is a snapshot, made now in a temporary folder; the rows of the store are not open to the pages.
 
         Parameters
         ----------
         port : on the loopback address; nobody else can connect.
         personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
-        ready : told the address of the front page just before it is answered.
+        cases : lets whoever opens the address that ``ready`` is told note decisions; None: nothing can be written.
+        ready : told the address of the front page just before it is answered; with ``cases`` it logs in, once.
 
         Raises
         ------
@@ -266,10 +348,11 @@ class Store:
         NoRunError : nothing was rebuilt yet.
         """
         with tempfile.TemporaryDirectory(prefix="linkage-") as folder:
-            app = run_app(self._database, Path(folder) / f"{SNAPSHOT}.db", personal_data=personal_data)
+            path = Path(folder) / f"{SNAPSHOT}.db"
+            site = run_site(self._database, path, personal_data=personal_data, cases=cases)
             if ready:
-                ready(f"http://{HOST}:{port}/")
-            serve(app, port=port)
+                ready(f"http://{HOST}:{port}{site.login or '/'}")
+            serve(site.app, port=port)
 
     def calibrate(
         self,
@@ -277,13 +360,17 @@ class Store:
         truth: AnyPath | None = None,
         plant: Sequence[str] = PLANTED,
         seed: int = 0,
-        settings: Settings | AnyPath | None = None,
-        step: Step | None = None,
+        settings: AnySettings | None = None,
+        step: Step | bool | None = None,
     ) -> Calibrated:
-        """Refit the verdicts on this store's traffic; see :func:`linkage.notebook.calibrating.calibrate_store`."""
-        return calibrate_store(
-            self._database, truth=truth, plant=plant, seed=seed, settings=given_settings(settings), step=step
-        )
+        """Refit the verdicts on this store's traffic; see :func:`linkage.notebook.calibrating.calibrate_store`.
+
+        ``step=True`` shows a bar.
+        """
+        with step_progress(step) as tell:
+            return calibrate_store(
+                self._database, truth=truth, plant=plant, seed=seed, settings=given_settings(settings), step=tell
+            )
 
     def ingest(
         self,
@@ -294,16 +381,17 @@ class Store:
         keep_prompts: bool = False,
         pseudonymize: AnyPath | None = None,
         source: str | None = None,
-        settings: Settings | AnyPath | None = None,
+        settings: AnySettings | None = None,
         wait_s: float = 0.0,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> IngestResult:
         """Load log files and account records; what is stored already changes nothing.
 
         Parameters
         ----------
         files : request logs, plain or packed (gzip, Zstandard); format and packing are told by the bytes. A folder
-            stands for the files in it, hidden ones left out, by name.
+            stands for the files in it, hidden ones left out, by name; a folder that ``linkage ingest-spark`` made is
+            taken whole, alone, and takes the place of the one it was built upon.
         format : a format's name, or ``auto``.
         map : a mapping file (TOML) for logs of any other shape.
         accounts : one or more files of account records.
@@ -312,7 +400,7 @@ class Store:
         source : name of the system the records come from, inside which request ids are unique; None: the format's name.
         settings : settings or the path of a settings file.
         wait_s : how long to wait for another writer, in seconds.
-        progress : called with file, bytes read and bytes in all.
+        progress : called with file, bytes read and bytes in all; True shows a bar.
 
         Returns
         -------
@@ -330,16 +418,34 @@ class Store:
             keep_prompts=keep_prompts,
             pseudonymizer=read_keyfile(pseudonymize) if pseudonymize is not None else None,
         )
-        results = ingest_files(
+        folders = [file for file in files if is_incidence(Path(file))]
+        if folders:
+            results = self._take_in(folders, alone=len(folders) == len(files) and not accounts, wait_s=wait_s)
+            return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+        need_requests(
             self._database,
-            _expand(files),
-            accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
-            reading=reading,
-            settings=given_settings(settings),
-            wait_s=wait_s,
-            progress=progress,
+            wanted="to load logs into it",
+            instead="Build upon that folder: linkage ingest-spark MASTER FOLDER LOGS --out NEW, then take NEW in",
         )
+        with file_progress(progress) as tell:
+            results = ingest_files(
+                self._database,
+                _expand(files),
+                accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
+                reading=reading,
+                settings=given_settings(settings),
+                wait_s=wait_s,
+                progress=tell,
+            )
         return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+
+    def _take_in(self, folders: Sequence[AnyPath], *, alone: bool, wait_s: float) -> list[FileResult]:
+        if not alone:
+            raise UsageError(
+                f"ingest: wanted incidence folders alone; found log or account files with {folders[0]}. Give those to "
+                "linkage ingest-spark, together with the folder"
+            )
+        return [take_in(self._database, folder, wait_s=wait_s) for folder in folders]
 
 
 def open_store(path: AnyPath, *, create: bool = True) -> Store:

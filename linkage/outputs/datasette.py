@@ -12,15 +12,15 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from markupsafe import Markup, escape
 
-from linkage.errors import OutputError
+from linkage.errors import LinkageError, OutputError
 from linkage.outputs.text import file_stem, visible
 
 HOST: Final = "127.0.0.1"
-"""The only address that is listened on: there is no log-in."""
+"""The only address that is listened on: what is shown is for whoever sits at this machine."""
 
 DATA: Final = "/data/"
 """Where Datasette's own pages are; everything else is linkage's."""
@@ -30,9 +30,35 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Pages = Callable[[str], str | None]
-"""A path such as ``/`` to its HTML; None: no such page."""
 
+
+@dataclasses.dataclass(frozen=True)
+class Visitor:
+    """Who asks for a page, as Datasette knows them."""
+
+    author: str | None
+    """The name under which this visitor may note decisions; None: they may only read."""
+    token: Callable[[], str]
+    """What a form must send along so that no other site can send it; sets a cookie when it is asked for."""
+
+
+Pages = Callable[[str, Mapping[str, str], Visitor], str | None]
+"""A path such as ``/``, what was asked, and who asks, to HTML; None: no such page."""
+
+Decide = Callable[[Mapping[str, str], str], str]
+"""The fields of a form and the name of its author to the path to go on with; raises ``LinkageError``."""
+
+NOTE_CASE: Final = "note-case"
+"""The permission to note decisions, as Datasette's plugins are asked for it; its root visitor has it."""
+
+_OURS: Final = "-/linkage"
+_ICON: Final = "/favicon.ico"  # Datasette's pages name none, so browsers ask for this one
+_ROOT: Final = "root"
+_HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    "content-security-policy": "frame-ancestors 'none'",
+}
 _RUN: Final = re.compile(r":run_id\b")
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost"})
 _TIME_COLUMN: Final = re.compile(r".*_(at|ms)|as_of|since|first_seen|last_seen")
@@ -97,14 +123,37 @@ def question_path(name: str, *, database: str, **values: str) -> str:
     return f"{DATA}{database}/{name}{asked}"
 
 
-def make_app(snapshot: str | PathLike[str], *, questions: Sequence[Question], pages: Pages) -> App:
+@dataclasses.dataclass(frozen=True)
+class Desk:
+    """Where decisions go, and who makes them."""
+
+    author: str
+    """The name of whoever started the server, and logs in with the link that is told then."""
+    decide: Decide
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    """A server's application."""
+
+    app: App
+    login: str | None
+    """Path that logs its first visitor in; None where nothing can be written."""
+
+
+def make_site(
+    snapshot: str | PathLike[str], *, questions: Sequence[Question], pages: Pages, desk: Desk | None = None
+) -> Site:
     """An ASGI application over a snapshot that never changes.
+
+    Our pages are routes of Datasette, so that it tells who asks and turns away forms of other sites.
 
     Parameters
     ----------
     snapshot : a store with one published run.
     questions : the named queries to offer.
     pages : makes the pages that are not Datasette's.
+    desk : where decisions go; None: nothing can be written.
 
     Raises
     ------
@@ -112,7 +161,11 @@ def make_app(snapshot: str | PathLike[str], *, questions: Sequence[Question], pa
     """
     metadata = _metadata(Path(snapshot).stem, questions)
     data = _datasette()(immutables=[str(snapshot)], metadata=metadata, settings=dict(_SETTINGS))
-    return _guarded(data.app(), pages)
+    data.linkage = (pages, desk)
+    login = f"{DATA}-/auth-token?token={data._root_token}" if desk else None
+    if desk is None:
+        data._root_token = None
+    return Site(_guarded(data.app()), login)
 
 
 def serve(app: App, *, port: int) -> None:
@@ -128,22 +181,81 @@ def _datasette() -> Any:
         from datasette import hookimpl
         from datasette.app import Datasette
         from datasette.plugins import pm
+        from datasette.utils.asgi import Response
     except ImportError as error:
         raise OutputError(
             f"wanted Datasette to serve pages; it is not installed ({error}). "
             "Install it with: pip install 'linkage[serve]'"
         ) from error
 
-    class LinkageCells:
+    # With rich installed Datasette prints local variables, so people's data, at every page that is not found, and
+    # breaks where it finds no trace to print.
+    pm.get_plugin("datasette.handle_exception").rich = None
+
+    async def answer(request: Any, datasette: Any) -> Any:
+        told = await _answered(request, datasette)
+        return Response(told.body, status=told.status, headers=dict(told.headers), content_type=told.kind)
+
+    class LinkagePages:
         @staticmethod
         @hookimpl  # type: ignore[untyped-decorator]
         def render_cell(value: object, column: str) -> str | None:
             return shown_cell(column, value)
 
+        @staticmethod
+        @hookimpl  # type: ignore[untyped-decorator]
+        def register_routes(datasette: Any) -> list[tuple[str, Any]]:
+            return [(rf"^/{_OURS}(?P<path>/.*)$", answer)] if hasattr(datasette, "linkage") else []
+
+        @staticmethod
+        @hookimpl  # type: ignore[untyped-decorator]
+        def permission_allowed(actor: Mapping[str, Any] | None, action: str) -> bool | None:
+            return True if action == NOTE_CASE and actor and actor.get("id") == _ROOT else None
+
     if not pm.has_plugin("linkage"):
         # The class, not an instance: Datasette asks its plugins for their __name__.
-        pm.register(LinkageCells, name="linkage")
+        pm.register(LinkagePages, name="linkage")
     return Datasette
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    body: str
+    status: int = 200
+    kind: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(_HEADERS))
+
+
+async def _answered(request: Any, datasette: Any) -> _Answer:
+    """The answer to a request for a page that is ours."""
+    pages, desk = datasette.linkage
+    may_note = desk is not None and await datasette.permission_allowed(request.actor, NOTE_CASE, default=False)
+    author = _author(request.actor, desk) if may_note else None
+    if request.method == "POST":
+        return await _noted(request, desk, author)
+    if request.method not in ("GET", "HEAD"):
+        return _Answer("Pages can only be read.\n", 405)
+    asked = {name: str(request.args.get(name)) for name in request.args}
+    page = pages(request.url_vars["path"], asked, Visitor(author, request.scope["csrftoken"]))
+    if page is None:
+        return _Answer("No such page. The front page is at /\n", 404)
+    return _Answer(page, kind="text/html; charset=utf-8")
+
+
+def _author(actor: Mapping[str, Any], desk: Desk) -> str:
+    """The person at the machine logs in as Datasette's root; others have names of their own."""
+    return desk.author if actor.get("id") == _ROOT else str(actor["id"])
+
+
+async def _noted(request: Any, desk: Desk | None, author: str | None) -> _Answer:
+    """Hand a form on; Datasette has turned away forms that were not made here."""
+    if desk is None or author is None:
+        return _Answer("Decisions are noted by whoever is logged in at a server started with --cases.\n", 403)
+    try:
+        place = desk.decide(await request.post_vars(), author)
+    except LinkageError as error:
+        return _Answer(f"Nothing was noted. {error}\n", 400)
+    return _Answer("", 303, headers={**_HEADERS, "location": place})
 
 
 def shown_cell(column: str, value: object) -> str | None:
@@ -208,8 +320,8 @@ def _metadata(database: str, questions: Sequence[Question]) -> dict[str, Any]:
     }
 
 
-def _guarded(data: App, pages: Pages) -> App:
-    """Our pages first, Datasette under ``DATA``; requests that were not meant for this machine are turned away."""
+def _guarded(data: App) -> App:
+    """Our pages at the root, Datasette under ``DATA``; requests that were not meant for this machine turned away."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -217,18 +329,39 @@ def _guarded(data: App, pages: Pages) -> App:
             return
         path = str(scope["path"])
         if not _is_local(scope):
-            await _answer(send, 403, "This server answers only to the name localhost.\n")
-        elif path.startswith(DATA) and not _is_csv(scope):
-            await data(scope, receive, send)
+            await _refuse(send, "This server answers only to the name localhost.\n")
         elif _is_csv(scope):
             # Datasette's CSV would run as formulas in a spreadsheet; ours does not.
-            await _answer(send, 403, "For CSV that is safe in a spreadsheet: linkage members STORE --format csv\n")
-        elif (page := pages(path)) is not None:
-            await _answer(send, 200, page, kind="text/html")
+            await _refuse(send, "For CSV that is safe in a spreadsheet: linkage members STORE --format csv\n")
+        elif path == f"{DATA}-/auth-token":
+            await data(_inner(scope), receive, _to_front_page(send))
         else:
-            await _answer(send, 404, "No such page. The front page is at /\n")
+            await data(_inner(scope), receive, send)
 
     return app
+
+
+def _inner(scope: Scope) -> Scope:
+    """The request as Datasette is to see it: it puts ``DATA`` before every link and wants paths without it."""
+    path = str(scope["path"])
+    if path == _ICON:
+        return scope
+    if not path.startswith(DATA):
+        inner = f"/{_OURS}{path}"
+        return {**scope, "path": inner, "raw_path": quote(inner).encode()}
+    raw = scope.get("raw_path") or quote(path).encode()
+    return {**scope, "path": path[len(DATA) - 1 :], "raw_path": raw[len(DATA) - 1 :]}
+
+
+def _to_front_page(send: Send) -> Send:
+    """Who has logged in goes to the front page, not to the list of tables."""
+
+    async def sent(message: Message) -> None:
+        pairs = message.get("headers", [])
+        moved = [(name, b"/" if name.lower() == b"location" else value) for name, value in pairs]
+        await send({**message, "headers": moved} if message["type"] == "http.response.start" else message)
+
+    return sent
 
 
 def _is_local(scope: Scope) -> bool:
@@ -242,13 +375,9 @@ def _is_csv(scope: Scope) -> bool:
     return str(scope["path"]).lower().endswith(".csv") or "_format=csv" in query
 
 
-async def _answer(send: Send, status: int, body: str, *, kind: str = "text/plain") -> None:
+async def _refuse(send: Send, body: str) -> None:
     content = body.encode()
-    headers: Mapping[bytes, bytes] = {
-        b"content-type": f"{kind}; charset=utf-8".encode(),
-        b"content-length": str(len(content)).encode(),
-        b"x-content-type-options": b"nosniff",
-        b"cache-control": b"no-store",
-    }
-    await send({"type": "http.response.start", "status": status, "headers": list(headers.items())})
+    told = {**_HEADERS, "content-type": "text/plain; charset=utf-8", "content-length": str(len(content))}
+    headers = [(name.encode(), value.encode()) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
     await send({"type": "http.response.body", "body": content})

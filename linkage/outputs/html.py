@@ -8,6 +8,7 @@ script in it, by their hashes.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import hashlib
 import json
@@ -22,15 +23,22 @@ from markupsafe import Markup, escape
 
 from linkage.outputs import pictures, plots, tables, ties, wording
 from linkage.outputs.files import make_folder, sha256, write_whole
+from linkage.outputs.interactive import graph_script
 from linkage.outputs.manifest import MANIFEST, file_entry, manifest_bytes, manifest_content
 from linkage.outputs.masking import mask_clusters, mask_detail
+from linkage.outputs.pdf import find_browser, print_page
 from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
-from linkage.terms import CLUSTERS, TIERS, ClusterDetail, check_frame
+from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, make_frame
 
 INDEX: Final = "index.html"
 
+WATCHED_PAGES: Final = 50
+"""Watched clusters in a report for which none was named: nothing needs doing about them today."""
+
 _PAGES: Final = Path(__file__).parent / "pages"
+_TABLE_SCRIPTS: Final = ("pages/tables.js",)
+_GRAPH_SCRIPTS: Final = (*_TABLE_SCRIPTS, "vendor/cytoscape.min.js", "pages/graph.js")
 _MOST_VALUES_OF_FAMILY: Final = 15
 _MOST_TEMPLATES: Final = 20
 _TEMPLATE_CHARS: Final = 600
@@ -45,12 +53,27 @@ _RAW_WORDS: Final = (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class CaseForm:
+    """A form on the page of a cluster, for those who may note decisions."""
+
+    action: str
+    """Where it goes."""
+    token: str
+    """What shows that it was sent from our own page."""
+    author: str
+    """Under whose name it is noted."""
+    states: Mapping[str, str] = dataclasses.field(default_factory=lambda: wording.CASE_WORDS)
+    """Each decision, and what its button says."""
+
+
 def cluster_page(
     detail: ClusterDetail,
     *,
     include_personal_data: bool = False,
     files: Mapping[str, str] | None = None,
     overview: str | None = None,
+    desk: CaseForm | None = None,
 ) -> str:
     """One cluster as an HTML page that a person who was not there can act on and defend.
 
@@ -60,6 +83,7 @@ def cluster_page(
     include_personal_data : whether addresses, payment instruments and keys are shown raw.
     files : what is beside the page, name to address.
     overview : name of the overview page beside it, if there is one.
+    desk : a form to note decisions with; None: the page says what to type instead.
 
     Returns
     -------
@@ -67,10 +91,17 @@ def cluster_page(
     """
     shown = detail if include_personal_data else mask_detail(detail)
     privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    return _draw_cluster(shown, privacy=privacy, files=files or {}, overview=overview)
+    return _draw_cluster(shown, privacy=privacy, files=files or {}, overview=overview, desk=desk)
 
 
-def _draw_cluster(shown: ClusterDetail, *, privacy: str, files: Mapping[str, str], overview: str | None) -> str:
+def _draw_cluster(
+    shown: ClusterDetail,
+    *,
+    privacy: str,
+    files: Mapping[str, str],
+    overview: str | None,
+    desk: CaseForm | None = None,
+) -> str:
     context = {
         "run": _run_context(shown.run),
         "cluster": _plain(shown.cluster),
@@ -83,12 +114,15 @@ def _draw_cluster(shown: ClusterDetail, *, privacy: str, files: Mapping[str, str
         "events": [wording.event_sentence(row) for row in tables.records(shown.events)],
         "notes": [wording.case_sentence(row) for row in tables.records(shown.case_notes)],
         "pictures": _pictures(shown),
+        "graph": graph_script(shown),
         "member_groups": _member_groups(shown),
         "privacy": privacy,
         "files": files,
         "overview": overview,
+        "desk": desk,
     }
-    return _render("cluster.html", context | _tie_tables(shown) | _template_rows(shown))
+    form_action = "'self'" if desk else "'none'"
+    return _render("cluster.html", context | _tie_tables(shown) | _template_rows(shown), form_action=form_action)
 
 
 def overview_page(
@@ -96,6 +130,7 @@ def overview_page(
     run: Mapping[str, Any],
     *,
     pages: Mapping[str, str] | None = None,
+    notes: pd.DataFrame | None = None,
     include_personal_data: bool = False,
 ) -> str:
     """All clusters of a run as one HTML page, the most pressing first.
@@ -105,6 +140,7 @@ def overview_page(
     clusters : ``CLUSTERS``.
     run : as in :class:`~linkage.terms.ClusterDetail`.
     pages : cluster id to the file name of its page; clusters without one are listed without a link.
+    notes : ``CASE_NOTES`` of the clusters, oldest first; the last of each is listed with it.
     include_personal_data : whether the sentences in the table may show raw addresses.
 
     Raises
@@ -113,7 +149,8 @@ def overview_page(
     """
     check_frame(clusters, CLUSTERS, name="clusters")
     shown = clusters if include_personal_data else mask_clusters(clusters, [])
-    return _draw_overview(shown, run, pages=pages or {}, privacy=_RAW_WORDS if include_personal_data else _MASKED_WORDS)
+    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
+    return _draw_overview(shown, run, pages=pages or {}, notes=notes, privacy=privacy)
 
 
 def front_page(
@@ -124,6 +161,8 @@ def front_page(
     questions: Sequence[Mapping[str, str]],
     tables: Mapping[str, str],
     search: str,
+    author: str | None = None,
+    notes: pd.DataFrame | None = None,
     include_personal_data: bool = False,
 ) -> str:
     """The overview as the front page of a server: with a search for accounts and questions to ask.
@@ -131,10 +170,11 @@ def front_page(
     Parameters
     ----------
     clusters : ``CLUSTERS``, masked where they have to be.
-    run, pages : as for :func:`overview_page`.
+    run, pages, notes : as for :func:`overview_page`.
     questions : ``title``, ``path`` and ``asked`` (what has to be filled in) of each.
     tables : title to address of tables to look through.
     search : where the search for accounts is answered; it is asked with ``text``.
+    author : who may note decisions, and reads this; None: whoever reads it may not.
     include_personal_data : whether the snapshot behind it holds raw addresses.
 
     Raises
@@ -142,33 +182,56 @@ def front_page(
     ShapeError : ``clusters`` lacks a column.
     """
     check_frame(clusters, CLUSTERS, name="clusters")
-    context = _overview_context(clusters, run, pages, _RAW_WORDS if include_personal_data else _MASKED_WORDS)
-    asking = {"questions": questions, "tables": tables, "search": search}
+    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
+    context = _overview_context(clusters, run, pages, notes, privacy)
+    asking = {"questions": questions, "tables": tables, "search": search, "author": author}
     return _render("serve.html", context | asking, form_action="'self'")
 
 
-def _draw_overview(shown: pd.DataFrame, run: Mapping[str, Any], *, pages: Mapping[str, str], privacy: str) -> str:
-    return _render("overview.html", _overview_context(shown, run, pages, privacy))
+def find_page(rows: Sequence[Mapping[str, Any]], *, text: str, total: int, search: str) -> str:
+    """What the search of a server found.
+
+    Parameters
+    ----------
+    rows : ``account_id``, ``how`` (by what it was found), ``cluster_id``, ``tier``, ``membership`` and ``page`` of
+        each; null where the account is in no cluster.
+    text : what was asked for.
+    total : how many were found; ``rows`` may be the first of them.
+    search : where the next search is answered.
+    """
+    return _render("find.html", {"rows": rows, "text": text, "total": total, "search": search}, form_action="'self'")
+
+
+def _draw_overview(
+    shown: pd.DataFrame, run: Mapping[str, Any], *, pages: Mapping[str, str], notes: pd.DataFrame | None, privacy: str
+) -> str:
+    return _render("overview.html", _overview_context(shown, run, pages, notes, privacy))
 
 
 def _overview_context(
-    shown: pd.DataFrame, run: Mapping[str, Any], pages: Mapping[str, str], privacy: str
+    shown: pd.DataFrame, run: Mapping[str, Any], pages: Mapping[str, str], notes: pd.DataFrame | None, privacy: str
 ) -> dict[str, Any]:
     ranked = _rank(shown)
-    rows = [row | {"page": pages.get(row["cluster_id"])} for row in tables.records(ranked)]
+    last = {} if notes is None else {note["cluster_id"]: note for note in tables.records(notes)}
+    rows = [
+        row | {"page": pages.get(row["cluster_id"]), "noted": last.get(row["cluster_id"])}
+        for row in tables.records(ranked)
+    ]
     return {
         "run": _run_context(run),
         "clusters": rows,
         "tiers": [_tier_figures(ranked, tier) for tier in TIERS],
         "headline": _headline(ranked),
+        "unlisted": max(0, run.get("inputs", {}).get("clusters", 0) - len(ranked)),
         "privacy": privacy,
     }
 
 
-def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20) -> str:
+def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20, longest: int = 80) -> str:
     """The first rows of a table as a small HTML fragment for ``_repr_html_``; everything is escaped.
 
-    Times are shown to the minute, long text is shortened, and a last line tells how many rows are left out.
+    Times are shown to the minute, text is shortened to ``longest`` characters, and a last line tells how many rows are
+    left out.
 
     Examples
     --------
@@ -177,7 +240,7 @@ def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20) ->
     """
     shown = frame.head(rows)
     head = Markup("").join(Markup("<th>{}</th>").format(one_line(str(name))) for name in frame.columns)
-    columns = [[_notebook_cell(value) for value in shown[name]] for name in frame.columns]
+    columns = [[_notebook_cell(value, longest) for value in shown[name]] for name in frame.columns]
     lines = (Markup("<tr>{}</tr>").format(Markup("").join(cells)) for cells in zip(*columns, strict=True))
     body = Markup("").join(lines)
     title = Markup("<caption>{}</caption>").format(one_line(caption, longest=200)) if caption else Markup("")
@@ -186,7 +249,7 @@ def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20) ->
     return str(table + (Markup("<p>{} more</p>").format(wording.count(left, "row")) if left > 0 else Markup("")))
 
 
-def _notebook_cell(value: Any) -> Markup:
+def _notebook_cell(value: Any, longest: int) -> Markup:
     if is_null(value):
         return Markup("<td></td>")
     if isinstance(value, pd.Timestamp):
@@ -196,7 +259,7 @@ def _notebook_cell(value: Any) -> Markup:
         return Markup("<td>{}</td>").format(f"{plain:.4g}")
     if isinstance(plain, int) and not isinstance(plain, bool):
         return Markup("<td>{}</td>").format(f"{plain:,}")
-    return Markup("<td>{}</td>").format(one_line(str(plain)))
+    return Markup("<td>{}</td>").format(one_line(str(plain), longest=longest))
 
 
 def write_report(
@@ -207,6 +270,7 @@ def write_report(
     out: str | PathLike[str],
     include_personal_data: bool = False,
     sources: pd.DataFrame | None = None,
+    pdf: bool = False,
 ) -> list[Path]:
     """Writes the report of a run into a folder and returns the paths written, the manifest last.
 
@@ -224,12 +288,15 @@ def write_report(
     out : the folder; made if missing.
     include_personal_data : whether addresses, payment instruments and keys are shown raw.
     sources : the input files, with ``path``, ``size`` and ``sha256``.
+    pdf : print every page as PDF too, with a browser that is installed.
 
     Raises
     ------
     ShapeError : ``clusters`` lacks a column.
+    OutputError : there is no browser to print with, or it fails.
     OutputFileError : the folder or a file cannot be written; files already in place stay whole.
     """
+    browser = find_browser() if pdf else None
     folder = make_folder(out)
     earlier = _manifest_entries(folder)
     entries: list[dict[str, Any]] = []
@@ -237,6 +304,9 @@ def write_report(
     for name, content in report_files(details, clusters, run, include_personal_data=include_personal_data):
         paths.append(write_whole(content, out=folder / name))
         entries.append(file_entry(name, content))
+    pages = [path for path in paths if path.suffix == ".html"] if browser else []
+    printed = {page.with_suffix(".pdf").name: print_page(page, browser=str(browser)) for page in pages}
+    paths += [write_whole(content, out=folder / name) for name, content in printed.items()]
     manifest = manifest_content(
         entries,
         run,
@@ -244,6 +314,7 @@ def write_report(
         listed=list(clusters["cluster_id"]),
         sources=sources,
         include_personal_data=include_personal_data,
+        printed=[file_entry(name, content) for name, content in printed.items()],
     )
     paths.append(write_whole(manifest_bytes(manifest), out=folder / MANIFEST))
     _remove_outdated(folder, earlier, kept={path.name for path in paths})
@@ -264,13 +335,14 @@ def report_files(
     ShapeError : ``clusters`` lacks a column.
     """
     check_frame(clusters, CLUSTERS, name="clusters")
-    shown = list(details) if include_personal_data else [mask_detail(detail) for detail in details]
     listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
     privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in shown}
+    pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in details}
     yield SCHEMA_FILE, schema_bytes()
-    yield INDEX, _draw_overview(listed, run, pages=pages, privacy=privacy).encode()
-    for detail in shown:
+    notes = pd.concat([make_frame(CASE_NOTES), *(detail.case_notes for detail in details)])
+    yield INDEX, _draw_overview(listed, run, pages=pages, notes=notes, privacy=privacy).encode()
+    for whole in details:
+        detail = whole if include_personal_data else mask_detail(whole)
         stem = file_stem(detail.cluster["cluster_id"])
         beside = (f"{stem}.json", f"{stem}.members.csv")
         page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
@@ -279,10 +351,25 @@ def report_files(
         yield beside[1], tables.to_csv(detail.members).encode()
 
 
+def pressing_clusters(clusters: pd.DataFrame) -> list[str]:
+    """Ids of the clusters a report is about when none is named, the most pressing first.
+
+    All that need a decision or a review, and the first :data:`WATCHED_PAGES` of those that are watched.
+
+    Parameters
+    ----------
+    clusters : ``CLUSTERS``.
+    """
+    ranked = _rank(clusters)
+    watched = ranked["tier"] == TIERS[-1]
+    return list(ranked.loc[~watched | (watched.cumsum() <= WATCHED_PAGES), "cluster_id"])
+
+
 def _manifest_entries(folder: Path) -> dict[str, str]:
     """File name to SHA-256 in the manifest of an earlier report; empty where there is none to trust."""
     try:
-        files = json.loads((folder / MANIFEST).read_bytes())["files"]
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        files = [*manifest["files"], *manifest.get("printed", [])]
         named = {str(entry["name"]): str(entry["sha256"]) for entry in files}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -433,17 +520,23 @@ def _headline(clusters: pd.DataFrame) -> str:
 
 
 def _render(template: str, context: Mapping[str, Any], *, form_action: str = "'none'") -> str:
-    style, script = _asset("report.css"), _asset("tables.js")
+    style, scripts = (
+        _asset("pages/report.css"),
+        [_asset(name) for name in (_GRAPH_SCRIPTS if "graph" in context else _TABLE_SCRIPTS)],
+    )
+    hashes = " ".join(f"'{_source_hash(script)}'" for script in scripts)
     policy = (
-        f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; "
-        f"script-src '{_source_hash(script)}'; base-uri 'none'; form-action {form_action}"
+        f"default-src 'none'; img-src data:; style-src '{_source_hash(style)}'; script-src {hashes}; "
+        f"base-uri 'none'; form-action {form_action}"
     )
     page = _environment().get_template(template)
-    return page.render(context, style=Markup(style), script=Markup(script), policy=policy) + "\n"  # noqa: S704
+    told = {"style": Markup(style), "scripts": [Markup(script) for script in scripts]}  # noqa: S704
+    return page.render(context, **told, policy=policy) + "\n"
 
 
+@functools.cache
 def _asset(name: str) -> str:
-    return (_PAGES / name).read_text(encoding="utf-8")
+    return (_PAGES.parent / name).read_text(encoding="utf-8")
 
 
 def _source_hash(text: str) -> str:
@@ -464,6 +557,7 @@ def _environment() -> jinja2.Environment:
         "day": wording.day,
         "percent": wording.percent,
         "likelihood": wording.likelihood,
+        "shorten": shorten,
     }
     return environment
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from os import PathLike
@@ -19,7 +20,7 @@ from linkage.outputs.tables import REPORT_FORMAT, plain_value
 MANIFEST: Final = "manifest.json"
 
 _SEAL: Final = "seal"
-_DRAWN_BY: Final = ("linkage", "jinja2", "matplotlib", "markupsafe", "numpy", "pandas")
+_DRAWN_BY: Final = ("linkage", "igraph", "jinja2", "matplotlib", "markupsafe", "numpy", "pandas", "scipy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Manifest:
         return {str(entry["name"]): str(entry["sha256"]) for entry in self.content["files"]}
 
     @property
+    def printed(self) -> dict[str, str]:
+        """Name of each PDF to SHA-256; no two prints of one page are the same, so only this can be compared."""
+        return {str(entry["name"]): str(entry["sha256"]) for entry in self.content.get("printed", [])}
+
+    @property
     def includes_personal_data(self) -> bool:
         """Whether addresses, payment instruments and keys are shown raw."""
         return bool(self.content["include_personal_data"])
@@ -73,8 +79,11 @@ def file_entry(name: str, content: bytes) -> dict[str, Any]:
 
 
 def drawing_versions() -> dict[str, str]:
-    """Versions of the libraries that decide how the same report looks."""
-    return {name: metadata.version(name) for name in _DRAWN_BY}
+    """Versions of the libraries that decide how the same report looks, and the kind of processor.
+
+    Another kind of processor rounds otherwise, and three hundred rounds of springs make much of little.
+    """
+    return {name: metadata.version(name) for name in _DRAWN_BY} | {"machine": platform.machine()}
 
 
 def manifest_content(
@@ -85,6 +94,7 @@ def manifest_content(
     listed: Sequence[str],
     sources: pd.DataFrame | None,
     include_personal_data: bool,
+    printed: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What a manifest says.
 
@@ -96,6 +106,7 @@ def manifest_content(
     listed : ids of the clusters on the overview page, in order.
     sources : the input files, with ``path``, ``size`` and ``sha256``; only names are kept, no folders.
     include_personal_data : whether anything is shown raw.
+    printed : like ``entries``, of pages as PDF.
     """
     return {
         "format": REPORT_FORMAT,
@@ -106,6 +117,7 @@ def manifest_content(
         "clusters": plain_value(list(clusters)),
         "listed": plain_value(list(listed)),
         "files": list(entries),
+        "printed": list(printed),
     }
 
 
@@ -142,7 +154,14 @@ def read_manifest(folder: str | PathLike[str]) -> Manifest:
         raw = path.read_bytes()
         content = {name: value for name, value in json.loads(raw).items() if name != _SEAL}
         manifest = Manifest(content, is_intact=manifest_bytes(content) == raw)
-        _ = (manifest.run_id, manifest.clusters, manifest.listed, manifest.hashes, manifest.includes_personal_data)
+        _ = (
+            manifest.run_id,
+            manifest.clusters,
+            manifest.listed,
+            manifest.hashes,
+            manifest.printed,
+            manifest.includes_personal_data,
+        )
         _ = manifest.is_drawn_by_these_versions
     except OSError as error:
         raise OutputError(

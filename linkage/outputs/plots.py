@@ -31,7 +31,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 from linkage.outputs import ties
 from linkage.outputs.text import is_null, one_line, shorten_middle
-from linkage.terms import HOUR_MS, MEMBERSHIPS, ClusterDetail
+from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail
 
 INK: Final = "#1b2127"
 MUTED: Final = "#626b75"
@@ -50,6 +50,11 @@ FAMILY_MARKS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Colour and marker of each evidence family (Okabe-Ito; yellow darkened, since it must show on white)."""
 
+_LINES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "enforced": ("acted on", "#0072B2", "-"),
+    "new": ("came after", "#D55E00", "--"),
+    "spared": ("spared", "#7F7F7F", "-."),
+}
 _OTHER_MARK: Final = (MUTED, "o")
 _MEMBERSHIP_FILL: Final = {"core": 0.30, "probable": 0.13, "bystander": 0.0}
 
@@ -93,6 +98,17 @@ class _Box:
     @property
     def middle(self) -> float:
         return self.top - self.height / 2
+
+
+def family_mark(family: str) -> tuple[str, str]:
+    """Colour and marker of an evidence family, a grey dot for one that is not in the vocabulary.
+
+    Examples
+    --------
+    >>> family_mark("payment"), family_mark("tea")
+    (('#D55E00', 's'), ('#626b75', 'o'))
+    """
+    return FAMILY_MARKS.get(family, _OTHER_MARK)
 
 
 def cluster(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
@@ -264,7 +280,7 @@ def _draw_side(ax: Axes, side: Sequence[_Hub], boxes: Sequence[_Box], *, directi
     step = 1 / max(1, len(side))
     for place, hub in enumerate(_by_height(side, boxes)):
         y = -step * (place + 0.5)
-        colour, marker = FAMILY_MARKS.get(hub.family, _OTHER_MARK)
+        colour, marker = family_mark(hub.family)
         _draw_lines(ax, hub, boxes, y=y, direction=direction, total=total)
         size = 5 + 9 * (len(hub.holders) / max(1, total)) ** 0.5
         x = direction * _HUB_X
@@ -291,7 +307,7 @@ def _draw_lines(ax: Axes, hub: _Hub, boxes: Sequence[_Box], *, y: float, directi
             start = (direction * _BOX_HALF, box.middle)
             curves.append(_curve(start, (direction * _HUB_X, y)))
             widths.append(0.9 if len(box.accounts) == 1 else 0.6 + 9 * count / total)
-    colour, _ = FAMILY_MARKS.get(hub.family, _OTHER_MARK)
+    colour, _ = family_mark(hub.family)
     ax.add_collection(LineCollection(curves, linewidths=widths, colors=colour, alpha=0.42, zorder=1))
 
 
@@ -340,7 +356,7 @@ def _box_style(membership: str) -> dict[str, Any]:
 def _legend(ax: Axes, hubs: Sequence[_Hub], boxes: Sequence[_Box]) -> None:
     handles: list[Line2D | Patch] = []
     for family in dict.fromkeys(hub.family for hub in hubs):
-        colour, marker = FAMILY_MARKS.get(family, _OTHER_MARK)
+        colour, marker = family_mark(family)
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=6, alpha=0.9, label=drawable(family)))
     for membership in MEMBERSHIPS:
         if any(box.membership == membership for box in boxes):
@@ -377,10 +393,7 @@ def timeline(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
     shown = np.ma.masked_less(matrix, 1)
     norm = LogNorm(vmin=1, vmax=max(2.0, float(matrix.max())))
     image = ax.imshow(shown, aspect="auto", interpolation="nearest", extent=extent, cmap="viridis_r", norm=norm)
-    locator = dates.AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    formatter = dates.ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_formatter(formatter)
+    _date_axis(ax)
     hours = round((edges[1] - edges[0]) * 24)
     width = f"{hours} h" if hours < 24 else f"{hours // 24} d"
     _colour_bar(ax, image, label=f"requests per {width}")
@@ -446,6 +459,70 @@ def _ordered_bits(detail: ClusterDetail) -> pd.DataFrame:
         }
     )
     return bits.loc[list(order.sort_values(["rank", "bits", "account_id"])["account_id"])]
+
+
+def regrowth(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Requests a day of the accounts that were acted on, of those spared, and of those that came after.
+
+    Parameters
+    ----------
+    curve : one row per UTC day: ``day_at`` and ``enforced_requests``, ``spared_requests``, ``new_requests``, such as
+        ``cluster.regrowth``.
+    ax : where to draw; None makes a new figure.
+    """
+    ax = ax or _new_axes(width=8.0, height=3.6)
+    ax.set_title("requests a day before and after action", fontsize=10, color=INK, loc="left")
+    if curve.empty:
+        return _say_empty(ax, "nobody acted on these accounts")
+    # Days since 1970, which is how matplotlib counts: no zone of a style sheet moves them.
+    days = curve["day_at"].astype("int64").to_numpy() / DAY_MS
+    for name, (label, colour, line) in _LINES.items():
+        total = curve[f"{name}_requests"]
+        ax.plot(days, total, line, color=colour, drawstyle="steps-mid", label=f"{label}: {total.sum():,} requests")
+    _date_axis(ax)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("requests a day", fontsize=8, color=INK)
+    return _plain_frame(ax)
+
+
+def reliability(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """How often a verdict of some probability turned out right, against the line where it is right as often as it says.
+
+    Parameters
+    ----------
+    curve : one row per verdict and bin: ``verdict``, ``accounts``, ``mean_probability`` and ``observed_share``, such as
+        the ``calibration`` of an evaluation. Larger marks stand for more accounts.
+    ax : where to draw; None makes a new figure.
+    """
+    ax = ax or _new_axes(width=4.8, height=4.6)
+    ax.set_title("reliability of the verdicts", fontsize=10, color=INK, loc="left")
+    if curve.empty:
+        return _say_empty(ax, "no account to judge by")
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=":")
+    most = max(1, int(curve["accounts"].max()))
+    for (verdict, rows), (_, colour, line) in zip(curve.groupby("verdict"), _LINES.values(), strict=False):
+        at, right = rows["mean_probability"].to_numpy(), rows["observed_share"].to_numpy()
+        label = f"{drawable(str(verdict))}, {rows['accounts'].sum():,} accounts"
+        ax.plot(at, right, line, color=colour, linewidth=1.2, label=label)
+        ax.scatter(at, right, s=12 + 160 * rows["accounts"] / most, color=colour, alpha=0.6, linewidths=0)
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    ax.set_xlabel("probability told", fontsize=8, color=INK)
+    ax.set_ylabel("share that was right", fontsize=8, color=INK)
+    return _plain_frame(ax)
+
+
+def _plain_frame(ax: Axes) -> Axes:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=8)
+    ax.legend(fontsize=8, frameon=False, labelcolor=INK)
+    return ax
+
+
+def _date_axis(ax: Axes) -> None:
+    locator = dates.AutoDateLocator(tz="UTC")  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    formatter = dates.ConciseDateFormatter(locator, tz="UTC")  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
 
 
 def _write_bits(ax: Axes, matrix: npt.NDArray[np.float64]) -> None:

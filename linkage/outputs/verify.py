@@ -51,13 +51,13 @@ def verify_files(folder: str | PathLike[str], manifest: Manifest) -> Verificatio
     """Compare the files of a folder with its manifest alone, when the store cannot say more."""
     place = Path(folder)
     differences = [] if manifest.is_intact else [_broken_seal()]
-    for name, digest in manifest.hashes.items():
-        content = _read(place, name)
-        if content is None:
-            differences.append(Difference(name, "missing"))
-        elif sha256(content) != digest:
-            differences.append(Difference(name, "changed since the report was written"))
-    return Verification(manifest.run_id, len(manifest.hashes) + 1, tuple(differences), _strangers(place, manifest))
+    differences += _hash_differences(place, {**manifest.hashes, **manifest.printed})
+    return Verification(
+        manifest.run_id,
+        len(manifest.hashes) + len(manifest.printed) + 1,
+        tuple(differences),
+        _strangers(place, manifest),
+    )
 
 
 def verify_report(
@@ -74,6 +74,7 @@ def verify_report(
 
     Case notes made since are no difference; nor is the history in runs that the store no longer keeps. Both are
     remarks. Pages drawn by other versions of the libraries are compared with their hash alone, and that is a remark.
+    A PDF is compared with its hash too, since no two prints of one page are the same.
 
     Parameters
     ----------
@@ -97,7 +98,17 @@ def verify_report(
         differences += _file_differences(place, name, wanted, manifest)
     if made != len(manifest.hashes) + 1:
         differences.append(Difference(MANIFEST, f"lists {len(manifest.hashes)} files; the store makes {made - 1}"))
-    return Verification(manifest.run_id, made, tuple(differences), tuple(remarks))
+    differences += _hash_differences(place, manifest.printed)
+    return Verification(manifest.run_id, made + len(manifest.printed), tuple(differences), tuple(remarks))
+
+
+def _hash_differences(folder: Path, hashes: Mapping[str, str]) -> Iterator[Difference]:
+    for name, digest in hashes.items():
+        content = _read(folder, name)
+        if content is None:
+            yield Difference(name, "missing")
+        elif sha256(content) != digest:
+            yield Difference(name, "changed since the report was written")
 
 
 def _broken_seal() -> Difference:
@@ -111,7 +122,7 @@ def _read(folder: Path, name: str) -> bytes | None:
 
 
 def _strangers(folder: Path, manifest: Manifest) -> tuple[str, ...]:
-    known = {*manifest.hashes, MANIFEST}
+    known = {*manifest.hashes, *manifest.printed, MANIFEST}
     others = sorted(one_line(path.name) for path in folder.iterdir() if path.name not in known)
     return (f"not part of the report: {', '.join(others)}",) if others else ()
 

@@ -45,6 +45,16 @@ TIER_WORDS: Final[Mapping[str, str]] = {
 }
 """What each tier asks of the person who reads it."""
 
+CASE_WORDS: Final[Mapping[str, str]] = {
+    "open": "Open a case",
+    "watched": "Watch",
+    "cleared": "Clear: it is innocent",
+    "enforced": "Enforced",
+    "appealed": "Appealed",
+    "overturned": "Overturned",
+}
+"""What the button of each decision says."""
+
 _UNKNOWN: Final = "not known"
 _LIKELIHOODS: Final = (
     (0.95, "very likely"),
@@ -297,6 +307,8 @@ def event_sentence(event: Mapping[str, Any]) -> str:
         "shrank": f"Shrank from {before:,} to {count(after, 'account')}; {both}.",
         "split": f"Split: {shared:,} of its {count(before, 'account')} are now in {other}.",
         "merged": f"Merged with {other}: {before:,} became {count(after, 'account')}; {both}.",
+        "dormant": f"Went dormant: none of its {count(after, 'account')} makes requests any more.",
+        "revived": f"Revived, with {count(after, 'account')}; {both}.",
         "ended": f"Ended: its {count(before, 'account')} no longer hang together.",
     }
     return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {count(after, 'account')}.")

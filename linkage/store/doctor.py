@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from linkage.settings import HealthSettings
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
 from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
@@ -59,19 +60,19 @@ def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, floa
     return family, True, best, share, note
 
 
-def examine(database: Database, *, now_ms: int | None = None) -> pd.DataFrame:
+def examine(database: Database, *, now_ms: int | None = None, settings: HealthSettings | None = None) -> pd.DataFrame:
     """What needs attention in this store, worst first; shape ``FINDINGS``. Reads the whole file once.
 
     Parameters
     ----------
     now_ms : UTC epoch milliseconds, to find requests of the future; None: only those far after all others are found.
+    settings : from where on requests lie far after all others; None: the defaults.
     """
-    findings = [
-        *_file_findings(database),
-        *_input_findings(database),
-        *_clock_findings(database, now_ms),
-        *_run_findings(database),
-    ]
+    findings = [*_file_findings(database)]
+    if findings[0][0] != "problem":  # of a damaged file nothing else can be said
+        findings += _input_findings(database)
+        findings += _clock_findings(database, now_ms, settings or HealthSettings())
+        findings += _run_findings(database)
     order = {"problem": 0, "note": 1, "ok": 2}
     findings.sort(key=lambda finding: order[finding[0]])
     return make_frame(FINDINGS, dict(zip(FINDINGS, zip(*findings, strict=True), strict=True)))
@@ -116,8 +117,8 @@ def _input_findings(database: Database) -> Iterator[Finding]:
             yield "note", f"{row.family} evidence", str(row.note), "verdicts go without it"
 
 
-def _clock_findings(database: Database, now_ms: int | None) -> Iterator[Finding]:
-    stray = find_stray(database)
+def _clock_findings(database: Database, now_ms: int | None, settings: HealthSettings) -> Iterator[Finding]:
+    stray = find_stray(database, settings)
     if stray:
         yield "problem", "clock", stray.found, "they end no window; find the machine whose clock is wrong"
     elif now_ms is not None and (ahead := find_ahead(database, now_ms)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ Rows = Iterable[tuple[Any, ...]]
 """Plain tuples, ready to be bound."""
 
 _BLOCK_ROWS: Final = 20_000
+_LAST_ID: Final = 2**63 - 1
+_SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
 
 ACCOUNT_RECORD_COLUMNS: Final = (
     "content",
@@ -100,6 +103,11 @@ def find_requests(connection: Connection, keys: Sequence[int]) -> list[tuple[int
     return connection.execute(statements.FIND_REQUESTS, (_listed(keys),)).fetchall()
 
 
+def find_contents(connection: Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """Content hashes of the requests with these numbers, counted from 1 in the order they were stored."""
+    return dict(connection.execute(statements.FIND_CONTENTS, (_listed(numbers),)).fetchall())
+
+
 def add_requests(connection: Connection, rows: Rows) -> None:
     """Add requests whose keys are not stored; tuples in the order of ``REQUEST_COLUMNS``."""
     connection.executemany(statements.ADD_REQUEST, rows)
@@ -138,6 +146,31 @@ def add_rollup(connection: Connection, table: str, rows: Rows) -> None:
     connection.executemany(statements.ADD_ROLLUP[table], rows)
 
 
+def lift_indexes(connection: Connection) -> bool:
+    """Take the indexes of requests, prompts and uses away where there are none yet; whether it was so.
+
+    They go, and come back by :func:`lay_key_indexes` and :func:`lay_use_index`, in one transaction: whatever ends it
+    leaves them in place. Until then nothing may be asked that needs them, and what is added is numbered from 1 in the
+    order it comes.
+    """
+    is_empty = bool(connection.execute(statements.IS_EMPTY).fetchone()[0])
+    if is_empty:
+        for statement in statements.DROP_INDEXES:
+            connection.execute(statement)
+    return is_empty
+
+
+def lay_key_indexes(connection: Connection) -> None:
+    """Make the indexes of requests and prompts again, each of all rows at once."""
+    for statement in statements.ADD_KEY_INDEXES:
+        connection.execute(statement)
+
+
+def lay_use_index(connection: Connection) -> None:
+    """Make the index of uses by entity again, of all rows at once."""
+    connection.execute(statements.ADD_USE_INDEX)
+
+
 def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
     """Add account records (tuples in the order of ``ACCOUNT_RECORD_COLUMNS``); known ones change nothing."""
     before = connection.execute("select count(*) from account_record").fetchone()[0]
@@ -147,18 +180,28 @@ def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]])
 
 
 def add_prompts(
-    connection: Connection, rows: Sequence[tuple[int, bytes, str | None, str | None]], *, keep_text: bool
+    connection: Connection,
+    rows: Iterable[tuple[int, bytes, str | None, str | None]],
+    *,
+    keep_text: bool,
+    are_new: bool = False,
 ) -> None:
-    """Add distinct prompts; their text stays only until the templates are described.
+    """Add distinct prompts.
 
     Parameters
     ----------
     rows : tuples (id, features, template id at the gateway or None, text or None).
     keep_text : keep the text in the store too, compressed.
+    are_new : none of them is stored, so that no index is needed to tell.
     """
     kept = ((row[0], row[1], row[2], _pack(row[3]) if keep_text and row[3] else None) for row in rows)
-    connection.executemany(statements.ADD_PROMPT, kept)
-    connection.executemany(statements.KEEP_NEW_PROMPT, ((row[0], row[3]) for row in rows if row[3] is not None))
+    connection.executemany(statements.APPEND_PROMPT if are_new else statements.ADD_PROMPT, kept)
+
+
+def last_described(connection: Connection, most: int) -> int:
+    """An id that the ``most`` lowest ones of the prompts so far are surely below: ids are spread evenly, as hashes."""
+    known = max(1, stored_prompts(connection))
+    return int(min(1.0, most * (1 + _SPREAD / math.sqrt(most)) / known) * _LAST_ID)
 
 
 def _pack(text: str) -> bytes:
@@ -197,12 +240,23 @@ class PromptBlock:
     """What was mined before; None for no template, or not mined yet."""
 
 
-def prompt_blocks(connection: Connection) -> Iterator[PromptBlock]:
-    """All distinct prompts, block by block, in the order they were stored; reads the table once."""
+def last_of_lowest(connection: Connection, most: int) -> int:
+    """The greatest of the ``most`` lowest prompt ids, to read no other prompts; the greatest possible id of fewer."""
+    row = connection.execute(statements.LAST_OF_LOWEST, (most - 1,)).fetchone()
+    return _LAST_ID if row is None else int(row[0])
+
+
+def prompt_blocks(connection: Connection, *, last_id: int = _LAST_ID) -> Iterator[PromptBlock]:
+    """Distinct prompts with ids up to one, block by block, in the order they were stored; reads the table once."""
     last = -1
-    while rows := connection.execute(statements.READ_PROMPTS, (last, _BLOCK_ROWS)).fetchall():
+    while rows := connection.execute(statements.READ_PROMPTS, (last, last_id, _BLOCK_ROWS)).fetchall():
         last = rows[-1][0]
         yield PromptBlock(*map(list, zip(*rows, strict=True)))
+
+
+def stored_prompts(connection: Connection) -> int:
+    """How many distinct prompts there are, those that a purge took away included; told at once."""
+    return int(connection.execute(statements.COUNT_PROMPT_ROWS).fetchone()[0])
 
 
 def set_prompt_templates(connection: Connection, rows: Rows) -> None:
@@ -217,23 +271,8 @@ def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, i
         yield rows
 
 
-def known_templates(connection: Connection) -> list[int]:
-    """Ids of the templates that have a readable text, ascending."""
-    return [row[0] for row in connection.execute(statements.KNOWN_TEMPLATES)]
-
-
-def new_prompts(connection: Connection) -> list[int]:
-    """Ids of the prompts of this ingest whose text is at hand, ascending."""
-    return [row[0] for row in connection.execute(statements.NEW_PROMPTS)]
-
-
-def new_texts(connection: Connection, prompt_ids: Sequence[int]) -> dict[int, str]:
-    """Texts of prompts of this ingest, by ascending prompt id; of spellings of one prompt, the least."""
-    return dict(connection.execute(statements.NEW_TEXTS, (_listed(prompt_ids),)))
-
-
 def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:
-    """Write templates (id, name, text, slots); the readable text of a known one stays as it was."""
+    """Write templates (id, name, text, slots); what is told of one that is stored replaces its text."""
     connection.executemany(statements.ADD_TEMPLATE, rows)
 
 
@@ -278,6 +317,5 @@ def add_item_days(connection: Connection, rows: Rows) -> None:
 
 
 def finish_mining(connection: Connection) -> None:
-    """Note that templates are up to date and drop the texts they were described from."""
-    connection.execute("delete from new_prompt")
+    """Note that templates are up to date."""
     connection.execute(statements.MARK_MINED)

@@ -8,23 +8,9 @@ from typing import Final
 
 import pandas as pd
 
+from linkage.settings import HealthSettings
 from linkage.store.store import Database
 from linkage.terms import DAY_MS, HOUR_MS
-
-USUAL_DAYS: Final = 14
-"""How many earlier days say what is usual."""
-LEAST_DAYS: Final = 5
-"""Of fewer earlier days nothing is said."""
-VOLUME_FACTOR: Final = 3.0
-"""A day of so many times the usual volume, or so many times less, is told; weekends of offices stay within it."""
-COVERAGE_SHARE: Final = 0.5
-"""A field that comes on less than this share of its usual coverage is told."""
-LEAST_COVERAGE: Final = 0.2
-"""Fields that are rarer than this are not missed."""
-STRAY_GAP_DAYS: Final = 7
-"""Days without any request after which what follows may be stray."""
-STRAY_SHARE: Final = 0.01
-"""Of all requests; what lies beyond the gap and is more than this is no wrong clock."""
 
 _WHOLE_DAY_MS: Final = 22 * HOUR_MS  # a day whose last request is earlier may still be coming in
 _LEAST_REQUESTS: Final = 50
@@ -39,20 +25,20 @@ class Anomaly:
     found: str
 
 
-def newest_day(database: Database) -> int | None:
+def newest_day(database: Database, settings: HealthSettings) -> int | None:
     """The newest day (since the epoch) that has requests, days of stray clocks left out; None: no request.
 
     One record from a machine whose clock stands at 2099 must not move a window away from all others. Stray are the
-    last days when no request came for more than ``STRAY_GAP_DAYS`` before them, and they hold at most ``STRAY_SHARE``.
+    last days when no request came for more than ``stray_gap_days`` before them, and they hold at most ``stray_share``.
     """
     volumes = database.query("day_volumes")
-    return None if volumes.empty else int(volumes["day"].iloc[_sound_days(volumes) - 1])
+    return None if volumes.empty else int(volumes["day"].iloc[_sound_days(volumes, settings) - 1])
 
 
-def find_stray(database: Database) -> Anomaly | None:
+def find_stray(database: Database, settings: HealthSettings) -> Anomaly | None:
     """Requests so far behind all others that their clocks must be wrong; None: there are none."""
     volumes = database.query("day_volumes")
-    stray = volumes.iloc[_sound_days(volumes) :]
+    stray = volumes.iloc[_sound_days(volumes, settings) :]
     if stray.empty:
         return None
     newest = f"{pd.Timestamp(int(stray['day'].iloc[-1]) * DAY_MS, unit='ms'):%Y-%m-%d}"
@@ -73,28 +59,29 @@ def find_ahead(database: Database, now_ms: int) -> Anomaly | None:
     return Anomaly("clock", f"requests carry times of the future, up to {late['last_at'].max():%Y-%m-%d %H:%M}")
 
 
-def find_anomalies(database: Database, *, since_day: int, until_day: int) -> list[Anomaly]:
+def find_anomalies(database: Database, *, since_day: int, until_day: int, settings: HealthSettings) -> list[Anomaly]:
     """What is unusual about the last whole day of a window, and stray clocks; empty when nothing is.
 
     Parameters
     ----------
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
+    settings : from where on something is unusual.
     """
     volumes = database.query("day_volumes")
     inside = volumes[(volumes["day"] >= since_day) & (volumes["day"] < until_day)]
-    found = [*_volume(inside), *_coverage(database, inside)]
-    stray = find_stray(database)
+    found = [*_volume(inside, settings), *_coverage(database, inside, settings)]
+    stray = find_stray(database, settings)
     return [*found, stray] if stray else found
 
 
-def _sound_days(volumes: pd.DataFrame) -> int:
+def _sound_days(volumes: pd.DataFrame, settings: HealthSettings) -> int:
     """How many of the days, from the first, are not stray."""
     total, beyond = sum(volumes["requests"].tolist()), 0
     for place in range(len(volumes) - 1, 0, -1):
         beyond += int(volumes["requests"].iloc[place])
-        if beyond > STRAY_SHARE * total:
+        if beyond > settings.stray_share * total:
             break
-        if volumes["day"].iloc[place] - volumes["day"].iloc[place - 1] > STRAY_GAP_DAYS:
+        if volumes["day"].iloc[place] - volumes["day"].iloc[place - 1] > settings.stray_gap_days:
             return place
     return len(volumes)
 
@@ -108,29 +95,29 @@ def _last_whole(inside: pd.DataFrame) -> pd.DataFrame:
     return inside if is_over else inside.iloc[:-1]
 
 
-def _volume(inside: pd.DataFrame) -> Iterator[Anomaly]:
+def _volume(inside: pd.DataFrame, settings: HealthSettings) -> Iterator[Anomaly]:
     days = _last_whole(inside)
-    before = days["requests"].iloc[-USUAL_DAYS - 1 : -1]
-    if len(before) < LEAST_DAYS:
+    before = days["requests"].iloc[-settings.usual_days - 1 : -1]
+    if len(before) < settings.least_days:
         return
     usual, last = float(before.median()), int(days["requests"].iloc[-1])
-    if not usual / VOLUME_FACTOR <= last <= usual * VOLUME_FACTOR:
+    if not usual / settings.volume_factor <= last <= usual * settings.volume_factor:
         yield Anomaly("volume", f"{last:,} requests on {_name(days)}; {usual:,.0f} are usual")
 
 
-def _coverage(database: Database, inside: pd.DataFrame) -> Iterator[Anomaly]:
+def _coverage(database: Database, inside: pd.DataFrame, settings: HealthSettings) -> Iterator[Anomaly]:
     days = _last_whole(inside)
-    if len(days) <= LEAST_DAYS or int(days["requests"].iloc[-1]) < _LEAST_REQUESTS:
+    if len(days) <= settings.least_days or int(days["requests"].iloc[-1]) < _LEAST_REQUESTS:
         return
     last = int(days["day"].iloc[-1])
     table = database.query(
-        "day_coverage", since_day=int(days["day"].iloc[-USUAL_DAYS - 1 :].iloc[0]), until_day=last + 1
+        "day_coverage", since_day=int(days["day"].iloc[-settings.usual_days - 1 :].iloc[0]), until_day=last + 1
     )
     table["share"] = table["present"] / table["total"]
     for field, rows in table.groupby("field", sort=True):
         usual = float(rows.loc[rows["day"] < last, "share"].median())
         share = float(rows.loc[rows["day"] == last, "share"].sum())
-        if usual >= LEAST_COVERAGE and share < COVERAGE_SHARE * usual:
+        if usual >= settings.least_coverage and share < settings.coverage_share * usual:
             yield Anomaly("coverage", f"{field} on {share:.0%} of the requests of {_name(days)}; {usual:.0%} are usual")
 
 

@@ -20,19 +20,11 @@ values (:run_id, (select coalesce(max(sequence), 0) + 1 from run), :input_digest
         :settings, :input_revision, :versions, :counts, :weights)
 """
 
+_ACCOUNT_ID: Final = "select id from account where value = ?"
 _ADD_CLUSTER: Final = "insert into cluster values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ADD_MEMBER: Final = """
-insert into membership
-select ?, a.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? from account as a where a.value = ?
-"""
-_ADD_LINK: Final = """
-insert into link
-select ?, ?, a.id, b.id, ?, ?, ?, ?, ?, ?, ?, ? from account as a, account as b where a.value = ? and b.value = ?
-"""
-_ADD_SHARED: Final = """
-insert into shared_value
-select ?, ?, a.id, ?, ?, ?, ?, ?, ?, ?, ? from account as a where a.value = ?
-"""
+_ADD_MEMBER: Final = "insert into membership values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_LINK: Final = "insert into link values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_SHARED: Final = "insert into shared_value values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_STATEMENT: Final = "insert into statement values (?, ?, ?, ?, ?, ?, ?)"
 _ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -107,18 +99,44 @@ def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
 
 
 def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
-    connection.executemany(_ADD_CLUSTER, ((run_id, *row) for row in _rows(tables.clusters, _CLUSTER_COLUMNS)))
-    connection.executemany(_ADD_MEMBER, ((run_id, *row) for row in _rows(tables.members, _MEMBER_COLUMNS)))
-    connection.executemany(_ADD_LINK, ((run_id, *row) for row in _rows(tables.links, _LINK_COLUMNS)))
-    connection.executemany(_ADD_SHARED, ((run_id, *row) for row in _rows(tables.shared, _SHARED_COLUMNS)))
+    ids = _account_ids(connection, tables)
+
+    def add(statement: str, table: pd.DataFrame, columns: tuple[str, ...], *, place: tuple[str, ...] = ()) -> None:
+        named = table.assign(**{name: table[name].map(ids) for name in _ACCOUNT_COLUMNS if name in table.columns})
+        named = named.dropna(subset=[name for name in _ACCOUNT_COLUMNS if name in columns])
+        # In the order of the table's key, which SQLite takes fastest.
+        ordered = named.sort_values(list(place), kind="stable") if place else named
+        for start in range(0, len(ordered), _PART_ROWS):
+            rows = _rows(ordered.iloc[start : start + _PART_ROWS], columns)
+            connection.executemany(statement, ((run_id, *row) for row in rows))
+
+    add(_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS)
+    add(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, place=("account_id",))
+    add(_ADD_LINK, tables.links, _LINK_COLUMNS, place=_LINK_COLUMNS[:6])
+    add(_ADD_SHARED, tables.shared, _SHARED_COLUMNS, place=("cluster_id", "family", "kind", "value", "account_id"))
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
     connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
 
 
+def _account_ids(connection: sqlite3.Connection, tables: RunTables) -> dict[str, int]:
+    """The number of each account these tables name, where the store has it."""
+    named = [tables.members["account_id"], tables.shared["account_id"]]
+    named += [tables.links["account_a"], tables.links["account_b"]]
+    found = {}
+    for name in sorted({str(name) for column in named for name in column.unique()}):
+        row = connection.execute(_ACCOUNT_ID, (name,)).fetchone()
+        if row:
+            found[name] = int(row[0])
+    return found
+
+
+_PART_ROWS: Final = 100_000
+_ACCOUNT_COLUMNS: Final = ("account_id", "account_a", "account_b")
 _CLUSTER_COLUMNS: Final = tuple(CLUSTERS)
 _MEMBER_COLUMNS: Final = (
+    "account_id",
     "cluster_id",
     "membership",
     "tier",
@@ -129,10 +147,11 @@ _MEMBER_COLUMNS: Final = (
     "flagged",
     "stability",
     "requests",
-    "account_id",
 )
 _LINK_COLUMNS: Final = (
     "cluster_id",
+    "account_a",
+    "account_b",
     "family",
     "kind",
     "value",
@@ -141,11 +160,10 @@ _LINK_COLUMNS: Final = (
     "bits",
     "first_at",
     "last_at",
-    "account_a",
-    "account_b",
 )
 _SHARED_COLUMNS: Final = (
     "cluster_id",
+    "account_id",
     "family",
     "kind",
     "value",
@@ -154,7 +172,6 @@ _SHARED_COLUMNS: Final = (
     "unrelated_accounts",
     "first_at",
     "last_at",
-    "account_id",
 )
 _EVENT_COLUMNS: Final = tuple(EVENTS)
 
@@ -169,4 +186,6 @@ def _plain(column: pd.Series[Any]) -> list[Any]:
         times = column.dt.tz_localize(None).astype("int64")
         return [None if missing else time for time, missing in zip(times, column.isna(), strict=True)]
     values = column.astype(int) if column.dtype == bool else column
+    if not values.hasnans:
+        return values.tolist()
     return [None if missing else value for value, missing in zip(values.tolist(), values.isna(), strict=True)]

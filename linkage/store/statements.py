@@ -9,7 +9,6 @@ SCRATCH: Final = """
 create temp table if not exists dirty (
     account_id integer not null, day integer not null, primary key (account_id, day)
 ) without rowid;
-create temp table if not exists new_prompt (id integer not null, text text not null);
 """
 
 REQUEST_COLUMNS: Final = (
@@ -41,6 +40,8 @@ select r.key, r.content
 from json_each(?) as wanted
 join request as r on r.key = wanted.value
 """
+
+FIND_CONTENTS: Final = "select rowid, content from request where rowid in (select value from json_each(?))"
 
 ADD_REQUEST: Final = "insert into request values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -111,6 +112,18 @@ on conflict (day, field) do update set present = present + excluded.present, tot
 }
 """How rows of each rollup table merge with what is stored; columns in the order of the table."""
 
+IS_EMPTY: Final = """
+select not exists (select 1 from request) and not exists (select 1 from prompt)
+   and not exists (select 1 from entity_use)
+"""
+# As the schema has them. A sorted build costs a fifth of as many insertions all over an index.
+DROP_INDEXES: Final = ("drop index request_key", "drop index prompt_id", "drop index entity_use_entity")
+ADD_KEY_INDEXES: Final = (
+    "create unique index request_key on request (key)",
+    "create unique index prompt_id on prompt (id)",
+)
+ADD_USE_INDEX: Final = "create index entity_use_entity on entity_use (entity_id, account_id)"
+
 ADD_ENTITY: Final = "insert or ignore into entity (id, kind, value) values (?, ?, ?)"
 ADD_ACCOUNT: Final = "insert or ignore into account (id, value) values (?, ?)"
 FIND_ENTITIES: Final = (
@@ -126,24 +139,24 @@ on conflict (id) do update set
     gateway_template = coalesce(min(gateway_template, excluded.gateway_template), gateway_template,
                                 excluded.gateway_template),
     text = coalesce(min(text, excluded.text), text, excluded.text)
+where excluded.gateway_template is not null or excluded.text is not null
 """
-
-# Without an index on the random id: a table of long texts is then written from start to end and read once.
-KEEP_NEW_PROMPT: Final = "insert into new_prompt values (?, ?)"
+APPEND_PROMPT: Final = "insert into prompt (id, features, gateway_template, text) values (?, ?, ?, ?)"
+COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
-select rowid, id, features, gateway_template, template_id from prompt where rowid > ? order by rowid limit ?
+select rowid, id, features, gateway_template, template_id from prompt
+where rowid > ? and id <= ? order by rowid limit ?
 """
+LAST_OF_LOWEST: Final = "select id from prompt order by id limit 1 offset ?"
 SET_TEMPLATE: Final = "update prompt set template_id = ? where rowid = ?"
 
-KNOWN_TEMPLATES: Final = "select id from template order by id"
-NEW_PROMPTS: Final = "select distinct id from new_prompt order by id"
-NEW_TEXTS: Final = """
-select id, min(text) from new_prompt where id in (select value from json_each(?)) group by id order by id
-"""
 TEMPLATE_TEXTS: Final = "select id, text from template order by id"
 
-ADD_TEMPLATE: Final = "insert or ignore into template (id, name, text, slots) values (?, ?, ?, ?)"
+ADD_TEMPLATE: Final = """
+insert into template (id, name, text, slots) values (?, ?, ?, ?)
+on conflict (id) do update set text = excluded.text, slots = excluded.slots
+"""
 COUNT_PROMPTS: Final = "update template set prompts = ? where id = ?"
 TIE_TEMPLATE: Final = "update template set contract = ?, family_id = ?, similarity = ? where id = ?"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -10,17 +11,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import sqlite_utils
 
 from linkage.errors import QueryError, StoreBusyError, StoreError
 from linkage.store.lock import writer_lock
-from linkage.store.queries import load_query
+from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
-from linkage.store.statements import READ_STATE, SCRATCH
+from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
+_CACHE_MB: Final = 256  # of pages, where nobody asks for another size
+_LEAST_CACHE_MB: Final = 8
+_PART_ROWS: Final = 300_000  # of an answer, as Python values at a time
+_CACHE_SIZES: Final = tuple(f"pragma cache_size = -{1024 << power}" for power in range(21))
+"""A pragma takes no bound value: 1 MB, 2 MB, 4 MB and so on."""
+
+_LOG, _JOURNAL = "pragma journal_mode = wal", "pragma journal_mode = delete"
+
 _TIME_COLUMNS: Final = frozenset({"as_of", "since", "first_seen", "last_seen"})
 
 
@@ -91,9 +102,10 @@ class Database:
         connection = self.connection
         with self.errors_told("open the store"):
             connection.execute("pragma trusted_schema = off")
+            connection.execute("pragma cell_size_check = on")
             version = self._known_version()
             connection.execute("pragma synchronous = normal")
-            connection.execute("pragma cache_size = -262144")  # KiB
+            self._set_cache(_CACHE_MB)
             connection.execute("pragma temp_store = file")
             if version < len(MIGRATIONS):
                 self._migrate()
@@ -108,6 +120,12 @@ class Database:
                 f"{self.path}: wanted a linkage store; found another SQLite file with {tables} tables and indexes. "
                 "Name another file; this one was left as it is"
             )
+        code = self._number("select count(*) from sqlite_master where type in ('trigger', 'view')")
+        if code:  # none is ours, and those of a file of unknown origin would run inside our own statements
+            raise StoreError(
+                f"{self.path}: wanted a store as linkage makes it; found a trigger or view in it ({code} in all). "
+                "Do not use a file that others may have changed; drop them if they are yours"
+            )
         if version > len(MIGRATIONS):
             raise StoreError(
                 f"{self.path}: wanted schema version {len(MIGRATIONS)} or earlier; found {version}. "
@@ -120,7 +138,7 @@ class Database:
 
     def _migrate(self) -> None:
         with writer_lock(self.path, wait_s=_BUSY_S):
-            self.connection.execute("pragma journal_mode = wal")
+            self.connection.execute(_LOG)
             for script in MIGRATIONS[self._number("pragma user_version") :]:
                 self.connection.executescript(script)
 
@@ -140,13 +158,49 @@ class Database:
                 f"{self.path}: wanted to {action}; {error}. If this is a linkage store it is damaged: restore a backup"
             ) from error
 
+    def _set_cache(self, size_mb: int) -> None:
+        self.connection.execute(_CACHE_SIZES[max(size_mb, _LEAST_CACHE_MB).bit_length() - 1])
+
     @contextlib.contextmanager
-    def writing(self, *, wait_s: float = 0.0) -> Iterator[None]:
-        """Be the one writer for the length of a ``with`` block; see :func:`linkage.store.lock.writer_lock`."""
+    def writing(self, *, wait_s: float = 0.0, cache_mb: int = _CACHE_MB) -> Iterator[None]:
+        """Be the one writer for the length of a ``with`` block; see :func:`linkage.store.lock.writer_lock`.
+
+        Parameters
+        ----------
+        cache_mb : pages of the store to keep in memory meanwhile, in MB, rounded down to a power of two, at least 8.
+        """
         with writer_lock(self.path, wait_s=wait_s):
             with self.errors_told("prepare scratch tables"):
+                self._set_cache(cache_mb)
+                self._try_journal(_LOG)  # as an unlogged block that died may have left it
                 self.connection.executescript(SCRATCH)
+            try:
+                yield
+            finally:
+                self._set_cache(_CACHE_MB)
+
+    @contextlib.contextmanager
+    def unlogged(self) -> Iterator[None]:
+        """In a ``with`` block, write pages that are new once: to their place, not to a log that is copied later.
+
+        Only while the store holds nothing, and nobody else has it open; otherwise nothing changes. What is overwritten
+        is kept in a journal, so that a transaction that dies leaves the file as it was. Meanwhile readers wait.
+        """
+        with self.errors_told("look for requests"):
+            is_empty = bool(self.connection.execute(IS_EMPTY).fetchone()[0])
+        is_unlogged = is_empty and self._try_journal(_JOURNAL)
+        try:
             yield
+        finally:
+            if is_unlogged:
+                self._try_journal(_LOG)
+
+    def _try_journal(self, pragma: str) -> bool:
+        """Whether the file's journal is of this kind now; it stays as it was where others have the file open."""
+        try:
+            return bool(pragma.endswith(str(self.connection.execute(pragma).fetchone()[0])))
+        except sqlite3.OperationalError:
+            return False
 
     @contextlib.contextmanager
     def transaction(self, action: str) -> Iterator[sqlite3.Connection]:
@@ -197,20 +251,47 @@ class Database:
         return pd.DataFrame({column: _plain_column(column, values) for column, values in columns.items()})
 
     def frame(self, name: str, shape: Shape, **parameters: int | float | str) -> pd.DataFrame:
-        """The answer of a named query in one of the shapes of :mod:`linkage.terms`; see :meth:`query`."""
-        columns = self._columns(name, parameters)
-        return make_frame(shape, {c: _as_times(v) if shape.get(c) == TIME else v for c, v in columns.items()})
+        """The answer of a named query in one of the shapes of :mod:`linkage.terms`; see :meth:`query`.
+
+        Rows become columns a part at a time: as Python values they take ten times the memory.
+        """
+        parts = [
+            make_frame(shape, {c: _as_times(v) if shape.get(c) == TIME else v for c, v in columns.items()})
+            for columns in self.parts(name, **parameters)
+        ]
+        return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
     def _columns(self, name: str, parameters: Mapping[str, int | float | str]) -> dict[str, Sequence[Any]]:
-        query = load_query(name)
-        if set(parameters) != set(query.parameters):
-            wanted = ", ".join(query.parameters) or "no parameters"
-            found = ", ".join(sorted(parameters)) or "none"
-            raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
+        parts = list(self.parts(name, **parameters))
+        return {column: [value for part in parts for value in part[column]] for column in parts[0]}
+
+    def parts(self, name: str, **parameters: int | float | str) -> Iterator[dict[str, Sequence[Any]]]:
+        """The columns of the answer as plain values, some rows at a time, at least once; see :meth:`query`."""
+        query = _checked_query(name, parameters)
         with self.errors_told(f"answer {name}"):
-            rows = self.connection.execute(query.sql, dict(parameters)).fetchall()
-        values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
-        return dict(zip(query.columns, values, strict=True))
+            cursor = self.connection.execute(query.sql, dict(parameters))
+            rows = cursor.fetchmany(_PART_ROWS)
+            while True:
+                values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
+                yield dict(zip(query.columns, values, strict=True))
+                rows = cursor.fetchmany(_PART_ROWS)
+                if not rows:
+                    return
+
+    def numbers(self, name: str, **parameters: int | float | str) -> Iterator[npt.NDArray[np.int64]]:
+        """The answer of a named query of whole numbers, some rows at a time, as arrays of rows x columns.
+
+        A row costs a third of what it costs in :meth:`parts`. None of the numbers may be null.
+        """
+        query = _checked_query(name, parameters)
+        with self.errors_told(f"answer {name}"):
+            rows = iter(self.connection.execute(query.sql, dict(parameters)))
+            while True:
+                values = itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS))
+                part = np.fromiter(values, dtype=np.int64).reshape(-1, len(query.columns))
+                if not len(part):
+                    return
+                yield part
 
     def revision(self) -> tuple[int, int]:
         """How often the input of a rebuild has changed, and at which change the templates were mined."""
@@ -231,8 +312,22 @@ class Database:
     def check_integrity(self) -> list[str]:
         """What SQLite's own integrity check finds; empty when the file is sound. Reads the whole file."""
         with self.errors_told("check the file"):
-            found = [str(row[0]) for row in self.connection.execute("pragma integrity_check(20)")]
+            try:
+                found = [str(row[0]) for row in self.connection.execute("pragma integrity_check(20)")]
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:  # so damaged that the check itself breaks off
+                return [str(error)]
         return [] if found == ["ok"] else found
+
+
+def _checked_query(name: str, parameters: Mapping[str, int | float | str]) -> Query:
+    query = load_query(name)
+    if set(parameters) != set(query.parameters):
+        wanted = ", ".join(query.parameters) or "no parameters"
+        found = ", ".join(sorted(parameters)) or "none"
+        raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
+    return query
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:

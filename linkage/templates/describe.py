@@ -21,6 +21,7 @@ _TOKEN: Final = re.compile(r"\w+|[^\w\s]")
 _END_TOKENS: Final = 2_000
 _MIDDLE_TOKENS: Final = 400
 _LEAST_RUN: Final = 2
+_NOT_AT_HAND: Final = " (its prompts are no longer at hand)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +54,19 @@ def describe(template_id: int, texts: Sequence[str]) -> TemplateText:
     't-00000000000000ff (its prompts are no longer at hand)'
     """
     if not any(text.strip() for text in texts):
-        return TemplateText(f"t-{template_id:016x} (its prompts are no longer at hand)", 0)
+        return TemplateText(f"t-{template_id:016x}{_NOT_AT_HAND}", 0)
     return describe_texts(texts)
+
+
+def is_described(text: str) -> bool:
+    """Whether this text of a template was made from prompts; where not, its name stands for it.
+
+    Examples
+    --------
+    >>> is_described(describe(255, []).text), is_described(describe(255, ["Translate a cat"]).text)
+    (False, True)
+    """
+    return not text.endswith(_NOT_AT_HAND)
 
 
 def describe_texts(texts: Sequence[str]) -> TemplateText:

@@ -11,10 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.distance import squareform
 
 from linkage.settings import TemplateSettings
 from linkage.templates.normalize import normalize
@@ -223,6 +221,10 @@ def _split_apart(vectors: Any, rows: Ints, level: float) -> list[Ints]:
 
 def _bunch(alike: npt.NDArray[np.float64], *, least: float) -> list[Ints]:
     """Places of the members of each family of two or more, by average linkage."""
+    # Imported late: a quarter of a second for every command, and only mining needs it.
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
     apart = np.clip(1 - (alike + alike.T) / 2, 0, 1)
     np.fill_diagonal(apart, 0.0)
     labels = fcluster(linkage(squareform(apart, checks=False), "average"), 1 - least, "distance")

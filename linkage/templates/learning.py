@@ -9,7 +9,6 @@ References
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -21,7 +20,8 @@ import numpy.typing as npt
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
 from linkage.templates.fingerprints import DEPTHS, OPENINGS
-from linkage.templates.tables import Table, count_frequent, make_table
+from linkage.templates.tables import Table, count_frequent, count_weighted, make_table
+from linkage.templates.words import mix
 
 Result = TypeVar("Result")
 
@@ -29,7 +29,9 @@ ROUNDS: Final = 6
 """Rounds of choosing; choices hardly change after three."""
 
 _THREADS: Final = 2
-_MOST_KEYS: Final = 60_000_000  # pattern keys sorted at a time, to bound memory to half a GB
+_MOST_KEYS: Final = 40_000_000  # pattern keys counted at a time, to bound memory to half a GB
+_BUCKET_KEYS: Final = 30_000  # pattern keys of a bucket, so that counting them stays in the processor's cache
+_MOST_BUCKETS: Final = 2_048
 _STANDS: Final = 0.1  # a pattern stands by itself when this share of its prompts takes it and nothing longer
 _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must hold for it to be hollow
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
@@ -43,7 +45,8 @@ class Patterns:
     """What was learned about patterns: the counts, and which of them are templates.
 
     ``direct`` (prompts that take the pattern), ``stands`` (it is a template even if longer ones exist) and
-    ``kept`` (it is a template) have one value per pattern.
+    ``kept`` (it is a template) have one value per pattern; ``known_cuts`` (hashes, ascending), ``known_places`` and
+    ``known_codes`` say what prompts with the cuts of learned ones take.
     """
 
     pieces: Table
@@ -51,6 +54,9 @@ class Patterns:
     direct: npt.NDArray[np.int64]
     stands: npt.NDArray[np.bool_]
     kept: npt.NDArray[np.bool_]
+    known_cuts: npt.NDArray[np.uint64]
+    known_places: npt.NDArray[np.int32]
+    known_codes: npt.NDArray[np.int16]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,6 +84,14 @@ class _Cuts:
         ends = (self.sizes[:, 0] + 1) * (self.sizes[:, 1] + 1)
         return np.asarray(ends * np.minimum(2 * self.sizes[:, 2] + 1, kernels.LINE_CHOICES))
 
+    def part(self, rows: slice) -> tuple[Any, Any, Any, Any]:
+        """The four columns of some rows."""
+        return self.cuts[rows], self.tokens[rows], self.sizes[rows], self.words[rows]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> _Cuts:
+        """The cuts of these rows, in this order."""
+        return _Cuts(self.cuts[rows], self.tokens[rows], self.sizes[rows], self.words[rows])
+
 
 def count_pieces(features: Features, *, least: int) -> Table:
     """Cuts of ends and openings of lines that at least so many rows have."""
@@ -101,9 +115,7 @@ def _cut_rows(heads, tails, openings, words, pieces, least, cuts, tokens, sizes)
             tails[row],
             openings[row],
             words[row],
-            pieces[0],
-            pieces[1],
-            pieces[2],
+            pieces,
             least,
             cuts[row],
             tokens[row],
@@ -126,7 +138,7 @@ def _cut(features: Features, pieces: Table, *, least: int) -> _Cuts:
             features.tails[part],
             features.openings[part],
             features.words[part],
-            (pieces.keys, pieces.slots, pieces.counts),
+            pieces.entries,
             least,
             made.cuts[part],
             made.tokens[part],
@@ -145,56 +157,126 @@ def _in_halves(rows: int, work: Callable[[slice], Result]) -> list[Result]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _emit(cuts, tokens, sizes, words, part, parts, out):
-    """Fill the pattern keys of all rows that belong to one part; how many, also where there is no room."""
+def _hash_cuts(cuts, tokens, sizes, words, hashes):
+    """Fill a hash of what decides which patterns a row has: its cuts, and whether its ends overlap."""
+    for row in range(words.size):
+        longest = tokens[row, 0].max() + tokens[row, 1].max()
+        value = np.uint64(min(longest, np.float32(words[row])))
+        for side in range(3):
+            value = mix(value ^ np.uint64(sizes[row, side]))
+            for at in range(sizes[row, side]):
+                value = mix(value + cuts[row, side, at])
+        hashes[row] = value
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Groups:
+    """Rows with the same cuts: they have the same patterns, and take the same one.
+
+    Groups that begin and end alike stand side by side: the same patterns are looked up for them, which halves the
+    misses of the processor's cache (2026-11-24).
+    """
+
+    cuts: _Cuts
+    """One row per group."""
+    hashes: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int64]
+    """How many rows each has."""
+    of_row: npt.NDArray[np.int64]
+    """The group of each row."""
+
+
+def _group(cuts: _Cuts) -> _Groups:
+    hashes = np.empty(len(cuts.words), np.uint64)
+    _hash_cuts(cuts.cuts, cuts.tokens, cuts.sizes, cuts.words, hashes)
+    found, firsts, of_row, rows = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
+    order = np.lexsort((cuts.cuts[firsts, 1, 0], cuts.cuts[firsts, 0, 0]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return _Groups(cuts.take(firsts[order]), found[order], rows[order], rank[of_row])
+
+
+@numba.njit(cache=True, nogil=True)
+def _tally(cuts, tokens, sizes, words, shift, sums):
+    """Add up how many pattern keys of all rows fall into each bucket."""
     keys = np.empty((kernels.CUTS + 1, kernels.CUTS + 1, kernels.LINE_CHOICES), np.uint64)
-    found = 0
     for row in range(words.size):
         kernels.pattern_keys(cuts[row], tokens[row], sizes[row], words[row], keys)
         for i in range(sizes[row, 0] + 1):
             for j in range(sizes[row, 1] + 1):
                 for k in range(kernels.LINE_CHOICES):
-                    key = keys[i, j, k]
-                    if key and key % np.uint64(parts) == np.uint64(part):
-                        if found < out.size:
-                            out[found] = key
-                        found += 1
-    return found
+                    if keys[i, j, k]:
+                        sums[keys[i, j, k] >> shift] += 1
 
 
-def _count_patterns(cuts: _Cuts, *, least: int) -> Table:
-    """Patterns that at least so many rows have; counted in parts, to bound memory."""
-    most = int(cuts.count_most().sum())
-    parts = 1 + most // _MOST_KEYS
+@numba.njit(cache=True, nogil=True)
+def _scatter(cuts, tokens, sizes, words, rows, shift, first, places, out, weights):
+    """Put the pattern keys of all rows, and how many rows have each, into buckets from the first on.
 
-    def emit(part: int, rows: slice) -> npt.NDArray[np.uint64]:
-        arrays = (cuts.cuts[rows], cuts.tokens[rows], cuts.sizes[rows], cuts.words[rows], part, parts)
-        room = _emit(*arrays, np.empty(0, np.uint64)) if parts > 1 else int(cuts.count_most()[rows].sum())
-        out = np.empty(room, np.uint64)
-        return out[: _emit(*arrays, out)]
+    ``places`` says where the next key of each bucket goes.
+    """
+    keys = np.empty((kernels.CUTS + 1, kernels.CUTS + 1, kernels.LINE_CHOICES), np.uint64)
+    for row in range(words.size):
+        kernels.pattern_keys(cuts[row], tokens[row], sizes[row], words[row], keys)
+        for i in range(sizes[row, 0] + 1):
+            for j in range(sizes[row, 1] + 1):
+                for k in range(kernels.LINE_CHOICES):
+                    bucket = np.int64(keys[i, j, k] >> shift) - first
+                    if keys[i, j, k] and 0 <= bucket < places.size:
+                        out[places[bucket]], weights[places[bucket]] = keys[i, j, k], rows[row]
+                        places[bucket] += 1
 
-    keys: list[npt.NDArray[Any]] = []
-    counts: list[npt.NDArray[Any]] = []
-    for part in range(parts):
-        halves = _in_halves(len(cuts.words), functools.partial(emit, part))
-        found = count_frequent(np.concatenate(halves), least=least)
-        keys.append(found[0])
-        counts.append(found[1])
-    return make_table(np.concatenate(keys), np.concatenate(counts))
+
+def _count_patterns(groups: _Groups, *, least: int) -> Table:
+    """Patterns that at least so many rows have; counted bucket by bucket, so that memory and cache suffice."""
+    cuts = groups.cuts
+    wanted = int(cuts.count_most().sum()) // _BUCKET_KEYS
+    bits = max(1, min(wanted, _MOST_BUCKETS).bit_length())
+
+    def tally(part: slice) -> npt.NDArray[np.int64]:
+        sums = np.zeros(1 << bits, np.int64)
+        _tally(*cuts.part(part), np.uint64(64 - bits), sums)
+        return sums
+
+    sums = np.array(_in_halves(len(cuts.words), tally))
+    passes = np.cumsum(sums.sum(axis=0)) // _MOST_KEYS
+    found = [_count_buckets(groups, sums, np.flatnonzero(passes == each), bits, least) for each in np.unique(passes)]
+    return make_table(*(np.concatenate([part[column] for part in found]) for column in (0, 1)))
+
+
+def _count_buckets(
+    groups: _Groups, sums: npt.NDArray[np.int64], buckets: npt.NDArray[np.int64], bits: int, least: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """Frequent keys of some buckets and their counts; ``sums`` are the keys of each half of the rows by bucket."""
+    first, cuts = int(buckets[0]), groups.cuts
+    sizes = sums[:, buckets]
+    limits = np.concatenate([[0], np.cumsum(sizes.sum(axis=0))])
+    keys, weights = np.empty(limits[-1], np.uint64), np.empty(limits[-1], np.int32)
+
+    def scatter(part: slice) -> None:
+        places = limits[:-1] + (sizes[0] if part.start else 0)
+        _scatter(*cuts.part(part), groups.rows[part], np.uint64(64 - bits), first, places, keys, weights)
+
+    def count(part: slice) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+        return count_weighted(keys, weights, limits[part.start : part.stop + 1], least=least)
+
+    _in_halves(len(cuts.words), scatter)
+    halves = _in_halves(len(buckets), count)
+    return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
 
 
 @numba.njit(cache=True, nogil=True)
 def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts, codes, places, scores, lengths):
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many."""
-    row_codes, row_places = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32)
+    row_codes, row_places, seen = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32), np.empty(_CELLS, np.int64)
     strong, long, score = np.empty(_CELLS), np.empty(_CELLS), np.empty(_CELLS)
-    room = kernels.make_room()
+    room, scales = kernels.make_room(), kernels.make_scales(least)
     at = 0
     for row in range(words.size):
         found = kernels.cells_of_row(
-            cuts[row], tokens[row], sizes[row], words[row], patterns, room, row_codes, row_places, strong, long
+            cuts[row], tokens[row], sizes[row], words[row], patterns, room, row_codes, row_places, seen, strong, long
         )
-        kernels.score_cells(row_places[:found], strong, long, patterns[2], least, least_strength, score)
+        kernels.score_cells(seen[:found], strong, long, scales, least, least_strength, score)
         for cell in range(found):
             codes[at], places[at], scores[at] = row_codes[cell], row_places[cell], score[cell]
             lengths[at] = long[cell]
@@ -216,11 +298,8 @@ def _cells(cuts: _Cuts, table: Table, *, least: int, least_strength: float) -> _
             lengths=np.empty(room, np.float32),
         )
         found = _collect(
-            cuts.cuts[rows],
-            cuts.tokens[rows],
-            cuts.sizes[rows],
-            cuts.words[rows],
-            (table.keys, table.slots, table.counts),
+            *cuts.part(rows),
+            table.entries,
             least,
             least_strength,
             made.starts,
@@ -252,12 +331,13 @@ def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands,
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_sizes(starts, places, chosen, direct, sums):
+def _sum_sizes(starts, places, chosen, rows, direct, sums):
     """Add up, for each pattern, over the rows that have it, how many rows take what the row takes."""
-    for row in range(starts.size - 1):
-        if chosen[row] >= 0:
-            for cell in range(starts[row], starts[row + 1]):
-                sums[places[cell]] += direct[chosen[row]]
+    for group in range(starts.size - 1):
+        if chosen[group] >= 0:
+            size = rows[group] * direct[chosen[group]]
+            for cell in range(starts[group], starts[group + 1]):
+                sums[places[cell]] += size
 
 
 def _choose_all(
@@ -285,42 +365,59 @@ def _choose_all(
     return chosen, codes
 
 
-def _find_standing(cells: _Cells, table: Table, chosen: Any, direct: Any) -> npt.NDArray[np.bool_]:
+def _find_standing(
+    cells: _Cells, table: Table, rows: npt.NDArray[np.int64], chosen: Any, direct: Any
+) -> npt.NDArray[np.bool_]:
     """Patterns that are templates even where longer ones exist.
 
     Enough rows take nothing longer; or what they take falls into so many parts (an effective number, the
     inverse Simpson index, above a power of the rows) that the parts are texts which fill a slot.
     """
-    sums = np.zeros(len(table), np.int64)
-    _sum_sizes(cells.starts, cells.places, chosen, direct, sums)
+
+    def add_up(part: slice) -> npt.NDArray[np.int64]:
+        sums = np.zeros(len(table), np.int64)
+        starts = cells.starts[part.start : part.stop + 1]
+        _sum_sizes(starts, cells.places, chosen[part], rows[part], direct, sums)
+        return sums
+
+    first, second = _in_halves(len(rows), add_up)
+    sums = first + second
     parts = table.counts / np.maximum(sums / np.maximum(table.counts, 1), 1e-9)
     is_slot = parts > np.maximum(8.0, _PARTS_GROW * table.counts**_PARTS_POWER)
     return np.asarray((direct >= np.maximum(_STANDS * table.counts, 2)) | is_slot)
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_parts(starts, codes, places, scores, lengths, counts, chosen, taken, covered, sums):
+def _sum_parts(starts, codes, places, scores, lengths, counts, rows, chosen, taken, covered, sums):
     """Add up, for each pattern taken, the rows with a longer one that breaks off, and the sizes of those."""
-    for row in range(starts.size - 1):
-        a, b = starts[row], starts[row + 1]
+    for group in range(starts.size - 1):
+        a, b = starts[group], starts[group + 1]
         at = -1
         for cell in range(a, b):
-            if chosen[row] >= 0 and codes[cell] == taken[row]:
+            if chosen[group] >= 0 and codes[cell] == taken[group]:
                 at = cell - a
         if at < 0:
             continue
         part = kernels.best_part(at, codes[a:b], places[a:b], scores[a:b], lengths[a:b], counts)
         if part >= 0:
-            covered[chosen[row]] += 1
-            sums[chosen[row]] += counts[places[a + part]]
+            covered[chosen[group]] += rows[group]
+            sums[chosen[group]] += rows[group] * counts[places[a + part]]
 
 
-def _find_hollow(cells: _Cells, table: Table, chosen: Any, taken: Any, direct: Any) -> npt.NDArray[np.bool_]:
+def _find_hollow(
+    cells: _Cells, table: Table, rows: npt.NDArray[np.int64], chosen: Any, taken: Any, direct: Any
+) -> npt.NDArray[np.bool_]:
     """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few."""
-    covered, sums = np.zeros(len(table), np.int64), np.zeros(len(table), np.int64)
-    _sum_parts(
-        cells.starts, cells.codes, cells.places, cells.scores, cells.lengths, table.counts, chosen, taken, covered, sums
-    )
+    arrays = (cells.codes, cells.places, cells.scores, cells.lengths, table.counts)
+
+    def add_up(part: slice) -> npt.NDArray[np.int64]:
+        both = np.zeros((2, len(table)), np.int64)
+        starts = cells.starts[part.start : part.stop + 1]
+        _sum_parts(starts, *arrays, rows[part], chosen[part], taken[part], both[0], both[1])
+        return both
+
+    first, second = _in_halves(len(rows), add_up)
+    covered, sums = first + second
     parts = direct / np.maximum(sums / np.maximum(covered, 1), 1e-9)
     is_few = parts <= np.maximum(_FEW_PARTS, _PARTS_GROW * direct**_PARTS_POWER)
     return np.asarray((covered >= _COVERED * direct) & (direct > 0) & is_few)
@@ -338,22 +435,31 @@ def learn_patterns(
     least_strength : fewest tokens of fixed text.
     """
     pieces = count_pieces(features, least=least)
-    cuts = _cut(features, pieces, least=least)
-    table = _count_patterns(cuts, least=least)
-    cells = _cells(cuts, table, least=least, least_strength=least_strength)
+    groups = _group(_cut(features, pieces, least=least))
+    table = _count_patterns(groups, least=least)
+    cells = _cells(groups.cuts, table, least=least, least_strength=least_strength)
     stands = np.zeros(len(table), np.bool_)
     direct = np.zeros(len(table), np.int64)
     for step in range(ROUNDS):
         chosen, taken = _choose_all(cells, table, direct, stands, uses_direct=step > 0)
-        direct = np.bincount(chosen[chosen >= 0], minlength=len(table))
-        stands = _find_standing(cells, table, chosen, direct)
+        direct = _count_direct(groups, table, chosen)
+        stands = _find_standing(cells, table, groups.rows, chosen, direct)
         if step % 2 == 1 and step < ROUNDS - 1:  # those that took a hollow one must choose again
-            hollow = _find_hollow(cells, table, chosen, taken, direct)
+            hollow = _find_hollow(cells, table, groups.rows, chosen, taken, direct)
             cells.scores[hollow[cells.places]] = 0.0
     kept = direct >= least
     cells.scores[~kept[cells.places]] = 0.0
     chosen, taken = _choose_all(cells, table, direct, stands, uses_direct=True)
-    return Patterns(pieces, table, direct, stands, kept), chosen, _measure_ends(cuts, taken)
+    ends = _measure_ends(groups.cuts, taken)
+    order = np.argsort(groups.hashes)
+    known = (groups.hashes[order], chosen[order], taken[order])
+    return Patterns(pieces, table, direct, stands, kept, *known), chosen[groups.of_row], ends[groups.of_row]
+
+
+def _count_direct(groups: _Groups, table: Table, chosen: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """How many rows take each pattern."""
+    takes = chosen >= 0
+    return np.bincount(chosen[takes], weights=groups.rows[takes], minlength=len(table)).astype(np.int64)
 
 
 def _measure_ends(cuts: _Cuts, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
@@ -381,8 +487,23 @@ def choose_patterns(
     Place of each row's pattern (-1: none); and tokens of fixed text at its start and at its end, shape
     (rows, 2).
     """
-    cuts = _cut(features, learned.pieces, least=least)
-    cells = _cells(cuts, learned.table, least=least, least_strength=least_strength)
+    groups = _group(_cut(features, learned.pieces, least=least))
+    chosen, codes, is_known = _remember(groups, learned)
+    new = np.flatnonzero(~is_known)
+    cells = _cells(groups.cuts.take(new), learned.table, least=least, least_strength=least_strength)
     cells.scores[~learned.kept[cells.places]] = 0.0
-    chosen, codes = _choose_all(cells, learned.table, learned.direct, learned.stands, uses_direct=True)
-    return chosen, _measure_ends(cuts, codes)
+    chosen[new], codes[new] = _choose_all(cells, learned.table, learned.direct, learned.stands, uses_direct=True)
+    return chosen[groups.of_row], _measure_ends(groups.cuts, codes)[groups.of_row]
+
+
+def _remember(
+    groups: _Groups, learned: Patterns
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
+    """Place and code of what groups take whose cuts learned prompts had too, else -1; and which groups these are."""
+    chosen, codes = np.full(len(groups.rows), -1, np.int32), np.full(len(groups.rows), -1, np.int16)
+    places = np.searchsorted(learned.known_cuts, groups.hashes)
+    is_known = places < len(learned.known_cuts)
+    is_known[is_known] = learned.known_cuts[places[is_known]] == groups.hashes[is_known]
+    places = places[is_known]
+    chosen[is_known], codes[is_known] = learned.known_places[places], learned.known_codes[places]
+    return chosen, codes, is_known

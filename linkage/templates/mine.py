@@ -226,16 +226,28 @@ def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -
     rank = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
     rows = np.sort(order[(rank < _SAMPLE) & (ordered > 0)])
     sample = features.take(rows)
+    names, template, sizes = np.unique(template_ids[rows], return_inverse=True, return_counts=True)
+    at, items, seen = _count_prompts(template, sample)
+    is_common = seen >= np.maximum(_LEAST_SEEN, share * sizes[at])
+    item = np.unique(items, return_inverse=True)[1]
+    everywhere, in_common = np.bincount(item, weights=seen), np.bincount(item, weights=np.where(is_common, seen, 0))
+    fixed = is_common & (in_common >= _FIXED_SHARE * everywhere)[item]
+    return np.sort(_item_keys(names[at[fixed]], items[fixed]))
+
+
+def _count_prompts(template: Ints, sample: Features) -> tuple[Ints, Ints, Ints]:
+    """Template (a number per row of the sample), item, and how many of the rows have both; each pair once."""
     counts = np.diff(sample.item_starts)
-    owners = np.repeat(template_ids[rows], counts)
-    pairs = pd.DataFrame({"row": np.repeat(rows, counts), "template": owners, "item": sample.items})
-    seen = pairs.drop_duplicates().groupby(["template", "item"], sort=True).size().rename("seen").reset_index()
-    sizes = pd.Series(template_ids[rows]).value_counts()
-    is_common = seen["seen"] >= np.maximum(_LEAST_SEEN, share * sizes.reindex(seen["template"]).to_numpy())
-    everywhere = seen.groupby("item")["seen"].sum().reindex(seen["item"]).to_numpy()
-    in_common = seen["seen"].where(is_common, 0).groupby(seen["item"]).sum().reindex(seen["item"]).to_numpy()
-    fixed = seen[is_common & (in_common >= _FIXED_SHARE * everywhere)]
-    return np.sort(_item_keys(fixed["template"].to_numpy(np.int64), fixed["item"].to_numpy(np.int64)))
+    owners, rows = np.repeat(template, counts), np.repeat(np.arange(len(sample)), counts)
+    order = np.lexsort((sample.items, owners))
+    owners, items, rows = owners[order], sample.items[order], rows[order]
+    is_pair = np.ones(len(items), bool)
+    is_pair[1:] = (owners[1:] != owners[:-1]) | (items[1:] != items[:-1])
+    is_row = is_pair.copy()  # the sort is stable: an item twice in one prompt stands side by side
+    is_row[1:] |= rows[1:] != rows[:-1]
+    starts = np.flatnonzero(is_pair)
+    seen = np.add.reduceat(is_row.astype(np.int64), starts) if len(starts) else np.zeros(0, np.int64)
+    return owners[starts], items[starts], seen
 
 
 def mine_templates(

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from linkage.templates.fingerprints import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, opening_tokens
-from linkage.templates.tables import find
+from linkage.templates.tables import count_of, find, home, place_of
 from linkage.templates.words import mix
 
 CUTS: Final = 5
@@ -42,6 +42,7 @@ _PART_BITS = 0.5  # the same two where nearly all prompts of a pattern have some
 _PART_TOLL = 1.0
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.1  # tokens more for each halving below that
+_SCALED = 4_096  # numbers of prompts whose logarithms are taken once
 _FEW = 1.5  # adding no more tokens than this never breaks off
 _SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
     np.uint64(1) << np.uint64(40),
@@ -110,24 +111,23 @@ def line_keys(openings, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_end(values, words, is_tail, keys, slots, counts, least, cuts, depths):
+def _cut_end(values, words, is_tail, pieces, least, cuts, depths):
     """Fill the keys and depths of the best cuts of one end, shallowest first; how many."""
     chosen = np.full(CUTS, -1, np.int64)
     scores = np.zeros(CUTS)
-    here, depth = np.int64(-1), 0
+    here, depth = np.int64(0), 0
     if DEPTHS[0] <= words:
-        here = find(keys, slots, end_key(values[0], 0, is_tail))
-    while here >= 0:
-        following = np.int64(-1)
+        here = count_of(find(pieces, end_key(values[0], 0, is_tail)))
+    while here:
+        onward = np.int64(0)
         if depth + 1 < DEPTHS.size and DEPTHS[depth + 1] <= words:
-            following = find(keys, slots, end_key(values[depth + 1], depth + 1, is_tail))
-        onward = counts[following] if following >= 0 else 0
-        if onward <= _STAYS * counts[here]:
-            score = worth(counts[here], least) * DEPTHS[depth] + 1e-9
+            onward = count_of(find(pieces, end_key(values[depth + 1], depth + 1, is_tail)))
+        if onward <= _STAYS * here:
+            score = worth(here, least) * DEPTHS[depth] + 1e-9
             lowest = np.argmin(scores)
             if score > scores[lowest]:
                 scores[lowest], chosen[lowest] = score, depth
-        here, depth = following, depth + 1
+        here, depth = onward, depth + 1
     chosen.sort()
     found = 0
     for cut in chosen:
@@ -139,7 +139,7 @@ def _cut_end(values, words, is_tail, keys, slots, counts, least, cuts, depths):
 
 
 @numba.njit(cache=True, nogil=True)
-def _best_opening(values, first_size, keys, slots, counts, least):
+def _best_opening(values, first_size, pieces, least):
     """The opening of one line (hashes by size) that says most: its score, key and tokens; (0, 0, 0) for none.
 
     Longest first; a shorter one counts only where most prompts part ways before the longer ends. The closing
@@ -154,34 +154,33 @@ def _best_opening(values, first_size, keys, slots, counts, least):
         if size < first_size or values[size] == 0:
             continue
         key = line_key(values[size], size)
-        place = find(keys, slots, key)
-        if place < 0:
+        count = count_of(find(pieces, key))
+        if count == 0:
             continue
-        if 2 * onward <= counts[place]:
+        if 2 * onward <= count:
             length = line_tokens(values[size], size)
-            score = worth(counts[place], least) * length
+            score = worth(count, least) * length
             if score > best:
                 best, best_key, best_tokens = score, key, length
-        onward = max(onward, np.int64(counts[place]))
+        onward = max(onward, count)
     if values[CLOSING] != 0:
         key = line_key(values[CLOSING], CLOSING)
-        place = find(keys, slots, key)
         length = line_tokens(values[CLOSING], CLOSING)
-        score = worth(counts[place], least) * length if place >= 0 else 0.0
+        score = worth(count_of(find(pieces, key)), least) * length
         if score > best:
             best, best_key, best_tokens = score, key, length
     return best, best_key, best_tokens
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
+def _cut_lines(values, pieces, least, cuts, tokens):
     """Fill the keys and token numbers of the best line openings, at most one a line; how many."""
     scores = np.zeros(LINE_CUTS)
     found = 0
     for column in range(0, values.size, OPENINGS.size):
         first_size = 1 if column == 0 else 0  # the label of the first line is in the head
         line = values[column : column + OPENINGS.size]
-        best, best_key, best_tokens = _best_opening(line, first_size, keys, slots, counts, least)
+        best, best_key, best_tokens = _best_opening(line, first_size, pieces, least)
         for at in range(found):
             if cuts[at] == best_key:
                 best = 0.0
@@ -198,11 +197,11 @@ def _cut_lines(values, keys, slots, counts, least, cuts, tokens):
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_row(heads, tails, openings, words, keys, slots, counts, least, cuts, tokens):
+def cut_row(heads, tails, openings, words, pieces, least, cuts, tokens):
     """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each."""
-    first = _cut_end(heads, words, False, keys, slots, counts, least, cuts[0], tokens[0])
-    last = _cut_end(tails, words, True, keys, slots, counts, least, cuts[1], tokens[1])
-    lines = _cut_lines(openings, keys, slots, counts, least, cuts[2, :LINE_CUTS], tokens[2, :LINE_CUTS])
+    first = _cut_end(heads, words, False, pieces, least, cuts[0], tokens[0])
+    last = _cut_end(tails, words, True, pieces, least, cuts[1], tokens[1])
+    lines = _cut_lines(openings, pieces, least, cuts[2, :LINE_CUTS], tokens[2, :LINE_CUTS])
     return first, last, lines
 
 
@@ -279,20 +278,32 @@ def make_room():
 
 
 @numba.njit(cache=True, nogil=True)
-def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, strengths, lengths):
-    """Fill the frequent patterns of one row: code, place in the table, strength, tokens; how many.
+def _look_up(keys, sizes, patterns, counts, places):
+    """Fill count and place of each pattern of one row, 0 and -1 for one that is not frequent.
 
-    ``patterns`` is (keys, slots, counts) of the table, ``room`` what :func:`make_room` gives. A code is
+    All first places are read before any is looked at: misses of the cache then overlap instead of queueing.
+    """
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                counts[i, j, k] = np.int64(patterns[home(patterns, keys[i, j, k]), 1])
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                found = find(patterns, keys[i, j, k]) if keys[i, j, k] else np.uint64(0)
+                counts[i, j, k], places[i, j, k] = count_of(found), place_of(found)
+
+
+@numba.njit(cache=True, nogil=True)
+def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, seen, strengths, lengths):
+    """Fill the frequent patterns of one row: code, place in the table, count, strength, tokens; how many.
+
+    ``patterns`` are the entries of the table, ``room`` what :func:`make_room` gives. A code is
     ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
     keys, counts, found_at, strong, long = room
     pattern_keys(cuts, tokens, sizes, words, keys)
-    for i in range(sizes[0] + 1):
-        for j in range(sizes[1] + 1):
-            for k in range(LINE_CHOICES):
-                place = find(patterns[0], patterns[1], keys[i, j, k]) if keys[i, j, k] else np.int64(-1)
-                found_at[i, j, k] = place
-                counts[i, j, k] = patterns[2][place] if place >= 0 else 0
+    _look_up(keys, sizes, patterns, counts, found_at)
     measure(counts, tokens, sizes, strong, long)
     found = 0
     for i in range(sizes[0] + 1):
@@ -300,7 +311,7 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, stre
             for k in range(LINE_CHOICES):
                 if counts[i, j, k]:
                     codes[found] = (i * (CUTS + 1) + j) * LINE_CHOICES + k
-                    places[found] = found_at[i, j, k]
+                    places[found], seen[found] = found_at[i, j, k], counts[i, j, k]
                     strengths[found], lengths[found] = strong[i, j, k], long[i, j, k]
                     found += 1
     return found
@@ -359,13 +370,31 @@ def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
 
 
 @numba.njit(cache=True, nogil=True)
-def score_cells(places, strengths, lengths, counts, least, least_strength, scores):
+def _rarity(count):
+    """How many times a number of prompts must double to be enough."""
+    return max(0.0, np.log2(_ENOUGH / count))
+
+
+@numba.njit(cache=True, nogil=True)
+def make_scales(least):
+    """Worth and rarity of each number of prompts that is common, for :func:`score_cells`."""
+    worths, rarities = np.zeros(_SCALED), np.zeros(_SCALED)
+    for count in range(1, _SCALED):
+        worths[count], rarities[count] = worth(count, least), _rarity(count)
+    return worths, rarities
+
+
+@numba.njit(cache=True, nogil=True)
+def score_cells(seen, strengths, lengths, scales, least, least_strength, scores):
     """Fill the score of each pattern of one row: how many prompts times how much fixed text; 0 if weak."""
-    for at in range(places.size):
-        rare = max(0.0, np.log2(_ENOUGH / counts[places[at]]))
+    worths, rarities = scales
+    for at in range(seen.size):
+        count = seen[at]
+        rare = rarities[count] if count < _SCALED else _rarity(count)
         is_strong = strengths[at] >= least_strength + _RARE_TOLL * rare
         strength = min(strengths[at], STRENGTH_CAP)
-        scores[at] = worth(counts[places[at]], least) * strength + 1e-6 * lengths[at] if is_strong else 0.0
+        value = worths[count] if count < _SCALED else worth(count, least)
+        scores[at] = value * strength + 1e-6 * lengths[at] if is_strong else 0.0
 
 
 @numba.njit(cache=True, nogil=True)

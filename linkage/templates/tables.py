@@ -16,41 +16,62 @@ Keys = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int32]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_LOWER = np.uint64(0xFFFFFFFF)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Table:
-    """Distinct 64-bit keys, ascending, with their counts; :func:`find` gives the place of a key."""
+    """Distinct 64-bit keys, ascending, with their counts; :func:`find` gives place and count of a key."""
 
     keys: Keys
     counts: Counts
-    slots: Counts
-    """Open addressing: place in ``keys`` plus one, 0 for free; a power of two of them."""
+    entries: Keys
+    """Open addressing, shape (a power of two, 2): key, and its count (upper half) with its place plus one (lower
+    half), 0 for free. Side by side, so that a look-up costs one miss of the processor's cache and not three."""
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def find(keys, slots, key):
-    """The place of a key in the table, or -1."""
-    last = np.uint64(slots.size - 1)
-    at = (key * _GOLDEN) >> np.uint64(20) & last
-    while slots[at]:
-        if keys[slots[at] - 1] == key:
-            return np.int64(slots[at] - 1)
+def home(entries, key):
+    """Where in the table a key is looked for first."""
+    return (key * _GOLDEN) >> np.uint64(20) & np.uint64(entries.shape[0] - 1)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def find(entries, key):
+    """What the table says of a key, for :func:`place_of` and :func:`count_of`; 0 where it is not there."""
+    last = np.uint64(entries.shape[0] - 1)
+    at = home(entries, key)
+    while entries[at, 1]:
+        if entries[at, 0] == key:
+            return entries[at, 1]
         at = (at + np.uint64(1)) & last
-    return np.int64(-1)
+    return np.uint64(0)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def place_of(found):
+    """The place among the table's keys, -1 for a key that is not there."""
+    return np.int64(found & _LOWER) - 1
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def count_of(found):
+    """How often the key was seen, 0 for one that is not there."""
+    return np.int64(found >> np.uint64(32))
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(keys, slots):
-    last = np.uint64(slots.size - 1)
+def _fill(keys, counts, entries):
+    last = np.uint64(entries.shape[0] - 1)
     for place in range(keys.size):
-        at = (keys[place] * _GOLDEN) >> np.uint64(20) & last
-        while slots[at]:
+        at = home(entries, keys[place])
+        while entries[at, 1]:
             at = (at + np.uint64(1)) & last
-        slots[at] = place + 1
+        entries[at, 0] = keys[place]
+        entries[at, 1] = np.uint64(counts[place]) << np.uint64(32) | np.uint64(place + 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -84,6 +105,70 @@ def count_frequent(values: npt.NDArray[Any], *, least: int) -> tuple[npt.NDArray
     return kept[:found].copy(), counts[:found].copy()
 
 
+@numba.njit(cache=True, nogil=True)
+def _count_bucket(keys, weights, least, slots, sums, kept, counts):
+    """Fill the keys of a bucket whose weights add up to enough, ascending, and the sums; how many.
+
+    ``slots`` and ``sums`` (open addressing, a power of two of them) are free, and are so again afterwards.
+    """
+    last = np.uint64(slots.size - 1)
+    for row in range(keys.size):
+        at = (keys[row] * _GOLDEN) >> np.uint64(20) & last
+        while sums[at] and slots[at] != keys[row]:
+            at = (at + np.uint64(1)) & last
+        slots[at] = keys[row]
+        sums[at] += weights[row]
+    found = 0
+    for at in range(slots.size):
+        if sums[at] >= least:
+            kept[found], counts[found] = slots[at], sums[at]
+            found += 1
+        sums[at] = 0
+    order = np.argsort(kept[:found])
+    kept[:found], counts[:found] = kept[:found][order], counts[:found][order]
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_buckets(keys, weights, limits, least, kept, counts):
+    """Fill the frequent keys of all buckets, one bucket after the other; how many."""
+    largest = 16
+    while largest < 2 * np.diff(limits).max():
+        largest *= 2
+    slots, sums = np.zeros(largest, np.uint64), np.zeros(largest, np.int32)
+    found = 0
+    for bucket in range(limits.size - 1):
+        a, b = limits[bucket], limits[bucket + 1]
+        size = 16
+        while size < 2 * (b - a):
+            size *= 2
+        found += _count_bucket(keys[a:b], weights[a:b], least, slots[:size], sums[:size], kept[found:], counts[found:])
+    return found
+
+
+def count_weighted(keys: Keys, weights: Counts, limits: npt.NDArray[np.int64], *, least: int) -> tuple[Keys, Counts]:
+    """The distinct keys whose weights add up to ``least`` or more, ascending in each bucket, and the sums.
+
+    Parameters
+    ----------
+    keys, weights : one bucket after the other; a key stands in one bucket only, weights are at least 1.
+    limits : where each bucket begins, the end of the last one included; none: no bucket.
+
+    Examples
+    --------
+    >>> keys, weights = np.array([7, 1, 7, 9], dtype=np.uint64), np.array([1, 1, 2, 4], dtype=np.int32)
+    >>> kept, sums = count_weighted(keys, weights, np.array([0, 3, 4]), least=3)
+    >>> kept.tolist(), sums.tolist()
+    ([7, 9], [3, 4])
+    """
+    if len(limits) < 2:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int32)
+    room = int(limits[-1] - limits[0])
+    kept, counts = np.empty(room, np.uint64), np.empty(room, np.int32)
+    found = _count_buckets(keys, weights, limits, least, kept, counts)
+    return kept[:found].copy(), counts[:found].copy()
+
+
 def make_table(keys: Keys, counts: Counts) -> Table:
     """A table of distinct keys.
 
@@ -94,7 +179,10 @@ def make_table(keys: Keys, counts: Counts) -> Table:
     ([4, 9], [2, 1])
     """
     order = np.argsort(keys, kind="stable")
-    ordered = np.ascontiguousarray(keys[order])
-    slots = np.zeros(1 << max(4, int(2 * len(keys)).bit_length()), dtype=np.int32)
-    _fill(ordered, slots)
-    return Table(keys=ordered, counts=np.ascontiguousarray(counts[order]), slots=slots)
+    made = Table(
+        keys=np.ascontiguousarray(keys[order]),
+        counts=np.ascontiguousarray(counts[order]),
+        entries=np.zeros((1 << max(4, int(2 * len(keys)).bit_length()), 2), dtype=np.uint64),
+    )
+    _fill(made.keys, made.counts, made.entries)
+    return made

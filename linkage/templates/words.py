@@ -25,7 +25,8 @@ def _word_hash(word: str) -> int:
     value = int(SEED)
     for letter in word:
         value = (value ^ ord(letter)) * int(_FNV) % (1 << 64)
-    return int(mix(np.uint64(value)))
+    with np.errstate(over="ignore"):  # the plain function: calling the compiled one would load its code at import
+        return int(mix.py_func(np.uint64(value)))
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

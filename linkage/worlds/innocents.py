@@ -7,15 +7,16 @@ The numbers of accounts are those for a world of 20,000; smaller worlds get thei
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from linkage.terms import DAY_MS
-from linkage.worlds.population import App, Crowd, Draft, Mixed, Wrapped, make_contract
+from linkage.worlds.population import App, Crowd, Draft, Mixed, Wrapped, make_contract, make_models
 from linkage.worlds.prompts import Writer, make_person
-from linkage.worlds.scaffolds import CAPABILITY_TASKS, TASKS, WorkList, make_scaffold
+from linkage.worlds.scaffolds import APP_TASKS, CAPABILITY_TASKS, TASKS, Scaffold, WorkList, make_item, make_scaffold
 from linkage.worlds.traffic import Account, Clock, Home, Shared
 from linkage.worlds.wording import TOPICS, coin, pick
 
@@ -100,15 +101,46 @@ def add_cloud_egress(draft: Draft, strength: float) -> None:
 
 
 def add_wrapper_app(draft: Draft, strength: float) -> None:
-    """HN-06: customers of an app that bring their own key: one template, all else their own."""
+    """HN-06: customers of an app that bring their own key, with one template, and of up to three smaller apps.
+
+    The smaller ones have 15 to 400 customers and one to five tools; some were launched a few days ago, so that their
+    customers signed up together, and some have lines about the customer in every prompt.
+    """
     rand = draft.rand
-    scaffold, client = make_scaffold("essay", rand), draft.client()
+    scaffold = make_scaffold("essay", rand)
     draft.wrapper = scaffold
-    contract = make_contract(rand, careful=True, log_output=TASKS["essay"].log_output)
-    for _ in range(draft.crowd(4_000, strength=strength)):
+    _add_customers(draft, [scaffold], "essay", draft.crowd(4_000, strength=strength))
+    # A world of a few hundred accounts has no room for apps besides.
+    for _ in range(min(3, draft.accounts // 500)):
+        task = rand.choice(CAPABILITY_TASKS if rand.random() < 0.5 else APP_TASKS)
+        tools = [make_scaffold(task, rand) for _ in range(rand.choice((1, 1, 2, 5)))]
+        launch = draft.day_ms(rand.uniform(-4, 0.4 * draft.days)) if rand.random() < 0.4 else None
+        count = min(int(15 * 27 ** rand.random()), draft.crowd(1_200, strength=strength))
+        _add_customers(draft, tools, task, count, launch_ms=launch)
+
+
+def _add_customers(draft: Draft, tools: list[Scaffold], task: str, count: int, *, launch_ms: int | None = None) -> None:
+    rand, client, models = draft.rand, draft.client(), make_models(draft.rand, draft.models)
+    is_personal = len(tools) > 1 and draft.rand.random() < 0.5
+    contract = make_contract(rand, careful=True, log_output=TASKS[task].log_output)
+    for _ in range(count):
         account = _add(draft, "HN-06", "wrapper app", client=client, contract=contract)
-        wrapped = Wrapped(scaffold, account.writer, longer=0.5)
+        own = [_with_profile(tool, rand) for tool in tools] if is_personal else tools
+        wrapped: Writer = Wrapped(rand.choice(own), account.writer, longer=0.5)
+        if len(tools) > 1:
+            wrapped = Mixed(wrapped, Wrapped(rand.choice(own), account.writer, longer=0.5), 0.6)
         account.writer = Mixed(wrapped, account.writer, 0.95)
+        if len(tools) > 1 or launch_ms is not None:
+            account.models = models
+        if launch_ms is not None:
+            account.created_ms = launch_ms + int(DAY_MS * rand.expovariate(1.0))
+            account.volume = draft.person_volume(born_ms=account.created_ms)
+
+
+def _with_profile(tool: Scaffold, rand: random.Random) -> Scaffold:
+    """The tool as a customer of its own sees it: with lines about the customer, the same in every prompt."""
+    about = " ".join(make_item(rand.choice(("ticket", "question")), rand).split()[: rand.randint(8, 30)])
+    return dataclasses.replace(tool, pieces=(f"{tool.pieces[0]}\nAbout the customer: {about}\n", *tool.pieces[1:]))
 
 
 def make_crowd(draft: Draft, count: int, *, templates: int = 0, names: bool = False) -> Crowd:

@@ -17,20 +17,37 @@ const sortBy = (table, heading, place) => {
     body.append(...rows);
   }
 };
+const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
+const addGroups = (table, bar, refresh) => {
+  const groups = [...table.tBodies].filter((body) => body.dataset.name);
+  if (groups.length < 2) return;
+  for (const body of groups) {
+    const label = element("label", { className: "chip" });
+    const box = element("input", { type: "checkbox", checked: true });
+    const rows = body.querySelectorAll("tr:not(.group)").length;
+    label.append(box, element("span", { textContent: body.dataset.name }), element("small", { textContent: rows.toLocaleString("en") }));
+    box.addEventListener("change", () => { body.hidden = !box.checked; refresh(); });
+    bar.append(label);
+  }
+};
 const addFilter = (table) => {
-  const label = document.createElement("label");
-  label.className = "find";
-  const field = document.createElement("input");
-  field.type = "search";
-  field.placeholder = "Find in this table";
+  const bar = element("div", { className: "find" });
+  const field = element("input", { type: "search", placeholder: "Find in this table", autocomplete: "off" });
   field.setAttribute("aria-label", "Find in this table");
-  label.append(field);
-  table.parentElement.before(label);
-  field.addEventListener("input", () => {
+  const told = element("span", { className: "muted" });
+  told.setAttribute("role", "status");
+  const refresh = () => {
     const wanted = field.value.trim().toLowerCase();
-    for (const row of table.querySelectorAll("tbody tr:not(.group)"))
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-  });
+    const rows = [...table.querySelectorAll("tbody tr:not(.group)")];
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    const shown = rows.filter((row) => !row.hidden && !row.parentElement.hidden).length;
+    told.textContent = shown === rows.length ? "" : `${shown.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
+  };
+  bar.append(field);
+  addGroups(table, bar, refresh);
+  bar.append(told);
+  table.parentElement.before(bar);
+  field.addEventListener("input", refresh);
 };
 for (const table of document.querySelectorAll("table.sortable")) {
   [...table.tHead.rows[0].cells].forEach((heading, place) => {

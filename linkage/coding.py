@@ -1,0 +1,144 @@
+"""Texts of long frames as numbers: categories in the order of their text, and one number for every shared value.
+
+There are tens of rows of evidence for every account. Compared, sorted and joined as numbers they cost a tenth of what
+text costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.terms import TEXT
+
+Codes = npt.NDArray[np.int64]
+
+_VALUE_KEYS = ("family", "kind", "value")
+
+
+def text_codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[str]]:
+    """The place of each text among the distinct ones (-1 for none), and those, ascending.
+
+    Examples
+    --------
+    >>> codes, texts = text_codes(pd.Series(["b", "a", "b"], dtype="str"))
+    >>> codes.tolist(), texts.tolist()
+    ([1, 0, 1], ['a', 'b'])
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if column.cat.categories.is_monotonic_increasing:
+            return column.cat.codes.to_numpy(), column.cat.categories
+        column = column.astype(TEXT)
+    codes, texts = pd.factorize(column, sort=True)
+    return codes, pd.Index(texts, dtype=TEXT)
+
+
+def codes_of(column: pd.Series[Any], names: pd.Index[str]) -> Codes:
+    """The place of each text of a column among names, -1 where it is none of them.
+
+    Costs nothing to speak of where the column's categories are the names, and else little where it has categories.
+
+    Examples
+    --------
+    >>> codes_of(pd.Series(["b", "c", "a"], dtype="str"), pd.Index(["a", "b"])).tolist()
+    [1, -1, 0]
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        known = column.cat.categories
+        codes = column.cat.codes.to_numpy()
+        if known is names or known.equals(names):
+            return codes.astype(np.int64)
+        return np.append(names.get_indexer(known), -1)[codes].astype(np.int64)
+    return names.get_indexer(pd.Index(column)).astype(np.int64)
+
+
+def value_keys(frame: pd.DataFrame) -> Codes:
+    """One number per row for its family, kind and value; the numbers ascend as these do.
+
+    Parameters
+    ----------
+    frame : with the text columns ``family``, ``kind`` and ``value``, none of them null.
+    """
+    key = np.zeros(len(frame), dtype=np.int64)
+    for name in _VALUE_KEYS:
+        codes, texts = text_codes(frame[name])
+        key *= max(len(texts), 1)
+        key += codes
+    return key
+
+
+def value_codes(frame: pd.DataFrame) -> Codes:
+    """The number of each row's family, kind and value, from 0, in the order in which they first appear.
+
+    Parameters
+    ----------
+    frame : as for :func:`value_keys`.
+
+    Examples
+    --------
+    >>> rows = {"family": ["n", "n", "p"], "kind": ["ip", "ip", "card"], "value": ["x", "x", "x"]}
+    >>> value_codes(pd.DataFrame(rows, dtype="str")).tolist()
+    [0, 0, 1]
+    """
+    key = value_keys(frame)
+    heads = run_starts(key)
+    code = pd.factorize(key[heads])[0]
+    return np.asarray(np.repeat(code, np.diff(np.append(heads, len(key)))), dtype=np.int64)
+
+
+def run_starts(values: Codes) -> Codes:
+    """Where runs of equal values begin; the values are 0 or more.
+
+    Examples
+    --------
+    >>> run_starts(np.array([4, 4, 2])).tolist()
+    [0, 2]
+    """
+    return np.flatnonzero(np.diff(values, prepend=-1) != 0)
+
+
+def first_rows(codes: Codes) -> Codes:
+    """The row in which each code first appears, for codes that first appear in their own order, from 0.
+
+    Examples
+    --------
+    >>> first_rows(np.array([0, 0, 1, 0, 2])).tolist()
+    [0, 2, 4]
+    """
+    return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0) if len(codes) else codes
+
+
+def stack_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of frames with the same columns, one after the other; texts become categories, ascending.
+
+    Parameters
+    ----------
+    frames : at least one; text may be categories, no matter which.
+    """
+    columns = {}
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        is_text = str(parts[0].dtype) in (TEXT, "category")
+        columns[name] = _stack_texts(parts) if is_text else pd.concat(parts, ignore_index=True).array
+    return pd.DataFrame(columns)
+
+
+def _stack_texts(parts: Sequence[pd.Series[Any]]) -> pd.Categorical[Any]:
+    coded = [text_codes(part) for part in parts]
+    texts = coded[0][1]
+    if all(other is texts or other.equals(texts) for _, other in coded[1:]):
+        return pd.Categorical.from_codes(np.concatenate([codes for codes, _ in coded]), texts)
+    used = [np.flatnonzero(np.bincount(codes, minlength=len(known))) for codes, known in coded]
+    named = pd.concat([pd.Series(known.take(rows)) for rows, (_, known) in zip(used, coded, strict=True)])
+    place, joined = pd.factorize(named, sort=True)
+    small = place.astype(np.int32)
+    renumbered = []
+    for rows, (codes, known) in zip(used, coded, strict=True):
+        number = np.zeros(len(known), dtype=np.int32)
+        number[rows], small = small[: len(rows)], small[len(rows) :]
+        renumbered.append(number[codes])
+    return pd.Categorical.from_codes(np.concatenate(renumbered), pd.Index(joined, dtype=TEXT))

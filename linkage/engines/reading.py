@@ -1,0 +1,125 @@
+"""A log file to what the store is given of it, batch by batch: all that needs no store."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Generator, Mapping
+from os import PathLike
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
+from linkage.intake.catalogue import AUTO
+from linkage.intake.entities import Pseudonymizer
+from linkage.intake.files import RawFile, read_raw
+from linkage.intake.formats.base import RecordKind
+from linkage.intake.mapping import Mapping as FieldMapping
+from linkage.intake.raw import RawBatch
+from linkage.intake.records import check_accounts, check_requests
+from linkage.intake.rollups import Rollups, roll_up
+from linkage.settings import Settings
+
+_KNOWN_IDS: Final = 1_000_000  # entity ids remembered as told, about 100 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How files are to be read."""
+
+    format_name: str = AUTO
+    mapping: FieldMapping | None = None
+    source: str | None = None
+    """Name of the system the records come from, inside which request ids are unique; None: the format's name."""
+    keep_prompts: bool = False
+    pseudonymizer: Pseudonymizer | None = None
+
+    def digest(self) -> str:
+        """A hash of all that decides how a file is read, besides its bytes and format."""
+        key = self.pseudonymizer.replace("ip", "") if self.pseudonymizer else ""
+        parts = [repr(self.mapping), self.source, self.keep_prompts, key]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prepared:
+    """The facts of a batch of requests, each request once; nothing of the store is known yet."""
+
+    batch: RequestBatch
+    """Requests by ascending key; of contradicting records the one with the least content hash. Entities only where no
+    batch of the file before it had them."""
+    rollups: Rollups
+    """Of all these requests."""
+    same: int
+    """Records left out that say what a kept one says."""
+    other: int
+    """Records left out that contradict a kept one."""
+
+
+Facts = tuple[int, Prepared | AccountBatch]
+"""Bytes of the file read so far, and the facts of a batch."""
+
+
+def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings) -> RawFile:
+    """The file, opened and recognised; what raises, see :func:`linkage.intake.files.read_raw`."""
+    wanted = AUTO if kind == "accounts" else reading.format_name
+    mapping = None if kind == "accounts" else reading.mapping
+    return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
+
+
+def read_facts(raw: RawFile, *, reading: Reading, settings: Settings) -> Generator[Facts]:
+    """The facts of each batch of an opened file."""
+    source, known = reading.source or raw.format_name, set[int]()
+    for batch in raw.batches:
+        if raw.kind == "accounts" and isinstance(batch, RawBatch):
+            checked = check_accounts(batch, raw.format, settings=settings.ingest)
+            yield batch.bytes_read, account_batch(checked, pseudonymizer=reading.pseudonymizer)
+        else:
+            found = check_requests(batch, raw.format, settings=settings.ingest)
+            facts = request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
+            yield batch.bytes_read, prepare(facts, known=known)
+
+
+def read_log_facts(
+    path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
+) -> Generator[Facts]:
+    """The facts of each batch of a file, to be called in another process."""
+    yield from read_facts(open_log(path, kind, reading=reading, settings=settings), reading=reading, settings=settings)
+
+
+def prepare(batch: RequestBatch, *, known: set[int] | None = None) -> Prepared:
+    """The facts of a batch with every request once, and their rollups.
+
+    Parameters
+    ----------
+    known : ids of entities that need not be told again; those of the batch are added.
+    """
+    keys, contents = (np.asarray(batch.requests[name].to_numpy()) for name in ("key", "content"))
+    order = np.lexsort((contents, keys))
+    keys, contents = keys[order], contents[order]
+    is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    kept = contents[is_first][np.cumsum(is_first) - 1]
+    requests = batch.requests.take(order[is_first])
+    entities = batch.entities if known is None else _new_entities(batch.entities, known)
+    return Prepared(
+        batch=dataclasses.replace(batch, requests=requests, entities=entities),
+        rollups=roll_up(requests) if len(requests) else {},
+        same=int((~is_first & (contents == kept)).sum()),
+        other=int((~is_first & (contents != kept)).sum()),
+    )
+
+
+def _new_entities(entities: Mapping[str, Any], known: set[int]) -> dict[str, Any]:
+    if len(known) > _KNOWN_IDS:
+        known.clear()
+    found = {}
+    for kind, table in entities.items():
+        ids = table["id"].to_pylist()
+        is_new: npt.NDArray[np.bool_] = np.fromiter((each not in known for each in ids), bool, len(ids))
+        known.update(ids)
+        found[kind] = table.filter(pa.array(is_new))
+    return found

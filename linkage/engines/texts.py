@@ -1,0 +1,104 @@
+"""Texts of prompts, kept outside of the store until templates are described from them."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from linkage.errors import StoreError
+
+Ints = npt.NDArray[np.int64]
+
+
+class _Part(NamedTuple):
+    ids: Ints
+    start: int
+    """Where its table begins in the file."""
+    size: int
+
+
+class Texts:
+    """Texts in a file without a name, in the system's folder for temporary files; ids alone are held in memory.
+
+    Raises
+    ------
+    StoreError : the file cannot be made, written or read.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[_Part] = []
+        with _errors_told():
+            self._file = tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end of the block
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, prompts: Any) -> None:
+        """Add an Arrow table ``id`` (int64), ``text`` (large_string); rows without a text are left out."""
+        table = prompts.filter(prompts["text"].is_valid())
+        if not len(table):
+            return
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        data = sink.getvalue()
+        with _errors_told():
+            start = self._file.seek(0, 2)
+            self._file.write(data)
+            self._file.flush()
+        self._parts.append(_Part(np.array(table["id"].to_numpy(), dtype=np.int64), start, data.size))
+
+    @contextlib.contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """What is added in a ``with`` block is forgotten where the block fails."""
+        count = len(self._parts)
+        try:
+            yield
+        except BaseException:
+            if forgotten := self._parts[count:]:
+                self._file.truncate(forgotten[0].start)
+            del self._parts[count:]
+            raise
+
+    def ids(self) -> Ints:
+        """The prompts whose text is at hand, ascending."""
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)]))
+
+    def read(self, prompt_ids: Sequence[int]) -> dict[int, str]:
+        """Texts of prompts by id; of spellings of one prompt, the least."""
+        wanted, found = np.unique(np.array(prompt_ids, dtype=np.int64)), dict[int, str]()
+        for part in self._parts:
+            rows = np.flatnonzero(np.isin(part.ids, wanted))
+            if len(rows):
+                texts = self._table(part)["text"].take(pa.array(rows)).to_pylist()
+                for prompt_id, text in zip(part.ids[rows].tolist(), texts, strict=True):
+                    found[prompt_id] = min(text, found.get(prompt_id, text))
+        return found
+
+    def _table(self, part: _Part) -> Any:
+        with _errors_told():
+            self._file.seek(part.start)
+            return pa.ipc.open_stream(pa.py_buffer(self._file.read(part.size))).read_all()
+
+
+@contextlib.contextmanager
+def _errors_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{tempfile.gettempdir()}: wanted to keep texts of prompts there until templates are described; {error}. "
+            "Check disk space and rights, or set TMPDIR to another folder; what was stored is intact"
+        ) from error

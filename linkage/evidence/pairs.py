@@ -1,0 +1,318 @@
+"""Pairs of accounts: looked at a part at a time, scored, and told in words.
+
+There are ten pairs for every use of a shared value and few of them become links, so of a pair that becomes none nothing
+is kept but its number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.coding import codes_of
+from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
+from linkage.evidence.projection import THREADS, Codes, Proposed, Small, ValueIndex, distinct
+from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
+
+Bits = npt.NDArray[np.float64]
+"""Worth of values, of levels or of pairs, in bits."""
+
+_LARGEST_CODE: Final = 2**62
+
+
+_T = TypeVar("_T")
+
+PART_PAIRS: Final = 1_000_000
+"""Pairs that are looked at together: 130 MB."""
+
+BOUND_SLACK: Final = 1e-6
+"""Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Coded:
+    """Values with their weights, and the uses of them, as codes."""
+
+    table: pd.DataFrame
+    account: Codes
+    value: Codes
+    accounts: int
+    families: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Candidate pairs: best shared value per family (row of the value table or -1) and conduct level."""
+
+    a: Small
+    b: Small
+    best: Mapping[str, Small]
+    conduct: npt.NDArray[np.int8]
+
+    def take(self, mask: npt.NDArray[np.bool_]) -> Pairs:
+        """The pairs of a mask."""
+        best = {family: rows[mask] for family, rows in self.best.items()}
+        return Pairs(self.a[mask], self.b[mask], best, self.conduct[mask])
+
+
+def family_bits(pairs: Pairs, worth: Bits, conduct_bits: Bits) -> dict[str, Bits]:
+    """Bits per pair and family, in the order of the families; conduct at most the others together."""
+    padded = np.append(worth, 0.0)
+    bits = {family: padded[rows] for family, rows in pairs.best.items()}
+    others = sum(bits.values(), np.zeros(len(pairs.a)))
+    bits["conduct"] = np.minimum(conduct_bits[pairs.conduct], others)
+    return bits
+
+
+def score_pairs(pairs: Pairs, worth: Bits, conduct_bits: Bits) -> Bits:
+    """Bits per pair; they do not fall when any worth rises."""
+    return sum(family_bits(pairs, worth, conduct_bits).values(), np.zeros(len(pairs.a)))
+
+
+def join_pairs(parts: Sequence[Pairs]) -> Pairs:
+    """The pairs of all parts, one part after the other; at least one."""
+    best = {family: np.concatenate([part.best[family] for part in parts]) for family in parts[0].best}
+    a, b, conduct = (np.concatenate([getattr(part, name) for part in parts]) for name in ("a", "b", "conduct"))
+    return Pairs(a, b, best, conduct)
+
+
+def sort_pairs(pairs: Pairs, names: pd.Index[str]) -> Pairs:
+    """The pairs with the first id as ``a``, sorted by id."""
+    place = np.empty(len(names), dtype=np.int32)
+    place[np.argsort(names)] = np.arange(len(names), dtype=np.int32)
+    swap = place[pairs.a] > place[pairs.b]
+    a, b = np.where(swap, pairs.b, pairs.a), np.where(swap, pairs.a, pairs.b)
+    order = np.lexsort((place[b], place[a]))
+    best = {family: rows[order] for family, rows in pairs.best.items()}
+    return Pairs(a[order], b[order], best, pairs.conduct[order])
+
+
+@dataclasses.dataclass(frozen=True)
+class Patterns:
+    """Patterns of levels that pairs have: a column per family and one of conduct; -1 for none."""
+
+    rows: Codes
+    """One row per pattern, ascending."""
+    times: Codes
+    """How many pairs have each."""
+    of_pairs: list[npt.NDArray[Any]]
+    """The pattern of each pair, part by part."""
+
+
+class Sight:
+    """Looks at pairs: the best value each family shares, and how alike the two work.
+
+    Parameters
+    ----------
+    coded : values and their uses.
+    habits, edges : as for ``pair_levels``.
+
+    Of what was seen of a pair only the pattern of its levels is kept. Once values have their worth, it tells whether a
+    pair can be a link at all, and only those that can are looked at again.
+    """
+
+    def __init__(self, coded: Coded, *, habits: Vectors, edges: Vectors) -> None:
+        self._families = coded.families
+        family = codes_of(coded.table["family"], pd.Index(coded.families, dtype=TEXT))
+        order = np.lexsort((-coded.table["prior_bits"].to_numpy(), family))
+        self._index = ValueIndex(
+            coded.account,
+            coded.value,
+            family=family,
+            order=order,
+            accounts=coded.accounts,
+            families=len(coded.families),
+        )
+        self._habits, self._edges = habits, edges
+        self._level = coded.table["level"].to_numpy(dtype=np.int32)
+        self._levels = int(self._level.max(initial=-1)) + 1
+
+    def count(self, pairs: Proposed) -> Patterns:
+        """The patterns of levels that the pairs have."""
+        seen = _each_part(lambda part: self._patterns_of(self._look(*pairs.part(part))), len(pairs))
+        rows, places = place_patterns(list(np.concatenate([found for found, _ in seen]).T))
+        ends = np.cumsum([len(found) for found, _ in seen])
+        numbers = np.split(places, ends[:-1])
+        small = np.min_scalar_type(len(rows))
+        of_pairs = [mine.astype(small)[place] for mine, (_, place) in zip(numbers, seen, strict=True)]
+        times = sum((np.bincount(part, minlength=len(rows)) for part in of_pairs), np.zeros(len(rows), dtype=np.int64))
+        return Patterns(rows, times, of_pairs)
+
+    def weigh(
+        self,
+        pairs: Proposed,
+        worth: Bits,
+        conduct_bits: Bits,
+        *,
+        least_bits: float,
+        patterns: Patterns | None = None,
+    ) -> Pairs:
+        """The pairs of at least so many bits.
+
+        Parameters
+        ----------
+        worth, conduct_bits : as for :func:`score_pairs`.
+        patterns : what :meth:`count` said of the same pairs; None: all are looked at.
+        """
+        can_pass = None if patterns is None else self._bounds(patterns, worth, conduct_bits) >= least_bits - BOUND_SLACK
+
+        def weigh_part(part: slice) -> Pairs:
+            a, b = pairs.part(part)
+            if patterns is not None and can_pass is not None:
+                asked = can_pass[patterns.of_pairs[part.start // PART_PAIRS]]
+                a, b = a[asked], b[asked]
+            seen = self._look(a, b)
+            return seen.take(score_pairs(seen, worth, conduct_bits) >= least_bits)
+
+        return join_pairs(_each_part(weigh_part, len(pairs)))
+
+    def _bounds(self, patterns: Patterns, worth: Bits, conduct_bits: Bits) -> Bits:
+        """The most bits that a pair of each pattern can have."""
+        most = np.zeros(self._levels + 1)
+        np.maximum.at(most, self._level, worth)
+        bits = most[patterns.rows[:, :-1]].sum(axis=1)
+        conduct = patterns.rows[:, -1]
+        most_conduct = conduct_bits[np.where(conduct < 0, -1, conduct - self._levels)]
+        return np.asarray(bits + np.minimum(most_conduct, bits), dtype=np.float64)
+
+    def _look(self, a: Small, b: Small) -> Pairs:
+        best = self._index.best_shared(a, b)
+        columns = {family: np.ascontiguousarray(best[:, number]) for number, family in enumerate(self._families)}
+        return Pairs(a, b, columns, pair_levels(self._habits, a, b, edges=self._edges))
+
+    def _patterns_of(self, pairs: Pairs) -> tuple[Codes, npt.NDArray[Any]]:
+        """The patterns of levels that these pairs have, and which of them each has."""
+        level = np.append(self._level, np.int32(-1))
+        levels = [level[pairs.best[family]] for family in self._families]
+        conduct = np.where(pairs.conduct >= 0, pairs.conduct + np.int32(self._levels), -1)
+        rows, place = place_patterns([*levels, conduct])
+        return rows, place.astype(np.min_scalar_type(len(rows)))
+
+
+def _each_part(function: Callable[[slice], _T], length: int) -> list[_T]:
+    """What the function makes of each part of so many pairs, in their order; at least one part."""
+    parts = [slice(start, min(start + PART_PAIRS, length)) for start in range(0, max(length, 1), PART_PAIRS)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, parts))
+
+
+def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:
+    """The distinct rows of some columns of levels (from -1), ascending, and which of them each row is."""
+    code, known, sizes = _code_rows(columns)
+    if code is None:
+        rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        return rows, place.ravel()
+    found = distinct(code)
+    return _uncode_rows(found, known, sizes), np.searchsorted(found, code)
+
+
+def count_patterns(columns: Sequence[Any], times: Codes | None = None) -> tuple[Codes, Codes]:
+    """The distinct rows of some columns of levels (from -1), ascending, and how often each is there.
+
+    Parameters
+    ----------
+    columns : integers; all of one length.
+    times : how often each row counts; None: once.
+    """
+    code, known, sizes = _code_rows(columns)
+    if code is None:
+        rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+        return rows, _count_sorted(place.ravel(), times)[1]
+    found, counts = _count_sorted(code, times)
+    return _uncode_rows(found, known, sizes), counts
+
+
+def _code_rows(columns: Sequence[Any]) -> tuple[Codes | None, list[Codes], list[int]]:
+    """One number per row (None where they would be too large), and the levels of each column and how many."""
+    levels = [distinct(column) for column in columns]
+    sizes = [len(known) for known in levels]
+    if math.prod(sizes) > _LARGEST_CODE:
+        return None, levels, sizes
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column, known in zip(columns, levels, strict=True):
+        rank = np.zeros(int(known.max(initial=-1)) + 2, dtype=np.int64)
+        rank[known + 1] = np.arange(len(known))
+        code = code * len(known) + rank[column + 1]
+    return code, levels, sizes
+
+
+def _uncode_rows(code: Codes, levels: list[Codes], sizes: list[int]) -> Codes:
+    if not len(code):
+        return np.empty((0, len(levels)), dtype=np.int64)
+    places = np.unravel_index(code, sizes)
+    return np.column_stack([known[at] for known, at in zip(levels, places, strict=True)]).astype(np.int64)
+
+
+def _count_sorted(code: Codes, times: Codes | None) -> tuple[Codes, Codes]:
+    """The distinct codes, ascending, and how often each is there."""
+    if times is None:
+        code = np.sort(code)
+    else:
+        order = np.argsort(code, kind="stable")
+        code, times = code[order], times[order]
+    first = np.flatnonzero(np.diff(code, prepend=-1) != 0)
+    counts = np.diff(np.append(first, len(code))) if times is None else np.add.reduceat(times, first)
+    return code[first], counts
+
+
+@dataclasses.dataclass(frozen=True)
+class Ties:
+    """What ties pairs of accounts, ready to be told."""
+
+    pairs: Pairs
+    """``a`` before ``b`` by id, sorted by id."""
+    conduct_bits: Bits
+    names: pd.Index[str]
+    """Ids of the accounts, by code."""
+    value_table: pd.DataFrame
+    value: Codes
+    """Row of ``value_table`` of each row of ``evidence``."""
+    evidence: pd.DataFrame
+
+    def tell(self, wanted: npt.NDArray[np.bool_]) -> pd.DataFrame:
+        """Frame of shape ``LINK_EVIDENCE`` about some of the pairs."""
+        pairs = self.pairs.take(wanted)
+        bits = family_bits(pairs, self.value_table["bits"].to_numpy(dtype=np.float64), self.conduct_bits)
+        # Levels of conduct stand behind the values, as if they were shared, too.
+        level = pairs.conduct.astype(np.int64) % (len(LEVEL_SHARES) + 2)
+        rows: dict[str, Codes] = {family: best.astype(np.int64) for family, best in pairs.best.items()}
+        rows["conduct"] = len(self.value_table) + level
+        given = {f: np.flatnonzero((bits[f] != 0) & (rows[f] >= 0)) for f in sorted(rows)}
+        pair = np.concatenate(list(given.values()))
+        order = np.argsort(pair, kind="stable")  # families ascend within a pair
+        pair = pair[order]
+        row = np.concatenate([rows[f][at] for f, at in given.items()])[order]
+        told = self._told()
+        columns: dict[str, Any] = {name: told[name].array.take(row) for name in _TOLD}
+        columns["bits"] = np.concatenate([bits[f][at] for f, at in given.items()])[order]
+        names = self.names.array
+        columns |= {"account_a": names.take(pairs.a[pair]), "account_b": names.take(pairs.b[pair])}
+        return make_frame(LINK_EVIDENCE, columns)
+
+    def _told(self) -> pd.DataFrame:
+        """What is told of each value: when it was used, too; and of each level of conduct, the unknown one last."""
+        kept = ("family", "kind", "value", "accounts", "unrelated_accounts")
+        spans = self.evidence.groupby(self.value).agg(first_at=("first_at", "min"), last_at=("last_at", "max"))
+        shared = make_frame(
+            _TOLD,
+            {
+                **{name: self.value_table[name].array for name in kept},
+                "first_at": spans["first_at"].array,
+                "last_at": spans["last_at"].array,
+            },
+        )
+        label = [*(f"closest {share:.1%} of pairs" for share in (*LEVEL_SHARES, 1.0)), ""]
+        names = {"family": ["conduct"] * len(label), "kind": ["habits"] * len(label), "value": label}
+        return pd.concat([shared, make_frame(_TOLD, names)], ignore_index=True)
+
+
+_TOLD: Final[Shape] = {
+    name: dtype for name, dtype in LINK_EVIDENCE.items() if name not in ("account_a", "account_b", "bits")
+}

@@ -1,0 +1,173 @@
+"""What accounts used, and when they were at work, in a window: numbers of the rollups, named once.
+
+There are as many uses as twenty for every account, and each name is read once and stands in them as a category: 33
+bytes a row instead of four times as many, and no table of uses is sorted by text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.store.store import Database
+from linkage.terms import HOUR_MS, HOURS, TEXT, USES, check_frame
+
+Ints = npt.NDArray[np.int64]
+
+_NONE: Final = np.empty(0, dtype=np.int64)
+_NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
+
+
+class _Names:
+    """Numbers of a rollup and the places of their names.
+
+    Parameters
+    ----------
+    ids : numbers, in the order of what they stand for.
+    """
+
+    def __init__(self, ids: Ints) -> None:
+        self._order = np.argsort(ids)
+        self._ids = ids[self._order]
+
+    def places(self, ids: Ints) -> Ints:
+        """The place of each number, all of them known, in the order of the names."""
+        return np.asarray(self._order[np.searchsorted(self._ids, ids)], dtype=np.int64)
+
+
+def read_account_names(database: Database) -> tuple[Ints, pd.Index[str]]:
+    """Numbers and ids of all accounts the store knows, in the order of their ids."""
+    ids, (names,) = _names(database, "account_names")
+    return ids, pd.Index(names)
+
+
+def read_uses(
+    database: Database, *, accounts: tuple[Ints, pd.Index[str]], since_day: int, until_day: int
+) -> pd.DataFrame:
+    """Which account used which entity in a window of whole UTC days, how often and when: the query ``account_uses``.
+
+    Parameters
+    ----------
+    accounts : as from :func:`read_account_names`.
+    since_day, until_day : days since the epoch, since inclusive, until exclusive.
+
+    Returns
+    -------
+    DataFrame of shape ``USES``, by account, kind and value, whose texts are categories in the order of their text.
+    O(uses log uses).
+    """
+    entity, (kinds, values) = _names(database, "entity_names")
+    days = {"since_day": since_day, "until_day": until_day}
+    code, *numbers = _gather_uses(database, _Names(accounts[0]), entity, days)
+    account, place = np.divmod(code, max(len(entity), 1))
+    del code
+    kind_code, kind_names = pd.factorize(kinds, sort=True)
+    value_code, value_names = pd.factorize(values, sort=True)
+    count, first_ms, last_ms = numbers
+    columns = {
+        "account_id": pd.Categorical.from_codes(account.astype(np.int32), accounts[1]),
+        "kind": pd.Categorical.from_codes(kind_code[place], kind_names),
+        "value": pd.Categorical.from_codes(value_code[place].astype(np.int32), value_names),
+        "request_count": count,
+        "first_at": _times(first_ms),
+        "last_at": _times(last_ms),
+    }
+    return check_frame(pd.DataFrame(columns), USES, name="uses")
+
+
+def read_hours(
+    database: Database, *, accounts: tuple[Ints, pd.Index[str]], since_day: int, until_day: int
+) -> pd.DataFrame:
+    """In which clock hours of a window each account was at work: the query ``account_hours``.
+
+    Parameters
+    ----------
+    accounts, since_day, until_day : as for :func:`read_uses`.
+
+    Returns
+    -------
+    DataFrame of shape ``HOURS``, by account and hour; ids are categories. O(hours log hours).
+    """
+    names = _Names(accounts[0])
+    parts = [_NO_HOURS]
+    for part in database.numbers("window_hours", since_day=since_day, until_day=until_day):
+        part[:, 0] = names.places(part[:, 0])
+        parts.append(part)
+    rows = np.concatenate(parts)
+    del parts
+    order = np.argsort(rows[:, 0], kind="stable")
+    columns = {
+        "account_id": pd.Categorical.from_codes(rows[order, 0].astype(np.int32), accounts[1]),
+        "hour_at": _times(rows[order, 1] * HOUR_MS),
+        "request_count": rows[order, 2],
+        "limited_count": rows[order, 3],
+    }
+    return check_frame(pd.DataFrame(columns), HOURS, name="hours")
+
+
+def _gather_uses(
+    database: Database, names: _Names, entity: Ints, days: dict[str, int]
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Account and entity as one number (``account * entities + entity``, ascending), count, first and last time."""
+    entities, total = _Names(entity), max(len(entity), 1)
+    parent_of = _parents(database, entities, total)
+    columns: tuple[list[Ints], ...] = ([_NONE], [_NONE], [_NONE], [_NONE])
+
+    def add(account: Ints, place: Ints, rows: Ints) -> None:
+        for column, part in zip(columns, (account * total + place, *rows.T), strict=True):
+            column.append(part.copy())
+
+    for rows in database.numbers("window_uses", **days):
+        account, place = names.places(rows[:, 0]), entities.places(rows[:, 1])
+        add(account, place, rows[:, 2:])
+        parent = parent_of[place]
+        add(account[parent >= 0], parent[parent >= 0], rows[parent >= 0, 2:])
+    for rows in database.numbers("declared_uses", **days):
+        add(names.places(rows[:, 0]), entities.places(rows[:, 1]), rows[:, 2:])
+    code, count, first_ms, last_ms = (_join(column) for column in columns)
+    return _merge_uses(code, count, first_ms, last_ms)
+
+
+def _join(parts: list[Ints]) -> Ints:
+    """The parts as one array; the list is emptied."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
+def _merge_uses(code: Ints, count: Ints, first_ms: Ints, last_ms: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """The same, ascending by code; one row for every code."""
+    order = np.argsort(code)
+    code = code[order]
+    starts = np.flatnonzero(np.diff(code, prepend=-1) != 0)
+    if not len(starts):
+        return code, count, first_ms, last_ms
+    counts = np.add.reduceat(count[order], starts)
+    first, last = np.minimum.reduceat(first_ms[order], starts), np.maximum.reduceat(last_ms[order], starts)
+    return code[starts], counts, first, last
+
+
+def _parents(database: Database, entities: _Names, total: int) -> Ints:
+    """Per place of an entity that of the family it belongs to, -1 for none."""
+    result = np.full(total, -1, dtype=np.int64)
+    for rows in database.numbers("entity_parents"):
+        result[entities.places(rows[:, 0])] = entities.places(rows[:, 1])
+    return result
+
+
+def _names(database: Database, name: str) -> tuple[Ints, list[pd.Series[str]]]:
+    """Numbers and texts of the whole answer of a named query whose first column is ``id``."""
+    ids, texts = [], []
+    for part in database.parts(name):
+        number, *columns = part.values()
+        ids.append(np.array(number, dtype=np.int64))
+        texts.append([pd.Series(list(column), dtype=TEXT) for column in columns])
+    return np.concatenate(ids), [pd.concat(column, ignore_index=True) for column in zip(*texts, strict=True)]
+
+
+def _times(ms: Ints) -> Iterable[pd.Timestamp]:
+    return pd.DatetimeIndex(ms.view("datetime64[ms]")).tz_localize("UTC")

@@ -1,0 +1,9 @@
+-- entity_names
+-- What is each entity called that stands for a number in the rollups?
+-- parameters: none
+-- columns:    id, kind, value
+-- order:      kind, value
+-- index:      entity(primary key)
+select id, kind, value
+from entity
+order by kind, value

@@ -1,0 +1,96 @@
+"""Fragments: expected bits counted slowly, and joining in rounds that look only at what changed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from linkage.clusters import fragments
+from linkage.clusters.fragments import join_fragments, share_bits
+from linkage.clusters.ties import Incidence
+from linkage.settings import CommunitySettings
+
+FAMILIES = ("content", "network", "payment")
+
+
+def incidence_of(seed: int, *, accounts: int = 60, values: int = 30, uses: int = 400) -> Incidence:
+    draw = np.random.default_rng(seed)
+    pairs = np.unique(draw.integers(0, (accounts, values), (uses, 2)), axis=0)
+    family = np.sort(draw.integers(0, len(FAMILIES), values))
+    bits = np.round(draw.random(values) * 10, 1)
+    table = pd.DataFrame({"family": [FAMILIES[f] for f in family]})
+    names = pd.Index([f"a{n:03}" for n in range(accounts)])
+    blank = np.ones(values)
+    return Incidence(names, FAMILIES, table, family, bits, blank, blank, pairs[:, 0], pairs[:, 1])
+
+
+def slow_best(incidence: Incidence, chances: dict[int, float], breadth: np.ndarray) -> list[float]:
+    """Per family: the best shared value, the next when the best is not shared, and so on."""
+    best = [0.0] * len(FAMILIES)
+    missed = [1.0] * len(FAMILIES)
+    for value in sorted(chances, key=lambda v: -incidence.bits[v]):
+        family = incidence.family[value]
+        best[family] += chances[value] * max(incidence.bits[value] - breadth[family], 0.0) * missed[family]
+        missed[family] *= 1 - chances[value]
+    return best
+
+
+def slow_share(incidence: Incidence, group: np.ndarray, left: int, right: int) -> list[float]:
+    uses = {
+        n: [set(incidence.value[incidence.account == a]) for a in np.flatnonzero(group == n)] for n in (left, right)
+    }
+    typical, breadths = incidence.typical_uses, []
+    for sets in uses.values():
+        mean = np.array([np.mean([sum(incidence.family[v] == f for v in own) for own in sets]) for f in range(3)])
+        breadths.append(np.maximum(np.log2(np.maximum(mean, 1e-9) / typical), 0))
+    chances: dict[int, float] = {}
+    for value in range(len(incidence.bits)):
+        share = {n: np.mean([value in own for own in sets]) for n, sets in uses.items()}
+        size = len(uses[left])
+        chance = share[left] * share[right]
+        if left == right:
+            chance = (share[left] ** 2 * size - share[left]) / (size - 1)
+        chances[value] = min(max(chance, 0.0), 1 - 1e-9)
+    return slow_best(incidence, chances, np.mean(breadths, axis=0))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_shared_bits_are_those_counted_one_by_one(seed: int) -> None:
+    incidence = incidence_of(seed)
+    group = np.random.default_rng(seed).integers(-1, 5, len(incidence.accounts))
+    pairs = np.array([[0, 1], [1, 3], [2, 4]])
+    habits = np.full((len(group), 3), np.nan)
+    inside, between, work = share_bits(group, pairs, incidence=incidence, habits=habits, yardstick=np.empty(0))
+    assert work.tolist() == [True, True, True, False]
+    for number in range(5):
+        assert inside[number, :3] == pytest.approx(slow_share(incidence, group, number, number))
+    for row, (left, right) in enumerate(pairs):
+        assert between[row, :3] == pytest.approx(slow_share(incidence, group, left, right))
+
+
+@pytest.mark.parametrize("seed", [4, 5, 6])
+def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    incidence = incidence_of(seed, accounts=200, values=40, uses=3_000)
+    draw = np.random.default_rng(seed)
+    group = draw.permutation(np.arange(200) // 4)
+    ends = draw.integers(0, 200, (900, 2))
+    settings = dataclasses.replace(CommunitySettings(), merge_bits=1.0, merge_share=1.0)
+    known = {"incidence": incidence, "ends": ends, "habits": draw.random((200, 3)), "settings": settings}
+    quick = join_fragments(group, **known)
+    monkeypatch.setattr(fragments._Scored, "of", lambda _self, pairs: np.full(len(pairs), np.nan))
+    scored = fragments._score_pairs
+    asked: list[int] = []
+
+    def score_all(group: np.ndarray, pairs: np.ndarray, **rest: object) -> np.ndarray:
+        asked.append(len(pairs))
+        return scored(group, pairs, **rest)
+
+    monkeypatch.setattr(fragments, "_score_pairs", score_all)
+    monkeypatch.setattr(fragments, "_changed", lambda groups, _chosen: np.ones(groups, dtype=bool))
+    slow = join_fragments(group, **known)
+    assert quick.tolist() == slow.tolist()
+    assert len(asked) > 2
+    assert 1 < len(set(quick)) < 50

@@ -1,0 +1,172 @@
+"""The file of a store: every earlier version opens, unknown files are distrusted, copies are whole."""
+
+import gzip
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import linkage as lk
+from linkage.errors import StoreError, TemplateError
+from linkage.store.schema import MIGRATIONS
+from linkage.store.store import Database
+
+STORES = Path(__file__).parent / "stores"
+VERSIONS = tuple(range(1, len(MIGRATIONS) + 1))
+
+
+def restored(version: int, folder: Path) -> Path:
+    """A store of the tiny world as this version wrote it: loaded, rebuilt, with one case note."""
+    path = folder / "old.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(gzip.decompress((STORES / f"v{version}.sql.gz").read_bytes()).decode())
+    connection.close()
+    return path
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_store_of_every_version_opens_with_all_it_had_and_works_on(
+    version: int, tiny_store: lk.Store, tiny_logs: Path, tmp_path: Path
+) -> None:
+    path = restored(version, tmp_path)
+    with lk.open_store(path, create=False) as old:
+        assert old._database.connection.execute("pragma user_version").fetchone() == (len(MIGRATIONS),)
+        assert old.counts["requests"] == 64
+        [cluster_id] = old.run.clusters["cluster_id"]
+        assert old.run.cluster(cluster_id).case_notes["note"].tolist() == ["asked them"]
+        assert len(old.run.members) == 4
+        if version == 1:  # its prompts were measured otherwise, and their text was not kept
+            with pytest.raises(TemplateError, match="load the logs into a new store"):
+                old.ingest(tiny_logs / "requests.ndjson")
+            return
+        result = old.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+        assert (result.kept, result.set_aside) == (0, 0)
+        run, fresh = lk.rebuild(old), lk.rebuild(tiny_store)
+        assert run.clusters["cluster_id"].tolist() == [cluster_id]
+        assert run.members["account_id"].tolist() == fresh.members["account_id"].tolist()
+        assert run.counts["requests"] == fresh.counts["requests"]
+        assert old._database.check_integrity() == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        "create trigger t after insert on request begin delete from account; end",
+        "create view v as select value from account",
+        "create temp trigger t after insert on main.request begin delete from account; end",
+    ],
+)
+def test_a_file_that_carries_code_is_refused(planted: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    Database(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute(planted)
+    connection.commit()
+    connection.close()
+    if "temp" in planted:
+        Database(path).close()  # temporary ones never reach the file
+        return
+    with pytest.raises(StoreError, match="a trigger or view"):
+        Database(path)
+
+
+def test_the_schema_of_a_file_is_not_trusted(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        assert database.connection.execute("pragma trusted_schema").fetchone() == (0,)
+        assert database.connection.execute("pragma cell_size_check").fetchone() == (1,)
+
+
+def test_damage_is_told_by_the_doctor_and_no_query_makes_it_worse(tiny_store: lk.Store) -> None:
+    path = tiny_store.path
+    tiny_store.close()
+    connection = sqlite3.connect(path)
+    connection.execute("pragma wal_checkpoint(truncate)")
+    connection.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    with lk.open_store(path) as store:
+        findings = store.examine()
+    assert findings.iloc[0][["level", "check"]].tolist() == ["problem", "file"]
+    assert "restore a backup" in findings["advice"].iloc[0]
+    assert path.read_bytes() == bytes(content)
+
+
+def test_a_copy_made_while_records_come_in_is_one_whole_state(
+    tiny_store: lk.Store, tiny_logs: Path, tmp_path: Path
+) -> None:
+    lines = (tiny_logs / "requests.ndjson").read_text(encoding="utf-8")
+    stop = threading.Event()
+
+    def load() -> None:
+        with lk.open_store(tiny_store.path) as other:
+            number = 0
+            while not stop.is_set():
+                number += 1
+                more = tmp_path / f"more-{number}.ndjson"
+                more.write_text(lines.replace('"request_id": "r', f'"request_id": "{number}-r'), encoding="utf-8")
+                other.ingest(more)
+
+    loader = threading.Thread(target=load)
+    loader.start()
+    try:
+        for number in range(5):
+            copy = tmp_path / f"copy-{number}.db"
+            tiny_store._database.copy_to(copy)
+            with lk.open_store(copy) as store:
+                assert store._database.check_integrity() == []
+                [[requests]] = store._database.connection.execute("select count(*) from request")
+                [[rolled]] = store._database.connection.execute("select sum(request_count) from account_day")
+                assert requests == rolled
+                assert requests % 64 == 0
+    finally:
+        stop.set()
+        loader.join()
+
+
+def journal(database: Database) -> str:
+    return str(database.connection.execute("pragma journal_mode").fetchone()[0])
+
+
+def test_only_an_empty_store_that_nobody_reads_is_written_without_its_log(tmp_path: Path, tiny_store: lk.Store) -> None:
+    with tiny_store._database.unlogged():
+        assert journal(tiny_store._database) == "wal"
+    with Database(tmp_path / "s.db") as database:
+        with Database(tmp_path / "s.db") as other:
+            assert other.connection.execute("select count(*) from request").fetchone() == (0,)
+            with database.unlogged():
+                assert journal(database) == "wal"
+        with database.unlogged():
+            assert journal(database) == "delete"
+            with Database(tmp_path / "s.db") as other:
+                assert other.connection.execute("select count(*) from request").fetchone() == (0,)
+        assert journal(database) == "wal"
+
+
+UNLOGGED_DEATH = """
+import os, signal, sys
+from linkage.store.store import Database
+database = Database(sys.argv[1])
+with database.unlogged(), database.transaction("die") as connection:
+    connection.execute("pragma cache_size = 1")
+    rows = ((key, f"account {key}" * 50) for key in range(5_000))
+    connection.executemany("insert into account values (?, ?)", rows)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_unlogged_load_that_died_leaves_a_store_that_the_next_writer_logs_again(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    Database(path).close()
+    subprocess.run([sys.executable, "-c", UNLOGGED_DEATH, path], check=False)
+    assert path.stat().st_size > 1_000_000, "pages were in their place when it died"
+    with Database(path) as database:
+        assert database.connection.execute("select count(*) from account").fetchone() == (0,)
+        assert journal(database) == "delete"
+        assert database.check_integrity() == []
+        with database.writing():
+            assert journal(database) == "wal"
