@@ -32,8 +32,10 @@ class Watched:
         return box["x"] + place["x"], box["y"] + place["y"]
 
     def count(self, which: str) -> int:
-        """How many elements of the graph are shown and fit a selector."""
-        return int(self.page.evaluate(f"linkageGraph.elements({which!r}).filter((e) => e.visible()).length"))
+        """How many elements of the graph are shown and fit a selector, once the graph has drawn what was asked."""
+        drawn = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        shown = f"linkageGraph.elements({which!r}).filter((e) => e.visible()).length"
+        return int(self.page.evaluate(f"{drawn}.then(() => {shown})"))
 
 
 @pytest.fixture(scope="module")
