@@ -101,6 +101,27 @@ def run_starts(values: Codes) -> Codes:
     return np.flatnonzero(np.diff(values, prepend=-1) != 0)
 
 
+def count_holders(account: Codes, *keys: Codes) -> Codes:
+    """Per row, how many distinct accounts have rows with its keys; the keys are 0 or more.
+
+    Examples
+    --------
+    >>> count_holders(np.array([7, 7, 8, 8]), np.array([0, 0, 0, 1])).tolist()
+    [2, 2, 2, 1]
+    """
+    order = np.lexsort((account, *keys))
+    is_new = np.zeros(len(order), dtype=np.bool_)
+    for key in keys:
+        is_new |= np.diff(key[order], prepend=-1) != 0
+    is_other = is_new | (np.diff(account[order], prepend=-1) != 0)
+    starts = np.flatnonzero(is_new)
+    result = np.empty(len(order), dtype=np.int64)
+    if len(starts):
+        length = np.diff(np.append(starts, len(order)))
+        result[order] = np.repeat(np.add.reduceat(is_other.astype(np.int64), starts), length)
+    return result
+
+
 def first_rows(codes: Codes) -> Codes:
     """The row in which each code first appears, for codes that first appear in their own order, from 0.
 

@@ -28,6 +28,7 @@ from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.significance import find_null_cohesion
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.clusters.verdicts import Verdicts, judge
+from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.alignment import permute_evidence
 from linkage.evidence.groups import gather_group_evidence
@@ -46,9 +47,7 @@ from linkage.terms import (
     EVIDENCE,
     GROUP_RELATIONS,
     GROUPS,
-    LINK_EVIDENCE,
     MEMBERS,
-    TEXT,
     RunId,
     make_frame,
 )
@@ -60,7 +59,6 @@ Clock = Callable[[], int]
 """Gives UTC epoch milliseconds."""
 
 _FOREVER_MS: Final = 2**62
-_EVIDENCE_TEXTS: Final = {name: dtype for name, dtype in EVIDENCE.items() if dtype == TEXT}
 _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
 
 
@@ -383,16 +381,16 @@ def _compute(
 
 
 def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple[Settled, pd.DataFrame]:
-    """Clusters as decisions leave them, and what each shares (shape ``EVIDENCE`` with ``cluster_id``)."""
-    cluster_of = tracked.members.set_index("account_id")["cluster_id"]
-    inside = [
-        frame.loc[frame["account_id"].isin(cluster_of.index), list(EVIDENCE)].astype(_EVIDENCE_TEXTS)
-        for frame in (judged.evidence, judged.group_evidence)
-    ]
-    shared = pd.concat(inside, ignore_index=True)
-    shared = shared.assign(cluster_id=shared["account_id"].map(cluster_of))
-    keys = ["cluster_id", "family", "kind", "value"]
-    shared = shared[shared.groupby(keys)["account_id"].transform("nunique") > 1]
+    """Clusters as decisions leave them, and what each shares: shape ``EVIDENCE`` with ``cluster_id``, categories."""
+    accounts = pd.Index(tracked.members["account_id"])
+    number, ids = text_codes(tracked.members["cluster_id"])
+    frames = (judged.evidence, judged.group_evidence)
+    inside = [frame.loc[frame["account_id"].isin(accounts), list(EVIDENCE)] for frame in frames]
+    shared = stack_frames(inside)
+    account = codes_of(shared["account_id"], accounts)
+    cluster = number[account]
+    shared = shared.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
+    shared = shared[count_holders(account, cluster, value_keys(shared)) > 1]
     return settle(tracked.clusters, tracked.members, shared, decided=decided), shared
 
 
@@ -402,21 +400,14 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
     cluster_of = tracked.members.set_index("account_id")["cluster_id"]
     links = judged.linked.evidence_within(cluster_of)
     links = links.assign(cluster_id=links["account_a"].map(cluster_of))
-    members_of = dict(list(settled.members.groupby("cluster_id")))
-    links_of = dict(list(links.groupby("cluster_id")))
-    shared_of = dict(list(shared.groupby("cluster_id")))
-    no_links, no_shared = links.iloc[:0], shared.iloc[:0]
-    statements = [settled.statements]
-    for cluster in settled.clusters.to_dict("records"):
-        cluster_id = str(cluster["cluster_id"])
-        said = explain(
-            {str(name): value for name, value in cluster.items()},
-            members=members_of[cluster_id],
-            link_evidence=links_of.get(cluster_id, no_links)[list(LINK_EVIDENCE)],
-            evidence=shared_of.get(cluster_id, no_shared)[list(EVIDENCE)],
-            settings=settings.verdicts,
-        )
-        statements.append(said.assign(cluster_id=cluster_id))
+    said = explain(
+        settled.clusters,
+        members=settled.members,
+        link_evidence=links,
+        evidence=shared,
+        settings=settings.verdicts,
+    )
+    statements = [settled.statements, said]
     statements.append(tell_pivots(measure_pivots(settled.members, inputs.moves)))
     statements.append(tell_regrowth(settled.members, inputs.accounts, decided=decided))
     return RunTables(

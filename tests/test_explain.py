@@ -6,7 +6,7 @@ from linking_frames import World, flagged, run
 
 from linkage.clusters.explain import explain
 from linkage.settings import VerdictSettings
-from linkage.terms import EVIDENCE, LINK_EVIDENCE, STATEMENTS, check_frame, make_frame
+from linkage.terms import CLUSTER_STATEMENTS, EVIDENCE, LINK_EVIDENCE, check_frame, make_frame
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,8 @@ def frames() -> dict[str, pd.DataFrame]:
 
 def statements(frames: dict[str, pd.DataFrame], settings: VerdictSettings | None = None) -> pd.DataFrame:
     evidence, linked, _, verdicts = run(frames)
-    row = {str(name): value for name, value in verdicts.clusters.iloc[0].items()}
     return explain(
-        row,
+        verdicts.clusters.iloc[:1],
         members=verdicts.members,
         link_evidence=linked.evidence,
         evidence=evidence,
@@ -42,7 +41,7 @@ def without(frames: dict[str, pd.DataFrame], rows: str) -> dict[str, pd.DataFram
 
 def test_every_topic_is_covered_in_order(frames: dict[str, pd.DataFrame]) -> None:
     found = statements(frames)
-    check_frame(found, STATEMENTS, name="statements")
+    check_frame(found, CLUSTER_STATEMENTS, name="statements")
     assert list(dict.fromkeys(found["topic"])) == ["why", "rare", "extraction", "free", "for"]
     assert found["sentence"].str.endswith(".").all()
     assert (found["rows"].str.len() > 0).all()
@@ -77,9 +76,8 @@ def test_more_families_wanted_free_with_less(frames: dict[str, pd.DataFrame]) ->
 
 def test_a_cluster_without_evidence_still_says_what_speaks_for_it(frames: dict[str, pd.DataFrame]) -> None:
     verdicts = run(frames)[3]
-    row = {**verdicts.clusters.iloc[0].to_dict(), "families": "", "readings": ""}
     found = explain(
-        {str(name): value for name, value in row.items()},
+        verdicts.clusters.iloc[:1].assign(families="", readings=""),
         members=verdicts.members,
         link_evidence=make_frame(LINK_EVIDENCE),
         evidence=make_frame(EVIDENCE),

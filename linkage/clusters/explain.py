@@ -1,119 +1,198 @@
-"""Why a cluster is one, how rare that is, what would free its members and what speaks for them."""
+"""Why each cluster is one, how rare that is, what would free its members and what speaks for them."""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.verdicts import NOUNS
+from linkage.coding import codes_of, run_starts, value_keys
 from linkage.settings import VerdictSettings
-from linkage.terms import EVIDENCE, LINK_EVIDENCE, MEMBERS, STATEMENTS, check_frame, join_words, make_frame
+from linkage.terms import (
+    CLUSTER_STATEMENTS,
+    CLUSTERS,
+    EVIDENCE,
+    LINK_EVIDENCE,
+    MEMBERS,
+    TEXT,
+    check_frame,
+    join_words,
+    make_frame,
+)
+
+Codes = npt.NDArray[np.int64]
+
+_Row = tuple[str, str, str, str]
+"""Topic, sentence, query and rows of a statement."""
 
 VALUES_NAMED: Final = 3
 """Shared values a statement names per family, the most shared first."""
 
 
 def explain(
-    cluster: Mapping[str, Any],
+    clusters: pd.DataFrame,
     *,
     members: pd.DataFrame,
     link_evidence: pd.DataFrame,
     evidence: pd.DataFrame,
     settings: VerdictSettings,
 ) -> pd.DataFrame:
-    """Plain sentences about one cluster, each with the rows behind it.
+    """Plain sentences about each cluster, each with the rows behind it.
 
     The ``free`` statement names whole families such that fewer than ``settings.min_families`` are left
     without them, and no cluster is enforced from fewer. Conduct is nothing one could take away, so it counts as left.
 
     Parameters
     ----------
-    cluster : one row of ``CLUSTERS``.
-    members : frame of shape ``MEMBERS``; other clusters' rows are ignored.
+    clusters : frame of shape ``CLUSTERS``.
+    members : frame of shape ``MEMBERS``; an account is in one cluster only.
     link_evidence : frame of shape ``LINK_EVIDENCE``.
     evidence : frame of shape ``EVIDENCE``.
     settings : ``min_families``.
 
     Returns
     -------
-    DataFrame of shape ``STATEMENTS``: topics ``why``, ``rare``, ``extraction``, ``free``, ``for`` in this order.
+    DataFrame of shape ``CLUSTER_STATEMENTS``, clusters in the order given: topics ``why``, ``rare``, ``extraction``,
+    ``free``, ``for`` in this order. O(rows log rows), however many clusters they are of.
     """
-    check_frame(members, MEMBERS, name="members")
-    check_frame(link_evidence, LINK_EVIDENCE, name="link_evidence")
-    check_frame(evidence, EVIDENCE, name="evidence")
-    mine = members.loc[members["cluster_id"] == cluster["cluster_id"]]
-    firm = mine.loc[mine["membership"] != "bystander", "account_id"]
-    shared = _shared_values(evidence, firm)
-    families = [family for family in str(cluster["families"]).split("+") if family]
-    rows = [
-        *_why(shared, families, len(firm)),
-        *_rare(shared, families),
-        _extraction(cluster, link_evidence, firm),
-        *_free(shared, families, settings.min_families),
-        *_for(cluster, mine),
-    ]
-    frame = pd.DataFrame(rows, columns=list(STATEMENTS))
-    return make_frame(STATEMENTS, {name: frame[name].array for name in STATEMENTS})
+    shapes = {"clusters": (clusters, CLUSTERS), "members": (members, MEMBERS), "evidence": (evidence, EVIDENCE)}
+    for name, (frame, shape) in (shapes | {"link_evidence": (link_evidence, LINK_EVIDENCE)}).items():
+        check_frame(frame, shape, name=name)
+    ids = pd.Index(clusters["cluster_id"])
+    number = ids.get_indexer(pd.Index(members["cluster_id"]))
+    is_firm = ((members["membership"] != "bystander") & (number >= 0)).to_numpy(dtype=bool)
+    firm, firm_of = pd.Index(members.loc[is_firm, "account_id"]), number[is_firm].astype(np.int64)
+    shared = _share_values(evidence, firm, firm_of, clusters=len(ids))
+    pairs = _count_pairs(link_evidence, firm, firm_of, clusters=len(ids))
+    size = np.bincount(firm_of, minlength=len(ids)).tolist()
+    everybody = np.bincount(number[number >= 0], minlength=len(ids)).tolist()
+    is_loose = (members["membership"] != "core").to_numpy(dtype=bool) & (number >= 0)
+    loose = np.bincount(number[is_loose], minlength=len(ids)).tolist()
+    rows: list[tuple[str, ...]] = []
+    for place, cluster in enumerate(clusters[list(_TOLD)].to_dict("records")):
+        told = {str(name): value for name, value in cluster.items()}
+        families = [family for family in str(told["families"]).split("+") if family]
+        inside = shared.of(place)
+        said = [
+            *_why(inside, families, size[place]),
+            *_rare(inside, families),
+            _extraction(told, pairs[place]),
+            *_free(inside, families, settings.min_families),
+            *_for(told, loose[place], everybody[place]),
+        ]
+        rows += [(str(told["cluster_id"]), *row) for row in said]
+    columns = dict(zip(CLUSTER_STATEMENTS, zip(*rows, strict=True), strict=True)) if rows else None
+    return make_frame(CLUSTER_STATEMENTS, columns)
 
 
-def _shared_values(evidence: pd.DataFrame, members: pd.Series[str]) -> pd.DataFrame:
-    """Values two or more members share: how many members, how many accounts in all, most members first."""
-    inside = evidence.loc[evidence["account_id"].isin(members)]
-    keys = ["family", "kind", "value"]
-    table = inside.groupby(keys, sort=True).agg(
-        members=("account_id", "nunique"),
-        accounts=("accounts", "first"),
-        unrelated_accounts=("unrelated_accounts", "first"),
-    )
-    table = table.loc[table["members"] >= 2].reset_index()
-    table["outside"] = table["accounts"] - table["members"]
-    return table.sort_values(["members", "accounts", *keys], ascending=[False, True, True, True, True])
+_TOLD: Final = ("cluster_id", "families", "requests", "extraction_probability", "readings", "expected_wrong")
 
 
-def _name(row: Any) -> str:
-    return f"{NOUNS.get(row.kind, row.kind.replace('_', ' '))} {row.value}"
+@dataclasses.dataclass(frozen=True)
+class _Value:
+    """A value that members of a cluster share, as it is told."""
+
+    family: str
+    name: str
+    row: str
+    """The value as the rows behind a sentence name it."""
+    members: int
+    accounts: int
+    unrelated: int
 
 
-def _rows(table: pd.DataFrame) -> str:
-    return "; ".join(f"{row.kind}={row.value}" for row in table.itertuples(index=False))
+@dataclasses.dataclass(frozen=True)
+class _Shared:
+    """Values that two or more firm members of a cluster share: cluster by cluster, the most shared first."""
+
+    start: Codes
+    """Where each cluster's values begin, and the end."""
+    table: pd.DataFrame
+    """``family, kind, value, members, accounts, unrelated_accounts``."""
+
+    def of(self, place: int) -> list[_Value]:
+        """The values of one cluster."""
+        rows = self.table.iloc[self.start[place] : self.start[place + 1]]
+        columns = (rows[name].tolist() for name in rows.columns)
+        return [
+            _Value(family, f"{NOUNS.get(kind, kind.replace('_', ' '))} {value}", f"{kind}={value}", *counts)
+            for family, kind, value, *counts in zip(*columns, strict=True)
+        ]
 
 
-def _top(shared: pd.DataFrame, family: str) -> pd.DataFrame:
-    return shared.loc[shared["family"] == family].head(VALUES_NAMED)
+def _share_values(evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *, clusters: int) -> _Shared:
+    account = codes_of(evidence["account_id"], firm)
+    inside = np.flatnonzero(account >= 0)
+    account, key = account[inside], value_keys(evidence)[inside]
+    number = firm_of[account]
+    order = np.lexsort((account, key, number))
+    number, key, account, inside = number[order], key[order], account[order], inside[order]
+    is_first = (np.diff(number, prepend=-1) != 0) | (np.diff(key, prepend=-1) != 0)
+    starts = np.flatnonzero(is_first)
+    is_other = is_first | (np.diff(account, prepend=-1) != 0)
+    members = np.add.reduceat(is_other.astype(np.int64), starts) if len(starts) else starts
+    starts, members = starts[members >= 2], members[members >= 2]
+    accounts = evidence["accounts"].to_numpy(dtype=np.int64)[inside[starts]]
+    ranked = np.lexsort((key[starts], accounts, -members, number[starts]))
+    rows = evidence.iloc[inside[starts[ranked]]]
+    columns = {name: rows[name].astype(TEXT).array for name in ("family", "kind", "value")}
+    counts = {"members": members[ranked], "accounts": accounts[ranked]}
+    table = pd.DataFrame({**columns, **counts, "unrelated_accounts": rows["unrelated_accounts"].to_numpy()})
+    start = np.searchsorted(number[starts[ranked]], np.arange(clusters + 1)).astype(np.int64)
+    return _Shared(start, table)
 
 
-def _why(shared: pd.DataFrame, families: list[str], size: int) -> list[tuple[str, str, str, str]]:
+def _count_pairs(link_evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *, clusters: int) -> list[int]:
+    """How many pairs of firm members of each cluster are linked."""
+    a, b = (codes_of(link_evidence[name], firm) for name in ("account_a", "account_b"))
+    inside = (a >= 0) & (b >= 0)
+    a, b = a[inside], b[inside]
+    a, b = a[firm_of[a] == firm_of[b]], b[firm_of[a] == firm_of[b]]
+    pairs = np.sort(a * max(len(firm), 1) + b)
+    pairs = pairs[run_starts(pairs)]
+    counts: list[int] = np.bincount(firm_of[pairs // max(len(firm), 1)], minlength=clusters).tolist()
+    return counts
+
+
+def _rows(values: list[_Value]) -> str:
+    return "; ".join(value.row for value in values)
+
+
+def _top(shared: list[_Value], family: str, most: int) -> list[_Value]:
+    return list(itertools.islice((value for value in shared if value.family == family), most))
+
+
+def _why(shared: list[_Value], families: list[str], size: int) -> list[_Row]:
     rows = []
     for family in families:
-        top = _top(shared, family)
-        if not top.empty:
-            named = [f"{row.members} share {_name(row)}" for row in top.itertuples(index=False)]
+        top = _top(shared, family, VALUES_NAMED)
+        if top:
+            named = [f"{value.members} share {value.name}" for value in top]
             sentence = f"{family.capitalize()}: of {size} members, {join_words(named)}."
             rows.append(("why", sentence, "cluster_shared_values", _rows(top)))
     return rows
 
 
-def _rare(shared: pd.DataFrame, families: list[str]) -> list[tuple[str, str, str, str]]:
+def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
     rows = []
     for family in families:
-        top = _top(shared, family).head(1)
-        for row in top.itertuples(index=False):
+        for value in _top(shared, family, 1):
             sentence = (
-                f"{_upper_first(_name(row))} is on {row.accounts} accounts: {row.members} members and "
-                f"{row.outside} others; {row.unrelated_accounts} of the accounts are otherwise unrelated."
+                f"{_upper_first(value.name)} is on {value.accounts} accounts: {value.members} members and "
+                f"{value.accounts - value.members} others; {value.unrelated} of the accounts are otherwise unrelated."
             )
-            rows.append(("rare", sentence, "cluster_shared_values", _rows(top)))
+            rows.append(("rare", sentence, "cluster_shared_values", value.row))
     return rows
 
 
-def _extraction(
-    cluster: Mapping[str, Any], link_evidence: pd.DataFrame, members: pd.Series[str]
-) -> tuple[str, str, str, str]:
-    inside = link_evidence["account_a"].isin(members) & link_evidence["account_b"].isin(members)
-    pairs = len(link_evidence.loc[inside, ["account_a", "account_b"]].drop_duplicates())
+def _extraction(cluster: Mapping[str, Any], pairs: int) -> _Row:
     sentence = (
         f"The joint traffic of {cluster['requests']} requests reads as extraction with probability "
         f"{cluster['extraction_probability']:.2f}; {pairs} pairs of members are linked."
@@ -121,36 +200,34 @@ def _extraction(
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
 
-def _free(shared: pd.DataFrame, families: list[str], min_families: int) -> list[tuple[str, str, str, str]]:
+def _free(shared: list[_Value], families: list[str], min_families: int) -> list[_Row]:
     voice_of = {family: "software" if family in SOFTWARE else family for family in families}
     # Habits cannot be taken away, so the software's voice is the first to stay.
     voices = list(dict.fromkeys(["software", *voice_of.values()] if "conduct" in families else voice_of.values()))
     freed_voices = voices[min_families - 1 :] if len(voices) >= min_families else voices
     freed = [family for family in families if voice_of[family] in freed_voices and family != "conduct"]
-    table = shared.loc[shared["family"].isin(freed)]
-    if table.empty:
+    values = [value for value in shared if value.family in freed]
+    if not values:
         return []
     rest = len(voices) - len(freed_voices)
     left = f"{rest} independent {'kind' if rest == 1 else 'kinds'} of evidence {'is' if rest == 1 else 'are'} left"
     sentence = (
-        f"Without what its members share in {join_words(freed)} ({len(table)} values), {left} "
+        f"Without what its members share in {join_words(freed)} ({len(values)} values), {left} "
         f"({join_words(list(SOFTWARE))} count as one, since one program brings them all), and fewer than "
         f"{min_families} never enforce."
     )
-    return [("free", sentence, "cluster_shared_values", _rows(table))]
+    return [("free", sentence, "cluster_shared_values", _rows(values))]
 
 
-def _for(cluster: Mapping[str, Any], members: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+def _for(cluster: Mapping[str, Any], loose: int, size: int) -> list[_Row]:
     where = f"cluster_id={cluster['cluster_id']}"
     rows = [
         ("for", f"An innocent reading remains: {reading}.", "run_clusters", where)
         for reading in str(cluster["readings"]).split("; ")
         if reading
     ]
-    loose = int((members["membership"] != "core").sum())
     sentence = (
-        f"{loose} of {len(members)} accounts are not core; about {cluster['expected_wrong']:.1f} of the "
-        "others may be wrong."
+        f"{loose} of {size} accounts are not core; about {cluster['expected_wrong']:.1f} of the others may be wrong."
     )
     return [*rows, ("for", sentence, "run_members", where)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,7 @@ from linkage.clusters.ties import (
     rank_habits,
     tie_matrix,
 )
+from linkage.coding import run_starts
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     ACCOUNTS,
@@ -373,7 +374,6 @@ def _members(
     )
     tier = judged.tier[number]
     flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
-    reasons = _reasons(judged).reindex(rows, fill_value="no tie to the members that remain")
     columns = {
         "account_id": judged.incidence.accounts.to_numpy()[rows],
         "cluster_id": [f"community-{value}" for value in number],
@@ -382,7 +382,7 @@ def _members(
         "controller_probability": judged.controller[number] * sure[rows],
         "extraction_probability": judged.extraction[number],
         "q_value": judged.q_value[number],
-        "reasons": reasons.array,
+        "reasons": _reasons(judged, rows),
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
         "requests": accounts["request_count"].to_numpy()[rows],
@@ -391,43 +391,47 @@ def _members(
     return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
 
 
-def _reasons(judged: _Judged) -> pd.Series[str]:
-    """Account code to its strongest ties in words."""
-    ties = pd.concat([_value_reasons(judged), _pattern_reasons(judged)], ignore_index=True)
-    ties = ties.sort_values(["account", "tie"], ascending=[True, False], kind="stable")
-    ties = ties.groupby("account", sort=False).head(REASONS)
-    words = pd.Series(ties["text"].to_numpy(dtype=object), index=ties["account"].to_numpy(), dtype="str")
-    return words.groupby(level=0, sort=True).agg("; ".join)
+def _reasons(judged: _Judged, accounts: Codes) -> list[str]:
+    """The strongest ties of each of these accounts (codes) in words; only those that are told are put into words."""
+    ties, found = judged.ties, judged.patterns
+    patterned = judged.incidence.accounts.get_indexer(pd.Index(found["account_id"]))
+    code = np.concatenate([ties["account"].to_numpy(dtype=np.int64), patterned])
+    bits = np.concatenate([ties["tie"].to_numpy(dtype=np.float64), found["bits"].to_numpy(dtype=np.float64)])
+    order = np.lexsort((-bits, code))
+    starts = run_starts(code[order] + 1)
+    length = np.diff(np.append(starts, len(order)))
+    is_told = np.arange(len(order)) - np.repeat(starts, length) < REASONS
+    told = order[is_told & np.isin(code[order], accounts)]
+    is_value = told < len(ties)
+    words = iter(_value_reasons(judged, ties.iloc[told[is_value]]))
+    patterns = iter(_pattern_reasons(found.iloc[told[~is_value] - len(ties)]))
+    said: dict[int, list[str]] = {}
+    for account, of_value in zip(code[told].tolist(), is_value.tolist(), strict=True):
+        said.setdefault(account, []).append(next(words if of_value else patterns))
+    return ["; ".join(said.get(account, ["no tie to the members that remain"])) for account in accounts.tolist()]
 
 
-def _value_reasons(judged: _Judged) -> pd.DataFrame:
-    """Shared values in words: ``account`` (code), ``tie`` (bits), ``text``."""
-    ties = judged.ties
+def _value_reasons(judged: _Judged, ties: pd.DataFrame) -> list[str]:
+    """Shared values in words."""
     values = judged.incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
-    noun = values["kind"].map(lambda kind: NOUNS.get(kind, kind.replace("_", " "))).to_numpy(dtype=object)
-    text = [
-        f"same {what} {value} as {fellows} others ({accounts} accounts in all, {unrelated} of them otherwise unrelated)"
-        for what, value, fellows, accounts, unrelated in zip(
-            noun,
-            values["value"],
-            ties["fellows"],
-            values["accounts"],
-            values["unrelated_accounts"],
-            strict=True,
-        )
+    columns = (values["kind"], values["value"], ties["fellows"], values["accounts"], values["unrelated_accounts"])
+    return [
+        f"same {_noun(kind)} {value} as {fellows} others ({accounts} accounts in all, {unrelated} of them otherwise "
+        "unrelated)"
+        for kind, value, fellows, accounts, unrelated in zip(*columns, strict=True)
     ]
-    return pd.DataFrame({"account": ties["account"].to_numpy(), "tie": ties["tie"].to_numpy(), "text": text})
 
 
-def _pattern_reasons(judged: _Judged) -> pd.DataFrame:
-    """Patterns of groups in words: ``account`` (code), ``tie`` (bits), ``text``."""
-    found = judged.patterns
-    text = [
+def _pattern_reasons(found: pd.DataFrame) -> list[str]:
+    """Patterns of groups in words."""
+    return [
         f"same {NOUNS[kind]} as {accounts - 1} others ({unrelated} of the {accounts} otherwise unrelated)"
         for kind, accounts, unrelated in zip(found["kind"], found["accounts"], found["unrelated_accounts"], strict=True)
     ]
-    code = judged.incidence.accounts.get_indexer(pd.Index(found["account_id"]))
-    return pd.DataFrame({"account": code, "tie": found["bits"].to_numpy(dtype=np.float64), "text": text})
+
+
+def _noun(kind: str) -> str:
+    return NOUNS.get(kind, kind.replace("_", " "))
 
 
 def _clusters(
@@ -448,9 +452,12 @@ def _clusters(
     )
     columns = {name: column.array for name, column in by_cluster.reindex(ids).items()}
     members_of = {number: np.asarray(rows) for number, rows in pd.Series(group).groupby(group).indices.items()}
-    ties_of = judged.ties.groupby("group").indices
-    none = np.empty(0, dtype=np.int64)
-    best_of = [_best_values(judged, judged.ties.iloc[ties_of.get(number, none)]) for number in kept]
+    best = _best_values(judged)
+    size = np.bincount(group[group >= 0], minlength=len(judged.tier))
+    popular = best.loc[best["accounts"].to_numpy() > 2 * size[best["group"].to_numpy()], ["group", "family", "kind"]]
+    popular_of: dict[int, set[str]] = {}
+    for number, family, kind in popular.drop_duplicates().itertuples(index=False):
+        popular_of.setdefault(number, set()).update((family, kind))
     frame = make_frame(
         CLUSTERS,
         {
@@ -462,11 +469,8 @@ def _clusters(
             "q_value": judged.q_value[kept],
             "families": [_family_names(judged, members_of[number], number) for number in kept],
             "organizations": judged.organizations[kept],
-            "strongest": [_strongest(best) for best in best_of],
-            "readings": [
-                _readings(judged, best, len(members_of[number]), number)
-                for best, number in zip(best_of, kept, strict=True)
-            ],
+            "strongest": _strongest(best, kept),
+            "readings": [_readings(judged, popular_of.get(number, frozenset()), number) for number in kept],
         },
     )
     rank = frame["tier"].map({"enforce": 0, "review": 1, "watch": 2})
@@ -482,10 +486,11 @@ def _family_names(judged: _Judged, members: Codes, number: int) -> str:
     return "+".join(judged.families[family] for family in ranked)
 
 
-def _best_values(judged: _Judged, ties: pd.DataFrame) -> pd.DataFrame:
-    """Values that tie members of one group: members tied and bits, strongest first."""
-    best = ties.groupby("value").agg(tied=("account", "size"), tie=("tie", "sum"))
-    best = best.sort_values(["tie", "tied"], ascending=False, kind="stable").reset_index()
+def _best_values(judged: _Judged) -> pd.DataFrame:
+    """Values that tie members of each group: members tied and bits, group by group, strongest first."""
+    best = judged.ties.groupby(["group", "value"]).agg(tied=("account", "size"), tie=("tie", "sum")).reset_index()
+    order = np.lexsort((best["value"], -best["tied"], -best["tie"], best["group"]))
+    best = best.iloc[order].reset_index(drop=True)
     values = judged.incidence.table.iloc[best["value"].to_numpy(dtype=np.int64)]
     return best.assign(
         **{name: values[name].array for name in ("family", "kind", "accounts", "unrelated_accounts")},
@@ -493,21 +498,28 @@ def _best_values(judged: _Judged, ties: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _strongest(best: pd.DataFrame) -> str:
-    if best.empty:
-        return "nothing ties these accounts"
-    row = best.iloc[0]
-    noun = NOUNS.get(row["kind"], row["kind"].replace("_", " "))
-    return (
-        f"{row['tied']} members share {noun} {row['name']}, which {row['accounts']} accounts have "
-        f"({row['unrelated_accounts']} of them otherwise unrelated)"
-    )
+def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
+    """The value that ties each group best, in words."""
+    first = best.drop_duplicates("group").set_index("group")
+    columns = ("kind", "tied", "name", "accounts", "unrelated_accounts")
+    said = {
+        number: f"{tied} members share {_noun(kind)} {name}, which {accounts} accounts have "
+        f"({unrelated} of them otherwise unrelated)"
+        for number, kind, tied, name, accounts, unrelated in zip(
+            first.index, *(first[column] for column in columns), strict=True
+        )
+    }
+    return [said.get(number, "nothing ties these accounts") for number in kept]
 
 
-def _readings(judged: _Judged, best: pd.DataFrame, size: int, number: int) -> str:
-    """Innocent readings that what ties the group does not rule out."""
+def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
+    """Innocent readings that what ties the group does not rule out.
+
+    Parameters
+    ----------
+    popular : families and kinds of values that tie the group and are on twice as many accounts as it has.
+    """
     linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
-    outside = best["accounts"] > 2 * size
     readings = []
     if judged.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")
@@ -515,11 +527,11 @@ def _readings(judged: _Judged, best: pd.DataFrame, size: int, number: int) -> st
         readings.append("one customer with a few accounts, who hides neither card nor address")
     if "network" in linked:
         readings.append("shared office or network")
-    if ((best["kind"] == "ip") & outside).any():
+    if "ip" in popular:
         readings.append("carrier or VPN address")
     if "payment" in linked:
         readings.append("agency, household or one firm without a declared organization")
-    if ((best["family"] == "content") & outside).any():
+    if "content" in popular:
         readings.append("popular template")
     if {"registration", "content"} <= linked:
         readings.append("class or workshop")
