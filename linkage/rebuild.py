@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from importlib import metadata
 from typing import Any, Final
 
@@ -47,6 +48,8 @@ from linkage.terms import (
     EVIDENCE,
     GROUP_RELATIONS,
     GROUPS,
+    HOURS,
+    ITEMS,
     MEMBERS,
     RunId,
     make_frame,
@@ -61,6 +64,13 @@ Clock = Callable[[], int]
 _FOREVER_MS: Final = 2**62
 _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
 
+
+Beside = Callable[[Callable[..., Any], Mapping[str, Any]], AbstractContextManager[Callable[[], Any]]]
+"""Starts a function with these arguments beside what is done meanwhile; what it hands out waits for the value."""
+
+BESIDE_ACCOUNTS: Final = 20_000
+"""Accounts from which on a search through chance is worth a process of its own, which takes a second or two to start
+and its own memory: 1.8 GB for 62,500 accounts go up by 0.5."""
 
 Reader = Callable[[Database, Window], Inputs]
 """Reads what a rebuild needs of a window."""
@@ -86,6 +96,7 @@ def rebuild_store(
     step: Step | None = None,
     clock: Clock | None = None,
     reader: Reader | None = None,
+    beside: Beside | None = None,
 ) -> Rebuilt:
     """Rebuild the graph and its clusters, and publish them as a new run.
 
@@ -102,6 +113,8 @@ def rebuild_store(
     step : told the name of each step as it begins.
     clock : gives UTC epoch milliseconds, for the ledger alone; None: the ledger has no times.
     reader : reads the input; None: :func:`read_inputs`, which knows whole days only.
+    beside : runs the search through evidence of chance while the real one is run, where there are
+        :data:`BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
 
     Raises
     ------
@@ -120,7 +133,7 @@ def rebuild_store(
                 database, as_of_ms, window_days or int(chosen.run.window_days), settings=chosen.health
             )
             decided = decisions_until(database, as_of_ms)
-            return _rebuild(database, window, decided, known, chosen, times, reader or read_inputs)
+            return _rebuild(database, window, decided, known, chosen, times, reader or read_inputs, beside)
         except Exception as error:
             code = error.exit_code if isinstance(error, LinkageError) else 1
             failed = RunEntry(**known, **times.taken(), exit_code=code, error=str(error) or type(error).__name__)
@@ -137,6 +150,7 @@ def _rebuild(
     settings: Settings,
     times: StepTimes,
     reader: Reader,
+    beside: Beside | None,
 ) -> Rebuilt:
     revision = database.revision()[0]
     plan = {
@@ -159,7 +173,8 @@ def _rebuild(
     digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)
     previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
-    record, tables = _compute(inputs, previous, decided, digest, plan, revision, settings, times.tell)
+    judged = judge_inputs(inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
+    record, tables = _compute(inputs, judged, previous, decided, digest, plan, revision, settings)
     times.tell("publish")
     entry = _entry(database, record, window, known, times, settings.health)
     publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
@@ -200,7 +215,13 @@ class Judged:
 
 
 def judge_inputs(
-    inputs: Inputs, *, settings: Settings, seed: int, step: Step | None = None, without: Collection[str] = ()
+    inputs: Inputs,
+    *,
+    settings: Settings,
+    seed: int,
+    step: Step | None = None,
+    without: Collection[str] = (),
+    beside: Beside | None = None,
 ) -> Judged:
     """Evidence, links, communities and verdicts of these inputs; nothing is written.
 
@@ -209,19 +230,37 @@ def judge_inputs(
     seed : of every random draw.
     step : told the name of each step as it begins.
     without : evidence families, and shared values by name, that do not count.
+    beside : as for :func:`rebuild_store`.
     """
     tell = step or (lambda _name: None)
     tell("evidence")
     tables = {name: getattr(inputs, name) for name in ("uses", "accounts", "conduct", "items", "hours")}
     evidence = _leave_out(gather_evidence(**tables, settings=settings.evidence), without)
-    linked, communities = _search(inputs, evidence, settings, seed, tell)
-    tell("group evidence")
-    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
-    tell("null searches")
-    null_cohesion = _search_by_chance(inputs, evidence, settings, seed)
+    start = beside if beside is not None and len(inputs.accounts) >= BESIDE_ACCOUNTS else _afterwards
+    chance = {"inputs": _searched(inputs), "evidence": evidence, "settings": settings, "seed": seed}
+    with start(search_by_chance, chance) as null_search:
+        linked, communities = _search(inputs, evidence, settings, seed, tell)
+        tell("group evidence")
+        communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
+        tell("null searches")
+        null_cohesion = null_search()
     tell("verdicts")
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
+
+
+@contextlib.contextmanager
+def _afterwards(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
+    """Nothing beside: the function is run when its value is asked for."""
+    yield lambda: function(**arguments)
+
+
+def _searched(inputs: Inputs) -> Inputs:
+    """What of the inputs a search reads beside evidence: accounts, their conduct, and the models they use."""
+    models = inputs.uses[inputs.uses["kind"] == "model"]
+    if isinstance(models["value"].dtype, pd.CategoricalDtype):
+        models = models.assign(value=models["value"].cat.remove_unused_categories())
+    return Inputs(models, inputs.accounts, inputs.conduct, make_frame(ITEMS), make_frame(HOURS))
 
 
 def _search(
@@ -251,7 +290,7 @@ def _search(
     return linked, communities
 
 
-def _search_by_chance(inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int) -> npt.NDArray[np.float64]:
+def search_by_chance(inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int) -> npt.NDArray[np.float64]:
     """How firmly the communities hang together that the same search finds where families agree only by chance."""
     found = [np.empty(0)]
     for number in range(settings.verdicts.null_searches):
@@ -355,15 +394,14 @@ class _Previous:
 
 def _compute(
     inputs: Inputs,
+    judged: Judged,
     previous: _Previous,
     decided: Decisions,
     digest: str,
     plan: Mapping[str, Any],
     revision: int,
     settings: Settings,
-    tell: Step,
 ) -> tuple[RunRecord, RunTables]:
-    judged = judge_inputs(inputs, settings=settings, seed=int(plan["seed"]), step=tell)
     tracked = carry_ids(
         judged.verdicts.clusters,
         judged.verdicts.members,
@@ -397,9 +435,11 @@ def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple
 def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs, settings: Settings) -> RunTables:
     """The run's tables; of links and shared values only what lies inside one cluster."""
     settled, shared = settle_judged(tracked, judged, decided)
-    cluster_of = tracked.members.set_index("account_id")["cluster_id"]
-    links = judged.linked.evidence_within(cluster_of)
-    links = links.assign(cluster_id=links["account_a"].map(cluster_of))
+    number, ids = text_codes(tracked.members["cluster_id"])
+    accounts = pd.Index(tracked.members["account_id"])
+    links = judged.linked.evidence_within(pd.Series(number, index=accounts))
+    cluster = number[codes_of(links["account_a"], accounts)]
+    links = links.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
     said = explain(
         settled.clusters,
         members=settled.members,

@@ -166,7 +166,9 @@ def test_what_ties_the_links_inside_groups_is_the_rest_left_out() -> None:
     groups = pd.Series({"a": "x", "c": "x", "b": "y"})
     inside = linked.evidence.query("account_a == 'a' and account_b == 'c'").reset_index(drop=True)
     assert set(inside["family"]) >= {"network", "payment"}
-    pd.testing.assert_frame_equal(linked.evidence_within(groups), inside)
+    found = linked.evidence_within(groups)
+    assert isinstance(found["value"].dtype, pd.CategoricalDtype)
+    pd.testing.assert_frame_equal(found.astype(inside.dtypes), inside)
     assert linked.evidence_within(groups.iloc[:0]).empty
 
 

@@ -103,6 +103,8 @@ def settle(clusters: pd.DataFrame, members: pd.DataFrame, shared: pd.DataFrame, 
 
 def _clearing(cluster_id: str, accounts: set[str], decided: Decisions) -> Mapping[str, Any] | None:
     """The decision that cleared this cluster, the newest; None: nobody did, or it was taken back."""
+    if decided.decisions.empty:
+        return None
     whole = decided.decisions[decided.decisions["account_id"].isna()]
     own = whole[whole["cluster_id"] == cluster_id]
     if len(own):

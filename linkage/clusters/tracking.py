@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Set
 
 import numpy as np
 import pandas as pd
@@ -77,10 +77,10 @@ def carry_ids(
     asleep = asleep[~asleep["cluster_id"].isin(before.index)]
     revived = _revive(members, asleep, lasting, overlap=settings.overlap)
     taken = {*known_ids, *before.index.astype(str), *asleep["cluster_id"]}
+    accounts_of = dict(list(members.groupby("cluster_id")["account_id"]))
     for cluster in clusters["cluster_id"]:
         if cluster not in lasting:
-            accounts = members.loc[members["cluster_id"] == cluster, "account_id"]
-            lasting[cluster] = new_cluster_id(accounts, taken=taken)
+            lasting[cluster] = new_cluster_id(accounts_of.get(cluster, ()), taken=taken)
             taken.add(lasting[cluster])
     turned = _turned(shared, now, before, lasting, quiet_now, quiet_before)
     events = _events(shared, now, before, lasting, turned=turned | revived, overlap=settings.overlap)
@@ -147,7 +147,7 @@ def new_cluster_id(accounts: Iterable[str], *, taken: Iterable[str] = ()) -> str
     False
     """
     digest = hashlib.sha256("\n".join(sorted(accounts)).encode()).hexdigest()
-    used = set(taken)
+    used = taken if isinstance(taken, Set) else set(taken)
     for length in range(6, len(digest) + 1):
         candidate = f"c-{digest[:length]}"
         if candidate not in used:

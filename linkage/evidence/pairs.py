@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of
+from linkage.coding import codes_of, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import THREADS, Codes, Proposed, Small, ValueIndex, distinct
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
@@ -277,7 +277,7 @@ class Ties:
     evidence: pd.DataFrame
 
     def tell(self, wanted: npt.NDArray[np.bool_]) -> pd.DataFrame:
-        """Frame of shape ``LINK_EVIDENCE`` about some of the pairs."""
+        """Frame of shape ``LINK_EVIDENCE`` about some of the pairs, texts as categories."""
         pairs = self.pairs.take(wanted)
         bits = family_bits(pairs, self.value_table["bits"].to_numpy(dtype=np.float64), self.conduct_bits)
         # Levels of conduct stand behind the values, as if they were shared, too.
@@ -290,11 +290,11 @@ class Ties:
         pair = pair[order]
         row = np.concatenate([rows[f][at] for f, at in given.items()])[order]
         told = self._told()
-        columns: dict[str, Any] = {name: told[name].array.take(row) for name in _TOLD}
+        columns: dict[str, Any] = {name: _take(told[name], row) for name in _TOLD}
         columns["bits"] = np.concatenate([bits[f][at] for f, at in given.items()])[order]
-        names = self.names.array
-        columns |= {"account_a": names.take(pairs.a[pair]), "account_b": names.take(pairs.b[pair])}
-        return make_frame(LINK_EVIDENCE, columns)
+        for name, codes in (("account_a", pairs.a), ("account_b", pairs.b)):
+            columns[name] = pd.Categorical.from_codes(codes[pair], self.names)
+        return pd.DataFrame({name: columns[name] for name in LINK_EVIDENCE})
 
     def _told(self) -> pd.DataFrame:
         """What is told of each value: when it was used, too; and of each level of conduct, the unknown one last."""
@@ -311,6 +311,14 @@ class Ties:
         label = [*(f"closest {share:.1%} of pairs" for share in (*LEVEL_SHARES, 1.0)), ""]
         names = {"family": ["conduct"] * len(label), "kind": ["habits"] * len(label), "value": label}
         return pd.concat([shared, make_frame(_TOLD, names)], ignore_index=True)
+
+
+def _take(column: pd.Series[Any], rows: Codes) -> Any:
+    """Some rows of a column, text as categories."""
+    if str(column.dtype) != TEXT:
+        return column.array.take(rows)
+    codes, texts = text_codes(column)
+    return pd.Categorical.from_codes(codes[rows], texts)
 
 
 _TOLD: Final[Shape] = {

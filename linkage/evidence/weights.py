@@ -41,6 +41,7 @@ from linkage.terms import (
     ACCOUNTS,
     COUNT,
     EVIDENCE,
+    LINK_EVIDENCE,
     LINKS,
     NUMBER,
     TEXT,
@@ -146,10 +147,11 @@ class Linked:
     @functools.cached_property
     def evidence(self) -> pd.DataFrame:
         """What ties each link, in the shape ``LINK_EVIDENCE``; made when it is first asked for."""
-        return self.ties.tell(np.ones(len(self.ties.pairs.a), dtype=bool))
+        told = self.ties.tell(np.ones(len(self.ties.pairs.a), dtype=bool))
+        return told.astype({name: TEXT for name, dtype in LINK_EVIDENCE.items() if dtype == TEXT})
 
-    def evidence_within(self, groups: pd.Series[str]) -> pd.DataFrame:
-        """What ties the links inside groups, in the shape ``LINK_EVIDENCE``; the others are never made.
+    def evidence_within(self, groups: pd.Series[Any]) -> pd.DataFrame:
+        """What ties the links inside groups: shape ``LINK_EVIDENCE``, texts as categories; the others are never made.
 
         Parameters
         ----------

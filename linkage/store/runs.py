@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+from linkage.coding import text_codes
 from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
 from linkage.terms import CLUSTERS, EVENTS, TIME, RunId
@@ -102,17 +106,19 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
     ids = _account_ids(connection, tables)
 
     def add(statement: str, table: pd.DataFrame, columns: tuple[str, ...], *, place: tuple[str, ...] = ()) -> None:
-        named = table.assign(**{name: table[name].map(ids) for name in _ACCOUNT_COLUMNS if name in table.columns})
-        named = named.dropna(subset=[name for name in _ACCOUNT_COLUMNS if name in columns])
+        numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in columns}
+        known = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0)) if numbers else None
+        named = table[list(columns)].assign(**numbers)
+        named = named if known is None else named.iloc[known]
         # In the order of the table's key, which SQLite takes fastest.
-        ordered = named.sort_values(list(place), kind="stable") if place else named
+        ordered = named.iloc[_order(named, place)] if place else named
         for start in range(0, len(ordered), _PART_ROWS):
-            rows = _rows(ordered.iloc[start : start + _PART_ROWS], columns)
-            connection.executemany(statement, ((run_id, *row) for row in rows))
+            rows = _columns(ordered.iloc[start : start + _PART_ROWS], columns)
+            connection.executemany(statement, zip(itertools.repeat(run_id), *rows, strict=False))
 
     add(_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS)
     add(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, place=("account_id",))
-    add(_ADD_LINK, tables.links, _LINK_COLUMNS, place=_LINK_COLUMNS[:6])
+    add(_ADD_LINK, tables.links, _LINK_COLUMNS, place=_LINK_COLUMNS[:4])
     add(_ADD_SHARED, tables.shared, _SHARED_COLUMNS, place=("cluster_id", "family", "kind", "value", "account_id"))
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
@@ -130,6 +136,20 @@ def _account_ids(connection: sqlite3.Connection, tables: RunTables) -> dict[str,
         if row:
             found[name] = int(row[0])
     return found
+
+
+def _numbers(column: pd.Series[Any], ids: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """The number of the account of each row, -1 where the store has none."""
+    codes, names = text_codes(column)
+    numbers = np.fromiter((ids.get(name, -1) for name in names), np.int64, len(names))
+    return np.asarray(numbers[codes], dtype=np.int64)
+
+
+def _order(table: pd.DataFrame, columns: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """The order of the rows by some columns, the first one first."""
+    is_number = {name: pd.api.types.is_integer_dtype(table[name].dtype) for name in columns}
+    keys = [table[name].to_numpy() if is_number[name] else text_codes(table[name])[0] for name in columns]
+    return np.lexsort(keys[::-1])
 
 
 _PART_ROWS: Final = 100_000
@@ -178,12 +198,22 @@ _EVENT_COLUMNS: Final = tuple(EVENTS)
 
 def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     """Rows of plain values SQLite takes: times as epoch milliseconds, nulls as None."""
-    return zip(*(_plain(frame[column]) for column in columns), strict=True)
+    return zip(*_columns(frame, columns), strict=True)
+
+
+def _columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
+    return [_plain(frame[column]) for column in columns]
 
 
 def _plain(column: pd.Series[Any]) -> list[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Each text is there once, however many rows have it.
+        texts = np.array([*column.cat.categories, None], dtype=object)
+        return list(texts[column.cat.codes.to_numpy()])
     if str(column.dtype) == TIME:
-        times = column.dt.tz_localize(None).astype("int64")
+        times = column.dt.tz_localize(None).to_numpy().astype("int64").tolist()
+        if not column.hasnans:
+            return times  # type: ignore[no-any-return]
         return [None if missing else time for time, missing in zip(times, column.isna(), strict=True)]
     values = column.astype(int) if column.dtype == bool else column
     if not values.hasnans:
