@@ -384,9 +384,12 @@ CASE_NOTES: Final[Shape] = {
 """One row per decision that a person noted about a cluster, oldest first; never changed, only added to."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ClusterDetail:
-    """Everything an output needs to show one cluster; plain tables, no way back to the store."""
+    """Everything an output needs to show one cluster; plain tables, no way back to the store.
+
+    One is equal to itself alone, so that what was worked out of it can be kept beside it.
+    """
 
     run: Mapping[str, Any]
     """``run_id, as_of, since, seed, window_days, settings, settings_digest, versions, inputs``."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pandas as pd
 
 from linkage.engines.cut import store_until
 from linkage.errors import UsageError
-from linkage.notebook.beside import run_beside
+from linkage.notebook.beside import has_two_cores, run_beside
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.progress import step_progress
@@ -90,7 +88,7 @@ def rebuild(
             wait_s=wait_s,
             step=tell,
             clock=clock,
-            beside=run_beside if (os.cpu_count() or 1) > 1 else None,
+            beside=run_beside if has_two_cores() else None,
             reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
         )
     return store.run

@@ -1,14 +1,27 @@
-"""A part of a rebuild in a process of its own, while the rest of it goes on here."""
+"""Half of the work in a process of its own, while the other half goes on here."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from linkage.engines.beside import Worker
 from linkage.errors import SourceError
+
+SPREAD_VALUES: Final = 12
+"""Values from which on a second process is worth its start, when each takes about a second."""
+
+_AHEAD: Final = 2
+
+
+def has_two_cores() -> bool:
+    """Whether this process may use two cores at least."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) > 1
 
 
 @contextlib.contextmanager
@@ -44,3 +57,65 @@ def run_beside(function: Callable[..., Any], arguments: Mapping[str, Any]) -> It
 def once(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Any]:
     """The value of a function, as the only one of a stream."""
     yield function(**arguments)
+
+
+def spread(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterator[Any]:
+    """What a function makes of each value, in their order; every other one is made in another process.
+
+    Parameters
+    ----------
+    function : stands in a module; its values and what it makes of them can be pickled.
+    values : below ``SPREAD_VALUES`` of them, or on one core, all is made here.
+
+    Raises
+    ------
+    Whatever the function raises. Where the other process cannot be started or dies, its values are made here, too.
+    """
+    if len(values) < SPREAD_VALUES or not has_two_cores():
+        yield from map(function, values)
+        return
+    made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_AHEAD)
+    is_over = threading.Event()
+
+    def put(value: Any, error: BaseException | None) -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(queue.Full):
+                return made.put((value, error), timeout=0.1)
+        return None
+
+    def fetch(worker: Worker) -> None:
+        try:
+            arguments = {"function": function, "values": list(values[1::2])}
+            for value in worker.stream(each, arguments, about=f"{function}"):
+                put(value, None)
+        except BaseException as error:  # whatever it is, it is raised where the values are used
+            put(None, error)
+
+    with Worker() as worker, ThreadPoolExecutor(1) as pool:
+        pool.submit(fetch, worker)
+        try:
+            yield from _merge(function, values, made)
+        finally:
+            is_over.set()
+            worker.close()
+
+
+def _merge(
+    function: Callable[[Any], Any], values: Sequence[Any], made: queue.Queue[tuple[Any, BaseException | None]]
+) -> Iterator[Any]:
+    """Values of even places made here, those of odd places from the queue while there is somebody to fill it."""
+    is_alone = False
+    for place, value in enumerate(values):
+        if place % 2 == 0 or is_alone:
+            yield function(value)
+            continue
+        found, error = made.get()
+        if error is not None and not isinstance(error, SourceError):
+            raise error
+        is_alone = error is not None
+        yield function(value) if is_alone else found
+
+
+def each(function: Callable[[Any], Any], values: Iterable[Any]) -> Iterator[Any]:
+    """What a function makes of each value; a generator, as a stream needs it."""
+    yield from map(function, values)

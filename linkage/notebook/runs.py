@@ -11,6 +11,7 @@ import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.errors import NoSuchClusterError
+from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
@@ -385,7 +386,14 @@ class Run:
         shown = table[table["cluster_id"].isin(chosen)]
         sources = self._database.query("source_files")
         return write_report(
-            details, shown, self.info, out=out, include_personal_data=personal_data, sources=sources, pdf=pdf
+            details,
+            shown,
+            self.info,
+            out=out,
+            include_personal_data=personal_data,
+            sources=sources,
+            pdf=pdf,
+            spread=spread,
         )
 
     @property

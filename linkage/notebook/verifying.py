@@ -7,6 +7,7 @@ import dataclasses
 import pandas as pd
 
 from linkage.errors import NoRunError
+from linkage.notebook.beside import spread
 from linkage.notebook.given import AnyPath
 from linkage.notebook.ledger import kept_run
 from linkage.outputs.manifest import MANIFEST, Manifest, read_manifest
@@ -43,6 +44,7 @@ def verify_folder(database: Database, folder: AnyPath) -> Verification:
             clusters=clusters.loc[manifest.listed].reset_index(drop=True),
             run=run.info,
             sources=database.query("source_files"),
+            spread=spread,
             kept_runs=list(kept.loc[kept["sequence"] <= own, "run_id"]),
         )
 

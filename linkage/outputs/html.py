@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,9 @@ from linkage.outputs.pdf import find_browser, print_page
 from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
 from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, make_frame
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""What a function makes of each value, in their order; like ``map``."""
 
 INDEX: Final = "index.html"
 
@@ -271,6 +274,7 @@ def write_report(
     include_personal_data: bool = False,
     sources: pd.DataFrame | None = None,
     pdf: bool = False,
+    spread: Spread = map,
 ) -> list[Path]:
     """Writes the report of a run into a folder and returns the paths written, the manifest last.
 
@@ -289,6 +293,7 @@ def write_report(
     include_personal_data : whether addresses, payment instruments and keys are shown raw.
     sources : the input files, with ``path``, ``size`` and ``sha256``.
     pdf : print every page as PDF too, with a browser that is installed.
+    spread : what a function makes of each value, in their order; one that uses several processes saves time.
 
     Raises
     ------
@@ -301,7 +306,9 @@ def write_report(
     earlier = _manifest_entries(folder)
     entries: list[dict[str, Any]] = []
     paths: list[Path] = []
-    for name, content in report_files(details, clusters, run, include_personal_data=include_personal_data):
+    for name, content in report_files(
+        details, clusters, run, include_personal_data=include_personal_data, spread=spread
+    ):
         paths.append(write_whole(content, out=folder / name))
         entries.append(file_entry(name, content))
     pages = [path for path in paths if path.suffix == ".html"] if browser else []
@@ -327,8 +334,13 @@ def report_files(
     run: Mapping[str, Any],
     *,
     include_personal_data: bool = False,
+    spread: Spread = map,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of every file of a report but the manifest, one at a time so that few are in memory.
+
+    Parameters
+    ----------
+    details, clusters, run, include_personal_data, spread : as for :func:`write_report`.
 
     Raises
     ------
@@ -341,14 +353,22 @@ def report_files(
     yield SCHEMA_FILE, schema_bytes()
     notes = pd.concat([make_frame(CASE_NOTES), *(detail.case_notes for detail in details)])
     yield INDEX, _draw_overview(listed, run, pages=pages, notes=notes, privacy=privacy).encode()
-    for whole in details:
-        detail = whole if include_personal_data else mask_detail(whole)
-        stem = file_stem(detail.cluster["cluster_id"])
-        beside = (f"{stem}.json", f"{stem}.members.csv")
-        page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
-        yield f"{stem}.html", page.encode()
-        yield beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()
-        yield beside[1], tables.to_csv(detail.members).encode()
+    for files in spread(functools.partial(_cluster_files, include_personal_data=include_personal_data), details):
+        yield from files
+
+
+def _cluster_files(whole: ClusterDetail, *, include_personal_data: bool) -> list[tuple[str, bytes]]:
+    """Name and content of the page of a cluster and of what is beside it."""
+    detail = whole if include_personal_data else mask_detail(whole)
+    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
+    stem = file_stem(detail.cluster["cluster_id"])
+    beside = (f"{stem}.json", f"{stem}.members.csv")
+    page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
+    return [
+        (f"{stem}.html", page.encode()),
+        (beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()),
+        (beside[1], tables.to_csv(detail.members).encode()),
+    ]
 
 
 def pressing_clusters(clusters: pd.DataFrame) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 import pandas as pd
@@ -39,12 +40,16 @@ HOLDERS: Final[Shape] = {"family": TEXT, "kind": TEXT, "value": TEXT, "account_i
 
 _VALUE_KEYS: Final = ["family", "kind", "value"]
 
+_KEPT: Final = 2
+"""Details whose figures are kept: the pictures, the tables and the graph of one page ask for the same ones."""
 
+
+@functools.lru_cache(maxsize=_KEPT)
 def value_holders(detail: ClusterDetail) -> pd.DataFrame:
     """Which members have which value, as ``HOLDERS``, sorted; from the shared values and from the links.
 
     Families that only compare pairs (conduct, rhythm) may have no rows in ``shared``; the accounts of their
-    links stand in. A link whose value is null goes under the name of its family.
+    links stand in. A link whose value is null goes under the name of its family. Do not change what comes back.
     """
     members = set(detail.members["account_id"])
     held = detail.shared[[*_VALUE_KEYS, "account_id"]]
@@ -57,8 +62,12 @@ def value_holders(detail: ClusterDetail) -> pd.DataFrame:
     return make_frame(HOLDERS, {name: rows[name] for name in HOLDERS})
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def shared_values(detail: ClusterDetail) -> pd.DataFrame:
-    """The values that tie members, as ``SHARED_VALUES``: most bits first, then most members, then by name."""
+    """The values that tie members, as ``SHARED_VALUES``: most bits first, then most members, then by name.
+
+    Do not change what comes back: it is handed out again.
+    """
     inside = value_holders(detail).groupby(_VALUE_KEYS)["account_id"].nunique().rename("inside")
     known = pd.concat([_named(detail.shared), _named(detail.links)], ignore_index=True)
     grouped = known.groupby(_VALUE_KEYS)
@@ -81,8 +90,12 @@ def shared_values(detail: ClusterDetail) -> pd.DataFrame:
     return make_frame(SHARED_VALUES, {name: rows[name] for name in SHARED_VALUES})
 
 
+@functools.lru_cache(maxsize=_KEPT)
 def family_ties(detail: ClusterDetail) -> pd.DataFrame:
-    """How much each evidence family ties, as ``FAMILY_TIES``: most members first, then most bits."""
+    """How much each evidence family ties, as ``FAMILY_TIES``: most members first, then most bits.
+
+    Do not change what comes back: it is handed out again.
+    """
     holders = value_holders(detail)
     rows = pd.DataFrame(
         {

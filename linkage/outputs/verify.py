@@ -13,7 +13,7 @@ import pandas as pd
 
 from linkage.outputs import tables
 from linkage.outputs.files import sha256
-from linkage.outputs.html import report_files
+from linkage.outputs.html import Spread, report_files
 from linkage.outputs.manifest import MANIFEST, Manifest, manifest_content, source_entries
 from linkage.outputs.masking import mask_detail
 from linkage.outputs.text import file_stem, one_line
@@ -69,6 +69,7 @@ def verify_report(
     run: Mapping[str, Any],
     sources: pd.DataFrame | None = None,
     kept_runs: Sequence[str] = (),
+    spread: Spread = map,
 ) -> Verification:
     """Make the report again from what the store says and compare every file with it.
 
@@ -85,6 +86,7 @@ def verify_report(
     run : what the store says of the run.
     sources : the input files that the store knows; those loaded since the report are no difference.
     kept_runs : ids of the runs up to this one that the store keeps.
+    spread : as for :func:`~linkage.outputs.html.write_report`.
     """
     place = Path(folder)
     remarks = list(_strangers(place, manifest))
@@ -93,7 +95,8 @@ def verify_report(
     if not manifest.is_drawn_by_these_versions:
         remarks.append("pages were drawn by other versions of the libraries: compared with their hashes alone")
     made = 1
-    for name, wanted in report_files(told, clusters, run, include_personal_data=manifest.includes_personal_data):
+    personal = manifest.includes_personal_data
+    for name, wanted in report_files(told, clusters, run, include_personal_data=personal, spread=spread):
         made += 1
         differences += _file_differences(place, name, wanted, manifest)
     if made != len(manifest.hashes) + 1:

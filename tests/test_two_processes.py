@@ -1,4 +1,4 @@
-"""The search through chance in a process beside a rebuild: the same run, whatever becomes of that process."""
+"""Work in a process beside this one: the same run and the same report, whatever becomes of that process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from linking_frames import World
 
 from linkage.errors import ClusterError
-from linkage.notebook.beside import run_beside
+from linkage.notebook.beside import SPREAD_VALUES, has_two_cores, run_beside, spread
 from linkage.rebuild import BESIDE_ACCOUNTS, judge_inputs
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
@@ -92,3 +92,51 @@ def test_small_stores_start_no_process(inputs: Inputs) -> None:
 
     assert len(inputs.accounts) < BESIDE_ACCOUNTS
     assert not judge_inputs(inputs, settings=Settings(), seed=3, beside=start).verdicts.members.empty
+
+
+def square(value: int) -> tuple[int, int]:
+    return value * value, os.getpid()
+
+
+def square_here(value: tuple[int, int]) -> int:
+    """The square of a number; a process that is not the one named with it dies of it."""
+    number, parent = value
+    return number * number if os.getpid() == parent else die()
+
+
+def stop_at_five(value: int) -> int:
+    if value == 5:
+        raise ClusterError("wanted another number; found five. Choose one")
+    return value
+
+
+def test_every_other_value_is_made_in_another_process_and_the_order_stays() -> None:
+    found = list(spread(square, range(2 * SPREAD_VALUES)))
+    assert [value for value, _ in found] == [number * number for number in range(2 * SPREAD_VALUES)]
+    assert {process for _, process in found[::2]} == {os.getpid()}
+    if has_two_cores():
+        others = {process for _, process in found[1::2]}
+        assert len(others) == 1
+        assert os.getpid() not in others
+
+
+def test_a_few_values_are_made_here() -> None:
+    assert {process for _, process in spread(square, range(SPREAD_VALUES - 1))} == {os.getpid()}
+
+
+def test_where_the_other_process_dies_all_values_are_made_here() -> None:
+    values = [(number, os.getpid()) for number in range(SPREAD_VALUES)]
+    assert list(spread(square_here, values)) == [number * number for number in range(SPREAD_VALUES)]
+
+
+def test_what_is_raised_over_there_is_raised_in_its_place() -> None:
+    found = spread(stop_at_five, range(SPREAD_VALUES))
+    assert [next(found) for _ in range(5)] == [0, 1, 2, 3, 4]
+    with pytest.raises(ClusterError, match="found five"):
+        next(found)
+
+
+def test_nobody_needs_to_take_all_values() -> None:
+    found = spread(square, range(100 * SPREAD_VALUES))
+    assert next(found)[0] == 0
+    found.close()
