@@ -70,7 +70,7 @@ Beside = Callable[[Callable[..., Any], Mapping[str, Any]], AbstractContextManage
 
 BESIDE_ACCOUNTS: Final = 20_000
 """Accounts from which on a search through chance is worth a process of its own, which takes a second or two to start
-and its own memory: 1.8 GB for 62,500 accounts go up by 0.5."""
+and memory of its own."""
 
 Reader = Callable[[Database, Window], Inputs]
 """Reads what a rebuild needs of a window."""
@@ -290,7 +290,9 @@ def _search(
     return linked, communities
 
 
-def search_by_chance(inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int) -> npt.NDArray[np.float64]:
+def search_by_chance(
+    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int
+) -> npt.NDArray[np.float64]:
     """How firmly the communities hang together that the same search finds where families agree only by chance."""
     found = [np.empty(0)]
     for number in range(settings.verdicts.null_searches):

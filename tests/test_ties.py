@@ -8,6 +8,7 @@ from linking_frames import World, run
 from linkage.clusters.ties import (
     MAX_TIE,
     Incidence,
+    best_ties,
     build_incidence,
     conduct_ties,
     group_ties,
@@ -55,6 +56,13 @@ def test_a_tie_counts_fellows_and_is_bounded(incidence: Incidence) -> None:
     assert (content["fellows"] == GROUPED - 1).all()
     assert ties["tie"].between(0, MAX_TIE).all()
     assert not ties.duplicated(["account", "family"]).any()
+
+
+def test_ties_without_their_values_are_the_same_bits(incidence: Incidence) -> None:
+    group = np.random.default_rng(5).integers(-1, 3, len(incidence.accounts))
+    told = tie_matrix(group_ties(incidence, group, groups=3), incidence)
+    assert (told > 0).any()
+    np.testing.assert_array_equal(best_ties(incidence, group, groups=3), told)
 
 
 def test_a_card_on_four_of_thirty_is_worth_less_than_on_four_of_four(incidence: Incidence) -> None:

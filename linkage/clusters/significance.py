@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaincc
 
-from linkage.clusters.ties import Codes, Incidence, build_incidence, group_ties, tie_matrix
+from linkage.clusters.ties import Codes, Incidence, best_ties, build_incidence
 from linkage.settings import VerdictSettings
 
 Numbers = npt.NDArray[np.float64]
@@ -105,7 +105,7 @@ def find_null_cohesion(
 
 
 def _family_means(incidence: Incidence, group: Codes, groups: int) -> Numbers:
-    matrix = tie_matrix(group_ties(incidence, group, groups=groups), incidence)
+    matrix = best_ties(incidence, group, groups=groups)
     members = np.flatnonzero(group >= 0)
     total = np.zeros((groups, matrix.shape[1]))
     np.add.at(total, group[members], matrix[members])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +134,30 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     fellows share the value), ``tie`` (bits, above 0 and at most ``MAX_TIE``); one row per account and family
     with a tie, sorted by account and family. O(uses log uses).
     """
+    columns = _score_uses(incidence, group, groups)
+    account, family, value, tie = (columns[name] for name in ("account", "family", "value", "tie"))
+    order = np.flatnonzero(tie > 0)
+    order = order[np.lexsort((value[order], -tie[order], family[order], account[order]))]
+    order = order[run_starts(account[order] * len(incidence.families) + family[order])]
+    return pd.DataFrame({name: column[order] for name, column in columns.items()})
+
+
+def best_ties(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
+    """The ties of :func:`group_ties` as an array, accounts x families, 0 where there is none; nothing is ranked.
+
+    Parameters
+    ----------
+    incidence, group, groups : as for :func:`group_ties`.
+    """
+    families = len(incidence.families)
+    matrix = np.zeros(len(incidence.accounts) * families)
+    uses = _score_uses(incidence, group, groups)
+    np.maximum.at(matrix, uses["account"] * families + uses["family"], uses["tie"])
+    return matrix.reshape(-1, families)
+
+
+def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, npt.NDArray[Any]]:
+    """Per use of an account in a group: ``account, group, value, fellows, family`` and ``tie`` (may be negative)."""
     mine = group[incidence.account]
     inside = mine >= 0
     account, value, mine = incidence.account[inside], incidence.value[inside], mine[inside]
@@ -142,11 +167,7 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
     with np.errstate(divide="ignore"):
         tie = np.minimum(np.log2(share / _stranger_chance(incidence, value, users, size[mine])), MAX_TIE)
-    order = np.flatnonzero(tie > 0)
-    order = order[np.lexsort((value[order], -tie[order], family[order], account[order]))]
-    order = order[run_starts(account[order] * len(incidence.families) + family[order])]
-    columns = {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
-    return pd.DataFrame({name: column[order] for name, column in columns.items()})
+    return {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
 
 
 def _count_equal(numbers: Codes) -> Codes:
