@@ -245,6 +245,13 @@ class VerdictSettings:
     enforce_extraction: float = _setting(
         0.6, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
     )
+    sure_extraction: float = _setting(
+        0.9,
+        unit="probability of extraction",
+        low=0,
+        high=1,
+        reason="from here on the controller verdict need only reach review_probability; see docs/calibration.md",
+    )
     review_probability: float = _setting(
         0.3,
         unit="probability",
@@ -264,6 +271,13 @@ class VerdictSettings:
         low=0,
         high=10_000,
         reason="fewer that all share one card and one address may be one firm's own: review at most",
+    )
+    brief_days: float = _setting(
+        3.0,
+        unit="days",
+        low=0,
+        high=30,
+        reason="work of so few days that no common payment ties may be an event's, a hackathon's: review at most",
     )
     core_share: float = _setting(
         0.5, unit="share of the median member's ties", low=0, high=10, reason="from here on a member is core"

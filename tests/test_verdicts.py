@@ -3,8 +3,11 @@ from __future__ import annotations
 import dataclasses
 
 import pandas as pd
+import pytest
+import scipy.special
 from linking_frames import World, flagged, run
 
+from linkage.clusters.coefficients import SHIPPED
 from linkage.clusters.verdicts import judge
 from linkage.evidence.groups import gather_group_evidence
 from linkage.settings import Settings
@@ -125,6 +128,57 @@ def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> Non
 
 def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
     assert openly_shared(open_accounts=8).iloc[0]["tier"] == "enforce"
+
+
+def hurried(*, hours: int, cards: int, brief_days: float = 3.0, strangers_too: bool = False) -> pd.DataFrame:
+    """Clusters of a world of ten days in which twenty accounts of one queue do all their work in so many hours."""
+    world = World(seed=23)
+    world.add_strangers(180)
+    world.add_campaign(20, cards=cards)
+    world.add_hand_overs([f"c{number:04d}" for number in range(20)], count=120)
+    world.hurry("c0", hours=hours)
+    if strangers_too:
+        world.hurry("s", hours=100)
+    settings = Settings()
+    verdicts = dataclasses.replace(settings.verdicts, brief_days=brief_days)
+    *_, judged = run(world.frames(), settings=dataclasses.replace(settings, verdicts=verdicts))
+    return judged.clusters
+
+
+def test_work_of_two_days_that_no_payment_ties_is_for_review_as_an_event() -> None:
+    first = hurried(hours=48, cards=1).iloc[0]
+    assert (first["tier"], first["accounts"]) == ("review", 20)
+    assert "an event of a few days" in first["readings"]
+
+
+def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_setting_is_off() -> None:
+    for lasting in (hurried(hours=120, cards=1), hurried(hours=48, cards=4), hurried(hours=48, cards=1, brief_days=0)):
+        assert lasting.iloc[0]["tier"] == "enforce"
+        assert "event" not in lasting.iloc[0]["readings"]
+
+
+def test_in_logs_of_few_days_nothing_is_an_event() -> None:
+    assert hurried(hours=48, cards=1, strangers_too=True).iloc[0]["tier"] == "enforce"
+
+
+@pytest.mark.parametrize(("controller", "sure_extraction", "tier"), [(0.35, 0.5, "enforce"), (0.35, 1.0, "review")])
+def test_where_extraction_is_sure_the_controller_verdict_need_only_reach_review(
+    controller: float, sure_extraction: float, tier: str
+) -> None:
+    world = World(seed=11)
+    world.add_strangers(180)
+    world.add_campaign(14)
+    settings = Settings()
+    told = run(world.frames())[3].clusters.iloc[0]
+    assert told["extraction_probability"] >= 0.5
+    doubt = float(scipy.special.logit(told["controller_probability"]) - scipy.special.logit(controller))
+    tables = SHIPPED.to_tables()
+    tables["controller"] |= {"intercept": tables["controller"]["intercept"] - doubt}
+    verdicts = dataclasses.replace(settings.verdicts, sure_extraction=sure_extraction)
+    changed = dataclasses.replace(settings, verdicts=verdicts, coefficients=tables)
+    first = run(world.frames(), settings=changed)[3].clusters.iloc[0]
+    assert first["controller_probability"] == pytest.approx(controller)
+    assert first["tier"] == tier
 
 
 def test_work_handed_over_is_no_coincidence_however_few_values_are_shared() -> None:

@@ -18,11 +18,13 @@ import pandas as pd
 from linkage.clusters.nearness import Nearness
 from linkage.coding import codes_of, first_rows, run_starts, value_codes
 from linkage.errors import ClusterError
-from linkage.terms import TEXT
+from linkage.terms import HOUR_MS, TEXT
 
 Codes = npt.NDArray[np.int64]
 
 Numbers = npt.NDArray[np.float64]
+
+Flags = npt.NDArray[np.bool_]
 
 HABIT_REQUESTS = 5
 """Requests from which on an account has habits."""
@@ -38,6 +40,9 @@ OWN_ACCOUNTS = 4
 
 OPEN_SHARE = 0.9
 """Share of members on one instrument, and on one address, from which on a group hides neither."""
+
+BUSY_SHARE = 0.8
+"""Share of a group's requests that its time at work holds; of a hackathon, a few accounts go on afterwards."""
 
 PRIOR_FELLOWS = 2.0
 """Fellows without the value that are counted in, so that one fellow of two is no certainty."""
@@ -277,3 +282,42 @@ def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray
         most = held.value_counts().groupby("group").max().reindex(range(groups), fill_value=0).to_numpy()
         is_open &= most >= OPEN_SHARE * size
     return np.asarray(is_open)
+
+
+def find_brief(hours: pd.DataFrame, accounts: pd.Index[str], group: Codes, *, groups: int, days: float) -> Flags:
+    """Whether :data:`BUSY_SHARE` of the requests of each group lie within so many days, in logs that go on for longer.
+
+    So do those of an event: a hackathon, a workshop, a benchmark in the week of a release. In logs of which as many
+    requests lie within twice as many days, nothing is brief.
+
+    Parameters
+    ----------
+    hours : frame of shape ``HOURS``.
+    accounts : ids of the accounts; their position is their code.
+    group : group of each account, by code; -1 for none.
+    groups : how many there are.
+    days : what is brief.
+    """
+    hour = hours["hour_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64) // HOUR_MS
+    requests = hours["request_count"].to_numpy(dtype=np.int64)
+    if _busy_hours(np.zeros(len(hour), np.int64), hour, requests, groups=1)[0] < 2 * 24 * days:
+        return np.zeros(groups, dtype=np.bool_)
+    code = codes_of(hours["account_id"], accounts)
+    known = np.flatnonzero((code >= 0) & (group[code] >= 0))
+    busy = _busy_hours(group[code[known]], hour[known], requests[known], groups=groups)
+    return np.asarray((busy > 0) & (busy <= 24 * days))
+
+
+def _busy_hours(group: Codes, hour: Codes, requests: Codes, *, groups: int) -> Codes:
+    """Hours of the shortest stretch with :data:`BUSY_SHARE` of each group's requests; 0 for a group without any."""
+    order = np.lexsort((hour, group))
+    group, hour = group[order], hour[order]
+    upto = np.cumsum(requests[order])
+    total = np.bincount(group, weights=requests[order], minlength=groups)
+    wanted = np.ceil(BUSY_SHARE * total).astype(np.int64)[group]
+    last = np.searchsorted(upto, upto - requests[order] + wanted)
+    is_inside = np.append(group, -1)[last] == group
+    last[~is_inside] = 0
+    shortest = np.full(groups, np.iinfo(np.int64).max)
+    np.minimum.at(shortest, group[is_inside], (hour[last] - hour + 1)[is_inside])
+    return np.where(total > 0, shortest, 0)

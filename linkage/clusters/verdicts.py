@@ -24,6 +24,7 @@ from linkage.clusters.ties import (
     Incidence,
     build_incidence,
     conduct_ties,
+    find_brief,
     find_open,
     group_ties,
     rank_habits,
@@ -120,6 +121,9 @@ class _Judged:
     q_value: Numbers
     organizations: Codes
     is_open: npt.NDArray[np.bool_]
+    """Too few accounts to enforce that hide neither card nor address."""
+    is_brief: npt.NDArray[np.bool_]
+    """Too short a work to enforce that no payment ties."""
     tier: npt.NDArray[np.object_]
     measured: pd.DataFrame
     patterns: pd.DataFrame
@@ -144,11 +148,12 @@ def judge(
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
     A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then
-    judged by what remains. Tier ``enforce`` needs both probabilities, a small q-value,
+    judged by what remains. Tier ``enforce`` needs both probabilities (of one controller less, where extraction is
+    at least ``settings.sure_extraction``), a small q-value,
     ``settings.min_families`` families that each link ``settings.linked_share`` of the members (those of ``SOFTWARE``
-    count as one), and members
-    that do not all declare one organization. Communities below ``settings.review_probability`` of one
-    controller are not clusters and are left out.
+    count as one), members that do not all declare one organization, and neither few accounts in the open
+    (``settings.open_accounts``) nor work of few days that no payment ties (``settings.brief_days``). Communities below
+    ``settings.review_probability`` of one controller are not clusters and are left out.
 
     Parameters
     ----------
@@ -202,7 +207,7 @@ def judge(
         incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed, null_cohesion=null_cohesion
     )
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
-    judged = _judge_groups(incidence, habits, group, q_value, features, accounts, settings, coefficients, own)
+    judged = _judge_groups(incidence, habits, group, q_value, features, accounts, hours, settings, coefficients, own)
     kept = np.flatnonzero(
         (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
     )
@@ -280,6 +285,7 @@ def _judge_groups(
     q_value: Numbers,
     extraction: pd.DataFrame,
     accounts: pd.DataFrame,
+    hours: pd.DataFrame,
     settings: VerdictSettings,
     coefficients: Coefficients,
     patterns: pd.DataFrame,
@@ -315,13 +321,18 @@ def _judge_groups(
         q_value,
         organizations,
         np.zeros(groups, dtype=bool),
+        np.zeros(groups, dtype=bool),
         np.empty(groups, dtype=object),
         pd.concat([controller.add_prefix("controller_"), extraction.add_prefix("extraction_")], axis=1),
         patterns,
     )
     size = np.bincount(group[group >= 0], minlength=groups)
     is_open = (size < settings.open_accounts) & find_open(incidence, group, groups=groups)
-    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, is_open, settings), is_open=is_open)
+    is_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
+    if "payment" in families:
+        is_brief &= judged.shares[:, families.index("payment")] < settings.linked_share
+    judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
+    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
 
 
 def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -337,17 +348,21 @@ def _tiers(
     judged: _Judged,
     size: Codes,
     explained: npt.NDArray[np.bool_],
-    is_open: npt.NDArray[np.bool_],
     settings: VerdictSettings,
 ) -> npt.NDArray[np.object_]:
     both = np.minimum(judged.controller, judged.extraction)
+    least = min(settings.enforce_controller, settings.review_probability)
     enforce = (
-        (judged.controller >= settings.enforce_controller)
+        (
+            judged.controller
+            >= np.where(judged.extraction >= settings.sure_extraction, least, settings.enforce_controller)
+        )
         & (judged.extraction >= settings.enforce_extraction)
         & (judged.q_value <= settings.max_q_value)
         & (judged.voices >= settings.min_families)
         & (size >= settings.min_enforce_accounts)
-        & ~is_open
+        & ~judged.is_open
+        & ~judged.is_brief
     )
     review = both >= settings.review_probability
     tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
@@ -525,6 +540,8 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
         readings.append("customers of one app, which brings its wording, parameters and client")
     if judged.is_open[number]:
         readings.append("one customer with a few accounts, who hides neither card nor address")
+    if judged.is_brief[number]:
+        readings.append("an event of a few days, such as a hackathon, a workshop or a benchmark")
     if "network" in linked:
         readings.append("shared office or network")
     if "ip" in popular:
