@@ -108,6 +108,24 @@ def test_input_frames_are_not_changed() -> None:
     pd.testing.assert_frame_equal(detail.members, before)
 
 
+@pytest.mark.parametrize("hostile", [False, True])
+def test_the_text_of_a_detail_is_its_json_indented(hostile: bool) -> None:
+    made = make_detail(14, hostile=hostile)
+    odd = pd.DataFrame(
+        {
+            "100%": ["a%s", None, "口\n"],
+            "bits": [-0.0, float("inf"), float("nan")],
+            "at": pd.to_datetime(["2026-11-20T10:00:00.5Z", None, "2026-11-20T10:00:00.0Z"]),
+            "flag": [True, False, True],
+            "list": [[1, {"a": None}], [], "text"],
+            "kind": pd.Categorical(["x", None, "x"]),
+        }
+    )
+    for detail in (made, dataclasses.replace(made, events=odd, links=made.links.iloc[:0])):
+        wanted = json.dumps(tables.detail_json(detail), allow_nan=False, indent=1)
+        assert tables.detail_text(detail) == wanted
+
+
 def test_the_json_of_a_detail_has_every_table_and_no_odd_number() -> None:
     detail = make_detail(14, hostile=True)
     content = tables.detail_json(detail)

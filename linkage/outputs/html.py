@@ -366,7 +366,7 @@ def _cluster_files(whole: ClusterDetail, *, include_personal_data: bool) -> list
     page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
     return [
         (f"{stem}.html", page.encode()),
-        (beside[0], (json.dumps(tables.detail_json(detail), allow_nan=False, indent=1) + "\n").encode()),
+        (beside[0], (tables.detail_text(detail) + "\n").encode()),
         (beside[1], tables.to_csv(detail.members).encode()),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -83,8 +83,23 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     [{'n': 1, 'at': '2026-11-20T09:00:00.000Z'}]
     """
     names = [str(name) for name in frame.columns]
-    columns = [[plain_value(value) for value in frame[name]] for name in frame.columns]
+    columns = [_plain_column(frame[name]) for name in frame.columns]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _plain_column(column: pd.Series[Any]) -> list[Any]:
+    """What :func:`plain_value` makes of each value; of texts and times, once for each that is there."""
+    if isinstance(column.dtype, pd.CategoricalDtype | pd.StringDtype | pd.DatetimeTZDtype):
+        return _take_each(column, plain_value, missing=None)
+    return [plain_value(value) for value in column]
+
+
+def _take_each(column: pd.Series[Any], make: Callable[[Any], Any], *, missing: Any) -> list[Any]:
+    """What a function makes of each value of a column, made once for each distinct one."""
+    codes, known = pd.factorize(column)
+    made = np.empty(len(known) + 1, dtype=object)
+    made[:] = [*map(make, known), missing]
+    return list(made[codes])
 
 
 def plain_value(value: Any) -> Any:
@@ -143,10 +158,46 @@ def detail_json(detail: ClusterDetail) -> dict[str, Any]:
     :class:`~linkage.terms.ClusterDetail`, named as there. Nothing is masked here: hand in a masked detail
     where personal data must not leave.
     """
-    tables = ("members", "links", "shared", "activity", "templates", "statements", "events", "case_notes")
-    return {
-        "format": REPORT_FORMAT,
-        "run": plain_value(detail.run),
-        "cluster": plain_value(detail.cluster),
-        **{name: records(getattr(detail, name)) for name in tables},
-    }
+    return _detail_head(detail) | {name: records(getattr(detail, name)) for name in _DETAIL_TABLES}
+
+
+def detail_text(detail: ClusterDetail) -> str:
+    """:func:`detail_json` as indented JSON text; a cluster may have a million links, and no row of them is made twice.
+
+    The same text as ``json.dumps(detail_json(detail), allow_nan=False, indent=1)``.
+    """
+    head = json.dumps(_detail_head(detail), allow_nan=False, indent=1).removesuffix("\n}")
+    parts = [f',\n "{name}": {_rows_text(getattr(detail, name))}' for name in _DETAIL_TABLES]
+    return "".join([head, *parts, "\n}"])
+
+
+_DETAIL_TABLES: Final = ("members", "links", "shared", "activity", "templates", "statements", "events", "case_notes")
+
+
+def _detail_head(detail: ClusterDetail) -> dict[str, Any]:
+    return {"format": REPORT_FORMAT, "run": plain_value(detail.run), "cluster": plain_value(detail.cluster)}
+
+
+def _rows_text(frame: pd.DataFrame) -> str:
+    """The rows of a table as indented JSON text, one level below the top."""
+    if frame.empty:
+        return "[]"
+    names = [json.dumps(str(name)).replace("%", "%%") for name in frame.columns]
+    row = "  {\n" + ",\n".join(f"   {name}: %s" for name in names) + "\n  }"
+    cells = zip(*(_cell_texts(frame[name]) for name in frame.columns), strict=True)
+    return "[\n" + ",\n".join(map(row.__mod__, cells)) + "\n ]"
+
+
+def _cell_texts(column: pd.Series[Any]) -> list[str]:
+    """Each value of a column as indented JSON text."""
+    if column.dtype == np.int64:
+        return [str(number) for number in column.tolist()]
+    if column.dtype == np.float64:
+        return [repr(number) if math.isfinite(number) else "null" for number in column.tolist()]
+    if column.dtype == object or column.dtype == bool:
+        return [_cell_text(value) for value in column]
+    return _take_each(column, _cell_text, missing="null")
+
+
+def _cell_text(value: Any) -> str:
+    return json.dumps(plain_value(value), allow_nan=False, indent=1).replace("\n", "\n   ")
