@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -109,8 +110,9 @@ class _Draws:
         self.account, self.number = account[mine], number[mine]
         self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
         self.item = pd.factorize(items["item"].to_numpy(dtype=np.int64)[mine])[0].astype(np.int64)
-        self.by_item = np.argsort(self.item, kind="stable")
-        self.start = np.searchsorted(self.item[self.by_item], np.arange(int(self.item.max(initial=-1)) + 2))
+        by_item = np.argsort(self.item, kind="stable")
+        self._start = np.searchsorted(self.item[by_item], np.arange(int(self.item.max(initial=-1)) + 2))
+        self._account_by_item, self._number_by_item = self.account[by_item], self.number[by_item]
         owner = self.names.get_indexer(pd.Index(own_items["account_id"]))
         self.own = np.zeros(len(self.names), dtype=np.int64)
         self.own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
@@ -121,10 +123,24 @@ class _Draws:
         templated = float(conduct["templated_count"].sum())
         self.carried = max(int(self.volume.sum()) / max(templated, 1.0), 1.0)
         self._holders = dict(rows_by_group(group_codes(groups, self.names.to_series())))
+        self._hits, self._met, self._seen = (np.zeros(len(self.names), dtype=np.int64) for _ in range(3))
 
     def holders_of(self, group: int) -> Codes:
         """Accounts of a group that sent any item, ascending."""
         return self._holders[group]
+
+    def outsiders(self, group: int, mine: Codes) -> tuple[Codes, Codes, Codes]:
+        """Accounts outside a group that have any of the items of its rows ``mine``, ascending.
+
+        Also how many of these items each has, and how often it meets a member of the group in one.
+        """
+        wanted, inside = np.unique(self.item[mine], return_counts=True)
+        by_item = (self._start, self._account_by_item, self._number_by_item)
+        found = _meet(wanted, inside, *by_item, group, self._hits, self._met, self._seen)
+        accounts = np.sort(self._seen[:found])
+        hits, met = self._hits[accounts], self._met[accounts]
+        self._hits[accounts] = self._met[accounts] = 0
+        return accounts, hits, met
 
     def spans(self, code: Codes, mine: Codes, holders: Codes) -> tuple[Any, Any]:
         """First and last time of the items of each holder: the listed ones, and its own.
@@ -139,18 +155,40 @@ class _Draws:
         return first, last
 
 
-def _ranges(start: Codes, wanted: Codes) -> Codes:
-    """All positions of the wanted items in the order by item."""
-    length = start[wanted + 1] - start[wanted]
-    offset = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-    return np.asarray(np.repeat(start[wanted], length) + offset, dtype=np.int64)
+@numba.njit(cache=True, nogil=True)
+def _meet(
+    wanted: Codes,
+    inside: Codes,
+    start: Codes,
+    account_by_item: Codes,
+    number_by_item: Codes,
+    group: int,
+    hits: Codes,
+    met: Codes,
+    seen: Codes,
+) -> int:
+    """Count the wanted items of each account outside the group, and the members it meets in them; how many were seen.
+
+    Popular items are looked up for each group that has them, so this walks instead of sorting.
+    """
+    found = 0
+    for place in range(wanted.size):
+        for at in range(start[wanted[place]], start[wanted[place] + 1]):
+            if number_by_item[at] == group:
+                continue
+            account = account_by_item[at]
+            if not hits[account]:
+                seen[found] = account
+                found += 1
+            hits[account] += 1
+            met[account] += inside[place]
+    return found
 
 
 def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries: float) -> pd.DataFrame | None:
     """What the rows ``mine`` of a group show; None: nothing."""
-    near = drawn.by_item[_ranges(drawn.start, np.unique(drawn.item[mine]))]
     sent = len(mine) + int(drawn.own[holders].sum())
-    rate, outsiders = _meeting_rate(drawn, mine, near[drawn.number[near] != group], sent=sent)
+    rate, outsiders = _meeting_rate(drawn, group, mine, sent=sent)
     if outsiders < LEAST_OUTSIDERS or rate <= 0:
         return None
     code = np.searchsorted(holders, drawn.account[mine])
@@ -177,12 +215,9 @@ def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries
     return found_frame(rows, family="partition", kind=SHARED_OUT)
 
 
-def _meeting_rate(drawn: _Draws, mine: Codes, other: Codes, *, sent: int) -> tuple[float, int]:
+def _meeting_rate(drawn: _Draws, group: int, mine: Codes, *, sent: int) -> tuple[float, int]:
     """Items in common per pair of items sent, one by the group and one by an outsider; and how many outsiders."""
-    known, inside = np.unique(drawn.item[mine], return_counts=True)
-    outsiders, code = np.unique(drawn.account[other], return_inverse=True)
-    hits = np.bincount(code, minlength=len(outsiders))
-    met = np.bincount(code, weights=inside[np.searchsorted(known, drawn.item[other])], minlength=len(outsiders))
+    outsiders, hits, met = drawn.outsiders(group, mine)
     drawing = hits >= OUTSIDER_HITS
     spent = float((met[drawing] * (1 - 1 / hits[drawing])).sum())
     pairs = float(sent) * float(drawn.volume[outsiders[drawing]].sum())
