@@ -206,6 +206,13 @@ class CommunitySettings:
         high=60,
         reason="less is what strangers share",
     )
+    pooled_share: float = _setting(
+        0.8,
+        unit="share of a value's accounts in the communities that hold it",
+        low=0.5,
+        high=2,
+        reason="from here on they are one if they share it, and more: strangers hardly have it; above 1 joins none",
+    )
     join_bits: float = _setting(
         4.0,
         unit="bits of hand-overs between two communities",

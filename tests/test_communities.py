@@ -36,7 +36,7 @@ def test_two_campaigns_are_two_whole_communities(frames: dict[str, pd.DataFrame]
 
 
 def test_without_joining_a_large_campaign_comes_in_pieces(frames: dict[str, pd.DataFrame]) -> None:
-    apart = CommunitySettings(merge_share=10, merge_bits=60, resolution=0.5)
+    apart = CommunitySettings(merge_share=10, merge_bits=60, pooled_share=2, resolution=0.5)
     joined = CommunitySettings(resolution=0.5)
     pieces = community_of(run(frames, Settings(communities=apart))[2], "c")
     whole = community_of(run(frames, Settings(communities=joined))[2], "c")

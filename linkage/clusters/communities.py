@@ -13,6 +13,7 @@ import pandas as pd
 
 from linkage.clusters.fragments import join_fragments
 from linkage.clusters.graph import AccountGraph
+from linkage.clusters.pools import join_pools
 from linkage.clusters.ties import Codes, build_incidence, rank_habits
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
@@ -77,6 +78,7 @@ def find_communities(
     group[code] = label
     habits = np.full((len(accounts), 1), np.nan) if conduct is None else rank_habits(conduct, accounts)
     group = join_fragments(group, incidence, ends=code[graph.ends], habits=habits, settings=settings)
+    group = join_pools(group, incidence, pooled_share=settings.pooled_share)
     return _frame(graph, group[code], together, settings)
 
 
