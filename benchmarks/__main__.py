@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         part.add_argument("--accounts", type=int, help="accounts of every world")
         part.add_argument("--out", type=Path, help="where the results go")
         part.add_argument("--sizes", help="of scale and spark: numbers of requests, such as 1000000,4000000")
+        part.add_argument("--models", help="of fit: those to learn, such as slice; the others stay as they are")
         part.add_argument("--runs", type=int, help="of scale: how often, for the medians")
     return parser
 
@@ -63,10 +64,12 @@ def _templates(chosen: argparse.Namespace) -> None:
 def _fit(chosen: argparse.Namespace) -> None:
     from benchmarks import fit
     from linkage.clusters import coefficients
+    from linkage.clusters.coefficients import FEATURES
 
     out = chosen.out or Path(coefficients.__file__).with_name("shipped.toml")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    fit.run(worlds=chosen.worlds or 18, folder=chosen.data, out=out, date=date, workers=chosen.workers)
+    models = tuple((chosen.models or ",".join(FEATURES)).split(","))
+    fit.run(worlds=chosen.worlds or 18, folder=chosen.data, out=out, date=date, workers=chosen.workers, models=models)
 
 
 def _judge(chosen: argparse.Namespace) -> None:

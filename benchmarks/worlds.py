@@ -27,7 +27,7 @@ from linkage.settings import Settings
 from linkage.terms import DAY_MS
 from linkage.worlds.campaigns import CAMPAIGNS
 from linkage.worlds.evaluate import read_truth
-from linkage.worlds.shaped import CampaignShape
+from linkage.worlds.shaped import HOURS, CampaignShape
 from linkage.worlds.simulate import simulate
 
 ROOT = Path(linkage.__file__).parent
@@ -227,6 +227,69 @@ def _hard_habits(number: int) -> tuple[tuple[str, float], ...]:
     """Every third world: campaigns of aged accounts and heavy-tailed volumes, their outputs no longer than others."""
     hard = (("aged_share", 0.9), ("campaign_sigma", 1.3), ("campaign_log_output", 6.0), ("campaign_repeat_share", 0.05))
     return hard if number % 3 == 2 else ()
+
+
+def slice_plans(count: int) -> list[WorldPlan]:
+    """Worlds to learn from what a group's own work tells: the training worlds, smaller, with diluted campaigns in them.
+
+    Three campaigns each (none where the training world has none): 0, 30, 60 and 90 % of other people's traffic, bought
+    or of the accounts' own owners; machines', one office's or people's hours; with and without hand-overs. Classes,
+    start-ups, resale pools, hackathons and agencies vary in size; from the eleventh world on, hackathons work at night.
+    """
+    sizes = (
+        ("HN-04:3", "HN-20:0.5", "HN-12:2"),
+        ("HN-17:2", "HN-20:2", "HN-10:0.7"),
+        ("HN-04:0.7", "HN-17:0.5", "HN-12:1"),
+    )
+    plans = []
+    for number, plan in enumerate(training_plans(count)):
+        nights = number >= 10
+        scenarios = (*plan.scenarios[:1], *sizes[number % 3], *["HN-10:3"] * nights, *plan.scenarios[1:])
+        plans.append(
+            dataclasses.replace(
+                plan,
+                name=f"slice-{plan.seed}",
+                accounts=(2_000, 1_500, 2_400)[number % 3],
+                scenarios=scenarios,
+                habits=(*plan.habits, *[("night_share", 1.0)] * nights),
+                shapes=(*plan.shapes, *(_diluted(number) if number % 6 != 5 else ())),
+            )
+        )
+    return plans
+
+
+def _diluted(number: int) -> tuple[CampaignShape, ...]:
+    """Two diluted campaigns and one that is not, but keeps an office's or people's hours."""
+    accounts, mixes, hours = (40, 12, 80, 25, 120, 60), (0.3, 0.6, 0.9), HOURS
+    first = CampaignShape(
+        accounts[number % 6],
+        min(26 / (1 - mixes[number % 3]), 80.0),
+        (3, 2, 1, 2)[number % 4],
+        mix=mixes[number % 3],
+        templates=(4, 12, 8)[number // 3 % 3],
+        hours=hours[number // 3 % 3],
+        is_handing_over=number % 4 == 0,
+        has_owners=number % 2 == 1,
+    )
+    other = mixes[(number + 1) % 3]
+    second = CampaignShape(
+        accounts[(number + 2) % 6],
+        min((18, 30, 12)[number % 3] / (1 - other), 80.0),
+        (3, 2, 3, 1)[number % 4],
+        mix=other,
+        templates=(6, 2, 12)[number // 2 % 3],
+        hours=hours[(number + 1) % 3],
+        is_handing_over=number % 5 == 0,
+        has_owners=number % 2 == 0,
+    )
+    third = CampaignShape(
+        accounts[(number + 4) % 6],
+        (20.0, 35.0)[number % 2],
+        (3, 2)[number % 2],
+        hours=hours[1 + number % 2],
+        is_handing_over=False,
+    )
+    return first, second, third
 
 
 def judging_plans(count: int, *, accounts: int | None = None) -> list[WorldPlan]:

@@ -27,6 +27,7 @@ from linkage.clusters.explain import explain
 from linkage.clusters.pivots import measure_pivots, tell_pivots
 from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.significance import find_null_cohesion
+from linkage.clusters.slices import tell_slices
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
@@ -368,6 +369,7 @@ def _verdicts(
         conduct=inputs.conduct,
         items=inputs.items,
         own_items=inputs.own_items,
+        works=inputs.works,
         hours=inputs.hours,
         settings=settings.verdicts,
         seed=seed,
@@ -450,6 +452,8 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
         settings=settings.verdicts,
     )
     statements = [settled.statements, said]
+    judged_groups = {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}
+    statements.append(tell_slices(settled.members, inputs.works, **judged_groups))
     statements.append(tell_pivots(measure_pivots(settled.members, inputs.moves)))
     statements.append(tell_regrowth(settled.members, inputs.accounts, decided=decided))
     return RunTables(

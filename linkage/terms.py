@@ -199,6 +199,20 @@ OWN_ITEMS: Final[Shape] = {
 """One row per account with items that no other account has and that ``ITEMS`` does not list: how many, and when the
 first of them and the last of them came first."""
 
+WORKS: Final[Shape] = {
+    "account_id": TEXT,
+    "day": COUNT,
+    "kind": TEXT,
+    "work": TEXT,
+    "request_count": COUNT,
+    "output_count": COUNT,
+    "log_output_micros": COUNT,
+    "hours": COUNT,
+}
+"""One row per account, UTC day (since the epoch) and work, which is a family of templates, or a template that has none
+(``kind`` says which), and which another account has, too: requests, those whose output length is known, the sum of
+ln(1 + output tokens) in millionths, and the hours of the day with a request as bits (bit 0: the first)."""
+
 MODEL_MOVES: Final[Shape] = {
     "account_id": TEXT,
     "model": TEXT,

@@ -32,7 +32,7 @@ def groups_of(*, worlds: int, seed: int, each: int = 60, share: float = 0.2) -> 
         table = pd.DataFrame(features)
         table["world"], table["role"] = f"w{world}", np.where(right == 1, "E1", "ordinary")
         table["accounts"] = draw.integers(3, 40, each)
-        parts.append(table.assign(is_controller=right, is_extraction=right))
+        parts.append(table.assign(is_controller=right, is_extraction=right, is_slice=right))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -78,7 +78,7 @@ def test_a_strong_prior_keeps_the_shape_of_the_old_weights() -> None:
 
 
 def test_examples_of_one_outcome_only_are_refused() -> None:
-    table = groups_of(worlds=2, seed=54).assign(is_extraction=0.0)
+    table = groups_of(worlds=2, seed=54).assign(is_extraction=0.0, is_slice=0.0)
     with pytest.raises(ClusterError, match=r"extraction: wanted groups of both outcomes .* 0 that are"):
         fit_coefficients(table, provenance="seeds 54")
     kept = fit_coefficients(table, provenance="seeds 54", prior=SHIPPED)

@@ -9,12 +9,18 @@ import pytest
 
 import linkage as lk
 from linkage.clusters.coefficients import FEATURES, SHIPPED, Coefficients, Logistic, coefficients_from
-from linkage.clusters.features import CONTROLLER_FEATURES, EXTRACTION_FEATURES
+from linkage.clusters.features import CONTROLLER_FEATURES, EXTRACTION_FEATURES, SLICE_FEATURES
 from linkage.errors import SettingsError
 from linkage.settings import read_settings
 
+ONE = Logistic(-2.0, {"own_output": 1.5})
 MODELS = pytest.mark.parametrize(
-    ("model", "names"), [(SHIPPED.controller, CONTROLLER_FEATURES), (SHIPPED.extraction, EXTRACTION_FEATURES)]
+    ("model", "names"),
+    [
+        (SHIPPED.controller, CONTROLLER_FEATURES),
+        (SHIPPED.extraction, EXTRACTION_FEATURES),
+        (SHIPPED.slice, SLICE_FEATURES),
+    ],
 )
 
 
@@ -29,7 +35,11 @@ def test_no_evidence_lowers_a_verdict(model: Logistic, names: tuple[str, ...]) -
 
 @pytest.mark.parametrize(
     ("model", "names", "weak"),
-    [(SHIPPED.controller, CONTROLLER_FEATURES, 0.15), (SHIPPED.extraction, EXTRACTION_FEATURES, 0.25)],
+    [
+        (SHIPPED.controller, CONTROLLER_FEATURES, 0.15),
+        (SHIPPED.extraction, EXTRACTION_FEATURES, 0.25),
+        (SHIPPED.slice, SLICE_FEATURES, 0.25),
+    ],
 )
 def test_no_single_feature_decides_a_verdict(model: Logistic, names: tuple[str, ...], weak: float) -> None:
     """One card on all accounts says much of who pays, so less beside it decides who runs them."""
@@ -43,12 +53,20 @@ def test_the_coefficients_say_where_they_come_from() -> None:
 
 
 def test_a_settings_file_brings_coefficients_back_as_they_were(tmp_path: Path) -> None:
-    made = Coefficients('seeds 1, "two"', Logistic(-3.25, {"size": 0.1}), Logistic(-1.0, {"output": 2.0}))
+    made = Coefficients('seeds 1, "two"', Logistic(-3.25, {"size": 0.1}), Logistic(-1.0, {"output": 2.0}), ONE)
     file = tmp_path / "coefficients.toml"
     file.write_text(made.to_toml(), encoding="utf-8")
     assert coefficients_from(read_settings(file).coefficients) == made
     assert tomllib.loads(made.to_toml())["coefficients"] == made.to_tables()
     assert made.version != SHIPPED.version
+
+
+def test_a_file_without_a_table_of_own_work_never_judges_by_it() -> None:
+    """Files that an earlier version made have two tables."""
+    tables = {name: table for name, table in SHIPPED.to_tables().items() if name != "slice"}
+    old = coefficients_from(tables)
+    assert (old.controller, old.extraction) == (SHIPPED.controller, SHIPPED.extraction)
+    assert old.slice.probability(pd.DataFrame({name: [1.0] for name in SLICE_FEATURES}))[0] < 1e-12
 
 
 def test_faults_of_a_coefficients_table_come_back_all_at_once() -> None:

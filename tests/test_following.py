@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from linkage.intake import following
 from linkage.intake.following import Requested, follow_templates
 from linkage.intake.mining import Assigned, pick_examples
-from linkage.intake.rollups import DAY_MS
+from linkage.terms import DAY_MS, HOUR_MS
 
 
 def ints(*values: int) -> following.Ints:
@@ -17,7 +19,12 @@ def ints(*values: int) -> following.Ints:
 
 # Prompt 10 has template 5 and items 1, 2, 2; prompt 20 has no template and item 1; prompt 30 template 5, no item.
 ASSIGNED = Assigned(ints(10, 20, 30), ints(5, 0, 5), ints(1, 0, 4), ints(3, 1, 0), ints(1, 1, 2, 2))
-REQUESTED = Requested(ints(8, 7, 7, 7, 7, 8), ints(30, 10, 20, 10, 30, 20), ints(4, 9, 3, 2, DAY_MS + 1, 2 * DAY_MS))
+REQUESTED = Requested(
+    ints(8, 7, 7, 7, 7, 8),
+    ints(30, 10, 20, 10, 30, 20),
+    ints(4, 9 * HOUR_MS, 3, 2, DAY_MS + 1, 2 * DAY_MS),
+    ints(100, -1, 50, 7, 0, 3),
+)
 
 
 def followed() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[tuple[int, ...]]]:
@@ -35,13 +42,26 @@ def followed() -> tuple[list[tuple[int, ...]], list[tuple[int, ...]], list[tuple
 def test_the_parts_change_nothing(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(following, "_CHUNK_ITEMS", chunk)
     uses, days, items = followed()
-    assert uses == [(7, 5, 0, 2, 2, 9), (7, 5, 1, 1, DAY_MS + 1, DAY_MS + 1), (8, 5, 0, 1, 4, 4)]
+    assert uses == [(7, 5, 0, 2, 2, 9 * HOUR_MS), (7, 5, 1, 1, DAY_MS + 1, DAY_MS + 1), (8, 5, 0, 1, 4, 4)]
     assert days == [(7, 0, 2, 2), (7, 1, 1, 1), (8, 0, 1, 1), (8, 2, 1, 0)]
     assert items == [(7, 0, 1, 3, 2), (7, 0, 2, 2, 2), (8, 2, 1, 1, 2 * DAY_MS)]
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 1_000])
+def test_work_is_told_per_account_day_and_template(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(following, "_CHUNK_ITEMS", chunk)
+    works = []
+    for part in follow_templates(REQUESTED, ASSIGNED):
+        for row, (start, end) in enumerate(zip(part.work_starts, part.work_starts[1:], strict=False)):
+            owner = (int(part.days[0][row]), int(part.days[1][row]))
+            works += [(*owner, *found) for found in np.array([column[start:end] for column in part.works]).T.tolist()]
+    # Of two requests one tells its output, and they are in the first hour and the tenth.
+    ten, hundred = (round(math.log1p(tokens) * 1e6) for tokens in (7, 100))
+    assert works == [(7, 0, 5, 2, 1, ten, 1 | 1 << 9), (7, 1, 5, 1, 1, 0, 1), (8, 0, 5, 1, 1, hundred, 1)]
+
+
 def test_nothing_requested_gives_nothing() -> None:
-    assert list(follow_templates(Requested(ints(), ints(), ints()), ASSIGNED)) == []
+    assert list(follow_templates(Requested(ints(), ints(), ints(), ints()), ASSIGNED)) == []
 
 
 def test_examples_are_the_first_prompts_at_hand_of_templates_not_yet_known() -> None:

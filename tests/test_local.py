@@ -215,7 +215,16 @@ def test_a_record_replaced_in_a_later_batch_of_its_file_is_counted_once(tmp_path
         with lk.open_store(tmp_path / f"{name}.db") as store:
             store.ingest(write(tmp_path / f"{name}.ndjson", order), settings=settings)
         dumps.append(dump(tmp_path / f"{name}.db"))
-    facts = ("request", "entity_use", "account_day", "account_hour", "coverage_day", "prompt_day", "item_day")
+    facts = (
+        "request",
+        "entity_use",
+        "account_day",
+        "account_hour",
+        "coverage_day",
+        "prompt_day",
+        "item_day",
+        "work_day",
+    )
     assert [dumps[0][name] for name in facts] == [dumps[1][name] for name in facts]
     assert sum(day[2] for day in dumps[0]["account_day"]) == len(dumps[0]["request"]) == 130
     accounts = {request[2] for request in dumps[0]["request"]}

@@ -23,6 +23,7 @@ FACTS = (
     "coverage_day",
     "prompt_day",
     "item_day",
+    "work_day",
 )
 OF_C1 = ("c1-secret", "key_c1", "org_1-secret", "198.51.100.77")
 

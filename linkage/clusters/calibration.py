@@ -22,8 +22,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 
-from linkage.clusters.coefficients import FEATURES, Coefficients, Logistic
+from linkage.clusters.coefficients import FEATURES, SHIPPED, Coefficients, Logistic
 from linkage.clusters.features import UNKNOWN
+from linkage.clusters.slices import OWN_FEATURES
 from linkage.errors import ClusterError
 from linkage.terms import TEXT, Shape, check_frame
 
@@ -35,7 +36,7 @@ LABEL_TRUTH: Final[Shape] = {"account_id": TEXT, "campaign": TEXT, "controller_i
 
 SURE_SHARE: Final = 2 / 3
 """Groups of which this share of the known accounts agrees are examples; less clear ones are left out."""
-MOVABLE: Final = ("output", "distinct", "hand_over", "own_queue")
+MOVABLE: Final = ("output", "distinct", "hand_over", "own_queue", "own_output")
 """Features an operator moves at little cost; they are withheld in half of the copies."""
 TOGETHER: Final = (
     ("partition", "work_list"),
@@ -44,6 +45,9 @@ TOGETHER: Final = (
     ("limited", "hand_over", "own_queue"),
     ("templated", "shared_work", "joint_volume", "exclusive", "reworded", "work_evenness", "common_work"),
     ("output", "templated", "shared_work", "sameness", "distinct"),
+    ("own_output", "own_sameness"),
+    ("own_round_clock", "own_sleepless"),
+    ("exclusive", "reworded", "work_evenness", "common_work", *OWN_FEATURES),
 )
 """Features that go together: where one field of the logs is missing; the last set where ordinary traffic hides them."""
 PULL: Final = 0.001
@@ -86,7 +90,7 @@ def label_groups(
     Returns
     -------
     The rows of ``groups`` with three accounts or more, and ``world``, ``role`` (the most common one), ``is_controller``
-    and ``is_extraction`` (1.0, 0.0, or nan where the accounts disagree or nobody knows).
+    and ``is_extraction`` (1.0, 0.0, or nan where the accounts disagree or nobody knows); ``is_slice`` is the latter.
     """
     check_frame(truth, LABEL_TRUTH, name="truth")
     known = assigned.merge(truth[list(LABEL_TRUTH)], on="account_id", how="inner")
@@ -98,9 +102,10 @@ def label_groups(
         is_controller=_one_controller(known).reindex(groups["community"]).to_numpy(),
         is_extraction=_extraction(known).reindex(groups["community"]).to_numpy(),
     )
+    table["is_slice"] = table["is_extraction"]
     if rest_is_innocent:
         unknown = ~table["community"].isin(known["community"]) & (table["tier"] == "watch")
-        table.loc[unknown, "is_extraction"] = 0.0
+        table.loc[unknown, ["is_extraction", "is_slice"]] = 0.0
     return table[table["accounts"] >= 3].reset_index(drop=True)
 
 
@@ -133,8 +138,10 @@ def fit_coefficients(
     prior: Coefficients | None = None,
     prior_strength: float = 1.0,
     seed: int = 0,
+    models: Sequence[str] = tuple(FEATURES),
+    rest: Coefficients = SHIPPED,
 ) -> Fit:
-    """Coefficients of both verdicts from labelled groups.
+    """Coefficients of the verdicts from labelled groups.
 
     Parameters
     ----------
@@ -144,30 +151,32 @@ def fit_coefficients(
         them. Without a prior, weights are drawn towards 0 and the outcome is rescaled.
     prior_strength : how strongly; 0 and more.
     seed : of what is withheld.
+    models : those to learn.
+    rest : where the others are taken from.
 
     Raises
     ------
     ClusterError : a verdict has no example of one outcome, and there is no prior.
     """
-    models: dict[str, Logistic] = {}
+    made: dict[str, Logistic] = {verdict: getattr(rest, verdict) for verdict in FEATURES}
     curves, errors, told = [], {}, []
-    for verdict in FEATURES:
+    for verdict in models:
         before = getattr(prior, verdict) if prior else None
         examples = _examples(table, verdict)
         if before and examples["right"].nunique() < 2:
-            models[verdict] = before
+            made[verdict] = before
             continue
         _check_outcomes(examples, verdict)
         model = _fit_model(examples, verdict, before, prior_strength, seed)
         slope, shift = _rescaling(examples, verdict, before, prior_strength, seed)
-        models[verdict] = _rounded(model.rescaled(slope=slope, shift=shift))
+        made[verdict] = _rounded(model.rescaled(slope=slope, shift=shift))
         held_out = _held_out(examples, verdict, before, prior_strength, seed, is_rescaled=True)
         curves.append(_curve(held_out, examples, verdict))
         errors[verdict] = calibration_error(curves[-1])
         columns = examples[["world", "role", "accounts", "right"]]
         told.append(columns.assign(verdict=verdict, probability=held_out))
     tables = [pd.concat(parts, ignore_index=True) if parts else pd.DataFrame() for parts in (curves, told)]
-    return Fit(Coefficients(provenance, **models), tables[0], errors, tables[1])
+    return Fit(Coefficients(provenance, **made), tables[0], errors, tables[1])
 
 
 def reliability(probability: Floats, right: Floats, *, weight: Floats, verdict: str) -> pd.DataFrame:

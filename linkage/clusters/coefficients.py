@@ -20,11 +20,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.clusters.features import CONTROLLER_FEATURES, EXTRACTION_FEATURES
+from linkage.clusters.features import CONTROLLER_FEATURES, EXTRACTION_FEATURES, SLICE_FEATURES
 from linkage.errors import SettingsError
 
-FEATURES: Final[Mapping[str, Sequence[str]]] = {"controller": CONTROLLER_FEATURES, "extraction": EXTRACTION_FEATURES}
-"""Verdict to the names of its features."""
+FEATURES: Final[Mapping[str, Sequence[str]]] = {
+    "controller": CONTROLLER_FEATURES,
+    "extraction": EXTRACTION_FEATURES,
+    "slice": SLICE_FEATURES,
+}
+"""Model to the names of its features. Two models say whether a group extracts, of all that it sends and of its own work
+alone; the verdict is the greater of them."""
+
+
+NEVER: Final = -30.0
+"""Log odds of what does not happen."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +79,14 @@ class Logistic:
 
 @dataclasses.dataclass(frozen=True)
 class Coefficients:
-    """The models of both verdicts and where they come from."""
+    """The models of both verdicts and where they come from; that of extraction has two."""
 
     provenance: str
     """Which worlds or decisions they were fitted on, with which seeds, and when."""
     controller: Logistic
     extraction: Logistic
+    slice: Logistic
+    """Extraction, judged by the group's own work."""
 
     @property
     def version(self) -> str:
@@ -84,7 +95,7 @@ class Coefficients:
 
     def to_tables(self) -> dict[str, Any]:
         """The table ``coefficients`` of a settings file, as plain values."""
-        models = {"controller": self.controller, "extraction": self.extraction}
+        models = {"controller": self.controller, "extraction": self.extraction, "slice": self.slice}
         parts = {verdict: {"intercept": model.intercept, **model.weights} for verdict, model in models.items()}
         return {"provenance": self.provenance, **parts}
 
@@ -103,8 +114,9 @@ def coefficients_from(tables: Mapping[str, Any], *, name: str = "settings") -> C
 
     Parameters
     ----------
-    tables : ``provenance`` and the tables ``controller`` and ``extraction``: ``intercept`` and weights by feature. A
-        feature that is not named has weight 0.
+    tables : ``provenance`` and the tables ``controller``, ``extraction`` and ``slice``: ``intercept`` and weights by
+        feature. A feature that is not named has weight 0; without the table ``slice``, which files of earlier versions
+        do not have, own work is not judged apart.
     name : what to call the source in a message.
 
     Raises
@@ -121,6 +133,7 @@ def coefficients_from(tables: Mapping[str, Any], *, name: str = "settings") -> C
     faults = [
         f"{name} [coefficients]: no table {table!r}" for table in tables if table not in {*FEATURES, "provenance"}
     ]
+    tables = {"slice": {"intercept": NEVER}, **tables}
     for verdict, features in FEATURES.items():
         faults += _model_faults(tables.get(verdict), features, where=f"{name} [coefficients.{verdict}]")
     if faults:

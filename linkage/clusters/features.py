@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.clusters.slices import OWN_FEATURES, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
 from linkage.coding import codes_of
-from linkage.terms import DAY_MS, HOUR_MS, TEXT
+from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
 
 Numbers = npt.NDArray[np.float64]
 
@@ -74,12 +75,32 @@ EXTRACTION_FEATURES: Final = (
     "work_list",
     "replacement",
 )
-"""See :func:`measure_extraction`. Joint pauses stay out: a hackathon pauses together, too. Hand-overs count as far as
-the work is the group's own (``own_queue``): by themselves they say that one queue feeds the accounts, and a resale pool
-has one."""
+"""See :func:`measure_extraction`; of all that the accounts send. Joint pauses stay out: a hackathon pauses together,
+too. Hand-overs count as far as the work is the group's own (``own_queue``): by themselves they say that one queue feeds
+the accounts, and a resale pool has one."""
+
+SLICE_FEATURES: Final = (
+    "volume",
+    "exclusive",
+    "created",
+    "young",
+    "reworded",
+    "work_evenness",
+    "common_work",
+    "partition",
+    "own_queue",
+    "work_list",
+    "replacement",
+    *OWN_FEATURES,
+)
+"""What the verdict over the group's own work looks at: nothing here falls when its accounts send other things, too. See
+:func:`measure_extraction` and :func:`linkage.clusters.slices.measure_slices`."""
 
 CONTENT_KINDS: Final = ("template", "template_family")
 """Kinds of value that stand for work."""
+
+MEASURED: Final = tuple(dict.fromkeys((*EXTRACTION_FEATURES, *GROUP_PATTERNS, *SLICE_FEATURES)))
+"""What :func:`measure_extraction` gives."""
 
 UNKNOWN: Final = {
     "output": 0.5,
@@ -91,6 +112,7 @@ UNKNOWN: Final = {
     "sleepless": 0.6,
     "partition": 0.85,
     "limited": 0.0,
+    **UNTOLD,
 }
 """Value of a feature that the input cannot tell: between campaigns and innocents, so that a missing
 field neither frees a campaign nor accuses a workshop (chosen on simulated worlds, 2026-11-24)."""
@@ -206,8 +228,9 @@ def measure_extraction(
     hours: pd.DataFrame,
     patterns: Mapping[str, Numbers],
     own_items: pd.DataFrame | None = None,
+    works: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """One row per group with the columns ``EXTRACTION_FEATURES`` and ``GROUP_PATTERNS``, each from 0 to about 1.
+    """One row per group with the columns ``MEASURED``, each from 0 to about 1.
 
     ``output``: mean rank of members' output length among all accounts; ``templated``: mean rank of
     their share of requests with a template, by requests; ``shared_work``: share of requests with a template that a
@@ -222,6 +245,7 @@ def measure_extraction(
     limit; ``young``: first used soon after creation;
     ``own_queue``: ``hand_over`` times ``exclusive``; ``GROUP_PATTERNS``: from ``patterns``, the bits of each account
     per kind. ``own_items`` (shape ``OWN_ITEMS``) are items of one account alone that ``items`` does not list.
+    :data:`OWN_FEATURES` are those of ``works`` (shape ``WORKS``); None: nobody knows of any.
     """
     habits = conduct.set_index("account_id").reindex(accounts["account_id"])
     bits = {name: _mean(patterns[name] / 10, group, groups, unknown=0.0) for name in GROUP_PATTERNS}
@@ -231,9 +255,12 @@ def measure_extraction(
         **_work_features(incidence, group, groups, evidence, accounts, habits["templated_count"]),
         "partition": _partition(items, own_items, accounts, group, groups),
         **bits,
+        **measure_slices(
+            make_frame(WORKS) if works is None else works, group, accounts=accounts, conduct=conduct, groups=groups
+        ),
     }
     features["own_queue"] = bits["hand_over"] * features["exclusive"]
-    return pd.DataFrame({name: features[name] for name in dict.fromkeys((*EXTRACTION_FEATURES, *GROUP_PATTERNS))})
+    return pd.DataFrame({name: features[name] for name in MEASURED})
 
 
 def _mean(values: Numbers, group: Codes, groups: int, *, unknown: float, weight: Numbers | None = None) -> Numbers:

@@ -12,7 +12,9 @@ import pandas as pd
 
 from linkage.clusters.coefficients import SHIPPED, Coefficients
 from linkage.clusters.features import (
+    EXTRACTION_FEATURES,
     GROUP_PATTERNS,
+    SLICE_FEATURES,
     hear_voices,
     linked_shares,
     measure_controller,
@@ -99,8 +101,9 @@ class Verdicts:
     members: pd.DataFrame
     """Shape ``MEMBERS``."""
     groups: pd.DataFrame
-    """One row per community, kept or not: ``community``, ``accounts`` left after pruning, ``tier``, and the features of
-    both verdicts as ``controller_*`` and ``extraction_*``."""
+    """One row per community, kept or not: ``community``, ``accounts`` left after pruning, ``tier``, the features of all
+    models as ``controller_*``, ``extraction_*`` and ``slice_*``, and the two probabilities of extraction: of all that
+    the accounts send (``whole_probability``) and of their own work (``slice_probability``)."""
     assigned: pd.DataFrame
     """``account_id`` and ``community`` of every account left after pruning."""
 
@@ -144,6 +147,7 @@ def judge(
     group_evidence: pd.DataFrame | None = None,
     null_cohesion: Numbers | None = None,
     own_items: pd.DataFrame | None = None,
+    works: pd.DataFrame | None = None,
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
@@ -167,15 +171,13 @@ def judge(
     group_evidence : frame of shape ``GROUP_EVIDENCE`` whose groups are the communities, or None.
     null_cohesion : of what a search through evidence of chance found (``find_null_cohesion``), or None.
     own_items : frame of shape ``OWN_ITEMS``: items of one account alone that ``items`` does not list; None: none.
+    works : frame of shape ``WORKS``: what accounts do in each work; None: nobody knows.
 
     Returns
     -------
     :class:`Verdicts`; clusters sorted by tier, falling probability and id, members by cluster and account.
     """
-    shapes = {"communities": (communities, COMMUNITIES), "evidence": (evidence, EVIDENCE)}
-    shapes |= {"accounts": (accounts, ACCOUNTS), "conduct": (conduct, CONDUCT)}
-    shapes |= {"items": (items, ITEMS), "hours": (hours, HOURS)}
-    for name, (frame, shape) in shapes.items():
+    for frame, (name, shape) in zip((communities, evidence, accounts, conduct, items, hours), _GIVEN, strict=True):
         check_frame(frame, shape, name=name)
     incidence = build_incidence(evidence, values, accounts)
     whole = np.full(len(accounts), -1, dtype=np.int64)
@@ -200,6 +202,7 @@ def judge(
         conduct=conduct,
         items=items,
         own_items=own_items,
+        works=works,
         hours=hours,
         patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
@@ -216,6 +219,16 @@ def judge(
     members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
     return Verdicts(clusters, members, *_groups(judged, group))
+
+
+_GIVEN: Final = (
+    ("communities", COMMUNITIES),
+    ("evidence", EVIDENCE),
+    ("accounts", ACCOUNTS),
+    ("conduct", CONDUCT),
+    ("items", ITEMS),
+    ("hours", HOURS),
+)
 
 
 def _pattern_q_value(found: pd.DataFrame, groups: int) -> Numbers:
@@ -308,6 +321,10 @@ def _judge_groups(
     organizations = counts["nunique"].to_numpy(dtype=np.int64)
     explained = ((counts["count"] == counts["size"]) & (organizations == 1)).to_numpy(dtype=bool)
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
+    both = {
+        "whole_probability": coefficients.extraction.probability(extraction),
+        "slice_probability": coefficients.slice.probability(extraction),
+    }
     heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
     judged = _Judged(
         incidence,
@@ -317,13 +334,13 @@ def _judge_groups(
         linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
         (heard >= settings.linked_share).sum(axis=1),
         coefficients.controller.probability(controller),
-        coefficients.extraction.probability(extraction),
+        np.maximum(*both.values()),
         q_value,
         organizations,
         np.zeros(groups, dtype=bool),
         np.zeros(groups, dtype=bool),
         np.empty(groups, dtype=object),
-        pd.concat([controller.add_prefix("controller_"), extraction.add_prefix("extraction_")], axis=1),
+        _measured(controller, extraction).assign(**both),
         patterns,
     )
     size = np.bincount(group[group >= 0], minlength=groups)
@@ -333,6 +350,13 @@ def _judge_groups(
         is_brief &= judged.shares[:, families.index("payment")] < settings.linked_share
     judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
     return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
+
+
+def _measured(controller: pd.DataFrame, extraction: pd.DataFrame) -> pd.DataFrame:
+    """The features of all models side by side, each with the name of its model before it."""
+    whole = list(dict.fromkeys((*EXTRACTION_FEATURES, *GROUP_PATTERNS)))
+    parts = {"controller": controller, "extraction": extraction[whole], "slice": extraction[list(SLICE_FEATURES)]}
+    return pd.concat([part.add_prefix(f"{name}_") for name, part in parts.items()], axis=1)
 
 
 def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:

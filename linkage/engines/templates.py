@@ -35,6 +35,7 @@ from linkage.store import facts
 from linkage.store.facts import Connection, PromptBlock
 from linkage.store.items import pack_items
 from linkage.store.store import Database
+from linkage.store.works import pack_works
 
 Ints = npt.NDArray[np.int64]
 
@@ -191,11 +192,11 @@ def _store_named(connection: Connection, assigned: Assigned, named: Named) -> No
 
 
 def _requested(connection: Connection) -> Requested:
-    """Account, prompt and time of every request that has a prompt."""
+    """Account, prompt, time and output length of every request that has a prompt."""
     table = Growing()
     for rows in facts.requested_prompts(connection):
         table.add(np.array(rows, dtype=np.int64).ravel())
-    return Requested(*table.take().reshape(-1, 3).T)
+    return Requested(*table.take().reshape(-1, 4).T)
 
 
 def _store_followed(connection: Connection, part: Followed) -> None:
@@ -211,3 +212,5 @@ def _store_followed(connection: Connection, part: Followed) -> None:
             if end > start
         ),
     )
+    owned = zip(part.days[0].tolist(), part.days[1].tolist(), pack_works(part.work_starts, part.works), strict=True)
+    facts.add_work_days(connection, (row for row in owned if row[2]))

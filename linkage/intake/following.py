@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.intake.mining import Assigned, spread
-from linkage.terms import DAY_MS
+from linkage.terms import DAY_MS, HOUR_MS
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +27,8 @@ class Requested(NamedTuple):
     prompt_ids: Ints
     at_ms: Ints
     """UTC epoch milliseconds."""
+    output_tokens: Ints
+    """-1 where nobody tells."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +43,12 @@ class Followed:
     """Items of row ``r`` of ``days`` are ``items[0][item_starts[r]:item_starts[r + 1]]``."""
     items: tuple[Ints, ...]
     """``item`` (ascending in each account and day), ``request_count``, ``first_ms``."""
+    work_starts: Ints
+    """Work of row ``r`` of ``days`` is ``works[0][work_starts[r]:work_starts[r + 1]]``."""
+    works: tuple[Ints, ...]
+    """``template_id`` (ascending in each account and day), ``request_count``, ``output_count`` (requests whose output
+    length is known), ``log_output_micros`` (the sum of ln(1 + tokens), in millionths) and ``hours`` (bit ``h`` for a
+    request in hour ``h`` of the day, in UTC)."""
 
 
 def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Followed]:
@@ -66,9 +74,10 @@ def _follow_accounts(requested: Requested, assigned: Assigned) -> Iterator[Follo
     days = times // DAY_MS
     starts = _run_starts(accounts, days)
     weights = assigned.item_counts[rows]
+    outputs = requested.output_tokens[order]
     for begin, end in _parts(starts, weights):
         part = slice(begin, end)
-        yield _follow_part(accounts[part], days[part], rows[part], times[part], assigned)
+        yield _follow_part(accounts[part], days[part], rows[part], times[part], outputs[part], assigned)
 
 
 def _run_starts(*columns: Ints) -> Ints:
@@ -90,7 +99,7 @@ def _parts(starts: Ints, weights: Ints) -> Iterator[tuple[int, int]]:
     yield from zip(begins.tolist(), [*begins[1:].tolist(), len(weights)], strict=True)
 
 
-def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, assigned: Assigned) -> Followed:
+def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: Ints, assigned: Assigned) -> Followed:
     starts = _run_starts(accounts, days)
     templates = assigned.template_ids[rows]
     is_new = np.zeros(len(rows), np.int64)
@@ -102,7 +111,8 @@ def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, assigned: 
         np.add.reduceat((templates != 0).astype(np.int64), starts),
     )
     item_starts, items = _items(starts, rows, times, assigned)
-    return Followed(_uses(accounts, days, templates, times), day_rows, item_starts, items)
+    uses = _uses(accounts, days, templates, times)
+    return Followed(uses, day_rows, item_starts, items, *_works(starts, templates, times, outputs))
 
 
 def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Ints, ...]:
@@ -115,6 +125,23 @@ def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Int
     counts = np.diff(np.append(starts, len(kept)))
     first, last = (way.reduceat(times[kept], starts) for way in (np.minimum, np.maximum))
     return (*(key[starts] for key in keys), counts, first, last)
+
+
+def _works(starts: Ints, templates: Ints, times: Ints, outputs: Ints) -> tuple[Ints, tuple[Ints, ...]]:
+    """Templates of each account and day with what their requests look like; where each begins, and the columns."""
+    owners = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(templates))))
+    kept = np.flatnonzero(templates != 0)
+    kept = kept[np.lexsort((templates[kept], owners[kept]))]
+    owners, templates, times, outputs = owners[kept], templates[kept], times[kept], outputs[kept]
+    firsts = _run_starts(owners, templates)
+    work_starts = np.searchsorted(owners[firsts], np.arange(len(starts) + 1))
+    if not len(firsts):
+        return work_starts, tuple(np.zeros(0, np.int64) for _ in range(5))
+    counts = np.diff(np.append(firsts, len(kept)))
+    told = np.add.reduceat((outputs >= 0).astype(np.int64), firsts)
+    micros = np.add.reduceat(np.rint(np.log1p(np.maximum(outputs, 0)) * 1e6).astype(np.int64), firsts)
+    hours = np.bitwise_or.reduceat(np.left_shift(1, times % DAY_MS // HOUR_MS), firsts)
+    return work_starts, (templates[firsts], counts, told, micros, hours)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -151,8 +151,13 @@ class LeftOut:
             accounts = make_frame(ACCOUNTS, kept)
         if "conduct" in self.families:
             conduct = conduct.assign(log_input_mean=float("nan"), log_output_mean=float("nan"))
+        works = inputs.works[~inputs.works["work"].isin(list(self.entities))]
+        if "content" in self.families:
+            works = works.iloc[:0]
+        if "conduct" in self.families:
+            works = works.assign(output_count=0, log_output_micros=0)
         tables = {name: table for name, table in vars(inputs).items() if isinstance(table, pd.DataFrame)}
-        tables |= {"uses": uses, "accounts": accounts, "conduct": conduct}
+        tables |= {"uses": uses, "accounts": accounts, "conduct": conduct, "works": works}
         gone = list(self.accounts)
         kept = {name: table[~table["account_id"].isin(gone)].reset_index(drop=True) for name, table in tables.items()}
         return Inputs(**kept, read_digest="")

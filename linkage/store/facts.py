@@ -264,8 +264,11 @@ def set_prompt_templates(connection: Connection, rows: Rows) -> None:
     connection.executemany(statements.SET_TEMPLATE, rows)
 
 
-def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, int]]]:
-    """(account id, prompt id, UTC epoch milliseconds) of every request that has a prompt, block by block."""
+def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, int, int]]]:
+    """(account id, prompt id, UTC epoch milliseconds, output tokens) of every request with a prompt, block by block.
+
+    Where nobody tells the output tokens they are -1.
+    """
     cursor = connection.execute(statements.READ_REQUESTED)
     while rows := cursor.fetchmany(_BLOCK_ROWS):
         yield rows
@@ -314,6 +317,11 @@ def add_prompt_days(connection: Connection, rows: Rows) -> None:
 def add_item_days(connection: Connection, rows: Rows) -> None:
     """Write (account id, day, packed items) rows; see :mod:`linkage.store.items`."""
     connection.executemany(statements.ADD_ITEM_DAY, rows)
+
+
+def add_work_days(connection: Connection, rows: Rows) -> None:
+    """Write (account id, day, packed works) rows; see :mod:`linkage.store.works`."""
+    connection.executemany(statements.ADD_WORK_DAY, rows)
 
 
 def finish_mining(connection: Connection) -> None:

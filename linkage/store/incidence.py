@@ -22,6 +22,7 @@ _FORGET: Final = (
     "delete from coverage_day",
     "delete from prompt_day",
     "delete from item_day",
+    "delete from work_day",
     "delete from template",
 )
 

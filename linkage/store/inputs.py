@@ -12,7 +12,8 @@ import pandas as pd
 from linkage.store.items import read_items
 from linkage.store.store import Database
 from linkage.store.uses import read_account_names, read_hours, read_uses
-from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, MODEL_MOVES, OWN_ITEMS, Shape, make_frame
+from linkage.store.works import read_works
+from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, MODEL_MOVES, OWN_ITEMS, WORKS, Shape, make_frame
 
 _HASH_KEY: Final = "linkage-input-v1"
 
@@ -44,6 +45,7 @@ class Inputs:
     hours: pd.DataFrame
     moves: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(MODEL_MOVES))
     own_items: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(OWN_ITEMS))
+    works: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(WORKS))
     read_digest: str = ""
     """:meth:`digest` of what was read, where not all of it is here; frames made from these inputs do not have it."""
 
@@ -52,7 +54,7 @@ class Inputs:
         if self.read_digest:
             return self.read_digest
         total = hashlib.sha256()
-        for frame in (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves):
+        for frame in (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves, self.works):
             total.update(hash_rows(frame))
         return total.hexdigest()[:16]
 
@@ -80,4 +82,6 @@ def read_inputs(database: Database, window: Window) -> Inputs:
         items = read_items(database, **window.days, each=lambda part: total.update(hash_rows(part)))
         hours = told(read_hours(database, accounts=names, **window.days))
         moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-    return Inputs(uses, accounts, conduct, items.shared, hours, moves, items.own, read_digest=total.hexdigest()[:16])
+        works = told(read_works(database, accounts=names, **window.days))
+    digest = total.hexdigest()[:16]
+    return Inputs(uses, accounts, conduct, items.shared, hours, moves, items.own, works, read_digest=digest)

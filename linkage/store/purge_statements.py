@@ -63,6 +63,7 @@ FORGET_ACCOUNTS: Final[Statements] = (
     ("account_hour", "delete from account_hour where account_id in (select id from gone_account)"),
     ("prompt_day", "delete from prompt_day where account_id in (select id from gone_account)"),
     ("item_day", "delete from item_day where account_id in (select id from gone_account)"),
+    ("work_day", "delete from work_day where account_id in (select id from gone_account)"),
     ("membership", "delete from membership where account_id in (select id from gone_account)"),
     (
         "link",
@@ -84,6 +85,7 @@ FORGET_BEFORE: Final[Statements] = (
     ("account_hour", "delete from account_hour where hour < 24 * :day"),
     ("prompt_day", "delete from prompt_day where day < :day"),
     ("item_day", "delete from item_day where day < :day"),
+    ("work_day", "delete from work_day where day < :day"),
     ("coverage_day", "delete from coverage_day where day < :day"),
 )
 

@@ -423,5 +423,26 @@ pragma user_version = 5;
 commit;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FACTS + _ROLLUPS + _LEDGER + _RUNS, _APPENDED, _FORWARDED, _REMEMBERED, _PAST)
+_WORKED: Final = """
+begin immediate;
+create table work_day (
+    account_id integer not null,
+    day integer not null,
+    works blob not null,        -- see linkage/store/works.py
+    primary key (account_id, day)
+) strict;
+-- Made with the next ingest, of requests; a store that was filled without them gets it with its next folder.
+update input_state set mined_revision = -1 where exists (select 1 from request);
+pragma user_version = 6;
+commit;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    _FACTS + _ROLLUPS + _LEDGER + _RUNS,
+    _APPENDED,
+    _FORWARDED,
+    _REMEMBERED,
+    _PAST,
+    _WORKED,
+)
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -160,7 +160,9 @@ on conflict (id) do update set text = excluded.text, slots = excluded.slots
 COUNT_PROMPTS: Final = "update template set prompts = ? where id = ?"
 TIE_TEMPLATE: Final = "update template set contract = ?, family_id = ?, similarity = ? where id = ?"
 
-READ_REQUESTED: Final = "select account_id, prompt_id, at_ms from request where prompt_id is not null"
+READ_REQUESTED: Final = (
+    "select account_id, prompt_id, at_ms, ifnull(output_tokens, -1) from request where prompt_id is not null"
+)
 
 # Templates and items of a prompt may change when more prompts are known, so what follows from them is made anew.
 FORGET_TEMPLATES: Final = (
@@ -168,6 +170,7 @@ FORGET_TEMPLATES: Final = (
     "delete from entity where kind in ('template', 'template_family')",
     "delete from prompt_day",
     "delete from item_day",
+    "delete from work_day",
 )
 KEEP_PAST_TEMPLATES: Final = """
 insert or ignore into past_template (id, name, text, slots) select id, name, text, slots from template where prompts = 0
@@ -178,6 +181,7 @@ ADD_TEMPLATE_ENTITIES: Final = (
 )
 ADD_PROMPT_DAY: Final = "insert into prompt_day values (?, ?, ?, ?)"
 ADD_ITEM_DAY: Final = "insert into item_day values (?, ?, ?)"
+ADD_WORK_DAY: Final = "insert into work_day values (?, ?, ?)"
 
 ADD_FAMILY: Final = """
 insert or ignore into entity (id, kind, value) values (?, 'template_family', ?)

@@ -22,7 +22,7 @@ _NONE: Final = np.empty(0, dtype=np.int64)
 _NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
 
 
-class _Names:
+class Names:
     """Numbers of a rollup and the places of their names.
 
     Parameters
@@ -62,7 +62,7 @@ def read_uses(
     """
     entity, (kinds, values) = _names(database, "entity_names")
     days = {"since_day": since_day, "until_day": until_day}
-    code, *numbers = _gather_uses(database, _Names(accounts[0]), entity, days)
+    code, *numbers = _gather_uses(database, Names(accounts[0]), entity, days)
     account, place = np.divmod(code, max(len(entity), 1))
     del code
     kind_code, kind_names = pd.factorize(kinds, sort=True)
@@ -92,7 +92,7 @@ def read_hours(
     -------
     DataFrame of shape ``HOURS``, by account and hour; ids are categories. O(hours log hours).
     """
-    names = _Names(accounts[0])
+    names = Names(accounts[0])
     parts = [_NO_HOURS]
     for part in database.numbers("window_hours", since_day=since_day, until_day=until_day):
         part[:, 0] = names.places(part[:, 0])
@@ -109,11 +109,9 @@ def read_hours(
     return check_frame(pd.DataFrame(columns), HOURS, name="hours")
 
 
-def _gather_uses(
-    database: Database, names: _Names, entity: Ints, days: dict[str, int]
-) -> tuple[Ints, Ints, Ints, Ints]:
+def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str, int]) -> tuple[Ints, Ints, Ints, Ints]:
     """Account and entity as one number (``account * entities + entity``, ascending), count, first and last time."""
-    entities, total = _Names(entity), max(len(entity), 1)
+    entities, total = Names(entity), max(len(entity), 1)
     parent_of = _parents(database, entities, total)
     columns: tuple[list[Ints], ...] = ([_NONE], [_NONE], [_NONE], [_NONE])
 
@@ -151,7 +149,7 @@ def _merge_uses(code: Ints, count: Ints, first_ms: Ints, last_ms: Ints) -> tuple
     return code[starts], counts, first, last
 
 
-def _parents(database: Database, entities: _Names, total: int) -> Ints:
+def _parents(database: Database, entities: Names, total: int) -> Ints:
     """Per place of an entity that of the family it belongs to, -1 for none."""
     result = np.full(total, -1, dtype=np.int64)
     for rows in database.numbers("entity_parents"):

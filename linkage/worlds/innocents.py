@@ -222,6 +222,8 @@ def add_hackathon(draft: Draft, strength: float) -> None:
             account.volume[first + 3 :] = rand.uniform(0.3, 3)
         account.writer = Mixed(Wrapped(starter, account.writer), account.writer, rand.uniform(0.3, 0.8))
         account.book = Home(draft.space, draft.space.provider(), others=venue, away_share=0.85)
+        if draft.habits.night_share and rand.random() < draft.habits.night_share:
+            account.clock = Clock([1.0] * 24, pace="scattered")
 
 
 def add_shared_cards(draft: Draft, strength: float) -> None:

@@ -60,6 +60,7 @@ class Habits:
     campaign_sigma : spread of volumes inside a campaign (0: all alike).
     campaign_repeat_share : how often a campaign asks for another answer to the same prompt.
     aged_share : share of campaign accounts that were bought or opened long before.
+    night_share : share of the accounts of a hackathon that work through its nights.
     """
 
     median_volume: float
@@ -74,6 +75,7 @@ class Habits:
     campaign_sigma: float
     campaign_repeat_share: float
     aged_share: float
+    night_share: float = 0.0
 
 
 def draw_habits(rand: random.Random) -> Habits:

@@ -92,7 +92,16 @@ def test_late_records_end_in_the_state_of_records_in_order(tiny_logs: Path, tmp_
             for day in order:
                 store.ingest(tmp_path / f"day-{day}.ndjson", accounts=tiny_logs / "accounts.csv")
                 run = lk.rebuild(store)
-            tables = ("request", "entity_use", "account_day", "account_hour", "item_day", "coverage_day", "account")
+            tables = (
+                "request",
+                "entity_use",
+                "account_day",
+                "account_hour",
+                "item_day",
+                "work_day",
+                "coverage_day",
+                "account",
+            )
             connection = store._database.connection
             facts = {table: sorted(connection.execute(f"select * from {table}")) for table in tables}  # noqa: S608
             told.append((facts, run.run_id, run.members.drop(columns="cluster_id").to_csv()))

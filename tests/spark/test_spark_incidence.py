@@ -213,7 +213,7 @@ def test_a_damaged_or_unfinished_folder_is_refused_and_the_store_is_as_before(ma
     assert rows_of(path) == before
     (torn / MANIFEST).write_text("{}")
     with pytest.raises(
-        SourceError, match="wanted the manifest of an incidence folder, version 1; found something else"
+        SourceError, match="wanted the manifest of an incidence folder, version 2; found something else"
     ):
         read_manifest(torn)
 

@@ -127,7 +127,7 @@ def test_a_manifest_reads_as_it_was_written(tmp_path: Path) -> None:
     )
     assert manifest_from(made.to_json(), where="here") == made
     assert repr(made) == "Incidence: 3 kept, 2 set aside, 1 seen before"
-    with pytest.raises(SourceError, match=r"here: wanted .* version 1; found version 2"):
-        manifest_from(made.to_json().replace('"version": 1', '"version": 2'), where="here")
+    with pytest.raises(SourceError, match=r"here: wanted .* version 2; found version 3"):
+        manifest_from(made.to_json().replace('"version": 2', '"version": 3'), where="here")
     assert not is_incidence(tmp_path)
     assert np.uint64(5) == int(made.digests["account"], 16)

@@ -29,7 +29,7 @@ MANIFEST: Final = "manifest.json"
 """Name of the file that is written last; a folder without it is not finished."""
 
 FORMAT: Final = "linkage incidence"
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables and the manifest."""
 
 
@@ -78,6 +78,7 @@ TABLES: Final[Mapping[str, Any]] = {
     ),
     "prompt_day": _schema(ints=["account_id", "day", "distinct_count", "templated_count"]),
     "item_day": _schema(ints=["account_id", "day"], items=pa.binary()),
+    "work_day": _schema(ints=["account_id", "day"], works=pa.binary()),
     "template": _schema(
         ints=["id", "slots", "prompts", "family_id"],
         texts=["name", "text", "contract", "family_name"],

@@ -306,7 +306,7 @@ def _write_templates(work: _Work, settings: Settings) -> DataFrame:
     place.write("template", work.spark.createDataFrame(table).coalesce(1))
     requests = place.read("request", FACTS["request"])
     place.write(_FOLLOWED, mining.follow_all(requests, assigned), by_part=True)
-    for name in ("prompt_day", "item_day"):
+    for name in ("prompt_day", "item_day", "work_day"):
         place.write(name, work.followed(name))
     return work.followed("entity_use")
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as sf
 
@@ -27,6 +28,7 @@ from linkage.intake.mining import (
 )
 from linkage.settings import TemplateSettings
 from linkage.store.items import pack_items
+from linkage.store.works import pack_works
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,7 +38,7 @@ SAMPLE: Final = pa.schema([("id", pa.int64()), ("features", pa.binary())])
 ASSIGNED: Final = pa.schema([("prompt_id", pa.int64()), ("template_id", pa.int64()), ("items", pa.list_(pa.int64()))])
 """Template (0 for none) and items of each distinct prompt."""
 
-FOLLOWED_ROWS: Final = union_of({name: TABLES[name] for name in ("entity_use", "prompt_day", "item_day")})
+FOLLOWED_ROWS: Final = union_of({name: TABLES[name] for name in ("entity_use", "prompt_day", "item_day", "work_day")})
 """What follows from templates, in one schema, as it leaves the map."""
 
 Told = tuple[str, int]
@@ -205,7 +207,7 @@ def follow_all(requests: DataFrame, assigned: DataFrame) -> DataFrame:
 
     Two shuffles: requests meet their prompts, then accounts and days come together; each is in one row of the outcome.
     """
-    prompted = requests.where("prompt_id is not null").select("account_id", "prompt_id", "at_ms")
+    prompted = requests.where("prompt_id is not null").select("account_id", "prompt_id", "at_ms", "output_tokens")
     met = prompted.join(assigned, "prompt_id")
     with_day = met.withColumn("day", sf.expr("at_ms div 86400000"))
     sorted_rows = with_day.repartition("account_id", "day").sortWithinPartitions("account_id", "day")
@@ -215,7 +217,8 @@ def follow_all(requests: DataFrame, assigned: DataFrame) -> DataFrame:
 def _follow_sorted(batches: Iterator[Any]) -> Iterator[Any]:
     for table in whole_groups(batches, keys=("account_id", "day"), rows=_GROUP_ROWS):
         accounts, prompts, times = (np.asarray(table[name].to_numpy()) for name in ("account_id", "prompt_id", "at_ms"))
-        for part in follow_templates(Requested(accounts, prompts, times), _assigned_in(table, prompts)):
+        outputs = np.asarray(pc.fill_null(table["output_tokens"].cast(pa.int64()), -1).to_numpy())
+        for part in follow_templates(Requested(accounts, prompts, times, outputs), _assigned_in(table, prompts)):
             yield from _followed_rows(part)
 
 
@@ -244,3 +247,8 @@ def _followed_rows(part: Followed) -> Iterator[Any]:
     owners = [column[has_items] for column in part.days[:2]]
     items = pa.table([*owners, pa.array(packed, pa.binary())], schema=TABLES["item_day"])
     yield from as_part("item_day", items, FOLLOWED_ROWS)
+    has_works = np.flatnonzero(np.diff(part.work_starts))
+    blobs = pack_works(part.work_starts, part.works)
+    owners = [column[has_works] for column in part.days[:2]]
+    works = [*owners, pa.array([blobs[row] for row in has_works.tolist()], pa.binary())]
+    yield from as_part("work_day", pa.table(works, schema=TABLES["work_day"]), FOLLOWED_ROWS)

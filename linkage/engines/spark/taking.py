@@ -159,6 +159,10 @@ def _add_item_days(connection: Connection, name: str, table: Any) -> None:
     facts.add_item_days(connection, plain_rows(table, table.column_names))
 
 
+def _add_work_days(connection: Connection, name: str, table: Any) -> None:
+    facts.add_work_days(connection, plain_rows(table, table.column_names))
+
+
 def _add_templates(connection: Connection, name: str, table: Any) -> None:
     facts.add_templates(connection, plain_rows(table, ("id", "name", "text", "slots")))
     facts.tie_templates(connection, plain_rows(table, ("id", "contract", "family_id", "similarity")))
@@ -176,6 +180,7 @@ _ADD: Final = {
     **dict.fromkeys(KEYS, _add_rollup),
     "prompt_day": _add_prompt_days,
     "item_day": _add_item_days,
+    "work_day": _add_work_days,
     "template": _add_templates,
 }
 """How the rows of each table get into the store."""
