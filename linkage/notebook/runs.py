@@ -90,7 +90,7 @@ class Clusters(pd.DataFrame):
       cluster_id   tier  accounts
     0   c-969594  watch         4
     >>> run.clusters["c-969594"]
-    <Cluster c-969594: watch, 4 accounts, 32 requests, controller 0.58, extraction 0.00>
+    <Cluster c-969594: watch, 4 accounts, 32 requests, controller 0.58, extraction 0.02>
     """
 
     _metadata: list[str] = ["_run"]  # noqa: RUF012 - the name and form pandas asks for
