@@ -157,6 +157,20 @@ def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_settin
         assert "event" not in lasting.iloc[0]["readings"]
 
 
+@pytest.mark.parametrize(("cards", "tier"), [(4, "enforce"), (1, "review")])
+def test_own_work_alone_enforces_only_where_payment_ties(cards: int, tier: str) -> None:
+    world = World(seed=23)
+    world.add_strangers(180)
+    world.add_campaign(20, cards=cards)
+    world.add_hand_overs([f"c{number:04d}" for number in range(20)], count=120)
+    tables = SHIPPED.to_tables()
+    tables["extraction"] |= {"intercept": -99.0}
+    tables["slice"] |= {"intercept": 99.0}
+    first = run(world.frames(), settings=dataclasses.replace(Settings(), coefficients=tables))[3].clusters.iloc[0]
+    assert first["extraction_probability"] > 0.99
+    assert (first["tier"], first["accounts"]) == (tier, 20)
+
+
 def test_in_logs_of_few_days_nothing_is_an_event() -> None:
     assert hurried(hours=48, cards=1, strangers_too=True).iloc[0]["tier"] == "enforce"
 

@@ -123,6 +123,8 @@ class _Judged:
     extraction: Numbers
     q_value: Numbers
     organizations: Codes
+    is_paid: npt.NDArray[np.bool_]
+    """Payment ties half the members."""
     is_open: npt.NDArray[np.bool_]
     """Too few accounts to enforce that hide neither card nor address."""
     is_brief: npt.NDArray[np.bool_]
@@ -326,17 +328,20 @@ def _judge_groups(
         "slice_probability": coefficients.slice.probability(extraction),
     }
     heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
+    shares = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits)
+    is_paid = np.asarray((shares[:, np.array(families) == "payment"] >= settings.linked_share).any(axis=1))
     judged = _Judged(
         incidence,
         families,
         ties,
         matrix,
-        linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits),
+        shares,
         (heard >= settings.linked_share).sum(axis=1),
         coefficients.controller.probability(controller),
         np.maximum(*both.values()),
         q_value,
         organizations,
+        is_paid,
         np.zeros(groups, dtype=bool),
         np.zeros(groups, dtype=bool),
         np.empty(groups, dtype=object),
@@ -345,9 +350,7 @@ def _judge_groups(
     )
     size = np.bincount(group[group >= 0], minlength=groups)
     is_open = (size < settings.open_accounts) & find_open(incidence, group, groups=groups)
-    is_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
-    if "payment" in families:
-        is_brief &= judged.shares[:, families.index("payment")] < settings.linked_share
+    is_brief = ~is_paid & find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
     judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
     return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
 
@@ -375,13 +378,12 @@ def _tiers(
     settings: VerdictSettings,
 ) -> npt.NDArray[np.object_]:
     both = np.minimum(judged.controller, judged.extraction)
+    # A class's own work is narrow and long, too, but no card ties a class.
+    extraction = np.where(judged.is_paid, judged.extraction, judged.measured["whole_probability"])
     least = min(settings.enforce_controller, settings.review_probability)
     enforce = (
-        (
-            judged.controller
-            >= np.where(judged.extraction >= settings.sure_extraction, least, settings.enforce_controller)
-        )
-        & (judged.extraction >= settings.enforce_extraction)
+        (judged.controller >= np.where(extraction >= settings.sure_extraction, least, settings.enforce_controller))
+        & (extraction >= settings.enforce_extraction)
         & (judged.q_value <= settings.max_q_value)
         & (judged.voices >= settings.min_families)
         & (size >= settings.min_enforce_accounts)
