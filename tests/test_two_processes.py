@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from linking_frames import World
 
+from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
-from linkage.notebook.beside import SPREAD_VALUES, has_two_cores, run_beside, spread
+from linkage.notebook.beside import SPREAD_VALUES, run_beside, spread
 from linkage.rebuild import BESIDE_ACCOUNTS, judge_inputs
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs

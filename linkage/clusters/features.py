@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
 from linkage.coding import codes_of
@@ -119,9 +120,6 @@ field neither frees a campaign nor accuses a workshop (chosen on simulated world
 
 UNTOLD_SPREAD: Final = 0.11
 """Spread of a habit nobody tells: between that of alike accounts and of strangers (tried 0.06 to 0.18, 2026-11-24)."""
-
-FEWEST_HOURS: Final = 4
-"""Busy hours from which on an account's hours of the day tell anything."""
 
 COMMON_SHARE: Final = 0.3
 """Share of a group that must use a family of templates for it to be the group's."""
@@ -363,33 +361,21 @@ def _round_clock(clock: Codes, requests: Numbers, mine: Codes, groups: int) -> N
     """
     counts = np.zeros((groups, 24))
     np.add.at(counts, (mine, clock), requests)
-    total = counts.sum(axis=1, keepdims=True)
-    share = counts / np.maximum(total, 1)
-    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=1) / np.log(24)
-    return np.where(total[:, 0] > 0, entropy, UNKNOWN["round_clock"])
+    return np.where(counts.sum(axis=1) > 0, hour_entropy(counts), UNKNOWN["round_clock"])
 
 
 def _sleepless(code: Codes, clock: Codes, group: Codes, groups: int) -> Numbers:
     """How little accounts keep to hours of their own, the mean: 1 when the hour says nothing, 0 for one hour a day.
 
-    The squared resultant length of an account's busy hours on the clock, less what that many hours give by chance, so
-    that accounts of few hours count right on average.
-
     Parameters
     ----------
     code, clock : account and hour of the day of each busy hour of an account in a group.
-
-    References
-    ----------
-    Mardia and Jupp 2000, "Directional Statistics", sections 2.3 and 6.3 (resultant length, Rayleigh test).
     """
     angle = clock * (2 * np.pi / 24)
     busy = np.bincount(code, minlength=len(group)).astype(np.float64)
     east = np.bincount(code, weights=np.cos(angle), minlength=len(group))
     north = np.bincount(code, weights=np.sin(angle), minlength=len(group))
-    told = np.flatnonzero(busy >= FEWEST_HOURS)
-    length = np.full(len(group), np.nan)
-    length[told] = (east[told] ** 2 + north[told] ** 2 - busy[told]) / (busy[told] * (busy[told] - 1))
+    length = squared_length(busy, east, north)
     # Accounts of many busy hours are known better.
     square = _mean(length, group, groups, unknown=(1 - UNKNOWN["sleepless"]) ** 2, weight=np.sqrt(busy))
     return np.asarray(1 - np.sqrt(np.clip(square, 0.0, 1.0)), dtype=np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.coding import codes_of, run_starts
 from linkage.terms import CLUSTER_STATEMENTS, TEXT, join_words, make_frame
 
@@ -54,7 +55,6 @@ _MOST_REQUESTS: Final = 20.0
 """Requests from which on an account's mean output length is known as well as it can be."""
 _PRIOR_ACCOUNTS: Final = 4.0
 _FEWEST_HOURS: Final = 24
-_FEWEST_BUSY: Final = 4
 _STRANGERS: Final = 0.29
 """Root mean square distance of random ranks to their mean."""
 
@@ -180,12 +180,7 @@ def _evenness(sent: Numbers, group: Codes, groups: int) -> Numbers:
 
 
 def _hour_features(rows: _Slices, group: Codes, groups: int) -> dict[str, Numbers]:
-    """Evenness over the day of the hours in which a group does work of its own, together and each account for itself.
-
-    References
-    ----------
-    Mardia and Jupp 2000, "Directional Statistics", section 2.3 (resultant length).
-    """
+    """Evenness over the day of the hours in which a group does its own work, together and each account for itself."""
     own = rows.share >= OWN_SHARE
     account, hours = rows.account[own], rows.hours[own]
     starts = run_starts(account * (2**20) + rows.day[own])
@@ -195,21 +190,16 @@ def _hour_features(rows: _Slices, group: Codes, groups: int) -> dict[str, Number
     counts = np.zeros((groups, 24))
     np.add.at(counts, group[account], busy)
     total = counts.sum(axis=1)
-    share = counts / np.maximum(total, 1)[:, None]
-    entropy = -(share * np.log(np.maximum(share, 1e-12))).sum(axis=1) / np.log(24)
     angle = np.arange(24) * (2 * np.pi / 24)
     number, east, north = (
         np.bincount(account, weights=busy @ column, minlength=len(group))
         for column in (np.ones(24), np.cos(angle), np.sin(angle))
     )
-    square = np.full(len(group), np.nan)
-    enough = np.flatnonzero(number >= _FEWEST_BUSY)
-    far = east[enough] ** 2 + north[enough] ** 2 - number[enough]
-    square[enough] = far / (number[enough] * (number[enough] - 1))
+    square = squared_length(number, east, north)
     unknown = (1 - UNTOLD["own_sleepless"]) ** 2
     length = _shrunk(square, np.sqrt(number), group, groups, unknown, prior=_PRIOR_ACCOUNTS)
     return {
-        "own_round_clock": np.where(total > _FEWEST_HOURS, entropy, UNTOLD["own_round_clock"]),
+        "own_round_clock": np.where(total > _FEWEST_HOURS, hour_entropy(counts), UNTOLD["own_round_clock"]),
         "own_sleepless": 1 - np.sqrt(np.clip(length, 0.0, 1.0)),
     }
 

@@ -300,7 +300,9 @@ def find_brief(hours: pd.DataFrame, accounts: pd.Index[str], group: Codes, *, gr
     """
     hour = hours["hour_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64) // HOUR_MS
     requests = hours["request_count"].to_numpy(dtype=np.int64)
-    if _busy_hours(np.zeros(len(hour), np.int64), hour, requests, groups=1)[0] < 2 * 24 * days:
+    everybody = np.bincount(hour - hour.min(initial=hour.max(initial=0)), weights=requests).astype(np.int64)
+    clock = np.arange(len(everybody))
+    if _busy_hours(np.zeros_like(clock), clock, everybody, groups=1)[0] < 2 * 24 * days:
         return np.zeros(groups, dtype=np.bool_)
     code = codes_of(hours["account_id"], accounts)
     known = np.flatnonzero((code >= 0) & (group[code] >= 0))

@@ -27,6 +27,11 @@ _ALIGNED: Final = 64  # bytes, as Arrow wants its buffers
 _VALUE, _END, _ERROR = "value", "end", "error"
 
 
+def has_two_cores() -> bool:
+    """Whether this process may use two cores at least, so that one beside it takes nothing from it."""
+    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) > 1
+
+
 class Worker:
     """Runs one generator at a time in a process of its own, which starts when it is first needed.
 

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from linkage.engines.ahead import read_ahead
-from linkage.engines.beside import Worker
+from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.load import Loader
 from linkage.engines.reading import Facts, Prepared, open_log, read_facts, read_log_facts
 from linkage.engines.reading import Reading as Reading
@@ -147,8 +146,7 @@ def _is_for_worker(raw: RawFile, reading: Reading) -> bool:
     A mapping of the user's own holds functions, which do not travel.
     """
     unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return unpacked >= _BESIDE_BYTES and reading.mapping is None and cores > 1 and bool(sys.executable)
+    return unpacked >= _BESIDE_BYTES and reading.mapping is None and has_two_cores() and bool(sys.executable)
 
 
 def _load_once(

@@ -155,33 +155,22 @@ class _Run(NamedTuple):
 def _pairs_from(runs: Sequence[_Run], low: int, high: int, organization: Codes) -> tuple[Codes, Small]:
     """How many distinct pairs begin with each account from ``low`` to before ``high``, and their other accounts."""
     count = np.zeros(high - low, dtype=np.int64)
+    no_room = np.empty(0, dtype=np.int32)
     for run in runs:
-        _count_neighbours(run.account, run.value, run.reach, low, high, organization, count)
+        _list_neighbours(run.account, run.value, run.reach, low, high, organization, count, no_room)
     place = np.cumsum(count) - count
     other = np.empty(int(count.sum()), dtype=np.int32)
     for run in runs:
-        _fill_neighbours(run.account, run.value, run.reach, low, high, organization, place, other)
+        _list_neighbours(run.account, run.value, run.reach, low, high, organization, place, other)
     left = _sort_each(other, place - count, count)
     return count, other[:left].copy()
 
 
-def _count_neighbours_plain(
-    account: Small, value: Small, reach: int, low: int, high: int, organization: Codes, count: Codes
-) -> None:
-    for row in range(len(account)):
-        for step in range(1, reach + 1):
-            if row + step >= len(account) or value[row + step] != value[row]:
-                break
-            first, second = account[row], account[row + step]
-            a = min(first, second)
-            is_apart = organization[first] < 0 or organization[first] != organization[second]
-            if first != second and low <= a < high and is_apart:
-                count[a - low] += 1
-
-
-def _fill_neighbours_plain(
+def _list_neighbours_plain(
     account: Small, value: Small, reach: int, low: int, high: int, organization: Codes, place: Codes, other: Small
 ) -> None:
+    """Put the other account of each pair where ``place`` says, which moves on; without room they are only counted."""
+    has_room = len(other) > 0
     for row in range(len(account)):
         for step in range(1, reach + 1):
             if row + step >= len(account) or value[row + step] != value[row]:
@@ -190,7 +179,8 @@ def _fill_neighbours_plain(
             a = min(first, second)
             is_apart = organization[first] < 0 or organization[first] != organization[second]
             if first != second and low <= a < high and is_apart:
-                other[place[a - low]] = max(first, second)
+                if has_room:
+                    other[place[a - low]] = max(first, second)
                 place[a - low] += 1
 
 
@@ -223,8 +213,7 @@ def _is_proposed_plain(start: Codes, other: Small, a: Codes, b: Codes) -> Any:
     return result
 
 
-_count_neighbours: Any = numba.njit(cache=True, nogil=True)(_count_neighbours_plain)
-_fill_neighbours: Any = numba.njit(cache=True, nogil=True)(_fill_neighbours_plain)
+_list_neighbours: Any = numba.njit(cache=True, nogil=True)(_list_neighbours_plain)
 _sort_each: Any = numba.njit(cache=True, nogil=True)(_sort_each_plain)
 _is_proposed: Any = numba.njit(cache=True, nogil=True)(_is_proposed_plain)
 

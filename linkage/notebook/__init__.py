@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from linkage.engines.beside import has_two_cores
 from linkage.engines.cut import store_until
 from linkage.errors import UsageError
-from linkage.notebook.beside import has_two_cores, run_beside
+from linkage.notebook.beside import run_beside
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.progress import step_progress

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from linkage.engines.beside import Worker
+from linkage.engines.beside import Worker, has_two_cores
 from linkage.errors import SourceError
 
 SPREAD_VALUES: Final = 12
 """Values from which on a second process is worth its start, when each takes about a second."""
 
 _AHEAD: Final = 2
-
-
-def has_two_cores() -> bool:
-    """Whether this process may use two cores at least."""
-    return (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1) > 1
 
 
 @contextlib.contextmanager
