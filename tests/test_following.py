@@ -9,7 +9,7 @@ import pytest
 
 from linkage.intake import following
 from linkage.intake.following import Requested, follow_templates
-from linkage.intake.mining import Assigned, pick_examples
+from linkage.intake.mining import Assigned, find_changed, pick_examples
 from linkage.terms import DAY_MS, HOUR_MS
 
 
@@ -69,3 +69,12 @@ def test_examples_are_the_first_prompts_at_hand_of_templates_not_yet_known() -> 
     assert chosen == {5: [30]}
     assert pick_examples(ASSIGNED, known=ints(), at_hand=ints(10, 20, 30), limit=1) == {5: [10]}
     assert pick_examples(ASSIGNED, known=ints(5), at_hand=ints(10), limit=6) == {}
+
+
+def test_only_prompts_whose_template_is_another_than_before_are_written() -> None:
+    known, before = ints(10, 20, 25), ints(5, 7, 8)
+    changed, gone = find_changed(ASSIGNED, known=known, before=before)
+    assert ASSIGNED.prompt_ids[changed].tolist() == [30]  # 10 has the template it had
+    assert gone.tolist() == [25, 20]  # 25 is no prompt any more, 20 has no template
+    everything, none = find_changed(ASSIGNED, known=ints(), before=ints())
+    assert (ASSIGNED.prompt_ids[everything].tolist(), none.tolist()) == ([10, 30], [])

@@ -113,6 +113,18 @@ def test_templates_that_others_use_keep_their_ids(store: lk.Store) -> None:
     assert set(after["template_id"]) <= set(before["template_id"])
 
 
+def test_templates_of_prompts_go_with_them_and_are_counted_anew(store: lk.Store) -> None:
+    connection = store._database.connection
+    left = "select count(*) from prompt_template where prompt_id in (select id from prompt)"
+    before = connection.execute("select count(*) from prompt_template").fetchone()[0]
+    store.purge(account="c1-secret")
+    after = connection.execute("select count(*) from prompt_template").fetchone()[0]
+    assert 0 < after < before
+    assert connection.execute(left).fetchone()[0] == after
+    counted = "select template_id, count(*) from prompt_template group by template_id"
+    assert dict(connection.execute("select id, prompts from template")) == dict(connection.execute(counted))
+
+
 def test_loading_the_same_files_again_does_not_bring_the_account_back(store: lk.Store, tmp_path: Path) -> None:
     store.purge(account="c1-secret")
     again = store.ingest(tmp_path / "requests.ndjson", accounts=tmp_path / "accounts.csv", keep_prompts=True)

@@ -121,6 +121,24 @@ def test_a_store_of_the_first_version_keeps_its_requests_and_is_mined_anew(tmp_p
     assert (found, prompts) == ([(5, 6, 1, 7, 8)], [(3, b"\0")])
 
 
+def test_templates_of_prompts_move_to_a_table_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with sqlite3.connect(path) as old:
+        for script in MIGRATIONS[:6]:
+            old.executescript(script)
+        old.execute(
+            "insert into prompt (id, features, template_id) values (9, x'00', 4), (3, x'01', null), (2, x'02', 5)"
+        )
+        old.execute("update input_state set revision = 4, mined_revision = 4")
+    old.close()
+    with Database(path) as database:
+        moved = database.connection.execute("select prompt_id, template_id from prompt_template").fetchall()
+        prompts = database.connection.execute("select id, features, gateway_template, text from prompt").fetchall()
+        assert database.revision() == (4, 4), "what was mined stands"
+    assert moved == [(2, 5), (9, 4)]
+    assert prompts == [(9, b"\0", None, None), (3, b"\1", None, None), (2, b"\2", None, None)]
+
+
 def test_an_answer_in_parts_is_the_answer_in_one(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     days = {"since_day": 0, "until_day": 40_000}
     with Database(tiny_store.path) as database:

@@ -24,6 +24,7 @@ from linkage.intake.mining import (
     Named,
     Naming,
     assign_templates,
+    find_changed,
     find_described,
     learn_unpacked,
     name_templates,
@@ -46,6 +47,7 @@ Progress = Callable[[str, int, int], None]
 """Called with a name, bytes gone through and bytes in all."""
 
 _EXAMPLES: Final = 6
+_WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 
 
 class _Meter:
@@ -103,6 +105,7 @@ def mine_store(
     with database.transaction("store templates") as connection:
         meter = _Meter(facts.stored_prompts(connection), progress)
         assigned, last_learned = _assign(connection, settings, meter)
+        _store_templates(connection, assigned)
         facts.forget_followed(connection)
         naming = _naming(connection, assigned, last_learned, texts)
         with ThreadPoolExecutor(1) as beside:
@@ -116,7 +119,7 @@ def mine_store(
 
 
 def _assign(connection: Connection, settings: TemplateSettings, meter: _Meter) -> tuple[Assigned, int]:
-    """Template and items of every prompt, those whose template is another than before written; the last id learned."""
+    """Template and items of every prompt, and the last id that was learned from."""
     last_learned = facts.last_of_lowest(connection, int(settings.learn_prompts))
     learned = meter.read(facts.prompt_blocks(connection, last_id=last_learned))
     with contextlib.closing(map_ahead(lambda block: unpack((block.ids, block.features)), learned)) as unpacked:
@@ -131,7 +134,6 @@ def _assign(connection: Connection, settings: TemplateSettings, meter: _Meter) -
         for block, part in assigned:
             chosen = _with_gateway(block, part.template_ids)
             gateway_names |= {name for name in block.gateway_templates if name is not None}
-            facts.set_prompt_templates(connection, _changed(block, chosen))
             assigning.add(block.ids, chosen, part)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
     texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
@@ -147,9 +149,15 @@ def _with_gateway(block: PromptBlock, template_ids: Ints) -> Ints:
     return chosen
 
 
-def _changed(block: PromptBlock, template_ids: Ints) -> list[tuple[int | None, int]]:
-    rows = zip(block.rows, block.template_ids, template_ids.tolist(), strict=True)
-    return [(after or None, row) for row, before, after in rows if (before or 0) != after]
+def _store_templates(connection: Connection, assigned: Assigned) -> None:
+    """Write the templates of prompts that have another one than before, by ascending prompt id."""
+    known, before = facts.prompt_templates(connection).T
+    changed, gone = find_changed(assigned, known=known, before=before)
+    facts.forget_prompt_templates(connection, gone.tolist())
+    for start in range(0, len(changed), _WRITTEN_ROWS):
+        rows = changed[start : start + _WRITTEN_ROWS]
+        columns = assigned.prompt_ids[rows], assigned.template_ids[rows]
+        facts.set_prompt_templates(connection, zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _naming(connection: Connection, assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:

@@ -178,6 +178,21 @@ def spread(begins: Ints, lengths: Ints) -> Ints:
     return np.asarray(np.repeat(shift, lengths) + np.arange(int(lengths.sum())), dtype=np.int64)
 
 
+def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints, Ints]:
+    """Rows of the prompts that have another template than before, and ids of those that have none any more.
+
+    Parameters
+    ----------
+    known, before : prompts that had a template, ascending by id, and these templates.
+    """
+    are_there = _are_among(known, assigned.prompt_ids)
+    stored = np.zeros(len(assigned.prompt_ids), np.int64)
+    stored[np.searchsorted(assigned.prompt_ids, known[are_there])] = before[are_there]
+    is_none = assigned.template_ids == 0
+    changed = np.flatnonzero(~is_none & (assigned.template_ids != stored))
+    return changed, np.append(known[~are_there], assigned.prompt_ids[is_none & (stored != 0)])
+
+
 def find_described(texts: Mapping[int, str]) -> Ints:
     """Ids of the templates whose readable text was made from prompts, in the order given.
 

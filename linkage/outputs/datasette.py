@@ -77,6 +77,7 @@ _HIDDEN: Final = (
     "membership",
     "prompt",
     "prompt_day",
+    "prompt_template",
     "published",
     "rejected",
     "request",

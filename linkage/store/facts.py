@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.store import Database
+
+Ints = npt.NDArray[np.int64]
 
 Connection = sqlite3.Connection
 """What :meth:`linkage.store.store.Database.transaction` hands out."""
@@ -230,14 +235,10 @@ def add_source_file(connection: Connection, file: SourceFile, *, rejected: Itera
 class PromptBlock:
     """Some distinct prompts, in the order they were stored."""
 
-    rows: list[int]
-    """Where each stands in the store."""
     ids: list[int]
     features: list[bytes]
     gateway_templates: list[str | None]
     """Template ids that gateways gave."""
-    template_ids: list[int | None]
-    """What was mined before; None for no template, or not mined yet."""
 
 
 def last_of_lowest(connection: Connection, most: int) -> int:
@@ -251,7 +252,7 @@ def prompt_blocks(connection: Connection, *, last_id: int = _LAST_ID) -> Iterato
     last = -1
     while rows := connection.execute(statements.READ_PROMPTS, (last, last_id, _BLOCK_ROWS)).fetchall():
         last = rows[-1][0]
-        yield PromptBlock(*map(list, zip(*rows, strict=True)))
+        yield PromptBlock(*map(list, itertools.islice(zip(*rows, strict=True), 1, None)))
 
 
 def stored_prompts(connection: Connection) -> int:
@@ -259,9 +260,20 @@ def stored_prompts(connection: Connection) -> int:
     return int(connection.execute(statements.COUNT_PROMPT_ROWS).fetchone()[0])
 
 
+def prompt_templates(connection: Connection) -> Ints:
+    """What was mined before: a row (prompt id, template id) for each prompt that has a template, by ascending id."""
+    values = itertools.chain.from_iterable(connection.execute(statements.PROMPT_TEMPLATES))
+    return np.fromiter(values, dtype=np.int64).reshape(-1, 2)
+
+
 def set_prompt_templates(connection: Connection, rows: Rows) -> None:
-    """Write templates of prompts: (template id or None, where the prompt stands) rows."""
+    """Write (prompt id, template id) rows; by ascending id a new table is written from its beginning to its end."""
     connection.executemany(statements.SET_TEMPLATE, rows)
+
+
+def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -> None:
+    """Forget the templates of prompts that have none any more."""
+    connection.executemany(statements.FORGET_TEMPLATE, ((each,) for each in prompt_ids))
 
 
 def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, int, int]]]:

@@ -74,7 +74,8 @@ def forget_unused(connection: sqlite3.Connection) -> Counts:
     Templates that are left keep their ids and their readable text; they are mined anew with the next ingest.
     """
     counts = _delete(connection, sql.FORGET_PROMPTS)
-    connection.execute(sql.RECOUNT_PROMPTS)
+    for statement in sql.RECOUNT_PROMPTS:
+        connection.execute(statement)
     connection.execute(sql.REMEMBER_VALUES)
     _add(counts, _delete(connection, sql.FORGET_VALUES))
     _add(counts, _clean_runs(connection))

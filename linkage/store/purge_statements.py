@@ -109,13 +109,14 @@ FORGET_PROMPTS: Final[Statements] = (
 delete from prompt where id not in (select prompt_id from request where prompt_id is not null)
 """,
     ),
+    ("prompt_template", "delete from prompt_template where prompt_id not in (select id from prompt)"),
     # Whose prompts a past template read like is not known.
     ("past_template", "delete from past_template"),
     (
         "template",
         """
 delete from template
-where prompts > 0 and id not in (select template_id from prompt where template_id is not null)
+where prompts > 0 and id not in (select template_id from prompt_template)
 """,
     ),
     (
@@ -126,9 +127,14 @@ where entity_id in (select id from entity where kind = 'template' and id not in 
 """,
     ),
 )
-RECOUNT_PROMPTS: Final = """
-update template set prompts = (select count(*) from prompt as p where p.template_id = template.id)
-"""
+RECOUNT_PROMPTS: Final = (
+    "update template set prompts = 0",
+    """
+update template set prompts = c.prompts
+from (select template_id, count(*) as prompts from prompt_template group by template_id) as c
+where c.template_id = template.id
+""",
+)
 
 REMEMBER_VALUES: Final = """
 insert or ignore into gone_value

@@ -437,6 +437,18 @@ pragma user_version = 6;
 commit;
 """
 
+_APART: Final = """
+begin immediate;
+create table prompt_template (  -- prompts that have a template; apart from prompts, which stay as they were appended
+    prompt_id integer primary key,
+    template_id integer not null
+) strict;
+insert into prompt_template select id, template_id from prompt where template_id is not null order by id;
+alter table prompt drop column template_id;
+pragma user_version = 7;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -444,5 +456,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _REMEMBERED,
     _PAST,
     _WORKED,
+    _APART,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -145,11 +145,16 @@ APPEND_PROMPT: Final = "insert into prompt (id, features, gateway_template, text
 COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
-select rowid, id, features, gateway_template, template_id from prompt
+select rowid, id, features, gateway_template from prompt
 where rowid > ? and id <= ? order by rowid limit ?
 """
 LAST_OF_LOWEST: Final = "select id from prompt order by id limit 1 offset ?"
-SET_TEMPLATE: Final = "update prompt set template_id = ? where rowid = ?"
+PROMPT_TEMPLATES: Final = "select prompt_id, template_id from prompt_template order by prompt_id"
+SET_TEMPLATE: Final = """
+insert into prompt_template (prompt_id, template_id) values (?, ?)
+on conflict (prompt_id) do update set template_id = excluded.template_id
+"""
+FORGET_TEMPLATE: Final = "delete from prompt_template where prompt_id = ?"
 
 TEMPLATE_TEXTS: Final = "select id, text from template order by id"
 

@@ -23,7 +23,7 @@ import linkage as lk
 KILLS = int(os.environ.get("LINKAGE_KILLS", "10"))
 SEED = 20261124
 FACTS = ("account", "account_record", "request", "entity", "entity_use", "account_day", "account_hour", "coverage_day")
-FOLLOWED = ("prompt_day", "item_day", "work_day", "prompt", "input_state")
+FOLLOWED = ("prompt_day", "item_day", "work_day", "prompt", "prompt_template", "input_state")
 SMALL_DISK_BYTES = 150_000
 TINY_DISK_BYTES = 40_000
 
