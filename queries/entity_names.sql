@@ -3,7 +3,7 @@
 -- parameters: none
 -- columns:    id, kind, value
 -- order:      kind, value
--- index:      entity(primary key)
+-- index:      entity_value
 select id, kind, value
 from entity
 order by kind, value

@@ -243,12 +243,11 @@ def test_memory_bounds_the_pages_and_the_counts_that_wait(tmp_path: Path, monkey
     written: dict[int, list[tuple[int, int]]] = {}
     add = facts.add_rollup
 
-    def noted(connection: facts.Connection, table: str, rows: facts.Rows) -> None:
-        listed = list(rows)
+    def noted(connection: facts.Connection, table: str, rows: Any) -> None:
         if table == "account_day":
             cache = connection.execute("pragma cache_size").fetchone()[0]
-            written[memory].append((len(listed), cache))
-        add(connection, table, listed)
+            written[memory].append((len(rows), cache))
+        add(connection, table, rows)
 
     monkeypatch.setattr(facts, "add_rollup", noted)
     for memory in (30, 1_200):
@@ -260,7 +259,7 @@ def test_memory_bounds_the_pages_and_the_counts_that_wait(tmp_path: Path, monkey
             assert database.connection.execute("select sum(request_count) from account_day").fetchone()[0] == 70_000
     assert {cache for _, cache in written[30]} == {-8 * 1024}
     assert {cache for _, cache in written[1_200]} == {-512 * 1024}
-    assert [rows for rows, _ in written[30]] == [40_000, 30_000]
+    assert [rows for rows, _ in written[30]] == [20_000, 20_000, 20_000, 10_000]
     assert [rows for rows, _ in written[1_200]] == [50_000, 20_000]
 
 
@@ -389,7 +388,7 @@ def test_indexes_are_as_before_whether_a_first_load_ends_well_or_not(
     with Database(tmp_path / "s.db") as database:
         wanted = indexes(database)
         with monkeypatch.context() as patched:
-            patched.setattr("linkage.engines.load.facts.lay_use_index", die)
+            patched.setattr("linkage.engines.load.facts.lay_other_indexes", die)
             with pytest.raises(KeyboardInterrupt):
                 ingest_files(database, [log])
         assert indexes(database) == wanted

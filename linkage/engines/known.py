@@ -50,6 +50,10 @@ class KnownIds:
     """
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all."""
         self._held = np.zeros(_LEAST_ROOM, np.int64)
         self._slots = np.zeros(4 * _LEAST_ROOM, np.int32)
         self._size = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -20,10 +21,12 @@ from linkage.intake.rollups import Rollups, merge_rollups, roll_up, roll_up_acco
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
+from linkage.store.inserts import BLANK
 from linkage.store.statements import REQUEST_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
+_BESIDE: Final = {"latency_ms": "key"}  # a float, which comes beside the matrix; any number stands in its place there
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 _NEAR_ENTITIES: Final = (
     1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
@@ -93,12 +96,12 @@ class Loader:
         self._add_entities(batch.entities)
         self._add_prompts(batch.prompts)
         sorted_out = self._sort_out(prepared)
-        facts.add_requests(self._connection, plain_rows(sorted_out.new, REQUEST_COLUMNS))
+        facts.add_requests(self._connection, *_request_rows(sorted_out.new))
         if self._first is not None:
             self._first.requests.add(sorted_out.new["key"].to_numpy())
         if len(sorted_out.replacing):
             self._lay_key_indexes()
-            facts.replace_requests(self._connection, plain_rows(sorted_out.replacing, REQUEST_COLUMNS))
+            facts.replace_requests(self._connection, *_request_rows(sorted_out.replacing))
         if len(sorted_out.new):
             is_all = len(sorted_out.new) == len(batch.requests)
             self._waiting.append(prepared.rollups if is_all else roll_up(sorted_out.new))
@@ -118,7 +121,7 @@ class Loader:
             self._lay_key_indexes()
             self._write_rollups(merged.result())
         if self._is_first:
-            facts.lay_use_index(self._connection)
+            facts.lay_other_indexes(self._connection)
         of_accounts, of_days = facts.take_dirty(self._connection)
         if of_days:
             coverage = {"coverage_day": roll_up_coverage(request_table(of_days))}
@@ -139,15 +142,17 @@ class Loader:
 
     def _write_rollups(self, merged: Rollups) -> None:
         for name, table in merged.items():
+            is_plain = all(pa.types.is_integer(column.type) for column in table.columns)
             for start in range(0, len(table), _WRITTEN_ROWS):
-                rows = plain_rows(table.slice(start, _WRITTEN_ROWS), table.column_names)
+                part = table.slice(start, _WRITTEN_ROWS)
+                rows = _matrix(part, table.column_names) if is_plain else plain_rows(part, table.column_names)
                 facts.add_rollup(self._connection, name, rows)
 
     def _add_prompts(self, prompts: Any) -> None:
         """Add the prompts that are new, and what a known one did not tell before."""
         new, are_new = prompts, False
+        ids = prompts["id"].to_numpy()
         if self._first is not None:
-            ids = prompts["id"].to_numpy()
             is_new = self._first.prompts.places(ids) < 0
             told = [prompts["gateway_template"], *([prompts["text"]] if self._keep_text else [])]
             again = pa.array(~is_new)
@@ -155,23 +160,25 @@ class Loader:
                 self._lay_key_indexes()
             else:
                 self._first.prompts.add(ids[is_new])
-                new, are_new = prompts.filter(pa.array(is_new)), True
-        columns = [
-            *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
-            _plain_values(new["text"]) if self._keep_text else [None] * len(new),
-        ]
-        rows = zip(*columns, strict=True)
-        facts.add_prompts(self._connection, rows, keep_text=self._keep_text, are_new=are_new)
+                new, are_new = _those(prompts, is_new), True
+        if are_new and not self._keep_text and new["gateway_template"].null_count == len(new):
+            facts.append_prompts(self._connection, new["id"].to_numpy().tolist(), new["features"].to_pylist())
+        else:
+            columns = [
+                *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
+                _plain_values(new["text"]) if self._keep_text else [None] * len(new),
+            ]
+            rows = zip(*columns, strict=True)
+            facts.add_prompts(self._connection, rows, keep_text=self._keep_text, are_new=are_new)
         if self._texts is not None:
             last = facts.last_described(self._connection, self._most_described)
-            is_low = prompts["id"].to_numpy() <= last
-            self._texts.add(prompts.select(["id", "text"]).filter(pa.array(is_low)))
+            self._texts.add(_those(prompts.select(["id", "text"]), ids <= last))
 
     def _add_entities(self, entities: Mapping[str, Any]) -> None:
         for kind, table in sorted(entities.items()):
             self._entities.setdefault(kind, []).append(table)
             self._told += len(table)
-        if self._told <= _NEAR_ENTITIES:
+        if self._told <= _NEAR_ENTITIES and not self._is_first:
             self._write_entities()
 
     def _write_entities(self) -> None:
@@ -231,6 +238,26 @@ def _plain_values(column: Any) -> list[Any]:
     for row in np.flatnonzero(~np.asarray(column.is_valid().to_numpy(), dtype=bool)).tolist():
         plain[row] = None
     return list(plain)
+
+
+def _those(table: Any, are_wanted: npt.NDArray[np.bool_]) -> Any:
+    """The wanted rows; the table itself, and no copy of it, where all are."""
+    return table if are_wanted.all() else table.filter(pa.array(are_wanted))
+
+
+def _matrix(table: Any, columns: Sequence[str]) -> Ints:
+    """Columns of whole numbers side by side, ``BLANK`` where a value is null."""
+    rows = np.empty((len(table), len(columns)), np.int64)
+    for at, name in enumerate(columns):
+        column = table[name]
+        rows[:, at] = (column.fill_null(BLANK) if column.null_count else column).to_numpy()
+    return rows
+
+
+def _request_rows(requests: Any) -> tuple[Ints, list[float]]:
+    """Requests as a matrix, and their latencies."""
+    latencies = requests["latency_ms"].fill_null(math.nan).to_numpy()
+    return _matrix(requests, [*(_BESIDE.get(name, name) for name in REQUEST_COLUMNS)]), list(latencies.tolist())
 
 
 def request_table(rows: Sequence[tuple[Any, ...]]) -> Any:

@@ -10,9 +10,9 @@ from os import PathLike
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.engines.known import KnownIds
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
 from linkage.intake.catalogue import AUTO
 from linkage.intake.entities import Pseudonymizer
@@ -24,7 +24,7 @@ from linkage.intake.records import check_accounts, check_requests
 from linkage.intake.rollups import Rollups, roll_up
 from linkage.settings import Settings
 
-_KNOWN_IDS: Final = 1_000_000  # entity ids remembered as told, about 100 MB
+_KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Rea
 
 def read_facts(raw: RawFile, *, reading: Reading, settings: Settings) -> Generator[Facts]:
     """The facts of each batch of an opened file."""
-    source, known = reading.source or raw.format_name, set[int]()
+    source, known = reading.source or raw.format_name, KnownIds()
     for batch in raw.batches:
         if raw.kind == "accounts" and isinstance(batch, RawBatch):
             checked = check_accounts(batch, raw.format, settings=settings.ingest)
@@ -91,7 +91,7 @@ def read_log_facts(
     yield from read_facts(open_log(path, kind, reading=reading, settings=settings), reading=reading, settings=settings)
 
 
-def prepare(batch: RequestBatch, *, known: set[int] | None = None) -> Prepared:
+def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:
     """The facts of a batch with every request once, and their rollups.
 
     Parameters
@@ -113,13 +113,13 @@ def prepare(batch: RequestBatch, *, known: set[int] | None = None) -> Prepared:
     )
 
 
-def _new_entities(entities: Mapping[str, Any], known: set[int]) -> dict[str, Any]:
-    if len(known) > _KNOWN_IDS:
-        known.clear()
+def _new_entities(entities: Mapping[str, Any], known: KnownIds) -> dict[str, Any]:
     found = {}
     for kind, table in entities.items():
-        ids = table["id"].to_pylist()
-        is_new: npt.NDArray[np.bool_] = np.fromiter((each not in known for each in ids), bool, len(ids))
-        known.update(ids)
-        found[kind] = table.filter(pa.array(is_new))
+        if len(known) > _KNOWN_IDS:
+            known.clear()
+        ids = table["id"].to_numpy()
+        is_new = known.places(ids) < 0
+        known.add(ids[is_new])
+        found[kind] = table if is_new.all() else table.filter(pa.array(is_new))
     return found

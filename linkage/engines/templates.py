@@ -157,7 +157,7 @@ def _store_templates(connection: Connection, assigned: Assigned) -> None:
     for start in range(0, len(changed), _WRITTEN_ROWS):
         rows = changed[start : start + _WRITTEN_ROWS]
         columns = assigned.prompt_ids[rows], assigned.template_ids[rows]
-        facts.set_prompt_templates(connection, zip(*(column.tolist() for column in columns), strict=True))
+        facts.set_prompt_templates(connection, np.column_stack(columns))
 
 
 def _naming(connection: Connection, assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:
@@ -208,8 +208,8 @@ def _requested(connection: Connection) -> Requested:
 
 
 def _store_followed(connection: Connection, part: Followed) -> None:
-    facts.add_rollup(connection, "entity_use", zip(*(column.tolist() for column in part.uses), strict=True))
-    facts.add_prompt_days(connection, zip(*(column.tolist() for column in part.days), strict=True))
+    facts.add_rollup(connection, "entity_use", np.column_stack(part.uses))
+    facts.add_prompt_days(connection, np.column_stack(part.days))
     starts = part.item_starts.tolist()
     owners = zip(part.days[0].tolist(), part.days[1].tolist(), starts, starts[1:], strict=False)
     facts.add_item_days(

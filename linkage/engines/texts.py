@@ -47,7 +47,7 @@ class Texts:
 
     def add(self, prompts: Any) -> None:
         """Add an Arrow table ``id`` (int64), ``text`` (large_string); rows without a text are left out."""
-        table = prompts.filter(prompts["text"].is_valid())
+        table = prompts.filter(prompts["text"].is_valid()) if prompts["text"].null_count else prompts
         if not len(table):
             return
         sink = pa.BufferOutputStream()

@@ -16,6 +16,7 @@ import orjson
 
 from linkage.errors import StoreError
 from linkage.store import statements
+from linkage.store.inserts import insert_rows
 from linkage.store.store import Database
 
 Ints = npt.NDArray[np.int64]
@@ -28,6 +29,7 @@ Rows = Iterable[tuple[Any, ...]]
 
 _BLOCK_ROWS: Final = 20_000
 _LAST_ID: Final = 2**63 - 1
+_LATENCY: Final = statements.REQUEST_COLUMNS.index("latency_ms")
 _SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
 
 ACCOUNT_RECORD_COLUMNS: Final = (
@@ -113,17 +115,23 @@ def find_contents(connection: Connection, numbers: Sequence[int]) -> dict[int, i
     return dict(connection.execute(statements.FIND_CONTENTS, (_listed(numbers),)).fetchall())
 
 
-def add_requests(connection: Connection, rows: Rows) -> None:
-    """Add requests whose keys are not stored; tuples in the order of ``REQUEST_COLUMNS``."""
-    connection.executemany(statements.ADD_REQUEST, rows)
+def add_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
+    """Add requests whose keys are not stored.
+
+    Parameters
+    ----------
+    rows : columns in the order of ``REQUEST_COLUMNS``, ``BLANK`` for what is not told.
+    latencies : what stands in the column ``latency_ms``; not a number where it is not told.
+    """
+    insert_rows(connection, statements.ADD_REQUEST, rows=rows, others={_LATENCY: latencies})
 
 
-def replace_requests(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def replace_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
     """Put requests in the place of those stored under their keys; their accounts and days become dirty."""
-    keys = _listed([row[0] for row in rows])
+    keys = _listed(rows[:, 0].tolist())
     connection.execute(statements.MARK_DIRTY, (keys,))
     connection.execute(statements.FORGET_REQUESTS, (keys,))
-    connection.executemany(statements.ADD_REQUEST, rows)
+    add_requests(connection, rows, latencies)
     connection.execute(statements.MARK_DIRTY, (keys,))
 
 
@@ -146,17 +154,21 @@ def take_dirty(connection: Connection) -> tuple[list[tuple[Any, ...]], list[tupl
     return of_accounts, of_days
 
 
-def add_rollup(connection: Connection, table: str, rows: Rows) -> None:
+def add_rollup(connection: Connection, table: str, rows: Rows | Ints) -> None:
     """Merge rows into a rollup table (``entity_use``, ``account_day``, ``account_hour`` or ``coverage_day``)."""
-    connection.executemany(statements.ADD_ROLLUP[table], rows)
+    insert = statements.ADD_ROLLUP[table]
+    if isinstance(rows, np.ndarray):
+        insert_rows(connection, insert, rows=rows)
+    else:
+        connection.executemany(insert.one, rows)
 
 
 def lift_indexes(connection: Connection) -> bool:
-    """Take the indexes of requests, prompts and uses away where there are none yet; whether it was so.
+    """Take the indexes of requests, prompts, uses and values away where there are none yet; whether it was so.
 
-    They go, and come back by :func:`lay_key_indexes` and :func:`lay_use_index`, in one transaction: whatever ends it
-    leaves them in place. Until then nothing may be asked that needs them, and what is added is numbered from 1 in the
-    order it comes.
+    They go, and come back by :func:`lay_key_indexes` and :func:`lay_other_indexes`, in one transaction: whatever ends
+    it leaves them in place. Until then nothing may be asked that needs them, and what is added is numbered from 1 in
+    the order it comes.
     """
     is_empty = bool(connection.execute(statements.IS_EMPTY).fetchone()[0])
     if is_empty:
@@ -171,9 +183,10 @@ def lay_key_indexes(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def lay_use_index(connection: Connection) -> None:
-    """Make the index of uses by entity again, of all rows at once."""
-    connection.execute(statements.ADD_USE_INDEX)
+def lay_other_indexes(connection: Connection) -> None:
+    """Make the indexes of uses by entity and of values by name again, each of all rows at once."""
+    for statement in statements.ADD_OTHER_INDEXES:
+        connection.execute(statement)
 
 
 def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
@@ -201,6 +214,11 @@ def add_prompts(
     """
     kept = ((row[0], row[1], row[2], _pack(row[3]) if keep_text and row[3] else None) for row in rows)
     connection.executemany(statements.APPEND_PROMPT if are_new else statements.ADD_PROMPT, kept)
+
+
+def append_prompts(connection: Connection, ids: Sequence[int], features: Iterable[bytes]) -> None:
+    """Add prompts that are not stored and have neither a gateway's template nor a text to keep."""
+    connection.executemany(statements.APPEND_PLAIN_PROMPT, zip(ids, map(bytearray, features), strict=True))
 
 
 def last_described(connection: Connection, most: int) -> int:
@@ -266,9 +284,9 @@ def prompt_templates(connection: Connection) -> Ints:
     return np.fromiter(values, dtype=np.int64).reshape(-1, 2)
 
 
-def set_prompt_templates(connection: Connection, rows: Rows) -> None:
+def set_prompt_templates(connection: Connection, rows: Ints) -> None:
     """Write (prompt id, template id) rows; by ascending id a new table is written from its beginning to its end."""
-    connection.executemany(statements.SET_TEMPLATE, rows)
+    insert_rows(connection, statements.SET_TEMPLATE, rows=rows)
 
 
 def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -> None:
@@ -321,9 +339,12 @@ def add_template_entities(connection: Connection, families: Mapping[int, str]) -
     connection.execute(statements.ADD_TEMPLATE_ENTITIES)
 
 
-def add_prompt_days(connection: Connection, rows: Rows) -> None:
+def add_prompt_days(connection: Connection, rows: Rows | Ints) -> None:
     """Write (account id, day, distinct prompts, templated requests) rows."""
-    connection.executemany(statements.ADD_PROMPT_DAY, rows)
+    if isinstance(rows, np.ndarray):
+        insert_rows(connection, statements.ADD_PROMPT_DAY, rows=rows)
+    else:
+        connection.executemany(statements.ADD_PROMPT_DAY.one, rows)
 
 
 def add_item_days(connection: Connection, rows: Rows) -> None:

@@ -449,6 +449,22 @@ pragma user_version = 7;
 commit;
 """
 
+_NAMED: Final = """
+begin immediate;
+create table appended_entity (
+    id integer primary key,
+    kind text not null,
+    value text not null,
+    parent_id integer           -- the family of a template
+) strict;
+insert into appended_entity (id, kind, value, parent_id) select id, kind, value, parent_id from entity order by id;
+drop table entity;
+alter table appended_entity rename to entity;
+create unique index entity_value on entity (kind, value);  -- by itself, so that a first load can make it at its end
+pragma user_version = 8;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -457,5 +473,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _PAST,
     _WORKED,
     _APART,
+    _NAMED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from linkage.store.inserts import Insert, insertion
+
 SCRATCH: Final = """
 create temp table if not exists dirty (
     account_id integer not null, day integer not null, primary key (account_id, day)
@@ -43,7 +45,13 @@ join request as r on r.key = wanted.value
 
 FIND_CONTENTS: Final = "select rowid, content from request where rowid in (select value from json_each(?))"
 
-ADD_REQUEST: Final = "insert into request values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_REQUEST: Final = insertion(
+    "insert into request values",
+    "(?, ?, ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), "
+    "nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), "
+    "nullif(?, -1), ?, nullif(?, -1))",
+)
+"""The latency, a float, is null where it is no number."""
 
 MARK_DIRTY: Final = """
 insert or ignore into dirty
@@ -77,15 +85,20 @@ FORGET_DIRTY: Final = (
     "delete from coverage_day where day in (select day from dirty)",
 )
 
-ADD_ROLLUP: Final[Mapping[str, str]] = {
-    "entity_use": """
-insert into entity_use values (?, ?, ?, ?, ?, ?)
+ADD_ROLLUP: Final[Mapping[str, Insert]] = {
+    "entity_use": insertion(
+        "insert into entity_use values",
+        "(?, ?, ?, ?, ?, ?)",
+        after="""
 on conflict (account_id, entity_id, day) do update set
     request_count = request_count + excluded.request_count,
     first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)
 """,
-    "account_day": """
-insert into account_day values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ),
+    "account_day": insertion(
+        "insert into account_day values",
+        "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        after="""
 on conflict (account_id, day) do update set
     request_count = request_count + excluded.request_count,
     failed_count = failed_count + excluded.failed_count,
@@ -99,16 +112,23 @@ on conflict (account_id, day) do update set
     prompt_count = prompt_count + excluded.prompt_count,
     first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)
 """,
-    "account_hour": """
-insert into account_hour values (?, ?, ?, ?)
+    ),
+    "account_hour": insertion(
+        "insert into account_hour values",
+        "(?, ?, ?, ?)",
+        after="""
 on conflict (account_id, hour) do update set
     request_count = request_count + excluded.request_count,
     limited_count = limited_count + excluded.limited_count
 """,
-    "coverage_day": """
-insert into coverage_day values (?, ?, ?, ?)
+    ),
+    "coverage_day": insertion(
+        "insert into coverage_day values",
+        "(?, ?, ?, ?)",
+        after="""
 on conflict (day, field) do update set present = present + excluded.present, total = total + excluded.total
 """,
+    ),
 }
 """How rows of each rollup table merge with what is stored; columns in the order of the table."""
 
@@ -117,12 +137,20 @@ select not exists (select 1 from request) and not exists (select 1 from prompt)
    and not exists (select 1 from entity_use)
 """
 # As the schema has them. A sorted build costs a fifth of as many insertions all over an index.
-DROP_INDEXES: Final = ("drop index request_key", "drop index prompt_id", "drop index entity_use_entity")
+DROP_INDEXES: Final = (
+    "drop index request_key",
+    "drop index prompt_id",
+    "drop index entity_use_entity",
+    "drop index entity_value",
+)
 ADD_KEY_INDEXES: Final = (
     "create unique index request_key on request (key)",
     "create unique index prompt_id on prompt (id)",
 )
-ADD_USE_INDEX: Final = "create index entity_use_entity on entity_use (entity_id, account_id)"
+ADD_OTHER_INDEXES: Final = (
+    "create index entity_use_entity on entity_use (entity_id, account_id)",
+    "create unique index entity_value on entity (kind, value)",
+)
 
 ADD_ENTITY: Final = "insert or ignore into entity (id, kind, value) values (?, ?, ?)"
 ADD_ACCOUNT: Final = "insert or ignore into account (id, value) values (?, ?)"
@@ -142,6 +170,7 @@ on conflict (id) do update set
 where excluded.gateway_template is not null or excluded.text is not null
 """
 APPEND_PROMPT: Final = "insert into prompt (id, features, gateway_template, text) values (?, ?, ?, ?)"
+APPEND_PLAIN_PROMPT: Final = "insert into prompt (id, features) values (?, ?)"
 COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
@@ -150,10 +179,11 @@ where rowid > ? and id <= ? order by rowid limit ?
 """
 LAST_OF_LOWEST: Final = "select id from prompt order by id limit 1 offset ?"
 PROMPT_TEMPLATES: Final = "select prompt_id, template_id from prompt_template order by prompt_id"
-SET_TEMPLATE: Final = """
-insert into prompt_template (prompt_id, template_id) values (?, ?)
-on conflict (prompt_id) do update set template_id = excluded.template_id
-"""
+SET_TEMPLATE: Final = insertion(
+    "insert into prompt_template (prompt_id, template_id) values",
+    "(?, ?)",
+    after="on conflict (prompt_id) do update set template_id = excluded.template_id",
+)
 FORGET_TEMPLATE: Final = "delete from prompt_template where prompt_id = ?"
 
 TEMPLATE_TEXTS: Final = "select id, text from template order by id"
@@ -184,7 +214,7 @@ FORGET_UNUSED_TEMPLATES: Final = "delete from template where prompts = 0"
 ADD_TEMPLATE_ENTITIES: Final = (
     "insert into entity (id, kind, value, parent_id) select id, 'template', name, family_id from template"
 )
-ADD_PROMPT_DAY: Final = "insert into prompt_day values (?, ?, ?, ?)"
+ADD_PROMPT_DAY: Final = insertion("insert into prompt_day values", "(?, ?, ?, ?)")
 ADD_ITEM_DAY: Final = "insert into item_day values (?, ?, ?)"
 ADD_WORK_DAY: Final = "insert into work_day values (?, ?, ?)"
 
