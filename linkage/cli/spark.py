@@ -41,7 +41,8 @@ def ingest_spark(
     r"""Bring the logs INPUT... down to what a rebuild needs, on Spark at MASTER, as a folder for `linkage ingest`.
 
     INPUT is JSON lines or Parquet by any path Spark can read, or a folder made by this command before: what is new is
-    then added to it. The folder is written whole or not at all. Needs Java and `pip install 'linkage[spark]'`.
+    then added to it. The folder is written whole or not at all. Needs Java 17 or later and
+    `pip install 'linkage[spark]'`. SPARK_DRIVER_MEMORY=4g in the environment gives local[...] more than 1 GB of heap.
 
     \b
     linkage ingest-spark 'local[2]' day1.ndjson --accounts accounts.csv --out day1

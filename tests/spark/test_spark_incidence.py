@@ -2,8 +2,12 @@
 
 import gzip
 import json
+import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +16,13 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from py4j.protocol import Py4JError
 
 import linkage as lk
 from linkage.cli import main
-from linkage.engines.spark import merging, mining, reading
+from linkage.engines.spark import following, incidence, merging, mining, reading
 from linkage.engines.spark.folder import MANIFEST, TABLES, Manifest, read_manifest
-from linkage.engines.spark.session import map_batches
+from linkage.engines.spark.session import Place, make_session, map_batches, tuned
 from linkage.errors import FormatError, RejectedShareError, SourceError, UsageError
 from linkage.outputs.tables import to_csv
 
@@ -124,31 +129,53 @@ def world_of_its_own(folder: Path, tmp_path: Path) -> Path:
     return other
 
 
-def test_a_task_that_fails_and_runs_again_changes_nothing(
+def test_a_task_that_fails_or_dies_and_runs_again_changes_nothing(
     spark: Any, world: Path, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def map_with_failures(frame: Any, function: Any, schema: Any) -> Any:
-        def fails_once(batches: Iterator[Any]) -> Iterator[Any]:
-            from pyspark import TaskContext
+    def failing(dies: bool) -> Any:
+        def map_with_failures(frame: Any, function: Any, schema: Any) -> Any:
+            def fails_once(batches: Iterator[Any]) -> Iterator[Any]:
+                from pyspark import TaskContext
 
-            context = TaskContext.get()
-            for number, batch in enumerate(function(batches)):
-                yield batch
-                if context.attemptNumber() == 0 and context.partitionId() == 0 and number == 0:
-                    raise RuntimeError("the first attempt is lost half way")
+                context = TaskContext.get()
+                for number, batch in enumerate(function(batches)):
+                    yield batch
+                    if context.attemptNumber() == 0 and context.partitionId() == 0 and number == 0:
+                        if dies:
+                            os.kill(os.getpid(), signal.SIGKILL)
+                        raise RuntimeError("the first attempt is lost half way")
 
-        return map_batches(frame, fails_once, schema)
+            return map_batches(frame, fails_once, schema)
 
-    for room in (merging, mining, reading):
-        monkeypatch.setattr(room, "map_batches", map_with_failures)
+        return map_with_failures
+
+    for room, dies in ((following, True), (merging, False), (mining, False), (reading, True)):
+        monkeypatch.setattr(room, "map_batches", failing(dies))
     again = lk.spark.incidence(spark, world / "all.ndjson", out=tmp_path / "again", accounts=world / "accounts.csv")
     assert (again.digest, again.rows) == (made[1].digest, made[1].rows)
+
+
+def test_a_worker_that_dies_every_time_is_told_with_what_to_do(
+    spark: Any, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def map_to_death(frame: Any, function: Any, schema: Any) -> Any:
+        def dies(batches: Iterator[Any]) -> Iterator[Any]:
+            yield from function(batches)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return map_batches(frame, dies, schema)
+
+    monkeypatch.setattr(reading, "map_batches", map_to_death)
+    with pytest.raises(SourceError, match=r"killed in every attempt.* about 1 GB a core"):
+        lk.spark.incidence(spark, world / "early.ndjson", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_skewed_keys_repeats_and_contradictions_end_as_in_the_local_engine(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mining, "_SAMPLE_ROWS", 40)  # the sample comes in three parts
+    monkeypatch.setattr(incidence, "_BUCKET_BYTES", 20_000)  # about 20 buckets
+    monkeypatch.setattr(mining, "_SAMPLE_ROWS", 40)  # the sample comes in several parts
     settings = {"templates": {"learn_prompts": 120}}  # of about 300
     records: list[dict[str, Any] | str] = [
         request(number, **({"ip": "198.51.100.1", "prompt": "Say hi."} if number % 2 else {})) for number in range(900)
@@ -213,7 +240,7 @@ def test_a_damaged_or_unfinished_folder_is_refused_and_the_store_is_as_before(ma
     assert rows_of(path) == before
     (torn / MANIFEST).write_text("{}")
     with pytest.raises(
-        SourceError, match="wanted the manifest of an incidence folder, version 2; found something else"
+        SourceError, match="wanted the manifest of an incidence folder, version 3; found something else"
     ):
         read_manifest(torn)
 
@@ -246,3 +273,61 @@ def test_the_command_writes_a_folder_that_ingest_takes(spark: Any, tmp_path: Pat
     took = runner.invoke(main, ["ingest", str(tmp_path / "logs.db"), str(tmp_path / "out")])
     assert took.exit_code == 0, took.output
     assert "60 kept, 1 set aside" in took.stderr
+
+
+def session_alone(**environment: str) -> subprocess.CompletedProcess[str]:
+    """What a process of its own says that starts a session and tells the most memory it may take, in MB."""
+    code = """
+from linkage.engines.spark.session import make_session
+from linkage.errors import UsageError
+try:
+    print(make_session("local[1]")._jvm.java.lang.Runtime.getRuntime().maxMemory() // 1_000_000)
+except UsageError as error:
+    print(error)
+"""
+    told = {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", **environment}
+    return subprocess.run([sys.executable, "-c", code], env=told, capture_output=True, text=True, check=False)
+
+
+def test_without_java_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UsageError, match=r"wanted a Java runtime, 17 or later.* Install one"):
+        make_session("local[2]")
+
+
+def test_a_java_that_does_not_start_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "java").chmod(0o755)
+    told = session_alone(JAVA_HOME=str(tmp_path))
+    assert "wanted Spark at local[1]; " in told.stdout, told.stderr
+    assert "that Java is 17 or later" in told.stdout
+
+
+@pytest.mark.usefixtures("spark")  # skipped without Java
+def test_the_heap_is_what_the_environment_says() -> None:
+    told = session_alone(SPARK_DRIVER_MEMORY="700m")
+    assert 600 < int(told.stdout.splitlines()[-1]) < 740, told.stderr
+
+
+def test_a_spark_that_ended_is_told_with_how_to_give_it_memory(spark: Any, tmp_path: Path) -> None:
+    def refused(error: Exception, words: str) -> None:
+        with pytest.raises(SourceError, match=words), tuned(spark):
+            raise error
+
+    before = spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch")
+    refused(ConnectionRefusedError(111, "Connection refused"), "Spark itself ended.* SPARK_DRIVER_MEMORY=4g")
+    refused(Py4JError("java.lang.OutOfMemoryError: Java heap space"), "heap space.* SPARK_DRIVER_MEMORY=4g")
+    refused(Py4JError("an exchange with no known cause"), "Check paths, rights and disk space")
+    assert spark.conf.get("spark.sql.execution.arrow.maxRecordsPerBatch") == before
+    place = Place(spark, str(tmp_path / "out"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "half").write_text("written")
+
+    def gone(name: str = "") -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    place.delete = gone  # type: ignore[method-assign]
+    place.give_up()
+    assert not (tmp_path / "out").exists()

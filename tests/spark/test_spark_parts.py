@@ -1,6 +1,9 @@
 """The pure functions of the Spark engine, without Spark."""
 
-import itertools
+import os
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkage.engines.local import Reading
+from linkage.engines.spark import parts
 from linkage.engines.spark.folder import FACTS, TABLES, Manifest, digest_text, is_incidence, manifest_from, row_digest
 from linkage.engines.spark.incidence import read_declared
-from linkage.engines.spark.merging import ROLLED_ROWS, keep_least
-from linkage.engines.spark.mining import known_texts, tell_templates, undescribed
-from linkage.engines.spark.parts import as_part, whole_groups
-from linkage.engines.spark.reading import LineStream
+from linkage.engines.spark.merging import _distinct_names, day_ids, distinct_names, keep_least, least_prompts
+from linkage.engines.spark.mining import EXAMPLE, first_examples, known_texts, tell_templates, undescribed
+from linkage.engines.spark.parts import PACKED, bucket_of, pack, split, unpack, whole_parts
+from linkage.engines.spark.reading import PARSED, TEXT, LineStream
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
 from linkage.settings import Settings
@@ -33,11 +37,12 @@ def requests_of(pairs: list[tuple[int, int]]) -> Any:
     return pa.table(columns)
 
 
+@settings(deadline=None)
 @given(PAIRS, st.integers(0, 30))
 def test_requests_kept_in_parts_are_those_kept_at_once(pairs: list[tuple[int, int]], cut: int) -> None:
     whole = keep_least(requests_of(pairs))
-    parts = pa.concat_tables([keep_least(requests_of(pairs[:cut])), keep_least(requests_of(pairs[cut:]))])
-    assert keep_least(parts).to_pydict() == whole.to_pydict()
+    halves = pa.concat_tables([keep_least(requests_of(pairs[:cut])), keep_least(requests_of(pairs[cut:]))])
+    assert keep_least(halves).to_pydict() == whole.to_pydict()
     assert whole["key"].to_pylist() == sorted({key for key, _ in pairs})
     for row in whole.select(["key", "content", "repeats", "conflicts"]).to_pylist():
         contents = [content for key, content in pairs if key == row["key"]]
@@ -45,21 +50,62 @@ def test_requests_kept_in_parts_are_those_kept_at_once(pairs: list[tuple[int, in
         assert (row["content"], row["repeats"], row["conflicts"]) == (min(contents), same - 1, len(contents) - same)
 
 
-@given(st.lists(st.integers(0, 5), max_size=40).map(sorted), st.integers(1, 7), st.integers(1, 20))
-def test_groups_stay_whole_and_nothing_is_lost(keys: list[int], size: int, rows: int) -> None:
-    batches = [pa.record_batch({"key": keys[start : start + size]}) for start in range(0, len(keys), size)]
-    tables = [table["key"].to_pylist() for table in whole_groups(batches, keys=["key"], rows=rows)]
-    assert [key for table in tables for key in table] == keys
-    assert all(before[-1] < after[0] for before, after in itertools.pairwise(tables))
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.text(max_size=3)), max_size=40), st.integers(1, 9))
+def test_packed_tables_come_back_whole_and_by_bucket(rows: list[tuple[int, str]], buckets: int) -> None:
+    ids = np.array([number for number, _ in rows], np.int64)
+    table = pa.table([ids, [text for _, text in rows]], schema=TEXT)
+    packed = list(pack(split("text", table, ids=ids, buckets=buckets), PARSED))
+    assert [batch.schema for batch in packed] == [PACKED] * len(packed)
+    told = list(unpack(packed, PARSED))
+    assert Counter((row["id"], row["value"]) for _, _, part in told for row in part.to_pylist()) == Counter(rows)
+    assert sum(row["rows"] for batch in packed for row in batch.to_pylist()) == len(rows)
+    assert [bucket for _, bucket, _ in told] == sorted({int(each) for each in bucket_of(ids, buckets)})
+    for _, bucket, part in told:
+        assert set(bucket_of(np.asarray(part["id"].to_numpy()), buckets).tolist()) == {bucket}
 
 
-def test_rows_of_a_part_have_null_in_the_columns_of_the_others() -> None:
-    table = pa.table({"account_id": [1], "hour": [7], "request_count": [3], "limited_count": [0]})
-    (batch,) = as_part("account_hour", table, ROLLED_ROWS)
-    (row,) = batch.to_pylist()
-    told = {name: value for name, value in row.items() if value is not None}
-    assert told == {"part": "account_hour", "account_id": 1, "hour": 7, "request_count": 3, "limited_count": 0}
-    assert list(as_part("account_hour", table.slice(1), ROLLED_ROWS)) == []
+def test_large_tables_leave_a_worker_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "_BATCH_BYTES", 1_000)
+    table = pa.table([np.arange(100), [f"text {number}" for number in range(100)]], schema=TEXT)
+    batches = list(pack((("text", 0, table) for _ in range(9)), PARSED))
+    assert len(batches) > 3
+    (whole,) = whole_parts(unpack(batches, PARSED))
+    assert whole[:2] == ("text", 0)
+    assert whole[2].equals(pa.concat_tables([table] * 9))
+    assert list(pack([("text", 0, table.slice(100))], PARSED)) == []
+
+
+@settings(deadline=None)
+@given(PAIRS, st.integers(0, 30))
+def test_examples_picked_in_parts_are_those_picked_at_once(pairs: list[tuple[int, int]], cut: int) -> None:
+    distinct = sorted({(prompt, template) for prompt, (_, template) in enumerate(pairs)})
+    table = pa.table([[template for _, template in distinct], [prompt for prompt, _ in distinct]], schema=EXAMPLE)
+    split_up = pa.concat_tables([first_examples(table.slice(0, cut)), first_examples(table.slice(cut))])
+    found = first_examples(split_up).to_pylist()
+    assert found == first_examples(table).to_pylist()
+    for template in {template for _, template in distinct}:
+        prompts = sorted(prompt for prompt, other in distinct if other == template)[:6]
+        assert [row["prompt_id"] for row in found if row["template_id"] == template] == prompts
+
+
+def test_prompts_are_distinct_with_the_least_name_and_names_with_one_id_are_told() -> None:
+    rows = {"id": [2, 1, 2, 2], "gateway_template": [None, None, "b", "a"], "features": [b"x", b"y", b"x", b"x"]}
+    prompts = least_prompts(pa.table(rows, schema=FACTS["prompt"]))
+    assert prompts.to_pydict() == {"id": [1, 2], "gateway_template": [None, "a"], "features": [b"y", b"x"]}
+    names = pa.table({"id": [1, 1, 1], "kind": ["ip", "ip", "ip"], "value": ["a", "a", "b"]})
+    assert distinct_names([names, names])["value"].to_pylist() == ["a", "b"]
+    made = _distinct_names(names, 0, 1)
+    (collision,) = [table for part, _, table in made if part == "collision"]
+    assert collision["id"].to_pylist() == [1]
+
+
+def test_an_account_and_a_day_fall_into_one_bucket_and_its_days_into_several() -> None:
+    day = 86_400_000
+    accounts, times = np.full(60, 2**62 + 5), np.arange(60) * day // 2 + 1_788_220_800_000
+    buckets = bucket_of(day_ids(accounts, times), 8).reshape(30, 2)
+    assert np.array_equal(buckets[:, 0], buckets[:, 1])
+    assert len(set(buckets[:, 0].tolist())) > 3
 
 
 @settings(deadline=None)  # compiles at first use
@@ -127,7 +173,19 @@ def test_a_manifest_reads_as_it_was_written(tmp_path: Path) -> None:
     )
     assert manifest_from(made.to_json(), where="here") == made
     assert repr(made) == "Incidence: 3 kept, 2 set aside, 1 seen before"
-    with pytest.raises(SourceError, match=r"here: wanted .* version 2; found version 3"):
-        manifest_from(made.to_json().replace('"version": 2', '"version": 3'), where="here")
+    with pytest.raises(SourceError, match=r"here: wanted .* version 3; found version 4"):
+        manifest_from(made.to_json().replace('"version": 3', '"version": 4'), where="here")
     assert not is_incidence(tmp_path)
     assert np.uint64(5) == int(made.digests["account"], 16)
+
+
+def test_without_java_the_tests_that_need_it_are_skipped_and_say_so(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n0", "tests/spark/test_spark_graph.py"]
+    told = subprocess.run(
+        command, cwd=root, env={**environment, "PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout
+    assert "4 skipped" in told.stdout
+    assert "no Java runtime: install default-jre-headless" in told.stdout

@@ -29,7 +29,7 @@ MANIFEST: Final = "manifest.json"
 """Name of the file that is written last; a folder without it is not finished."""
 
 FORMAT: Final = "linkage incidence"
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the tables and the manifest."""
 
 

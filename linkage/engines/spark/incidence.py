@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from linkage.engines.local import Reading
-from linkage.engines.spark import merging, mining, reading
-from linkage.engines.spark.folder import (
-    FACTS,
-    KEYS,
-    MANIFEST,
-    TABLES,
-    Manifest,
-    digest_text,
-    manifest_from,
-    row_digest,
-)
-from linkage.engines.spark.session import Place, map_batches, tuned
-from linkage.errors import RejectedShareError, UsageError
+from linkage.engines.spark import following, merging, mining, reading
+from linkage.engines.spark.folder import FACTS, MANIFEST, TABLES, Manifest, digest_text, manifest_from
+from linkage.engines.spark.parts import PACKED, PART, unpack
+from linkage.engines.spark.session import Place, records_at_once, tuned
+from linkage.errors import RejectedShareError, StoreError, UsageError
 from linkage.intake.batches import account_batch
 from linkage.intake.files import read_raw
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import check_accounts
+from linkage.intake.rollups import merge_rollups
 from linkage.settings import Settings
 
 _PARSED: Final = "_parsed"
-_ROLLED: Final = "_rolled"
-_SAMPLE: Final = "_sample"
+_DISTINCT: Final = "_distinct"
 _ASSIGNED: Final = "_assigned"
-_FOLLOWED: Final = "_followed"
-_STAGED: Final = (_PARSED, _ROLLED, _SAMPLE, _ASSIGNED, _FOLLOWED)
-"""What is written on the way and deleted at the end; prompts' words are in the first."""
+_ROLLED: Final = "_rolled"
+_STAGED: Final = (_PARSED, _DISTINCT, _ASSIGNED, _ROLLED)
+"""What is written on the way and deleted at the end, packed; prompts' words are in the first."""
 
-_DIGEST: Final = pa.schema([("rows", pa.int64()), ("low", pa.int64()), ("high", pa.int64())])
+_BUCKET_BYTES: Final = 64_000_000  # of log for each bucket: 80 thousand requests of 800 bytes
+_REQUEST_BYTES: Final = 800  # of log, where only requests were counted
+_MOST_BUCKETS: Final = 4_096  # so that packets of a bucket do not get too small
+_LINES_AT_ONCE: Final = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,26 +61,19 @@ class _Work:
     earlier: tuple[Place, ...]
     """Folders this one is built upon."""
 
-    def joined(self, name: str, fresh: DataFrame, schema: Any) -> DataFrame:
-        """New rows and those that the earlier folders have."""
-        for place in self.earlier:
-            fresh = fresh.unionByName(place.read(name, schema).select(*schema.names))
-        return fresh
+    buckets: int
+    """That ids are spread over."""
 
-    def parsed(self, part: str) -> DataFrame:
-        """The rows of one part of what was parsed."""
-        return self._part(_PARSED, part, reading.PARSED_ROWS, reading.PARSED[part])
+    def packed(self, stage: str, *parts: str) -> DataFrame:
+        """Some parts of what a stage made."""
+        return self.place.read_packed(stage).where(sf.col(PART).isin(list(parts))).select(*PACKED.names)
 
-    def _part(self, name: str, part: str, whole: Any, schema: Any) -> DataFrame:
-        return self.place.read(name, whole).where(sf.col("part") == part).select(*schema.names)
-
-    def rolled(self) -> DataFrame:
-        """Parts of all rollups."""
-        return self.place.read(_ROLLED, merging.ROLLED_ROWS)
-
-    def followed(self, part: str) -> DataFrame:
-        """The rows of one table of what follows from templates."""
-        return self._part(_FOLLOWED, part, mining.FOLLOWED_ROWS, TABLES[part])
+    def gathered(self, stage: str, part: str, shapes: Mapping[str, Any]) -> Any:
+        """The rows of one part of what a stage made, as an Arrow table here."""
+        packed = self.packed(stage, part).toArrow()
+        return pa.concat_tables(
+            [shapes[part].empty_table(), *(table for _, _, table in unpack(packed.to_batches(), shapes))]
+        )
 
 
 def write_incidence(
@@ -126,14 +115,16 @@ def write_incidence(
         logs = [path for path in paths if path not in earlier]
         try:
             declared = read_declared(accounts, how=chosen, settings=limits)
-            work = _Work(spark, place, tuple(earlier.values()))
-            inputs = _parse(work, logs, chosen, limits)
+            inputs = [reading.recognise_input(spark, path, reading=chosen) for path in logs]
+            buckets = count_buckets(spark, inputs, kept=sum(manifest.kept for manifest in before))
+            work = _Work(spark, place, tuple(earlier.values()), buckets)
+            _parse(work, inputs, chosen, limits)
             manifest = _make(work, inputs, declared, before, limits)
             for name in _STAGED:
                 place.delete(name)
             place.write_text(MANIFEST, manifest.to_json())
         except BaseException:
-            place.delete()
+            place.give_up()
             raise
     return manifest
 
@@ -166,25 +157,34 @@ def read_declared(paths: Sequence[str], *, how: Reading, settings: Settings) -> 
             notes.update({f"{n['field']}: {n['reason']}": n["count"] for n in batch.notes.to_pylist()})
     return Declared(
         pa.concat_tables([TABLES["account_record"].empty_table(), *records]),
-        pa.concat_tables(
-            [reading.PARSED["entity"].empty_table(), *(each.cast(reading.PARSED["entity"]) for each in entities)]
-        ),
+        pa.concat_tables([merging.ENTITY.empty_table(), *(each.cast(merging.ENTITY) for each in entities)]),
         tuple(sorted((path, reason, count) for (path, reason), count in rejected.items())),
         notes,
         tuple(inputs),
     )
 
 
-def _parse(work: _Work, logs: Sequence[str], how: Reading, settings: Settings) -> list[reading.LogInput]:
-    """Parse every input, once, into the staged facts."""
-    inputs = [reading.recognise_input(work.spark, path, reading=how) for path in logs]
-    parsed = work.spark.createDataFrame(reading.PARSED_ROWS.empty_table())
+def count_buckets(spark: SparkSession, inputs: Sequence[reading.LogInput], *, kept: int) -> int:
+    """How many buckets ids are spread over: enough for all cores, and each small enough for a worker.
+
+    Parameters
+    ----------
+    kept : requests of earlier folders.
+    """
+    size = _REQUEST_BYTES * kept + sum(reading.input_bytes(spark, given) for given in inputs)
+    cores = int(spark.sparkContext.defaultParallelism)
+    return min(_MOST_BUCKETS, max(2 * cores, -(-size // _BUCKET_BYTES)))
+
+
+def _parse(work: _Work, inputs: Sequence[reading.LogInput], how: Reading, settings: Settings) -> None:
+    """Parse every input, once, into packed facts."""
+    parsed = work.spark.createDataFrame(PACKED.empty_table())
     for number, given in enumerate(inputs):
         parsed = parsed.unionByName(
-            reading.parse_input(work.spark, given, number=number, reading=how, settings=settings)
+            reading.parse_input(work.spark, given, number=number, buckets=work.buckets, reading=how, settings=settings)
         )
-    work.place.write(_PARSED, parsed, by_part=True)
-    return inputs
+    with records_at_once(work.spark, _LINES_AT_ONCE):
+        work.place.write_packed(_PARSED, parsed)
 
 
 def _make(
@@ -195,14 +195,18 @@ def _make(
     settings: Settings,
 ) -> Manifest:
     """All tables, and what to tell of them."""
-    rejected = _count_rejected(work, inputs, settings)
-    _write_facts(work)
-    _write_names(work, declared)
-    template_uses = _write_templates(work, settings)
-    _write_rollups(work, template_uses)
-    sizes = _measure(work)
-    kept, repeats, conflicts = _count_requests(work)
-    prompts = work.place.read("prompt", FACTS["prompt"]).count()
+    rejected, notes = _count_lines(work, inputs, [declared.notes, *(manifest.notes for manifest in before)], settings)
+    _write_distinct(work, declared)
+    sums = work.gathered(_DISTINCT, "sum", merging.DISTINCT)
+    kept, repeats, conflicts, prompts = (pc.sum(sums[name]).as_py() or 0 for name in sums.column_names)
+    digests = [work.gathered(_DISTINCT, "digest", merging.DISTINCT)]
+    digests.append(_write_templates(work, prompts, settings))
+    digests += _write_rollups(work)
+    digests += _write_small(work, declared)
+    sizes = _sizes(digests)
+    for facts in FACTS:
+        if not work.place.move(f"{_DISTINCT}/{PART}={facts}", facts):
+            work.place.write(facts, work.packed(_DISTINCT, facts).drop(PART))
     told = ({"path": given.path, "took_for": given.took_for} for given in inputs)
     return Manifest(
         inputs=(*(source for each in before for source in each.inputs), *told, *declared.inputs),
@@ -211,133 +215,136 @@ def _make(
         seen_before=repeats,
         conflicting=conflicts,
         rejected=tuple(sorted([*(row for each in before for row in each.rejected), *rejected, *declared.rejected])),
-        notes=_count_notes(work, declared, before),
+        notes=notes,
         rows={**{name: rows for name, (rows, _) in sizes.items()}, "request": kept, "prompt": prompts},
         digests={name: digest for name, (_, digest) in sizes.items()},
     )
 
 
-def _count_rejected(work: _Work, inputs: Sequence[reading.LogInput], settings: Settings) -> list[tuple[str, str, int]]:
-    """Input, reason and number of lines set aside.
+def _count_lines(
+    work: _Work, inputs: Sequence[reading.LogInput], earlier: Sequence[Mapping[str, int]], settings: Settings
+) -> tuple[list[tuple[str, str, int]], dict[str, int]]:
+    """Input, reason and number of lines set aside; and fields dropped or repaired.
 
     Raises
     ------
-    RejectedShareError : too many of an input.
+    RejectedShareError : too many lines of an input.
     """
-    usable = dict(work.parsed("read").groupBy("input").agg(sf.sum("count")).collect())
-    counted = work.parsed("rejected").groupBy("input", "value").agg(sf.sum("count")).collect()
-    most = settings.ingest.rejected_share
+    counted: Counter[tuple[str, int, str]] = Counter()
+    for row in work.gathered(_PARSED, "count", reading.PARSED).to_pylist():
+        counted[row["what"], row["input"], row["value"]] += row["count"]
+    notes: Counter[str] = Counter()
+    for each in earlier:
+        notes.update(each)
+    for (what, _, value), count in counted.items():
+        if what == "note":
+            notes[value] += count
+    rejected = []
     for number, given in enumerate(inputs):
-        reasons = Counter({reason: count for place, reason, count in counted if place == number})
-        share = reasons.total() / max(1, reasons.total() + usable.get(number, 0))
-        if share > most:
-            common = ", ".join(reason for reason, _ in reasons.most_common(3))
-            raise RejectedShareError(
-                f"{given.path}: wanted at most {most:.0%} of lines set aside as {given.took_for}; found {share:.0%} "
-                f"({common}). Nothing was written: choose the format with --format or --map, or raise [ingest] "
-                "rejected_share in the settings"
-            )
-    return [(inputs[number].path, reason, count) for number, reason, count in counted]
+        usable = counted["read", number, None]  # type: ignore[index]
+        reasons = {value: count for (what, at, value), count in counted.items() if (what, at) == ("rejected", number)}
+        _refuse_mistaken(given, Counter(reasons), usable, settings)
+        rejected += [(given.path, reason, count) for reason, count in reasons.items()]
+    return rejected, dict(sorted(notes.items()))
 
 
-def _count_notes(work: _Work, declared: Declared, before: Sequence[Manifest]) -> dict[str, int]:
-    notes = Counter(declared.notes)
-    for field, reason, count in work.parsed("note").groupBy("kind", "value").agg(sf.sum("count")).collect():
-        notes[f"{field}: {reason}"] += count
-    for manifest in before:
-        notes.update(manifest.notes)
-    return dict(sorted(notes.items()))
+def _refuse_mistaken(given: reading.LogInput, reasons: Counter[str], usable: int, settings: Settings) -> None:
+    share = reasons.total() / max(1, reasons.total() + usable)
+    if share > settings.ingest.rejected_share:
+        common = ", ".join(reason for reason, _ in reasons.most_common(3))
+        raise RejectedShareError(
+            f"{given.path}: wanted at most {settings.ingest.rejected_share:.0%} of lines set aside as "
+            f"{given.took_for}; found {share:.0%} ({common}). Nothing was written: choose the format with --format or "
+            "--map, or raise [ingest] rejected_share in the settings"
+        )
 
 
-def _write_facts(work: _Work) -> None:
-    """The distinct requests and prompts."""
-    fresh = work.parsed("request").withColumns({"repeats": sf.lit(0).cast("long"), "conflicts": sf.lit(0).cast("long")})
-    schema = FACTS["request"]
-    work.place.write("request", merging.distinct_requests(work.joined("request", fresh, schema)))
-    prompts = work.joined("prompt", work.parsed("prompt"), FACTS["prompt"])
-    work.place.write("prompt", merging.distinct_prompts(prompts))
+def _write_distinct(work: _Work, declared: Declared) -> None:
+    """Requests, prompts and names, each once, and what is made of them one by one.
 
-
-def _count_requests(work: _Work) -> tuple[int, int, int]:
-    """Requests that are kept, their repeats and their contradictions."""
-    sums = [sf.coalesce(sf.sum(name), sf.lit(0)) for name in ("repeats", "conflicts")]
-    kept, repeats, conflicts = work.place.read("request", FACTS["request"]).agg(sf.count("*"), *sums).collect()[0]
-    return kept, repeats, conflicts
-
-
-def _write_names(work: _Work, declared: Declared) -> None:
-    """Dictionaries and account records."""
-    spark, schema = work.spark, TABLES["entity"]
-    fresh = work.parsed("entity").unionByName(spark.createDataFrame(declared.entities))
+    Raises
+    ------
+    StoreError : two values have one id (a collision of 63-bit hashes).
+    """
+    spark, buckets = work.spark, work.buckets
+    facts = work.packed(_PARSED, "request", "prompt", "entity")
+    names = [spark.createDataFrame(declared.entities)]
     for place in work.earlier:
-        accounts = place.read("account", TABLES["account"]).withColumn("kind", sf.lit("account"))
-        fresh = fresh.unionByName(accounts)
-    named = merging.distinct_entities(work.joined("entity", fresh, schema))
-    work.place.write("account", named.where("kind = 'account'").select("id", "value"))
-    work.place.write("entity", named.where("kind <> 'account'").select(*schema.names))
-    schema = TABLES["account_record"]
-    records = work.joined("account_record", spark.createDataFrame(declared.records), schema)
-    work.place.write("account_record", records.dropDuplicates(["content"]))
+        for name in FACTS:
+            packed = place.read(name, PACKED.remove(PACKED.get_field_index(PART))).withColumn(PART, sf.lit(name))
+            facts = facts.unionByName(merging.spread_again(packed.select(*PACKED.names), buckets=buckets))
+        names.append(place.read("account", TABLES["account"]).withColumn("kind", sf.lit("account")))
+        names.append(place.read("entity", TABLES["entity"]))
+    for some in names:
+        facts = facts.unionByName(merging.spread_names(some, buckets=buckets))
+    work.place.write_packed(_DISTINCT, merging.distinct_facts(facts, buckets=buckets))
+    for row in work.gathered(_DISTINCT, "collision", merging.DISTINCT).to_pylist()[:1]:
+        raise StoreError(
+            f"wanted one name under id {row['id']}; found {row['kind']} {row['value']!r} and another one. Please "
+            "report this collision"
+        )
+    for name in ("account", "entity"):
+        work.place.write(name, merging.rows_of(work.packed(_DISTINCT, name), merging.DISTINCT, name))
 
 
-def _write_templates(work: _Work, settings: Settings) -> DataFrame:
-    """Templates and what follows from them; gives the uses of templates."""
-    place = work.place
-    prompts = place.read("prompt", FACTS["prompt"])
-    count = prompts.count()
-    sample, last = mining.choose_sample(prompts, count=count, limit=int(settings.templates.learn_prompts))
-    place.write(_SAMPLE, sample)
-    sample = place.read(_SAMPLE, mining.SAMPLE)
-    model, last_learned = mining.learn_from(sample, count=count, last=last, settings=settings.templates)
-    place.write(_ASSIGNED, mining.assign_all(prompts, model=model))
-    assigned = place.read(_ASSIGNED, mining.ASSIGNED)
-    counts = mining.count_templates(assigned)
-    described: dict[int, mining.Told] = {}
+def _write_templates(work: _Work, count: int, settings: Settings) -> Any:
+    """Templates; requests meet theirs on the way. Gives the table's digest."""
+    limits, buckets = settings.templates, work.buckets
+    prompts = work.packed(_DISTINCT, "prompt")
+    model, last_id = mining.learn_from(prompts, count=count, buckets=buckets, settings=limits)
+    described: dict[int, mining.Words] = {}
     for earlier in work.earlier:
         rows = earlier.read("template", TABLES["template"]).select("id", "text", "slots").collect()
         described |= {each: (text, slots) for each, text, slots in rows}
-    named = [
-        row[0] for row in prompts.select("gateway_template").where("gateway_template is not null").distinct().collect()
-    ]
+    named = work.gathered(_DISTINCT, "named", merging.DISTINCT)["value"].unique().to_pylist()
     known = mining.known_texts(described, named=named)
-    wanting = mining.undescribed(counts, known=known)
-    examples = mining.find_examples(assigned, work.parsed("text"), templates=wanting, last_learned=last_learned)
-    table = mining.tell_templates(counts, known=known, examples=examples, wanting=wanting, settings=settings.templates)
-    place.write("template", work.spark.createDataFrame(table).coalesce(1))
-    requests = place.read("request", FACTS["request"])
-    place.write(_FOLLOWED, mining.follow_all(requests, assigned), by_part=True)
-    for name in ("prompt_day", "item_day", "work_day"):
-        place.write(name, work.followed(name))
-    return work.followed("entity_use")
+    learned = mining.Learned(model, last_id, np.array(mining.described(known), dtype=np.int64))
+    texts = work.packed(_PARSED, "text")
+    facts = work.packed(_DISTINCT, "prompt", "prompted").unionByName(texts)
+    work.place.write_packed(_ASSIGNED, mining.assign_all(facts, learned=learned, buckets=buckets))
+    counted = (
+        work.gathered(_ASSIGNED, "counted", mining.ASSIGNED).group_by("template_id").aggregate([("prompts", "sum")])
+    )
+    counts = dict(sorted(zip(counted["template_id"].to_pylist(), counted["prompts_sum"].to_pylist(), strict=True)))
+    examples = mining.first_examples(work.gathered(_ASSIGNED, "example", mining.ASSIGNED))
+    table = mining.tell_templates(
+        counts,
+        known=known,
+        examples=mining.find_words(texts, examples=examples, buckets=buckets),
+        wanting=mining.undescribed(counts, known=known),
+        settings=limits,
+    )
+    work.place.write("template", work.spark.createDataFrame(table).coalesce(1))
+    return merging.digest_of("template", table)
 
 
-def _write_rollups(work: _Work, template_uses: DataFrame) -> None:
-    requests = work.place.read("request", FACTS["request"])
-    work.place.write(_ROLLED, merging.roll_up_all(requests), by_part=True)
-    for name in KEYS:
-        merged = merging.merge_rolled(work.rolled().where(sf.col("part") == name), name)
-        work.place.write(name, merged.unionByName(template_uses) if name == "entity_use" else merged)
+def _write_rollups(work: _Work) -> list[Any]:
+    """What accounts did, day by day; gives digests."""
+    requests = work.packed(_DISTINCT, "by_account").unionByName(work.packed(_ASSIGNED, "met"))
+    work.place.write_packed(_ROLLED, following.roll_up_all(requests))
+    for name in following.NAMES:
+        work.place.write(name, merging.rows_of(work.packed(_ROLLED, name), following.ROLLED, name))
+    return [work.gathered(_ROLLED, "digest", following.ROLLED)]
 
 
-def _measure(work: _Work) -> dict[str, tuple[int, str]]:
-    """Rows and digest of every table that was written, by one pass."""
-    frames = [
-        map_batches(work.place.read(name, TABLES[name]), _digest_some, _DIGEST).withColumn("name", sf.lit(name))
-        for name in TABLES
-    ]
+def _write_small(work: _Work, declared: Declared) -> list[Any]:
+    """Account records, of which there is about one an account, and the coverage of days; gives digests."""
+    spark, schema = work.spark, TABLES["account_record"]
+    records = spark.createDataFrame(declared.records)
+    for place in work.earlier:
+        records = records.unionByName(place.read("account_record", schema).select(*schema.names))
+    work.place.write("account_record", records.dropDuplicates(["content"]))
+    written = work.place.read("account_record", schema).toArrow()
+    parts = work.gathered(_DISTINCT, "coverage_day", merging.DISTINCT)
+    coverage = merge_rollups([{"coverage_day": parts}])["coverage_day"]
+    work.place.write("coverage_day", spark.createDataFrame(coverage).coalesce(1))
+    return [merging.digest_of("account_record", written), merging.digest_of("coverage_day", coverage)]
+
+
+def _sizes(digests: Sequence[Any]) -> dict[str, tuple[int, str]]:
+    """Rows and digest of every table, out of those of its parts."""
     rows, totals = Counter[str](), Counter[str]()
-    for count, low, high, name in functools.reduce(DataFrame.unionAll, frames).collect():
-        rows[name] += count
-        totals[name] += low + (high << 32)
+    for row in pa.concat_tables(digests).to_pylist():
+        rows[row["name"]] += row["rows"]
+        totals[row["name"]] += row["digest"]
     return {name: (rows[name], digest_text(totals[name])) for name in TABLES}
-
-
-def _digest_some(batches: Iterator[Any]) -> Iterator[Any]:
-    """Rows and digest of a task's rows, as two halves: Spark has no unsigned numbers."""
-    rows = total = 0
-    for batch in batches:
-        rows += len(batch)
-        total += row_digest(pa.Table.from_batches([batch]))
-    total %= 2**64
-    columns = [pa.array([number], pa.int64()) for number in (rows, total & 0xFFFFFFFF, total >> 32)]
-    yield pa.RecordBatch.from_arrays(columns, schema=_DIGEST)

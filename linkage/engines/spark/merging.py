@@ -1,26 +1,64 @@
-"""Facts of all batches to distinct requests, and those to rollups: pure functions mapped, parts merged by Spark."""
+"""Facts of all batches to distinct requests, prompts and names: pure functions of a bucket, mapped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as sf
 
-from linkage.engines.spark.folder import FACTS, KEYS, TABLES
-from linkage.engines.spark.parts import as_part, union_of, whole_groups
+from linkage.engines.spark.folder import FACTS, TABLES, row_digest
+from linkage.engines.spark.parts import PACKED, PART, Told, gathered, pack, split, unpack, whole_parts
 from linkage.engines.spark.session import map_batches
-from linkage.errors import StoreError
-from linkage.intake.rollups import roll_up
+from linkage.intake.batches import REQUEST_TYPES
+from linkage.intake.rollups import roll_up_coverage
+from linkage.terms import DAY_MS
 
-ROLLED_ROWS: Final = union_of({name: TABLES[name] for name in KEYS})
-"""Rollups in one schema, as they leave the map."""
+Ints = npt.NDArray[np.int64]
 
-_GROUP_ROWS: Final = 250_000  # requests at once in a worker: about 40 MB
-_LEAST: Final = {"first_ms": sf.min, "last_ms": sf.max}
+ENTITY: Final = pa.schema([("id", pa.int64()), ("kind", pa.string()), ("value", pa.string())])
+"""Names of all kinds, accounts too."""
+
+NAMES: Final = pa.schema([("value", pa.string())])
+"""Templates that the gateway named."""
+
+SUM: Final = pa.schema(
+    [("kept", pa.int64()), ("repeats", pa.int64()), ("conflicts", pa.int64()), ("prompts", pa.int64())]
+)
+"""How many requests and prompts there are, and how many records were left out."""
+
+DIGEST: Final = pa.schema([("name", pa.string()), ("rows", pa.int64()), ("digest", pa.uint64())])
+"""Rows and digest of a part of a table that a store takes."""
+
+BY_ACCOUNT: Final = pa.schema([(name, kind) for name, kind in REQUEST_TYPES.items() if name not in ("key", "content")])
+"""What rollups are made of."""
+
+PROMPTED: Final = pa.schema([(name, pa.int64()) for name in ("account_id", "prompt_id", "at_ms", "output_tokens")])
+"""Requests on their way to their prompts."""
+
+DISTINCT: Final[Mapping[str, Any]] = {
+    "request": FACTS["request"],
+    "prompt": FACTS["prompt"],
+    "account": TABLES["account"],
+    "entity": TABLES["entity"],
+    "coverage_day": TABLES["coverage_day"],
+    "by_account": BY_ACCOUNT,
+    "prompted": PROMPTED,
+    "named": NAMES,
+    "collision": ENTITY,
+    "sum": SUM,
+    "digest": DIGEST,
+}
+"""What comes of distinct facts, by part."""
+
+_COLLECTED: Final = {"request": FACTS["request"], "prompt": FACTS["prompt"], "entity": ENTITY}
+_DAY_FACTOR: Final = 0x1E3779B97F4A7C15  # odd: days of one account go to buckets far apart
+_LAST_ID: Final = 2**63 - 1
 
 
 def keep_least(requests: Any) -> Any:
@@ -54,70 +92,133 @@ def keep_least(requests: Any) -> Any:
     return kept
 
 
-def distinct_requests(parsed: DataFrame) -> DataFrame:
-    """Requests of which no two have one key; see :func:`keep_least`.
-
-    One shuffle by key. A key on very many records is brought down to one row per task before it.
+def least_prompts(prompts: Any) -> Any:
+    """Prompts, each once, by id; of several gateway templates the least.
 
     Parameters
     ----------
-    parsed : rows of ``FACTS["request"]``.
+    prompts : Arrow table with the columns of ``FACTS["prompt"]``.
     """
-    schema = FACTS["request"]
-    fewer = map_batches(parsed, _keep_some, schema)
-    return map_batches(fewer.repartition("key").sortWithinPartitions("key"), _keep_sorted, schema)
+    few = prompts.select(FACTS["prompt"].names)
+    if few["gateway_template"].null_count < len(few):
+        few = few.take(pc.sort_indices(few, [("id", "ascending"), ("gateway_template", "ascending")]))
+    return few.take(pa.array(np.unique(_ids(few, "id"), return_index=True)[1]))
 
 
-def _keep_some(batches: Iterator[Any]) -> Iterator[Any]:
-    for table in whole_groups(batches, keys=(), rows=_GROUP_ROWS):
-        yield from keep_least(table).combine_chunks().to_batches()
+def distinct_names(tables: Iterable[Any]) -> Any:
+    """Names of Arrow tables of ``ENTITY``, each once; an id that stands for two names (a collision) stands twice."""
+    whole = pa.concat_tables([ENTITY.empty_table(), *(table.cast(ENTITY) for table in tables)])
+    return whole.group_by(ENTITY.names, use_threads=False).aggregate([])
 
 
-def _keep_sorted(batches: Iterator[Any]) -> Iterator[Any]:
-    for table in whole_groups(batches, keys=("key",), rows=_GROUP_ROWS):
-        yield from keep_least(table).combine_chunks().to_batches()
+def day_ids(accounts: Ints, at_ms: Ints) -> Ints:
+    """A 63-bit hash of account and day, so that all of both falls into one bucket."""
+    return np.asarray((accounts + at_ms // DAY_MS * _DAY_FACTOR) & _LAST_ID, dtype=np.int64)
 
 
-def roll_up_all(requests: DataFrame) -> DataFrame:
-    """Rollups of some requests at a time as rows of ``ROLLED_ROWS``; :func:`merge_rolled` merges them."""
-    return map_batches(requests, _roll_up_some, ROLLED_ROWS)
+def spread_again(packed: DataFrame, *, buckets: int) -> DataFrame:
+    """Requests or prompts of an earlier folder, packed for other buckets."""
 
-
-def _roll_up_some(batches: Iterator[Any]) -> Iterator[Any]:
-    for table in whole_groups(batches, keys=(), rows=_GROUP_ROWS):
-        for name, rolled in roll_up(table).items():
-            yield from as_part(name, rolled, ROLLED_ROWS)
-
-
-def merge_rolled(rolled: DataFrame, name: str) -> DataFrame:
-    """One rollup out of parts: counts add up, first times are the least, last times the greatest."""
-    keys = KEYS[name]
-    others = [column for column in TABLES[name].names if column not in keys]
-    merged = rolled.groupBy(*keys).agg(*(_LEAST.get(column, sf.sum)(column).alias(column) for column in others))
-    return merged.select(*TABLES[name].names)
-
-
-def distinct_entities(entities: DataFrame) -> DataFrame:
-    """Ids with kind and value, each once.
-
-    Raises
-    ------
-    StoreError : two values have one id (a collision of 63-bit hashes); told when this is called, by one pass.
-    """
-    told = entities.groupBy("id").agg(
-        *(way(name).alias(f"{way.__name__}_{name}") for name in ("kind", "value") for way in (sf.min, sf.max))
-    )
-    for row in told.where("min_kind <> max_kind or min_value <> max_value").head(1):
-        raise StoreError(
-            f"wanted {row['min_kind']} {row['min_value']!r} under id {row['id']}; found also {row['max_kind']} "
-            f"{row['max_value']!r}. Please report this collision"
+    def spread(batches: Iterator[Any]) -> Iterator[Any]:
+        told = unpack(batches, _COLLECTED)
+        key = {"request": "key", "prompt": "id"}
+        parts = (
+            each for part, _, table in told for each in split(part, table, ids=_ids(table, key[part]), buckets=buckets)
         )
-    return told.selectExpr("id", "min_kind as kind", "min_value as value")
+        yield from pack(parts, _COLLECTED)
+
+    return map_batches(packed, spread, PACKED)
 
 
-def distinct_prompts(prompts: DataFrame) -> DataFrame:
-    """Prompts, each once; of several gateway templates the least."""
-    told = prompts.groupBy("id").agg(
-        sf.min("gateway_template").alias("gateway_template"), sf.first("features").alias("features")
-    )
-    return told.select(*FACTS["prompt"].names)
+def spread_names(names: DataFrame, *, buckets: int) -> DataFrame:
+    """Names as rows of ``ENTITY``, packed."""
+
+    def spread(batches: Iterator[Any]) -> Iterator[Any]:
+        tables = (pa.Table.from_batches([batch]).cast(ENTITY) for batch in batches)
+        yield from pack(
+            (each for table in tables for each in split("entity", table, ids=_ids(table, "id"), buckets=buckets)),
+            _COLLECTED,
+        )
+
+    return map_batches(names.select(*ENTITY.names), spread, PACKED)
+
+
+def distinct_facts(packed: DataFrame, *, buckets: int) -> DataFrame:
+    """Requests, prompts and names, each once, and what is made of requests one by one; packed as ``DISTINCT``.
+
+    One shuffle, of packed tables. A key on very many records was brought down to one row per task before it.
+
+    Parameters
+    ----------
+    packed : requests, prompts and names by their ids.
+    """
+
+    def distinct(batches: Iterator[Any]) -> Iterator[Any]:
+        whole = whole_parts(unpack(batches, _COLLECTED))
+        made = (told for part, bucket, table in whole for told in _DISTINCT[part](table, bucket, buckets))
+        yield from pack(made, DISTINCT)
+
+    return map_batches(by_bucket(packed), distinct, PACKED)
+
+
+def by_bucket(packed: DataFrame) -> DataFrame:
+    """Packed tables of one bucket in one task, one after the other, parts in the order of their names."""
+    return packed.repartition("bucket").sortWithinPartitions("bucket", PART)
+
+
+def _distinct_requests(requests: Any, bucket: int, buckets: int) -> Iterator[Told]:
+    kept = keep_least(requests)
+    yield "request", bucket, kept
+    yield gathered("coverage_day", roll_up_coverage(kept))
+    left_out = (pc.sum(kept[name]).as_py() for name in ("repeats", "conflicts"))
+    yield gathered("sum", pa.table([[number] for number in (len(kept), *left_out, 0)], schema=SUM))
+    days = day_ids(_ids(kept, "account_id"), _ids(kept, "at_ms"))
+    yield from split("by_account", kept, ids=days, buckets=buckets)
+    prompted = kept.filter(kept["prompt_id"].is_valid())
+    yield from split("prompted", prompted, ids=_ids(prompted, "prompt_id"), buckets=buckets)
+
+
+def _distinct_prompts(prompts: Any, bucket: int, buckets: int) -> Iterator[Told]:
+    kept = least_prompts(prompts)
+    yield "prompt", bucket, kept
+    yield gathered("sum", pa.table([[0], [0], [0], [len(kept)]], schema=SUM))
+    yield gathered("named", pa.table([pc.unique(kept["gateway_template"].drop_null())], schema=NAMES))
+
+
+def _distinct_names(names: Any, bucket: int, buckets: int) -> Iterator[Told]:
+    kept = distinct_names([names]).sort_by("id")
+    ids = _ids(kept, "id")
+    is_double = np.append(ids[1:] == ids[:-1], False)
+    yield gathered("collision", kept.filter(pa.array(is_double)))
+    is_account = pc.equal(kept["kind"], "account")
+    for name, table in (("account", kept.filter(is_account)), ("entity", kept.filter(pc.invert(is_account)))):
+        table = table.select(TABLES[name].names)
+        yield name, bucket, table
+        yield gathered("digest", digest_of(name, table))
+
+
+_DISTINCT: Final[Mapping[str, Callable[[Any, int, int], Iterator[Told]]]] = {
+    "request": _distinct_requests,
+    "prompt": _distinct_prompts,
+    "entity": _distinct_names,
+}
+
+
+def digest_of(name: str, table: Any) -> Any:
+    """Rows and digest of a part of a table that a store takes, as a row of ``DIGEST``."""
+    digest = row_digest(table.cast(TABLES[name])) % 2**64
+    return pa.table([[name], [len(table)], pa.array([digest], pa.uint64())], schema=DIGEST)
+
+
+def rows_of(packed: DataFrame, shapes: Mapping[str, Any], part: str) -> DataFrame:
+    """The rows of one part, unpacked: for what leaves as rows, and for what comes to the driver."""
+    return map_batches(packed.where(f"part = '{part}'"), functools.partial(_unpacked, shapes), shapes[part])
+
+
+def _unpacked(shapes: Mapping[str, Any], batches: Iterator[Any]) -> Iterator[Any]:
+    for _, _, table in unpack(batches, shapes):
+        yield from table.to_batches()
+
+
+def _ids(table: Any, name: str) -> Ints:
+    return np.asarray(table[name].to_numpy())

@@ -1,25 +1,26 @@
-"""Templates on Spark: learned in one place from a sample that merges, assigned and followed wherever the rows are."""
+"""Templates on Spark: learned in one place from a sample that merges, assigned wherever the prompts are."""
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
-from linkage.engines.spark.folder import TABLES
-from linkage.engines.spark.parts import as_part, union_of, whole_groups
+from linkage.engines.spark.folder import FACTS, TABLES
+from linkage.engines.spark.merging import PROMPTED, by_bucket, day_ids
+from linkage.engines.spark.parts import PACKED, Told, bucket_of, gathered, pack, split, unpack, whole_parts
+from linkage.engines.spark.reading import TEXT
 from linkage.engines.spark.session import map_batches
 from linkage.intake.entities import entity_id
-from linkage.intake.following import Followed, Requested, follow_templates
 from linkage.intake.mining import (
-    Assigned,
     assign_templates,
     describe_template,
     find_described,
@@ -27,128 +28,188 @@ from linkage.intake.mining import (
     tie_templates,
 )
 from linkage.settings import TemplateSettings
-from linkage.store.items import pack_items
-from linkage.store.works import pack_works
 
 Ints = npt.NDArray[np.int64]
 
-SAMPLE: Final = pa.schema([("id", pa.int64()), ("features", pa.binary())])
-"""Prompts that are learned from."""
+MET: Final = pa.schema([*PROMPTED, ("template_id", pa.int64()), ("items", pa.list_(pa.int64()))])
+"""Requests with template (0 for none) and items of their prompts."""
 
-ASSIGNED: Final = pa.schema([("prompt_id", pa.int64()), ("template_id", pa.int64()), ("items", pa.list_(pa.int64()))])
-"""Template (0 for none) and items of each distinct prompt."""
+COUNTED: Final = pa.schema([("template_id", pa.int64()), ("prompts", pa.int64())])
+EXAMPLE: Final = pa.schema([("template_id", pa.int64()), ("prompt_id", pa.int64())])
 
-FOLLOWED_ROWS: Final = union_of({name: TABLES[name] for name in ("entity_use", "prompt_day", "item_day", "work_day")})
-"""What follows from templates, in one schema, as it leaves the map."""
+ASSIGNED: Final[Mapping[str, Any]] = {"met": MET, "counted": COUNTED, "example": EXAMPLE}
+"""What comes of assigning, by part: requests, distinct prompts of templates, prompts to describe templates from."""
 
-Told = tuple[str, int]
+Words = tuple[str, int]
 """Readable text of a template, and its slots."""
 
+_PROMPT_SHAPES: Final[Mapping[str, Any]] = {"prompt": FACTS["prompt"], "prompted": PROMPTED, "text": TEXT}
 _EXAMPLES: Final = 6
 _LAST_ID: Final = 2**63 - 1
-_SAMPLE_ROWS: Final = 50_000  # fingerprints that pass through the driver's JVM at once: about 15 MB
+_SAMPLE_ROWS: Final = 250_000  # fingerprints that pass through the driver's JVM at once: about 75 MB
 _BLOCK_ROWS: Final = 20_000
-_GROUP_ROWS: Final = 250_000  # requests with their items at once in a worker: about 100 MB
 
 
-def choose_sample(prompts: DataFrame, *, count: int, limit: int) -> tuple[DataFrame, int]:
-    """At least the ``limit`` prompts with the lowest ids, ascending, and an id that none of them is above.
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """What templates were learned, and what is asked of the workers that assign them."""
 
-    Ids are hashes, spread evenly, so a filter gives the sample in one pass: the lowest of all parts are the lowest of
-    the whole. Six standard deviations more than asked for come with them.
+    model: Any
+    last_id: int
+    """No prompt above it was learned from."""
+    known: Ints
+    """Templates that need no example, ascending."""
+
+
+def learn_from(prompts: DataFrame, *, count: int, buckets: int, settings: TemplateSettings) -> tuple[Any, int]:
+    """What is learned from the ``learn_prompts`` distinct prompts with the lowest ids, and the last of those ids.
+
+    Ids are hashes, spread evenly, and buckets are ranges of them: the first buckets hold the sample, six standard
+    deviations more than asked for. They come to the driver some at a time: at once they do not fit a usual heap.
 
     Parameters
     ----------
-    prompts : rows of ``FACTS["prompt"]``.
+    prompts : packed ``FACTS["prompt"]``, no prompt twice.
     count : how many there are.
+    buckets : that they were packed for.
     """
+    limit = int(settings.learn_prompts)
     share = min(1.0, (limit + 6 * limit**0.5) / max(count, 1))
     last = min(_LAST_ID, int(share * _LAST_ID))  # a float has 53 bits
-    return prompts.where(sf.col("id") <= last).select("id", "features").sort("id"), last
-
-
-def learn_from(sample: DataFrame, *, count: int, last: int, settings: TemplateSettings) -> tuple[Any, int]:
-    """What is learned from distinct prompts, and the last prompt id it was learned from.
-
-    The sample comes to the driver some prompts at a time: all at once they do not fit a JVM with its usual heap.
-
-    Parameters
-    ----------
-    sample : from :func:`choose_sample`, as it was written, so that a part of it is found without reading the rest.
-    count : how many prompts there are in all.
-    last : no id of the sample is above it.
-    """
-    model = learn_templates(_blocks(sample, last), settings=settings)
+    until = int(bucket_of(np.array([last]), buckets)[0]) + 1
+    model = learn_templates(_blocks(prompts, until, last, per_bucket=count / buckets), settings=settings)
     learned = model.learned[0]
     return model, int(learned.max(initial=0)) if len(learned) < count else _LAST_ID
 
 
-def _blocks(sample: DataFrame, last: int) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Ids and fingerprints of the sample, about 50 thousand at a time."""
-    parts = max(1, sample.count() // _SAMPLE_ROWS)
-    edges = [last * part // parts for part in range(parts + 1)]
-    for above, until in itertools.pairwise(edges):
-        rows = sample.where((sf.col("id") > above) & (sf.col("id") <= until)).toArrow()
-        ids, features = rows["id"].to_pylist(), rows["features"].to_pylist()
-        for start in range(0, len(ids), _BLOCK_ROWS):
-            yield ids[start : start + _BLOCK_ROWS], features[start : start + _BLOCK_ROWS]
+def _blocks(prompts: DataFrame, until: int, last: int, *, per_bucket: float) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Ids and fingerprints of the first buckets, those of a few at a time."""
+    step = max(1, int(_SAMPLE_ROWS / max(per_bucket, 1.0)))
+    for start in range(0, until, step):
+        some = prompts.where(sf.col("bucket").between(start, min(start + step, until) - 1)).toArrow()
+        for _, _, table in unpack(some.to_batches(), _PROMPT_SHAPES):
+            few = table.filter(pc.less_equal(table["id"], last))
+            for row in range(0, len(few), _BLOCK_ROWS):
+                block = few.slice(row, _BLOCK_ROWS)
+                yield block["id"].to_pylist(), block["features"].to_pylist()
 
 
-def assign_all(prompts: DataFrame, *, model: Any) -> DataFrame:
-    """Template and items of every prompt as rows of ``ASSIGNED``; a template that the gateway named goes first."""
+def assign_all(packed: DataFrame, *, learned: Learned, buckets: int) -> DataFrame:
+    """Requests with the template and items of their prompts, and what is counted of them; packed as ``ASSIGNED``.
 
-    def assign(batches: Iterator[Any]) -> Iterator[Any]:
-        for table in whole_groups(batches, keys=(), rows=_BLOCK_ROWS):
-            found = assign_templates((table["id"].to_pylist(), table["features"].to_pylist()), model=model)
-            named = [
-                None if name is None else entity_id("gateway_template", name)
-                for name in table["gateway_template"].to_pylist()
-            ]
-            chosen = [found.template_ids[row] if name is None else name for row, name in enumerate(named)]
-            items = pa.ListArray.from_arrays(pa.array(found.item_starts, pa.int32()), pa.array(found.items))
-            columns = [table["id"].combine_chunks(), pa.array(chosen, pa.int64()), items]
-            yield pa.RecordBatch.from_arrays(columns, schema=ASSIGNED)
-
-    return map_batches(prompts, assign, ASSIGNED)
-
-
-def count_templates(assigned: DataFrame) -> dict[int, int]:
-    """How many distinct prompts each template has, by ascending template id."""
-    counted = assigned.where("template_id <> 0").groupBy("template_id").count().toArrow()
-    return dict(sorted(zip(counted["template_id"].to_pylist(), counted["count"].to_pylist(), strict=True)))
-
-
-def find_examples(
-    assigned: DataFrame, texts: DataFrame, *, templates: Sequence[int], last_learned: int
-) -> dict[int, list[str]]:
-    """Texts that templates are described from: of each, those of the first few prompts that were learned from.
+    One shuffle, of packed tables. A bucket's prompts are held, its requests pass by: a prompt that half of them ask
+    takes no more memory than another.
 
     Parameters
     ----------
-    assigned : rows of ``ASSIGNED``.
-    texts : ``id`` and ``value`` of the prompts whose text is at hand; of spellings of one prompt the least counts.
-    templates : those that need a description.
+    packed : prompts, requests by their prompts, and words.
     """
-    wanted = assigned.sparkSession.createDataFrame(pa.table({"template_id": pa.array(list(templates), pa.int64())}))
-    at_hand = (
-        assigned.where(sf.col("prompt_id") <= last_learned)
-        .select("template_id", "prompt_id")
-        .join(sf.broadcast(wanted), "template_id", "left_semi")
-        .join(texts.select(sf.col("id").alias("prompt_id")).distinct(), "prompt_id", "left_semi")
+
+    def assign(batches: Iterator[Any]) -> Iterator[Any]:
+        parted = itertools.groupby(unpack(batches, _PROMPT_SHAPES), key=lambda told: told[1])
+        yield from pack((made for _, told in parted for made in _assign_bucket(told, learned, buckets)), ASSIGNED)
+
+    return map_batches(by_bucket(packed), assign, PACKED)
+
+
+def _assign_bucket(told: Iterable[Told], learned: Learned, buckets: int) -> Iterator[Told]:
+    """What comes of the prompts, requests and words of a bucket, in this order."""
+    prompts, templates, items = np.zeros(0, np.int64), np.zeros(0, np.int64), pa.array([], MET.field("items").type)
+    at_hand: list[Ints] = []
+    for part, rows in itertools.groupby(told, key=lambda each: each[0]):
+        if part == "prompt":
+            ((_, _, table),) = whole_parts(rows)
+            prompts = _ids(table, "id")
+            templates, items = _assign(table, learned.model)
+            yield gathered("counted", _count(templates))
+        elif part == "prompted":
+            for _, _, requests in rows:
+                yield from _meet(requests, prompts, templates, items, buckets)
+        else:
+            at_hand += [_ids(texts, "id") for _, _, texts in rows]
+    yield gathered("example", _pick(prompts, templates, at_hand, learned))
+
+
+def _assign(prompts: Any, model: Any) -> tuple[Ints, Any]:
+    """Template and items of every prompt; a template that the gateway named goes first."""
+    found, parts = [], []
+    for start in range(0, len(prompts), _BLOCK_ROWS):
+        block = prompts.slice(start, _BLOCK_ROWS)
+        told = assign_templates((block["id"].to_pylist(), block["features"].to_pylist()), model=model)
+        found.append(told.template_ids)
+        parts.append(pa.ListArray.from_arrays(pa.array(told.item_starts, pa.int32()), pa.array(told.items)))
+    templates = np.concatenate(found)
+    names = prompts["gateway_template"]
+    for row in np.flatnonzero(np.asarray(names.is_valid().to_numpy(), dtype=bool)).tolist():
+        templates[row] = entity_id("gateway_template", names[row].as_py())
+    return templates, pa.concat_arrays(parts)
+
+
+def _count(templates: Ints) -> Any:
+    """Distinct prompts of each template."""
+    return pa.table(list(np.unique(templates[templates != 0], return_counts=True)), schema=COUNTED)
+
+
+def _meet(requests: Any, prompts: Ints, templates: Ints, items: Any, buckets: int) -> Iterator[Told]:
+    rows = np.searchsorted(prompts, _ids(requests, "prompt_id"))
+    met = requests.append_column("template_id", pa.array(templates[rows])).append_column("items", items.take(rows))
+    days = day_ids(_ids(met, "account_id"), _ids(met, "at_ms"))
+    return split("met", met, ids=days, buckets=buckets)
+
+
+def _pick(prompts: Ints, templates: Ints, at_hand: Sequence[Ints], learned: Learned) -> Any:
+    """The first few prompts of each template that were learned from and whose words are at hand."""
+    words = np.unique(np.concatenate([np.zeros(0, np.int64), *at_hand]))
+    fits = (
+        (templates != 0) & (prompts <= learned.last_id) & np.isin(prompts, words) & ~np.isin(templates, learned.known)
     )
-    place = sf.row_number().over(Window.partitionBy("template_id").orderBy("prompt_id"))
-    chosen = at_hand.withColumn("place", place).where(sf.col("place") <= _EXAMPLES).select("template_id", "prompt_id")
-    few = sf.broadcast(chosen.select("prompt_id"))
-    told = texts.withColumnRenamed("id", "prompt_id").join(few, "prompt_id", "left_semi")
-    least = told.groupBy("prompt_id").agg(sf.min("value").alias("value"))
-    rows = chosen.join(least, "prompt_id").orderBy("template_id", "prompt_id").toArrow()
-    examples: dict[int, list[str]] = {}
-    for template_id, text in zip(rows["template_id"].to_pylist(), rows["value"].to_pylist(), strict=True):
-        examples.setdefault(template_id, []).append(text)
-    return examples
+    rows = np.flatnonzero(fits)
+    table = pa.table([templates[rows], prompts[rows]], schema=EXAMPLE)
+    return first_examples(table)
 
 
-def known_texts(described: Mapping[int, Told], *, named: Sequence[str]) -> dict[int, Told]:
+def first_examples(found: Any) -> Any:
+    """The first few prompts of each template, by id; of parts and of the whole the same.
+
+    Parameters
+    ----------
+    found : Arrow table of ``EXAMPLE``.
+    """
+    prompts, templates = _ids(found, "prompt_id"), _ids(found, "template_id")
+    order = np.lexsort((prompts, templates))
+    templates = templates[order]
+    starts = np.searchsorted(templates, templates)  # where the run of each begins
+    return found.take(pa.array(order[np.arange(len(order)) - starts < _EXAMPLES]))
+
+
+def find_words(texts: DataFrame, *, examples: Any, buckets: int) -> dict[int, list[str]]:
+    """Words that templates are described from, by template.
+
+    Parameters
+    ----------
+    texts : packed words of prompts; of spellings of one prompt the least counts.
+    examples : from :func:`first_examples`.
+    buckets : that the words were packed for.
+    """
+    wanted = np.unique(_ids(examples, "prompt_id"))
+
+    def pick(batches: Iterator[Any]) -> Iterator[Any]:
+        for _, _, table in unpack(batches, _PROMPT_SHAPES):
+            yield from table.filter(np.isin(_ids(table, "id"), wanted)).to_batches()
+
+    among = np.unique(bucket_of(wanted, buckets)).tolist()
+    told = map_batches(texts.where(sf.col("bucket").isin(among)), pick, TEXT).toArrow()
+    words: dict[int, str] = {}
+    for prompt_id, text in zip(told["id"].to_pylist(), told["value"].to_pylist(), strict=True):
+        words[prompt_id] = min(text, words.get(prompt_id, text))
+    found: dict[int, list[str]] = {}
+    pairs = zip(examples["template_id"].to_pylist(), examples["prompt_id"].to_pylist(), strict=True)
+    for template_id, prompt_id in pairs:
+        found.setdefault(template_id, []).append(words[prompt_id])
+    return found
+
+
+def known_texts(described: Mapping[int, Words], *, named: Sequence[str]) -> dict[int, Words]:
     """Text and slots of the templates that have them before any is described.
 
     Parameters
@@ -160,16 +221,20 @@ def known_texts(described: Mapping[int, Told], *, named: Sequence[str]) -> dict[
     return {**described, **given}
 
 
-def undescribed(counts: Mapping[int, int], *, known: Mapping[int, Told]) -> list[int]:
+def described(known: Mapping[int, Words]) -> list[int]:
+    """The templates that need no text made from prompts, ascending."""
+    return sorted(find_described({template_id: text for template_id, (text, _) in known.items()}).tolist())
+
+
+def undescribed(counts: Mapping[int, int], *, known: Mapping[int, Words]) -> list[int]:
     """Those of the templates that need a text made from prompts, ascending."""
-    texts = {template_id: text for template_id, (text, _) in known.items()}
-    return sorted(set(counts) - set(find_described(texts).tolist()))
+    return sorted(set(counts) - set(described(known)))
 
 
 def tell_templates(
     counts: Mapping[int, int],
     *,
-    known: Mapping[int, Told],
+    known: Mapping[int, Words],
     examples: Mapping[int, Sequence[str]],
     wanting: Sequence[int],
     settings: TemplateSettings,
@@ -202,53 +267,5 @@ def tell_templates(
     return pa.Table.from_pylist(rows, schema=TABLES["template"])
 
 
-def follow_all(requests: DataFrame, assigned: DataFrame) -> DataFrame:
-    """Uses of templates, counts of prompts and items per account and day, as rows of ``FOLLOWED_ROWS``.
-
-    Two shuffles: requests meet their prompts, then accounts and days come together; each is in one row of the outcome.
-    """
-    prompted = requests.where("prompt_id is not null").select("account_id", "prompt_id", "at_ms", "output_tokens")
-    met = prompted.join(assigned, "prompt_id")
-    with_day = met.withColumn("day", sf.expr("at_ms div 86400000"))
-    sorted_rows = with_day.repartition("account_id", "day").sortWithinPartitions("account_id", "day")
-    return map_batches(sorted_rows, _follow_sorted, FOLLOWED_ROWS)
-
-
-def _follow_sorted(batches: Iterator[Any]) -> Iterator[Any]:
-    for table in whole_groups(batches, keys=("account_id", "day"), rows=_GROUP_ROWS):
-        accounts, prompts, times = (np.asarray(table[name].to_numpy()) for name in ("account_id", "prompt_id", "at_ms"))
-        outputs = np.asarray(pc.fill_null(table["output_tokens"].cast(pa.int64()), -1).to_numpy())
-        for part in follow_templates(Requested(accounts, prompts, times, outputs), _assigned_in(table, prompts)):
-            yield from _followed_rows(part)
-
-
-def _assigned_in(table: Any, prompts: Ints) -> Assigned:
-    """Template and items of the distinct prompts of some requests."""
-    ids, rows = np.unique(prompts, return_index=True)
-    distinct = table.select(["template_id", "items"]).take(pa.array(rows)).combine_chunks()
-    items = distinct["items"].combine_chunks()
-    starts = np.asarray(items.offsets.to_numpy(), dtype=np.int64)
-    values = np.asarray(items.flatten().to_numpy(), dtype=np.int64)
-    starts = starts - starts[0]
-    templates = np.asarray(distinct["template_id"].to_numpy(), dtype=np.int64)
-    return Assigned(ids, templates, starts[:-1], np.diff(starts), values)
-
-
-def _followed_rows(part: Followed) -> Iterator[Any]:
-    uses = pa.table(list(part.uses), schema=TABLES["entity_use"])
-    yield from as_part("entity_use", uses, FOLLOWED_ROWS)
-    days = pa.table(list(part.days), schema=TABLES["prompt_day"])
-    yield from as_part("prompt_day", days, FOLLOWED_ROWS)
-    starts = part.item_starts
-    has_items = np.flatnonzero(np.diff(starts))
-    packed = [
-        pack_items(*(column[starts[row] : starts[row + 1]] for column in part.items)) for row in has_items.tolist()
-    ]
-    owners = [column[has_items] for column in part.days[:2]]
-    items = pa.table([*owners, pa.array(packed, pa.binary())], schema=TABLES["item_day"])
-    yield from as_part("item_day", items, FOLLOWED_ROWS)
-    has_works = np.flatnonzero(np.diff(part.work_starts))
-    blobs = pack_works(part.work_starts, part.works)
-    owners = [column[has_works] for column in part.days[:2]]
-    works = [*owners, pa.array([blobs[row] for row in has_works.tolist()], pa.binary())]
-    yield from as_part("work_day", pa.table(works, schema=TABLES["work_day"]), FOLLOWED_ROWS)
+def _ids(table: Any, name: str) -> Ints:
+    return np.asarray(table[name].to_numpy())

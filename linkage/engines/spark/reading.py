@@ -1,22 +1,27 @@
-"""Logs by any path Spark can read to facts of batches: the local engine's own functions, mapped over lines or rows."""
+"""Logs by any path Spark can read to packed facts: the local engine's own functions, mapped over lines or rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from linkage.engines.local import Reading
-from linkage.engines.spark.parts import BatchMap, as_part, union_of
+from linkage.engines.spark.folder import FACTS
+from linkage.engines.spark.merging import ENTITY, distinct_names, keep_least, least_prompts
+from linkage.engines.spark.parts import PACKED, Told, gathered, pack, split
 from linkage.engines.spark.session import map_batches
 from linkage.errors import FormatError, RecordError
-from linkage.intake.batches import REQUEST_TYPES, RequestBatch, request_batch
+from linkage.intake.batches import RequestBatch, request_batch
 from linkage.intake.catalogue import AUTO, format_named, recognise, sampled_fields, shipped_mappings
 from linkage.intake.formats import canonical
 from linkage.intake.formats.base import Format
@@ -36,20 +41,23 @@ _SAMPLE_LINES: Final = 50
 _PARQUET: Final = "PAR1"
 _ROWS_AT_ONCE: Final = 5_000
 
-PARSED: Final[Mapping[str, Any]] = {
-    "request": pa.schema(list(REQUEST_TYPES.items())),
-    "entity": pa.schema([("id", pa.int64()), ("kind", pa.string()), ("value", pa.string())]),
-    "prompt": pa.schema([("id", pa.int64()), ("gateway_template", pa.string()), ("features", pa.binary())]),
-    "text": pa.schema([("id", pa.int64()), ("value", pa.string())]),
-    "read": pa.schema([("input", pa.int64()), ("count", pa.int64())]),
-    "rejected": pa.schema([("input", pa.int64()), ("value", pa.string()), ("count", pa.int64())]),
-    "note": pa.schema([("kind", pa.string()), ("value", pa.string()), ("count", pa.int64())]),
-}
-"""What comes of parsing, by part. ``text`` holds the words of prompts, only until templates are described; ``read``
-counts usable records, ``rejected`` and ``note`` reasons."""
+TEXT: Final = pa.schema([("id", pa.int64()), ("value", pa.string())])
+"""Words of prompts, only until templates are described."""
 
-PARSED_ROWS: Final = union_of(PARSED)
-"""The parts in one schema, as they leave the map."""
+COUNT: Final = pa.schema([("what", pa.string()), ("input", pa.int64()), ("value", pa.string()), ("count", pa.int64())])
+"""Usable records (``read``), lines set aside (``rejected``, by reason) and values dropped or repaired (``note``)."""
+
+PARSED: Final[Mapping[str, Any]] = {
+    "request": FACTS["request"],
+    "prompt": FACTS["prompt"],
+    "entity": ENTITY,
+    "text": TEXT,
+    "count": COUNT,
+}
+"""What comes of parsing, by part."""
+
+_HELD_ROWS: Final = 100_000  # requests of a task that are packed at once: fewer, fuller packets
+_HELD_BYTES: Final = 128_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +96,8 @@ class LineStream(Source):
         """The lines of some rows at a time, each line ended."""
         for batch in self._batches:
             for start in range(0, len(batch), _ROWS_AT_ONCE):
-                yield b"".join(line + b"\n" for line in batch.column(0).slice(start, _ROWS_AT_ONCE).to_pylist())
+                lines = batch.column(0).slice(start, _ROWS_AT_ONCE)
+                yield pc.binary_join(pa.ListArray.from_arrays([0, len(lines)], lines), b"\n")[0].as_py() + b"\n"
 
 
 def recognise_input(spark: SparkSession, path: str, *, reading: Reading) -> LogInput:
@@ -146,55 +155,64 @@ def _usable(form: Format, path: str) -> Format:
 
 
 def parse_input(
-    spark: SparkSession, given: LogInput, *, number: int, reading: Reading, settings: Settings
+    spark: SparkSession, given: LogInput, *, number: int, buckets: int, reading: Reading, settings: Settings
 ) -> DataFrame:
-    """The facts of one input as rows of ``PARSED_ROWS``; reads it once when the frame is written.
+    """The facts of one input, packed, as ``PARSED`` has them; reads it once when the frame is written.
 
     Parameters
     ----------
     number : of the input, to tell what was set aside where.
+    buckets : that ids are spread over.
     """
     known = given.mapping or given.format.name  # a format's functions are found by name where the work is done
-    tell = functools.partial(_facts, number=number, form=known, reading=reading, settings=settings)
+    tell = functools.partial(_facts, form=known, reading=reading, settings=settings)
+    read = _row_map if given.layout == "parquet" else _line_map
+
+    def parse(batches: Iterator[Any]) -> Iterator[Any]:
+        found = map(tell, read(batches, settings, known))
+        yield from pack(_hold(found, number=number, buckets=buckets), PARSED)
+
+    return map_batches(_frame_of(spark, given), parse, PACKED)
+
+
+def input_bytes(spark: SparkSession, given: LogInput) -> int:
+    """How large the files of an input are, by Spark's own estimate."""
+    plan: Any = _frame_of(spark, given)
+    return int(plan._jdf.queryExecution().optimizedPlan().stats().sizeInBytes())
+
+
+def _frame_of(spark: SparkSession, given: LogInput) -> DataFrame:
     if given.layout == "parquet":
-        return map_batches(spark.read.parquet(given.path), _row_map(tell, settings, known), PARSED_ROWS)
-    lines = spark.read.option("lineSep", "\n").text(given.path).select(sf.col("value").cast("binary").alias("value"))
-    return map_batches(lines, _line_map(tell, settings, known), PARSED_ROWS)
+        return spark.read.parquet(given.path)
+    return spark.read.option("lineSep", "\n").text(given.path).select(sf.col("value").cast("binary").alias("value"))
 
 
 def _form_of(known: str | FieldMapping) -> Format:
     return format_named(known) if isinstance(known, str) else known.format
 
 
-def _line_map(tell: Any, settings: Settings, known: str | FieldMapping) -> BatchMap:
-    def parse(batches: Iterator[Any]) -> Iterator[Any]:
-        lines, form = LineStream(batches, settings=settings), _form_of(known)
-        builder = BatchBuilder(settings.ingest, split=form.split)
-        found: Iterator[RawBatch | ColumnBatch]
-        if not isinstance(known, str) and known.line_pattern:
-            found = read_text_lines(lines, lines.blocks(), builder, mapping=known)
-        elif form is canonical.REQUESTS:
-            found = read_json_columns(lines, lines.blocks(), builder)
-        else:
-            found = read_json_lines(lines, lines.blocks(), builder)
-        for raw in found:
-            yield from tell(raw)
-
-    return parse
+def _line_map(
+    batches: Iterator[Any], settings: Settings, known: str | FieldMapping
+) -> Iterator[RawBatch | ColumnBatch]:
+    lines, form = LineStream(batches, settings=settings), _form_of(known)
+    builder = BatchBuilder(settings.ingest, split=form.split)
+    if not isinstance(known, str) and known.line_pattern:
+        yield from read_text_lines(lines, lines.blocks(), builder, mapping=known)
+    elif form is canonical.REQUESTS:
+        yield from read_json_columns(lines, lines.blocks(), builder)
+    else:
+        yield from read_json_lines(lines, lines.blocks(), builder)
 
 
-def _row_map(tell: Any, settings: Settings, known: str | FieldMapping) -> BatchMap:
-    def parse(batches: Iterator[Any]) -> Iterator[Any]:
-        builder = BatchBuilder(settings.ingest, split=_form_of(known).split)
-        for batch in batches:
-            for start in range(0, len(batch), _ROWS_AT_ONCE):
-                _add_rows(batch.slice(start, _ROWS_AT_ONCE), builder)
-                if builder.is_full:
-                    yield from tell(builder.take(bytes_read=0))
-        if not builder.is_empty:
-            yield from tell(builder.take(bytes_read=0))
-
-    return parse
+def _row_map(batches: Iterator[Any], settings: Settings, known: str | FieldMapping) -> Iterator[RawBatch]:
+    builder = BatchBuilder(settings.ingest, split=_form_of(known).split)
+    for batch in batches:
+        for start in range(0, len(batch), _ROWS_AT_ONCE):
+            _add_rows(batch.slice(start, _ROWS_AT_ONCE), builder)
+            if builder.is_full:
+                yield builder.take(bytes_read=0)
+    if not builder.is_empty:
+        yield builder.take(bytes_read=0)
 
 
 def _add_rows(batch: Any, builder: BatchBuilder) -> None:
@@ -211,29 +229,65 @@ def _add_rows(batch: Any, builder: BatchBuilder) -> None:
 
 
 def _facts(
-    raw: RawBatch | ColumnBatch, *, number: int, form: str | FieldMapping, reading: Reading, settings: Settings
-) -> Iterator[Any]:
-    """Checked, identified and hashed: the facts of a batch, part by part."""
+    raw: RawBatch | ColumnBatch, *, form: str | FieldMapping, reading: Reading, settings: Settings
+) -> RequestBatch:
+    """Checked, identified and hashed: the facts of a batch."""
     known = _form_of(form)
     checked = check_requests(raw, known, settings=settings.ingest)
-    batch = request_batch(checked, source=reading.source or known.name, pseudonymizer=reading.pseudonymizer)
-    for part, table in _tables_of(batch, number):
-        yield from as_part(part, table, PARSED_ROWS)
+    return request_batch(checked, source=reading.source or known.name, pseudonymizer=reading.pseudonymizer)
 
 
-def _tables_of(batch: RequestBatch, number: int) -> Iterator[tuple[str, Any]]:
-    yield "request", batch.requests
-    for kind, table in sorted(batch.entities.items()):
-        yield "entity", pa.table({"id": table["id"], "kind": [kind] * len(table), "value": table["value"]})
-    prompts = batch.prompts
-    yield "prompt", prompts.select(["id", "gateway_template", "features"])
-    texts = prompts.filter(prompts["text"].is_valid())
-    yield "text", pa.table({"id": texts["id"], "value": texts["text"]})
-    yield "read", pa.table({"input": [number], "count": [len(batch.requests)]})
-    counted = batch.rejected.group_by("reason").aggregate([([], "count_all")])
-    yield (
-        "rejected",
-        pa.table({"input": [number] * len(counted), "value": counted["reason"], "count": counted["count_all"]}),
+def _hold(batches: Iterable[RequestBatch], *, number: int, buckets: int) -> Iterator[Told]:
+    """What some batches at a time say, without what they repeat."""
+    held: list[RequestBatch] = []
+    rows = size = 0
+    for batch in batches:
+        held.append(batch)
+        rows, size = rows + len(batch.requests), size + batch.requests.nbytes + batch.prompts.nbytes
+        if rows >= _HELD_ROWS or size >= _HELD_BYTES:
+            yield from _facts_of(held, number, buckets)
+            held, rows, size = [], 0, 0
+    if held:
+        yield from _facts_of(held, number, buckets)
+
+
+def _facts_of(batches: Sequence[RequestBatch], number: int, buckets: int) -> Iterator[Told]:
+    requests = pa.concat_tables([batch.requests for batch in batches])
+    none = pa.array(np.zeros(len(requests), np.int64))
+    kept = keep_least(requests.append_column("repeats", none).append_column("conflicts", none))
+    yield from split("request", kept, ids=_ids(kept, "key"), buckets=buckets)
+    prompts = pa.concat_tables([batch.prompts for batch in batches])
+    distinct = least_prompts(prompts)
+    yield from split("prompt", distinct, ids=_ids(distinct, "id"), buckets=buckets)
+    texts = prompts.select(["id", "text"]).filter(prompts["text"].is_valid())
+    texts = texts.take(pc.sort_indices(texts, [("id", "ascending"), ("text", "ascending")]))
+    texts = texts.take(pa.array(np.unique(_ids(texts, "id"), return_index=True)[1])).rename_columns(TEXT.names)
+    yield from split("text", texts, ids=_ids(texts, "id"), buckets=buckets)
+    entities = distinct_names(table for batch in batches for table in _names_of(batch))
+    yield from split("entity", entities, ids=_ids(entities, "id"), buckets=buckets)
+    yield gathered(
+        "count", pa.concat_tables(list(itertools.chain.from_iterable(_counts(each, number) for each in batches)))
     )
-    notes = batch.notes
-    yield "note", pa.table({"kind": notes["field"], "value": notes["reason"], "count": notes["count"]})
+
+
+def _ids(table: Any, name: str) -> Any:
+    return np.asarray(table[name].to_numpy())
+
+
+def _names_of(batch: RequestBatch) -> Iterator[Any]:
+    for kind, table in batch.entities.items():
+        yield pa.table({"id": table["id"], "kind": [kind] * len(table), "value": table["value"]}, schema=ENTITY)
+
+
+def _counts(batch: RequestBatch, number: int) -> Iterator[Any]:
+    counted = batch.rejected.group_by("reason").aggregate([([], "count_all")])
+    notes = [f"{note['field']}: {note['reason']}" for note in batch.notes.to_pylist()]
+    for what, values, counts in (
+        ("read", [None], [len(batch.requests)]),
+        ("rejected", counted["reason"], counted["count_all"]),
+        ("note", notes, batch.notes["count"]),
+    ):
+        size = len(values)
+        yield pa.table(
+            {"what": [what] * size, "input": [number] * size, "value": values, "count": counts}, schema=COUNT
+        )

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from linkage.engines.spark.parts import BatchMap
+from linkage.engines.spark.parts import PACKED, PART, BatchMap
 from linkage.errors import SourceError, UsageError
 
 _LOCAL: Final[Mapping[str, str]] = {
@@ -24,14 +24,24 @@ _LOCAL: Final[Mapping[str, str]] = {
     "spark.driver.host": "127.0.0.1",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
+    # The JVM moves packed tables: compiling it for speed costs more than it gives (decision 90).
+    "spark.driver.defaultJavaOptions": "-XX:TieredStopAtLevel=1",
 }
 """A session on this machine opens no port to others and asks no name server."""
 
+_MORE_MEMORY: Final = (
+    "Give Spark more memory: SPARK_DRIVER_MEMORY=4g in the environment (with local[...] this is all of Spark; 1g "
+    "otherwise), spark.executor.memory in spark-defaults.conf for the executors of a cluster"
+)
+_OUT_OF_MEMORY: Final = ("OutOfMemoryError", "heap space", "GC overhead", "result lost", "Answer from Java side")
+
+_RECORDS: Final = "spark.sql.execution.arrow.maxRecordsPerBatch"
+
 _CALL: Final[Mapping[str, str]] = {
-    # The functions work on columns: ten times Spark's own number of rows takes less of Python's overhead.
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    # Packed tables are large; lines of a log ask for more, see ``records_at_once``.
+    _RECORDS: "16",
     # A task writes few tables: with a writer open for each, rows need no sorting by table first.
-    "spark.sql.maxConcurrentOutputFileWriters": "8",
+    "spark.sql.maxConcurrentOutputFileWriters": "16",
 }
 
 _DDL: Final = {
@@ -71,7 +81,7 @@ def make_session(master: str) -> SparkSession:
             session = builder.getOrCreate()
     except (PySparkException, Py4JError) as error:
         raise UsageError(
-            f"wanted Spark at {master}; {_first_line(error)}. Check the master's address and Java"
+            f"wanted Spark at {master}; {_first_line(error)}. Check the master's address and that Java is 17 or later"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     return session
@@ -91,17 +101,15 @@ def tuned(spark: SparkSession) -> Iterator[None]:
     try:
         with pandas_unasked():
             yield
-    except (PySparkException, Py4JError) as error:
-        raise SourceError(
-            f"wanted to read, map and write with Spark; {_first_line(error)}. Check paths, rights and disk space; "
-            "nothing was left behind"
-        ) from error
+    except (PySparkException, Py4JError, ConnectionError) as error:
+        raise SourceError(f"wanted to read, map and write with Spark; {_told(error)}") from error
     finally:
-        for name, old in before.items():
-            if old is None:
-                spark.conf.unset(name)
-            else:
-                spark.conf.set(name, old)
+        with contextlib.suppress(Py4JError, ConnectionError):  # Spark itself may be gone
+            for name, old in before.items():
+                if old is None:
+                    spark.conf.unset(name)
+                else:
+                    spark.conf.set(name, old)
 
 
 @contextlib.contextmanager
@@ -110,6 +118,32 @@ def pandas_unasked() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
         yield
+
+
+@contextlib.contextmanager
+def records_at_once(spark: SparkSession, count: int) -> Iterator[None]:
+    """How many rows a mapped function gets at once, for what is run in a ``with`` block."""
+    before = spark.conf.get(_RECORDS)
+    spark.conf.set(_RECORDS, str(count))
+    try:
+        yield
+    finally:
+        spark.conf.set(_RECORDS, before)
+
+
+def _told(error: Exception) -> str:
+    """What Spark says, and what to do."""
+    if isinstance(error, ConnectionError | Py4JNetworkError):
+        return f"Spark itself ended, perhaps out of memory. {_MORE_MEMORY}. What it wrote elsewhere than here is left"
+    if any(words in str(error) for words in _OUT_OF_MEMORY):
+        return f"{_first_line(error)}. {_MORE_MEMORY}; nothing was left behind"
+    if "worker exited unexpectedly" in str(error) or "ExecutorLostFailure" in str(error):
+        return (
+            f"{_first_line(error)}. A worker was killed in every attempt, most often because it had no memory left: "
+            "leave about 1 GB a core beside Spark's heap (spark.executor.memoryOverhead), or use fewer cores at once; "
+            "nothing was left behind"
+        )
+    return f"{_first_line(error)}. Check paths, rights and disk space; nothing was left behind"
 
 
 def _first_line(error: Exception) -> str:
@@ -165,6 +199,14 @@ class Place:
         """Delete a name in the folder, or the folder, with all that is in it."""
         self._files.delete(self._at(name), True)
 
+    def give_up(self) -> None:
+        """Delete the folder after a failure; without Spark, which may be what failed, where it is on this machine."""
+        try:
+            self.delete()
+        except (Py4JError, ConnectionError):
+            if (path := local_path(self.path)) is not None:
+                shutil.rmtree(path, ignore_errors=True)
+
     def write_text(self, name: str, text: str) -> None:
         """Write a small file at once."""
         stream = self._files.create(self._at(name), True)
@@ -178,10 +220,21 @@ class Place:
         rows = self._spark.read.option("wholetext", "true").text(f"{self.path}/{name}").collect()
         return "".join(row[0] for row in rows)
 
-    def write(self, name: str, frame: DataFrame, *, by_part: bool = False) -> None:
-        """Write a table of the folder; ``by_part`` makes one folder of each of its parts."""
-        writer = frame.write.partitionBy("part") if by_part else frame.write
-        writer.parquet(f"{self.path}/{name}")
+    def write(self, name: str, frame: DataFrame) -> None:
+        """Write a table of the folder."""
+        frame.write.parquet(f"{self.path}/{name}")
+
+    def write_packed(self, name: str, packed: DataFrame) -> None:
+        """Write packed tables, a folder for each part; they are compressed already."""
+        packed.write.partitionBy(PART).option("compression", "none").parquet(f"{self.path}/{name}")
+
+    def read_packed(self, name: str) -> DataFrame:
+        """Packed tables of all parts."""
+        return self.read(name, PACKED)
+
+    def move(self, name: str, to: str) -> bool:
+        """Give something in the folder another name in it; False where it is not there."""
+        return self.has(name) and bool(self._files.rename(self._at(name), self._at(to)))
 
     def read(self, name: str, schema: Any) -> DataFrame:
         """A table of the folder; ``schema`` is Arrow's."""
