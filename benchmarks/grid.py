@@ -17,8 +17,8 @@ from matplotlib import pyplot as plt
 
 from benchmarks.fit import markdown
 from benchmarks.worlds import CAMPAIGN_MIXES, WorldPlan, in_parallel, judge_world, kept_result, make_world, say
-from linkage.rebuild import judge_inputs
 from linkage.settings import Settings
+from linkage.stages import judge_inputs
 from linkage.worlds.evaluate import Evaluation, detection_delays, evaluate
 from linkage.worlds.shaped import SHARED_FAMILIES, CampaignShape
 

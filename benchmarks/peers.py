@@ -22,8 +22,9 @@ import pandas as pd
 from benchmarks.fit import markdown
 from benchmarks.worlds import WINDOW_DAYS, say
 from linkage.notebook import open_store
-from linkage.rebuild import Inputs, judge_inputs, newest_window, read_inputs
+from linkage.rebuild import Inputs, newest_window, read_inputs
 from linkage.settings import Settings
+from linkage.stages import judge_inputs
 from linkage.terms import MEMBERS, make_frame
 from linkage.worlds.evaluate import Evaluation, evaluate, read_truth
 from linkage.worlds.simulate import simulate

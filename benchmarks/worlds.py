@@ -22,8 +22,9 @@ import linkage
 from linkage.clusters.calibration import label_groups
 from linkage.clusters.coefficients import SHIPPED
 from linkage.notebook import open_store
-from linkage.rebuild import Inputs, Judged, Window, judge_inputs, newest_window, read_inputs
+from linkage.rebuild import Inputs, Window, newest_window, read_inputs
 from linkage.settings import Settings
+from linkage.stages import Judged, judge_inputs
 from linkage.terms import DAY_MS
 from linkage.worlds.campaigns import CAMPAIGNS
 from linkage.worlds.evaluate import read_truth

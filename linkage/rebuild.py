@@ -1,6 +1,6 @@
 """One rebuild: from the store's rollups to a published run, all or nothing.
 
-This is the one room that knows the order of the stages.
+The order of the stages in between is that of :mod:`linkage.stages`.
 """
 
 from __future__ import annotations
@@ -10,34 +10,24 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, Settled, settle
-from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
-from linkage.clusters.communities import find_communities
 from linkage.clusters.explain import explain
 from linkage.clusters.pivots import measure_pivots, tell_pivots
 from linkage.clusters.regrowth import tell_regrowth
-from linkage.clusters.significance import find_null_cohesion
 from linkage.clusters.slices import tell_slices
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
-from linkage.clusters.verdicts import Verdicts, judge
 from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
-from linkage.evidence.alignment import permute_evidence
-from linkage.evidence.groups import gather_group_evidence
-from linkage.evidence.rhythm import relate_groups
-from linkage.evidence.table import gather_evidence
-from linkage.evidence.weights import Linked, link_accounts
+from linkage.evidence.weights import Linked
 from linkage.settings import HealthSettings, Settings, TrackingSettings
+from linkage.stages import Beside, Judged, Step, find_evidence, judge_evidence
 from linkage.store.health import find_anomalies, newest_day
 from linkage.store.inputs import Inputs, Window, hash_rows, read_inputs
 from linkage.store.ledger import RunEntry, StepTimes, add_failure
@@ -47,17 +37,10 @@ from linkage.terms import (
     CLUSTERS,
     DAY_MS,
     EVIDENCE,
-    GROUP_RELATIONS,
-    GROUPS,
-    HOURS,
-    ITEMS,
     MEMBERS,
     RunId,
     make_frame,
 )
-
-Step = Callable[[str], None]
-"""Called with the name of each step as it begins."""
 
 Clock = Callable[[], int]
 """Gives UTC epoch milliseconds."""
@@ -66,15 +49,12 @@ _FOREVER_MS: Final = 2**62
 _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
 
 
-Beside = Callable[[Callable[..., Any], Mapping[str, Any]], AbstractContextManager[Callable[[], Any]]]
-"""Starts a function with these arguments beside what is done meanwhile; what it hands out waits for the value."""
-
-BESIDE_ACCOUNTS: Final = 20_000
-"""Accounts from which on a search through chance is worth a process of its own, which takes a second or two to start
-and memory of its own."""
-
 Reader = Callable[[Database, Window], Inputs]
 """Reads what a rebuild needs of a window."""
+
+
+def _read_with_items_later(database: Database, window: Window) -> Inputs:
+    return read_inputs(database, window, items_later=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +114,7 @@ def rebuild_store(
                 database, as_of_ms, window_days or int(chosen.run.window_days), settings=chosen.health
             )
             decided = decisions_until(database, as_of_ms)
-            return _rebuild(database, window, decided, known, chosen, times, reader or read_inputs, beside)
+            return _rebuild(database, window, decided, known, chosen, times, reader or _read_with_items_later, beside)
         except Exception as error:
             code = error.exit_code if isinstance(error, LinkageError) else 1
             failed = RunEntry(**known, **times.taken(), exit_code=code, error=str(error) or type(error).__name__)
@@ -174,8 +154,11 @@ def _rebuild(
     digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)
     previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
-    judged = judge_inputs(inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
-    record, tables = _compute(inputs, judged, previous, decided, digest, plan, revision, settings)
+    evidence = find_evidence(inputs, settings=settings, step=times.tell)
+    sizes, inputs = _sizes(inputs), inputs.without_uses()
+    judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
+    tables = _compute(inputs, judged, previous, decided, as_of_ms=window.as_of_ms, settings=settings)
+    record = _record(sizes, judged.linked, tables, digest, plan, revision)
     times.tell("publish")
     entry = _entry(database, record, window, known, times, settings.health)
     publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
@@ -204,187 +187,6 @@ def _entry(
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """What the stages after the store made of its inputs; cluster ids are provisional."""
-
-    evidence: pd.DataFrame
-    linked: Linked
-    communities: pd.DataFrame
-    group_evidence: pd.DataFrame
-    null_cohesion: npt.NDArray[np.float64]
-    verdicts: Verdicts
-
-
-def judge_inputs(
-    inputs: Inputs,
-    *,
-    settings: Settings,
-    seed: int,
-    step: Step | None = None,
-    without: Collection[str] = (),
-    beside: Beside | None = None,
-) -> Judged:
-    """Evidence, links, communities and verdicts of these inputs; nothing is written.
-
-    Parameters
-    ----------
-    seed : of every random draw.
-    step : told the name of each step as it begins.
-    without : evidence families, and shared values by name, that do not count.
-    beside : as for :func:`rebuild_store`.
-    """
-    tell = step or (lambda _name: None)
-    tell("evidence")
-    tables = {name: getattr(inputs, name) for name in ("uses", "accounts", "conduct", "items", "hours")}
-    evidence = _leave_out(gather_evidence(**tables, settings=settings.evidence), without)
-    start = beside if beside is not None and len(inputs.accounts) >= BESIDE_ACCOUNTS else _afterwards
-    chance = {"inputs": _searched(inputs), "evidence": evidence, "settings": settings, "seed": seed}
-    with start(search_by_chance, chance) as null_search:
-        linked, communities = _search(inputs, evidence, settings, seed, tell)
-        tell("group evidence")
-        communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
-        tell("null searches")
-        null_cohesion = null_search()
-    tell("verdicts")
-    known = (evidence, linked, communities, group_evidence, null_cohesion)
-    return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
-
-
-@contextlib.contextmanager
-def _afterwards(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
-    """Nothing beside: the function is run when its value is asked for."""
-    yield lambda: function(**arguments)
-
-
-def _searched(inputs: Inputs) -> Inputs:
-    """What of the inputs a search reads beside evidence: accounts, their conduct, and the models they use."""
-    models = inputs.uses[inputs.uses["kind"] == "model"]
-    if isinstance(models["value"].dtype, pd.CategoricalDtype):
-        models = models.assign(value=models["value"].cat.remove_unused_categories())
-    return Inputs(models, inputs.accounts, inputs.conduct, make_frame(ITEMS), make_frame(HOURS))
-
-
-def _search(
-    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step
-) -> tuple[Linked, pd.DataFrame]:
-    """Links and communities in this evidence."""
-    tell("links")
-    linked = link_accounts(
-        evidence,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        uses=inputs.uses,
-        settings=settings.evidence,
-        seed=seed,
-    )
-    tell("communities")
-    communities = find_communities(
-        linked.links,
-        evidence=evidence,
-        values=linked.values,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        prior_bits=linked.prior_bits,
-        settings=settings.communities,
-        seed=seed,
-    )
-    return linked, communities
-
-
-def search_by_chance(
-    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int
-) -> npt.NDArray[np.float64]:
-    """How firmly the communities hang together that the same search finds where families agree only by chance."""
-    found = [np.empty(0)]
-    for number in range(settings.verdicts.null_searches):
-        permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
-        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None)
-        found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
-    return np.concatenate(found)
-
-
-def _leave_out(evidence: pd.DataFrame, without: Collection[str]) -> pd.DataFrame:
-    left = evidence["family"].isin(list(without)) | evidence["value"].isin(list(without))
-    return evidence[~left].reset_index(drop=True) if left.any() else evidence
-
-
-def _look_at_groups(
-    inputs: Inputs,
-    evidence: pd.DataFrame,
-    linked: Linked,
-    communities: pd.DataFrame,
-    settings: Settings,
-    seed: int,
-    without: Collection[str],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Communities after joining cells of one queue, and what they show as groups."""
-    related = make_frame(GROUP_RELATIONS)
-    if "rhythm" not in without:
-        related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
-    joined = join_cells(
-        communities,
-        related,
-        evidence=evidence,
-        values=linked.values,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        settings=settings.communities,
-    )
-    found = gather_group_evidence(
-        _groups(joined),
-        evidence=evidence,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        items=inputs.items,
-        own_items=inputs.own_items,
-        hours=inputs.hours,
-        seed=seed,
-    )
-    return joined, _leave_out(found, without)
-
-
-def _groups(communities: pd.DataFrame) -> pd.DataFrame:
-    columns = {"account_id": communities["account_id"].array, "group": communities["community"].array}
-    return make_frame(GROUPS, columns)
-
-
-def _verdicts(
-    inputs: Inputs,
-    evidence: pd.DataFrame,
-    linked: Linked,
-    communities: pd.DataFrame,
-    group_evidence: pd.DataFrame,
-    null_cohesion: npt.NDArray[np.float64],
-    *,
-    settings: Settings,
-    seed: int,
-) -> Verdicts:
-    return judge(
-        communities,
-        group_evidence=group_evidence,
-        null_cohesion=null_cohesion,
-        evidence=evidence,
-        values=linked.values,
-        accounts=inputs.accounts,
-        conduct=inputs.conduct,
-        items=inputs.items,
-        own_items=inputs.own_items,
-        works=inputs.works,
-        hours=inputs.hours,
-        settings=settings.verdicts,
-        seed=seed,
-        coefficients=coefficients_from(settings.coefficients),
-    )
-
-
-def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
-    """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
-    known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence, judged.null_cohesion)
-    verdicts = _verdicts(inputs, *known, settings=settings, seed=seed)
-    return dataclasses.replace(judged, verdicts=verdicts)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Previous:
     """What of the last published run lives on."""
 
@@ -401,25 +203,21 @@ def _compute(
     judged: Judged,
     previous: _Previous,
     decided: Decisions,
-    digest: str,
-    plan: Mapping[str, Any],
-    revision: int,
+    *,
+    as_of_ms: int,
     settings: Settings,
-) -> tuple[RunRecord, RunTables]:
+) -> RunTables:
     tracked = carry_ids(
         judged.verdicts.clusters,
         judged.verdicts.members,
         previous.members,
         dormant_members=previous.dormant,
         known_ids=previous.known_ids,
-        quiet_now=quiet_clusters(
-            judged.verdicts.clusters, as_of=_moment(int(plan["as_of_ms"])), settings=settings.tracking
-        ),
+        quiet_now=quiet_clusters(judged.verdicts.clusters, as_of=_moment(as_of_ms), settings=settings.tracking),
         quiet_before=previous.quiet,
         settings=settings.tracking,
     )
-    tables = _tables(tracked, judged, decided, inputs, settings)
-    return _record(inputs, judged.linked, tables, digest, plan, revision), tables
+    return _tables(tracked, judged, decided, inputs, settings)
 
 
 def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple[Settled, pd.DataFrame]:
@@ -441,13 +239,15 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
     settled, shared = settle_judged(tracked, judged, decided)
     number, ids = text_codes(tracked.members["cluster_id"])
     accounts = pd.Index(tracked.members["account_id"])
-    links = judged.linked.evidence_within(pd.Series(number, index=accounts))
+    links = judged.linked.evidence_within(
+        pd.Series(number, index=accounts), links_per_account=int(settings.run.links_per_account)
+    )
     cluster = number[codes_of(links["account_a"], accounts)]
     links = links.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
     said = explain(
         settled.clusters,
         members=settled.members,
-        link_evidence=links,
+        links=judged.linked.links,
         evidence=shared,
         settings=settings.verdicts,
     )
@@ -484,13 +284,22 @@ def _run_id(digest: str, plan: Mapping[str, Any]) -> RunId:
     return RunId(f"r-{last_day:%Y%m%d}-{suffix}")
 
 
+def _sizes(inputs: Inputs) -> Mapping[str, int]:
+    """How much was read."""
+    requests = int(inputs.accounts["request_count"].sum())
+    return {"accounts": len(inputs.accounts), "requests": requests, "uses": len(inputs.uses)}
+
+
 def _record(
-    inputs: Inputs, linked: Linked, tables: RunTables, digest: str, plan: Mapping[str, Any], revision: int
+    sizes: Mapping[str, int],
+    linked: Linked,
+    tables: RunTables,
+    digest: str,
+    plan: Mapping[str, Any],
+    revision: int,
 ) -> RunRecord:
     counts = {
-        "accounts": len(inputs.accounts),
-        "requests": int(inputs.accounts["request_count"].sum()),
-        "uses": len(inputs.uses),
+        **sizes,
         "links": len(linked.links),
         "clusters": len(tables.clusters),
         "members": len(tables.members),

@@ -328,6 +328,13 @@ class RunSettings:
         reason="longer than published campaigns ran (45 days), so none is cut in two",
     )
     keep_runs: int = _setting(5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night")
+    links_per_account: int = _setting(
+        30,
+        unit="links",
+        low=1,
+        high=100_000,
+        reason="the strongest of each account inside its cluster; more than anybody reads, and all of a small cluster",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

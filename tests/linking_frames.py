@@ -10,8 +10,9 @@ import pandas as pd
 
 from linkage.clusters.verdicts import Verdicts
 from linkage.evidence.weights import Linked
-from linkage.rebuild import Inputs, Judged, judge_inputs
+from linkage.rebuild import Inputs
 from linkage.settings import Settings
+from linkage.stages import Judged, judge_inputs
 from linkage.terms import ACCOUNTS, CONDUCT, HOURS, ITEMS, USES, make_frame
 
 START = pd.Timestamp("2026-03-01", tz="UTC")

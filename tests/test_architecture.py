@@ -11,7 +11,7 @@ PACKAGE = ROOT / "linkage"
 
 GROUND = ("errors", "terms", "coding", "settings")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
-TOP = ("rebuild", "notebook", "cli")
+TOP = ("stages", "rebuild", "notebook", "cli")
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -26,10 +26,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worlds": set(GROUND),
     "intake": {*GROUND, "templates"},
     "engines": {*GROUND, "intake", "store"},
-    "rebuild": {*GROUND, "store", "templates", "evidence", "clusters"},
-    "notebook": {*GROUND, *WINGS, "rebuild"},
-    "cli": {*GROUND, *WINGS, "rebuild", "notebook"},
-    "__init__": {*GROUND, *WINGS, "rebuild", "notebook"},
+    "stages": {*GROUND, "store", "evidence", "clusters"},
+    "rebuild": {*GROUND, "store", "templates", "evidence", "clusters", "stages"},
+    "notebook": {*GROUND, *WINGS, "stages", "rebuild"},
+    "cli": {*GROUND, *WINGS, "stages", "rebuild", "notebook"},
+    "__init__": {*GROUND, *WINGS, "stages", "rebuild", "notebook"},
     "__main__": {"cli"},
 }
 

@@ -12,8 +12,8 @@ from linking_frames import World, flagged, judged, run
 from linkage.clusters.features import GROUP_PATTERNS, SOFTWARE
 from linkage.clusters.ties import MAX_TIE, build_incidence, group_ties, tie_matrix
 from linkage.evidence.nulls import MOST_BITS
-from linkage.rebuild import Judged
 from linkage.settings import Settings, VerdictSettings
+from linkage.stages import Judged
 from linkage.terms import USES, make_frame
 
 MEMBERS = [f"c{number:04d}" for number in range(14)]

@@ -6,7 +6,7 @@ from linking_frames import World, flagged, run
 
 from linkage.clusters.explain import explain
 from linkage.settings import VerdictSettings
-from linkage.terms import CLUSTER_STATEMENTS, EVIDENCE, LINK_EVIDENCE, check_frame, make_frame
+from linkage.terms import CLUSTER_STATEMENTS, EVIDENCE, LINKS, check_frame, make_frame
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def statements(frames: dict[str, pd.DataFrame], settings: VerdictSettings | None
     return explain(
         verdicts.clusters.iloc[:1],
         members=verdicts.members,
-        link_evidence=linked.evidence,
+        links=linked.links,
         evidence=evidence,
         settings=settings or VerdictSettings(),
     )
@@ -79,7 +79,7 @@ def test_a_cluster_without_evidence_still_says_what_speaks_for_it(frames: dict[s
     found = explain(
         verdicts.clusters.iloc[:1].assign(families="", readings=""),
         members=verdicts.members,
-        link_evidence=make_frame(LINK_EVIDENCE),
+        links=make_frame(LINKS),
         evidence=make_frame(EVIDENCE),
         settings=VerdictSettings(),
     )

@@ -94,3 +94,37 @@ def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkey
     assert quick.tolist() == slow.tolist()
     assert len(asked) > 2
     assert 1 < len(set(quick)) < 50
+
+
+def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """230 accounts share three values: 200 in one group, the others each for itself, all tied to the first."""
+    accounts, values = 230, 3
+    account, value = np.divmod(np.arange(accounts * values), values)
+    table, blank = pd.DataFrame({"family": list(FAMILIES)}), np.ones(values)
+    names = pd.Index([f"a{n:03}" for n in range(accounts)])
+    incidence = Incidence(names, FAMILIES, table, np.arange(3), np.full(3, 8.0), blank, blank, account, value)
+    group = np.maximum(np.arange(accounts) - 199, 0)
+    ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
+    rounds: list[int] = []
+    mutual_best = fragments._mutual_best
+
+    def count(pairs: np.ndarray, score: np.ndarray, groups: int) -> np.ndarray:
+        rounds.append(len(pairs))
+        return mutual_best(pairs, score, groups)
+
+    monkeypatch.setattr(fragments, "_mutual_best", count)
+    joined = join_fragments(
+        group, incidence, ends=ends, habits=np.full((accounts, 3), np.nan), settings=CommunitySettings()
+    )
+    assert joined.tolist() == [0] * accounts
+    assert rounds == [30, 9, 0]  # in each round one best partner and a tenth of the group
+
+
+def test_only_a_hundredth_of_a_group_is_a_crumb_and_a_better_partner_keeps_it() -> None:
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [2, 3], [0, 4]])
+    score = np.array([3.0, 2.0, 1.5, 1.7, 0.9])
+    size = np.array([300, 50, 4, 3, 1])
+    assert fragments._crumbs(pairs, score, np.empty((0, 2), dtype=np.int64), size).tolist() == []
+    size = np.array([300, 50, 3, 3, 1])
+    assert fragments._crumbs(pairs, score, np.empty((0, 2), dtype=np.int64), size).tolist() == [[0, 2]]
+    assert fragments._crumbs(pairs, score, np.array([[0, 2]]), size).tolist() == []

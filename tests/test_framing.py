@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import pytest
 from linking_frames import World, flagged, judged
 
-from linkage.rebuild import Judged
+from linkage.stages import Judged
 
 MEMBERS: Final = [f"c{number:04d}" for number in range(14)]
 VICTIMS: Final = [f"v{number:02d}" for number in range(12)]

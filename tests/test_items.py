@@ -10,7 +10,7 @@ import pytest
 
 from linkage.store import facts
 from linkage.store import items as items_room
-from linkage.store.items import pack_items, read_items
+from linkage.store.items import ItemLog, pack_items
 from linkage.store.store import Database
 from linkage.terms import DAY_MS, ITEMS, OWN_ITEMS, check_frame
 
@@ -31,7 +31,7 @@ def test_days_of_the_window_add_up(tmp_path: Path) -> None:
             ]
             facts.add_item_days(connection, rows)
         handed: list[pd.DataFrame] = []
-        found = read_items(database, since_day=1, until_day=3, each=handed.append)
+        found = ItemLog(database, since_day=1, until_day=3, each=handed.append).read()
     everything = pd.concat(handed, ignore_index=True)
     assert everything["account_id"].tolist() == ["a", "b", "b"]
     assert everything["item"].tolist() == [5, 3, 2**62]
@@ -43,7 +43,7 @@ def test_days_of_the_window_add_up(tmp_path: Path) -> None:
 
 def test_no_items_give_empty_frames_of_the_same_shapes(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
-        found = read_items(database, since_day=0, until_day=30_000)
+        found = ItemLog(database, since_day=0, until_day=30_000).read()
     check_frame(found.shared, ITEMS, name="items")
     check_frame(found.own, OWN_ITEMS, name="own_items")
     assert found.shared.empty
@@ -68,7 +68,7 @@ def test_items_of_two_accounts_are_listed_and_the_others_listed_or_counted(
         with database.transaction("add items") as connection:
             facts.add_entities(connection, "account", [(n, f"n{n:02}") for n in range(accounts)])
             facts.add_item_days(connection, rows)
-        found = read_items(database, since_day=0, until_day=3)
+        found = ItemLog(database, since_day=0, until_day=3).read()
     table = pd.DataFrame(held, columns=["account_id", "item", "ms"]).groupby(["account_id", "item"]).min().reset_index()
     users = table.groupby("item")["account_id"].transform("size")
     listed = found.shared.astype({"account_id": "str"})

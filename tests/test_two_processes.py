@@ -17,8 +17,8 @@ from linking_frames import World
 from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
 from linkage.notebook.beside import SPREAD_VALUES, run_beside, spread
-from linkage.rebuild import BESIDE_ACCOUNTS, judge_inputs
 from linkage.settings import Settings
+from linkage.stages import BESIDE_ACCOUNTS, judge_inputs
 from linkage.store.inputs import Inputs
 from linkage.terms import HOURS, ITEMS, make_frame
 
@@ -72,7 +72,7 @@ def test_a_failure_here_ends_the_process_over_there() -> None:
 
 
 def test_the_search_through_chance_finds_the_same_beside(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("linkage.rebuild"), "BESIDE_ACCOUNTS", 1)
+    monkeypatch.setattr(importlib.import_module("linkage.stages"), "BESIDE_ACCOUNTS", 1)
     asked: list[str] = []
 
     def start(function: Callable[..., Any], arguments: Mapping[str, Any]) -> AbstractContextManager[Callable[[], Any]]:

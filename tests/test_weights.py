@@ -47,7 +47,7 @@ def test_frames_have_their_shapes(linked: Linked) -> None:
     check_frame(linked.evidence, LINK_EVIDENCE, name="evidence")
     check_frame(linked.weights, WEIGHTS, name="weights")
     check_frame(worth(linked), VALUES, name="values")
-    assert (linked.links["account_a"] < linked.links["account_b"]).all()
+    assert (linked.links["account_a"].astype("str") < linked.links["account_b"].astype("str")).all()
 
 
 def test_a_links_bits_are_the_sum_of_its_evidence(linked: Linked) -> None:
@@ -166,10 +166,24 @@ def test_what_ties_the_links_inside_groups_is_the_rest_left_out() -> None:
     groups = pd.Series({"a": "x", "c": "x", "b": "y"})
     inside = linked.evidence.query("account_a == 'a' and account_b == 'c'").reset_index(drop=True)
     assert set(inside["family"]) >= {"network", "payment"}
-    found = linked.evidence_within(groups)
+    found = linked.evidence_within(groups, links_per_account=5)
     assert isinstance(found["value"].dtype, pd.CategoricalDtype)
     pd.testing.assert_frame_equal(found.astype(inside.dtypes), inside)
-    assert linked.evidence_within(groups.iloc[:0]).empty
+    assert linked.evidence_within(groups.iloc[:0], links_per_account=5).empty
+
+
+def test_of_each_account_its_strongest_links_inside_the_group_are_told(linked: Linked) -> None:
+    ids = sorted(set(linked.links["account_a"]) | set(linked.links["account_b"]))
+    groups = pd.Series("all", index=pd.Index(ids))
+    told = linked.evidence_within(groups, links_per_account=2).astype({"account_a": "str", "account_b": "str"})
+    kept = set(told.groupby(["account_a", "account_b"]).groups)
+    links = linked.links.astype({"account_a": "str", "account_b": "str"})
+    assert 0 < len(kept) < len(links)
+    for account in ids:
+        own = links[(links["account_a"] == account) | (links["account_b"] == account)]
+        best = own.sort_values("bits", ascending=False, kind="stable").head(2)
+        assert set(zip(best["account_a"], best["account_b"], strict=True)) <= kept
+    assert len(kept) <= 2 * len(ids)
 
 
 def test_links_are_the_same_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:

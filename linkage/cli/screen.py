@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from linkage.engines.local import Progress
     from linkage.notebook import Cluster, IngestResult, Run
-    from linkage.rebuild import Step
+    from linkage.stages import Step
 
 
 def say(words: str, *, level: str = "info", **more: Any) -> None:

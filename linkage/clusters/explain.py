@@ -13,13 +13,13 @@ import pandas as pd
 
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.verdicts import NOUNS
-from linkage.coding import codes_of, run_starts, value_keys
+from linkage.coding import codes_of, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     CLUSTER_STATEMENTS,
     CLUSTERS,
     EVIDENCE,
-    LINK_EVIDENCE,
+    LINKS,
     MEMBERS,
     TEXT,
     check_frame,
@@ -40,7 +40,7 @@ def explain(
     clusters: pd.DataFrame,
     *,
     members: pd.DataFrame,
-    link_evidence: pd.DataFrame,
+    links: pd.DataFrame,
     evidence: pd.DataFrame,
     settings: VerdictSettings,
 ) -> pd.DataFrame:
@@ -53,7 +53,7 @@ def explain(
     ----------
     clusters : frame of shape ``CLUSTERS``.
     members : frame of shape ``MEMBERS``; an account is in one cluster only.
-    link_evidence : frame of shape ``LINK_EVIDENCE``.
+    links : frame of shape ``LINKS``, no pair twice.
     evidence : frame of shape ``EVIDENCE``.
     settings : ``min_families``.
 
@@ -63,14 +63,14 @@ def explain(
     ``free``, ``for`` in this order. O(rows log rows), however many clusters they are of.
     """
     shapes = {"clusters": (clusters, CLUSTERS), "members": (members, MEMBERS), "evidence": (evidence, EVIDENCE)}
-    for name, (frame, shape) in (shapes | {"link_evidence": (link_evidence, LINK_EVIDENCE)}).items():
+    for name, (frame, shape) in (shapes | {"links": (links, LINKS)}).items():
         check_frame(frame, shape, name=name)
     ids = pd.Index(clusters["cluster_id"])
     number = ids.get_indexer(pd.Index(members["cluster_id"]))
     is_firm = ((members["membership"] != "bystander") & (number >= 0)).to_numpy(dtype=bool)
     firm, firm_of = pd.Index(members.loc[is_firm, "account_id"]), number[is_firm].astype(np.int64)
     shared = _share_values(evidence, firm, firm_of, clusters=len(ids))
-    pairs = _count_pairs(link_evidence, firm, firm_of, clusters=len(ids))
+    pairs = _count_pairs(links, firm, firm_of, clusters=len(ids))
     size = np.bincount(firm_of, minlength=len(ids)).tolist()
     everybody = np.bincount(number[number >= 0], minlength=len(ids)).tolist()
     is_loose = (members["membership"] != "core").to_numpy(dtype=bool) & (number >= 0)
@@ -149,15 +149,12 @@ def _share_values(evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *
     return _Shared(start, table)
 
 
-def _count_pairs(link_evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *, clusters: int) -> list[int]:
+def _count_pairs(links: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *, clusters: int) -> list[int]:
     """How many pairs of firm members of each cluster are linked."""
-    a, b = (codes_of(link_evidence[name], firm) for name in ("account_a", "account_b"))
+    a, b = (codes_of(links[name], firm) for name in ("account_a", "account_b"))
     inside = (a >= 0) & (b >= 0)
-    a, b = a[inside], b[inside]
-    a, b = a[firm_of[a] == firm_of[b]], b[firm_of[a] == firm_of[b]]
-    pairs = np.sort(a * max(len(firm), 1) + b)
-    pairs = pairs[run_starts(pairs)]
-    counts: list[int] = np.bincount(firm_of[pairs // max(len(firm), 1)], minlength=clusters).tolist()
+    of_a, of_b = firm_of[a[inside]], firm_of[b[inside]]
+    counts: list[int] = np.bincount(of_a[of_a == of_b], minlength=clusters).tolist()
     return counts
 
 

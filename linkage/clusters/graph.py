@@ -15,12 +15,20 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from linkage.coding import stack_frames, text_codes
 from linkage.errors import ClusterError
 from linkage.terms import LINKS, USES, check_frame
 
 GRAPH_KINDS: Final = ("ip", "payment", "template")
 """Kinds of entity the full graph shows beside accounts."""
+
+
+LEIDEN_ITERATIONS: Final = 4
+"""Rounds of Leiden, each from the outcome of the last. On 3.7 million links the fourth has all of the quality
+but 3 in 100,000; going on until nothing moves takes three to four times as long (2026-11-29)."""
 
 
 class AccountGraph:
@@ -42,22 +50,19 @@ class AccountGraph:
 
     def __init__(self, links: pd.DataFrame, *, weight: str) -> None:
         weights = links[weight].to_numpy(dtype=np.float64)
-        own = links["account_a"].to_numpy() == links["account_b"].to_numpy()
+        accounts, ends = _number_accounts(links)
+        own = ends[:, 0] == ends[:, 1]
         if not (weights > 0).all() or own.any():
             raise ClusterError(
                 f"links: wanted pairs of two accounts with {weight} above 0; found {int((weights <= 0).sum())} "
                 f"not above 0 and {int(own.sum())} of one account. Drop them first"
             )
-        both = pd.concat([links["account_a"], links["account_b"]], ignore_index=True)
-        codes, accounts = pd.factorize(both, sort=True)
-        ends = codes.reshape(2, -1).T.astype(np.int64)
         ends.sort(axis=1)
         order = np.lexsort((ends[:, 1], ends[:, 0]))
         self.accounts: tuple[str, ...] = tuple(map(str, accounts))
-        self._order = order
         self._ends = ends[order]
         self._weights = weights[order]
-        self._graph: Any = igraph.Graph(n=len(self.accounts), edges=self._ends)
+        self._graph: Any = igraph.Graph(n=len(self.accounts), edges=self._ends.data)
 
     def __repr__(self) -> str:
         return f"AccountGraph({len(self.accounts)} accounts, {len(self._ends)} links)"
@@ -92,7 +97,7 @@ class AccountGraph:
                 resolution=resolution,
                 beta=0.01,
                 initial_membership=None,
-                n_iterations=-1,
+                n_iterations=LEIDEN_ITERATIONS,
                 node_weights=None,
             )
         finally:
@@ -101,8 +106,20 @@ class AccountGraph:
 
     def components(self, kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """Component number of each account when only the kept links (in the order of ``ends``) count."""
-        graph: Any = igraph.Graph(n=len(self.accounts), edges=self._ends[kept])
-        return np.asarray(graph.connected_components(mode="weak").membership, dtype=np.int64)
+        first, second = self._ends[kept].T
+        size = len(self.accounts)
+        graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(size, size))
+        return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _number_accounts(links: pd.DataFrame) -> tuple[pd.Index[str], npt.NDArray[np.int64]]:
+    """The accounts that are linked, ascending, and the places of both ends of each link among them, links x 2."""
+    sides = [links[[name]].set_axis(["account_id"], axis=1) for name in ("account_a", "account_b")]
+    codes, names = text_codes(stack_frames(sides)["account_id"])
+    linked = np.flatnonzero(np.bincount(codes, minlength=len(names)))
+    place = np.zeros(len(names), dtype=np.int64)
+    place[linked] = np.arange(len(linked))
+    return names.take(linked), np.ascontiguousarray(place[codes].reshape(2, -1).T)
 
 
 def account_graph(links: pd.DataFrame, *, members: pd.DataFrame | None = None) -> nx.Graph[str]:

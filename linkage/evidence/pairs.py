@@ -56,10 +56,10 @@ class Pairs:
     best: Mapping[str, Small]
     conduct: npt.NDArray[np.int8]
 
-    def take(self, mask: npt.NDArray[np.bool_]) -> Pairs:
-        """The pairs of a mask."""
-        best = {family: rows[mask] for family, rows in self.best.items()}
-        return Pairs(self.a[mask], self.b[mask], best, self.conduct[mask])
+    def take(self, rows: npt.NDArray[np.bool_] | Codes) -> Pairs:
+        """The pairs of a mask, or of some rows."""
+        best = {family: column[rows] for family, column in self.best.items()}
+        return Pairs(self.a[rows], self.b[rows], best, self.conduct[rows])
 
 
 def family_bits(pairs: Pairs, worth: Bits, conduct_bits: Bits) -> dict[str, Bits]:
@@ -276,8 +276,8 @@ class Ties:
     """Row of ``value_table`` of each row of ``evidence``."""
     evidence: pd.DataFrame
 
-    def tell(self, wanted: npt.NDArray[np.bool_]) -> pd.DataFrame:
-        """Frame of shape ``LINK_EVIDENCE`` about some of the pairs, texts as categories."""
+    def tell(self, wanted: Codes) -> pd.DataFrame:
+        """Frame of shape ``LINK_EVIDENCE`` about the pairs of some rows, texts as categories."""
         pairs = self.pairs.take(wanted)
         bits = family_bits(pairs, self.value_table["bits"].to_numpy(dtype=np.float64), self.conduct_bits)
         # Levels of conduct stand behind the values, as if they were shared, too.

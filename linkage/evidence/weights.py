@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, text_codes
+from linkage.coding import codes_of, run_starts, text_codes
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -134,7 +134,7 @@ class Linked:
     """What linking returns."""
 
     links: pd.DataFrame
-    """Shape ``LINKS``."""
+    """Shape ``LINKS``; ids are categories."""
     weights: pd.DataFrame
     """Shape ``WEIGHTS``."""
     values: pd.DataFrame
@@ -147,19 +147,39 @@ class Linked:
     @functools.cached_property
     def evidence(self) -> pd.DataFrame:
         """What ties each link, in the shape ``LINK_EVIDENCE``; made when it is first asked for."""
-        told = self.ties.tell(np.ones(len(self.ties.pairs.a), dtype=bool))
+        told = self.ties.tell(np.arange(len(self.ties.pairs.a)))
         return told.astype({name: TEXT for name, dtype in LINK_EVIDENCE.items() if dtype == TEXT})
 
-    def evidence_within(self, groups: pd.Series[Any]) -> pd.DataFrame:
+    def evidence_within(self, groups: pd.Series[Any], *, links_per_account: int) -> pd.DataFrame:
         """What ties the links inside groups: shape ``LINK_EVIDENCE``, texts as categories; the others are never made.
 
         Parameters
         ----------
         groups : name of the group of each account, by account id; accounts that it does not list are in none.
+        links_per_account : of each account so many links inside its group, the strongest; a link that is among them
+            for either end is told.
         """
         label = pd.factorize(groups.reindex(self.ties.names))[0]
-        inside = label[self.ties.pairs.a]
-        return self.ties.tell((inside >= 0) & (inside == label[self.ties.pairs.b]))
+        a, b = self.ties.pairs.a, self.ties.pairs.b
+        inside = np.flatnonzero((label[a] >= 0) & (label[a] == label[b]))
+        bits = self.links["bits"].to_numpy(dtype=np.float64)[inside]
+        return self.ties.tell(inside[strongest_links(a[inside], b[inside], bits, links_per_account=links_per_account)])
+
+
+def strongest_links(a: Small, b: Small, bits: Bits, *, links_per_account: int) -> Codes:
+    """Places of the links that are among the strongest of either end, ascending; of equal ones the first count.
+
+    Examples
+    --------
+    >>> star = np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2])
+    >>> strongest_links(*star, np.array([5.0, 7.0, 6.0, 6.0]), links_per_account=1).tolist()
+    [1, 2, 3]
+    """
+    end, place = np.concatenate([a, b]), np.tile(np.arange(len(a)), 2)
+    order = np.lexsort((place, -bits[place], end))
+    starts = run_starts(end[order])
+    number = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return np.unique(place[order[number < links_per_account]])
 
 
 def link_accounts(
@@ -437,6 +457,6 @@ def _frame_links(ties: Ties) -> pd.DataFrame:
     bits = family_bits(pairs, ties.value_table["bits"].to_numpy(dtype=np.float64), ties.conduct_bits)
     total = sum(bits.values(), np.zeros(len(pairs.a)))
     families = sum(((b > 0).astype(np.int64) for b in bits.values()), np.zeros(len(pairs.a), dtype=np.int64))
-    names = ties.names.array
-    columns = {"account_a": names.take(pairs.a), "account_b": names.take(pairs.b), "bits": total, "families": families}
-    return make_frame(LINKS, columns)
+    ends = {"account_a": pairs.a, "account_b": pairs.b}
+    columns = {name: pd.Categorical.from_codes(codes, ties.names) for name, codes in ends.items()}
+    return check_frame(pd.DataFrame({**columns, "bits": total, "families": families}), LINKS, name="links")

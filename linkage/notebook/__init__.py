@@ -15,8 +15,9 @@ from linkage.notebook.runs import Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
 from linkage.notebook.templates import Templates
 from linkage.notebook.whatif import WhatIf
-from linkage.rebuild import Clock, Reader, Step, published_run, rebuild_store
+from linkage.rebuild import Clock, Reader, published_run, rebuild_store
 from linkage.settings import Settings
+from linkage.stages import Step
 from linkage.store.incidence import need_requests
 from linkage.store.inputs import Inputs, Window, read_inputs
 from linkage.store.store import Database

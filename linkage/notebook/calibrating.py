@@ -17,8 +17,9 @@ from linkage.engines.local import ingest_files
 from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath
 from linkage.outputs.html import notebook_table
-from linkage.rebuild import Judged, Step, judge_again, judge_inputs, newest_window
+from linkage.rebuild import newest_window
 from linkage.settings import Settings
+from linkage.stages import Judged, Step, judge_again, judge_inputs
 from linkage.store.doctor import field_coverage
 from linkage.store.incidence import need_requests
 from linkage.store.inputs import Inputs, read_inputs

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as TerminalBars
 
 from linkage.engines.local import Progress
-from linkage.rebuild import Step
+from linkage.stages import Step
 
 Told = TypeVar("Told", Progress, Step)
 

@@ -21,8 +21,8 @@ from linkage.outputs.masking import mask_values
 from linkage.outputs.pack import write_pack
 from linkage.outputs.parquet import write_parquet
 from linkage.outputs.stix import write_stix
-from linkage.rebuild import Step
 from linkage.settings import settings_digest
+from linkage.stages import Step
 from linkage.store.inputs import Window
 from linkage.store.store import Database
 from linkage.terms import (

@@ -32,8 +32,9 @@ from linkage.outputs.datasette import HOST, serve
 from linkage.outputs.html import notebook_table
 from linkage.outputs.pack import Matches, match_pack, read_pack
 from linkage.outputs.verify import Verification
-from linkage.rebuild import Step, published_run
+from linkage.rebuild import published_run
 from linkage.settings import HealthSettings
+from linkage.stages import Step
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.health import newest_day
 from linkage.store.incidence import need_requests

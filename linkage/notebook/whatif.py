@@ -15,17 +15,9 @@ from linkage.clusters.tracking import carry_ids
 from linkage.errors import NoSuchAccountError, UsageError
 from linkage.notebook.given import AnySettings
 from linkage.outputs.html import notebook_table
-from linkage.rebuild import (
-    Judged,
-    Step,
-    decisions_until,
-    digest_of,
-    judge_again,
-    judge_inputs,
-    settle_judged,
-    versions_of,
-)
+from linkage.rebuild import decisions_until, digest_of, settle_judged, versions_of
 from linkage.settings import Settings, read_settings, settings_from
+from linkage.stages import Judged, Step, judge_again, judge_inputs
 from linkage.store.inputs import Inputs, Window, read_inputs
 from linkage.store.store import Database
 from linkage.terms import (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pandas as pd
 
-from linkage.store.items import read_items
+from linkage.store.items import AccountItems, ItemLog
 from linkage.store.store import Database
 from linkage.store.uses import read_account_names, read_hours, read_uses
 from linkage.store.works import read_works
-from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, MODEL_MOVES, OWN_ITEMS, WORKS, Shape, make_frame
+from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, ITEMS, MODEL_MOVES, OWN_ITEMS, WORKS, Shape, make_frame
 
 _HASH_KEY: Final = "linkage-input-v1"
 
@@ -48,6 +48,8 @@ class Inputs:
     works: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(WORKS))
     read_digest: str = ""
     """:meth:`digest` of what was read, where not all of it is here; frames made from these inputs do not have it."""
+    item_log: ItemLog | None = None
+    """Where items are still to be read; None: they are here."""
 
     def digest(self) -> str:
         """A hash of all rows (16 hex digits); the same on every machine and in any order of loading."""
@@ -58,14 +60,34 @@ class Inputs:
             total.update(hash_rows(frame))
         return total.hexdigest()[:16]
 
+    def with_items_of(self, accounts: Iterable[str]) -> Inputs:
+        """The same with the items that tests of groups of these accounts ask for, read now if they are not here."""
+        if self.item_log is None:
+            return self
+        items = self.item_log.read(accounts)
+        return dataclasses.replace(self, items=items.shared, own_items=items.own, item_log=None)
+
+    def without_uses(self) -> Inputs:
+        """What the stages after evidence read: of uses, the models alone."""
+        models = self.uses[self.uses["kind"] == "model"]
+        if isinstance(models["value"].dtype, pd.CategoricalDtype):
+            models = models.assign(value=models["value"].cat.remove_unused_categories())
+        return dataclasses.replace(self, uses=models)
+
 
 def hash_rows(frame: pd.DataFrame) -> bytes:
     """Eight bytes per row, the same on every machine; categories of text count as the text they stand for."""
     return pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes()
 
 
-def read_inputs(database: Database, window: Window) -> Inputs:
-    """Everything the stages after the store need, of one state of the store."""
+def read_inputs(database: Database, window: Window, *, items_later: bool = False) -> Inputs:
+    """Everything the stages after the store need, of one state of the store.
+
+    Parameters
+    ----------
+    items_later : items are hashed, but only read when it is known of whom (:meth:`Inputs.with_items_of`); nothing may
+        be written to the store until then.
+    """
     total = hashlib.sha256()
 
     def told(frame: pd.DataFrame) -> pd.DataFrame:
@@ -79,9 +101,11 @@ def read_inputs(database: Database, window: Window) -> Inputs:
         names = read_account_names(database)
         uses = told(read_uses(database, accounts=names, **window.days))
         accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
-        items = read_items(database, **window.days, each=lambda part: total.update(hash_rows(part)))
+        log = ItemLog(database, **window.days, each=lambda part: total.update(hash_rows(part)))
+        items = AccountItems(make_frame(ITEMS), make_frame(OWN_ITEMS)) if items_later else log.read()
         hours = told(read_hours(database, accounts=names, **window.days))
         moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
         works = told(read_works(database, accounts=names, **window.days))
     digest = total.hexdigest()[:16]
-    return Inputs(uses, accounts, conduct, items.shared, hours, moves, items.own, works, read_digest=digest)
+    found = Inputs(uses, accounts, conduct, items.shared, hours, moves, items.own, works, read_digest=digest)
+    return dataclasses.replace(found, item_log=log) if items_later else found

@@ -7,7 +7,7 @@ each (int32), and when the first of them came, in milliseconds since the day beg
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -57,48 +57,68 @@ class AccountItems:
     """Which items accounts sent in a window."""
 
     shared: pd.DataFrame
-    """Shape ``ITEMS``, by account and item; ids are categories. Every item that two accounts have is here, and some
-    that one has alone."""
+    """Shape ``ITEMS``, by account and item; ids are categories. Every item that two accounts have is here (of
+    :meth:`ItemLog.read`: if one of them was asked for), and some that one has alone."""
     own: pd.DataFrame
     """Shape ``OWN_ITEMS``, by account: the items that are not."""
 
 
-def read_items(
-    database: Database, *, since_day: int, until_day: int, each: Callable[[pd.DataFrame], None] | None = None
-) -> AccountItems:
-    """Which items each account sent in a window of whole UTC days; items of one account alone are only counted.
+class ItemLog:
+    """Items of all accounts in a window of whole UTC days, read when it is known which of them are asked for.
 
-    Most items are somebody's own, and all that is asked of those is how many there are. So items are read twice: to
-    find out which are shared, and to keep these. O(items log items of an account); memory 28 bytes an item that is
-    shared, two to four an item, and 200 MB to unpack a part.
+    Most items are somebody's own, and all that is asked of those is how many there are; group tests ask for items that
+    accounts of groups have. So items are read once to find out which are shared, and again to keep those that are
+    asked for. Nothing may be written to the store in between. O(items log items of an account) each time; memory 28
+    bytes an item that is kept, two to four an item, and 200 MB to unpack a part.
 
     Parameters
     ----------
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
     each : handed all items, by account and item, a part of the accounts at a time (shape ``ITEMS``).
     """
-    days = {"since_day": since_day, "until_day": until_day}
-    marks = _Marks(sum(int(rows[:, 1].sum()) for rows in database.numbers("item_sizes", **days)))
-    for own, part in _read_parts(database, days):
-        marks.add(part.items)
-        if each:
-            names = pd.Categorical.from_codes(part.code, pd.Index(own, dtype=TEXT))
-            each(_frame(names, part.items, part.counts, part.first_ms))
-    names_of: list[str] = []
-    kept, own_items = [_NO_ITEMS], [_count_own(_NO_ITEMS, _NO_ITEMS.items == 1)]
-    for own, part in _read_parts(database, days):
-        whole = part._replace(code=part.code + np.int32(len(names_of)))
-        is_shared = marks.are_shared(part.items)
-        kept.append(whole.take(is_shared))
-        own_items.append(_count_own(whole, ~is_shared))
-        names_of += own
-    del marks
-    ids = pd.Index(names_of, dtype=TEXT)
-    columns = [list(column) for column in zip(*kept, strict=True)]
-    del kept
-    code, items, counts, first_ms = (_join(column) for column in columns)
-    shared = _frame(pd.Categorical.from_codes(code, ids), items, counts, first_ms)
-    return AccountItems(shared, _name_own(pd.concat(own_items, ignore_index=True), ids))
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        since_day: int,
+        until_day: int,
+        each: Callable[[pd.DataFrame], None] | None = None,
+    ) -> None:
+        self._database, self._days = database, {"since_day": since_day, "until_day": until_day}
+        sizes = database.numbers("item_sizes", **self._days)
+        self._marks = _Marks.of(sum(int(rows[:, 1].sum()) for rows in sizes))
+        for own, part in _read_parts(database, self._days):
+            self._marks.add(part.items)
+            if each:
+                names = pd.Categorical.from_codes(part.code, pd.Index(own, dtype=TEXT))
+                each(_frame(names, part.items, part.counts, part.first_ms))
+
+    def read(self, accounts: Iterable[str] | None = None) -> AccountItems:
+        """Items that two accounts have, one of them asked for; of all other items how many each account has.
+
+        Parameters
+        ----------
+        accounts : ids of those that are asked for; None: all.
+        """
+        marks = self._marks
+        if accounts is not None:
+            asked = (part.items for _, part in _read_parts(self._database, self._days, only=frozenset(accounts)))
+            marks = marks.held_in(asked)
+        names_of: list[str] = []
+        kept, own_items = [_NO_ITEMS], [_count_own(_NO_ITEMS, _NO_ITEMS.items == 1)]
+        for own, part in _read_parts(self._database, self._days):
+            whole = part._replace(code=part.code + np.int32(len(names_of)))
+            is_shared = marks.are_shared(part.items)
+            kept.append(whole.take(is_shared))
+            own_items.append(_count_own(whole, ~is_shared))
+            names_of += own
+        ids = pd.Index(names_of, dtype=TEXT)
+        columns = [list(column) for column in zip(*kept, strict=True)]
+        del kept, marks
+        code, items, counts, first_ms = (_join(column) for column in columns)
+        shared = _frame(pd.Categorical.from_codes(code, ids), items, counts, first_ms)
+        return AccountItems(shared, _name_own(pd.concat(own_items, ignore_index=True), ids))
 
 
 def _join(parts: list[Any]) -> Any:
@@ -127,30 +147,42 @@ def _frame(accounts: pd.Categorical, items: Ints, counts: Any, first_ms: Ints) -
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class _Marks:
     """Which items more than one account has, told by the last bits of their fingerprints.
 
     With eight places for every item one in nine that is an account's own is taken for shared, and none that is shared
     for an account's own; no table of all items has to be sorted.
-
-    Parameters
-    ----------
-    items : how many there are, at most.
     """
 
-    def __init__(self, items: int) -> None:
+    last: int
+    """The last bits that tell items apart."""
+    seen: npt.NDArray[np.uint8]
+    twice: npt.NDArray[np.uint8]
+    """A bit for each place."""
+
+    @classmethod
+    def of(cls, items: int) -> _Marks:
+        """Marks for so many items at most."""
         bits = max((8 * items).bit_length(), 6)
-        self._last = (1 << bits) - 1
-        self._seen, self._twice = np.zeros(1 << (bits - 3), np.uint8), np.zeros(1 << (bits - 3), np.uint8)
+        return cls((1 << bits) - 1, np.zeros(1 << (bits - 3), np.uint8), np.zeros(1 << (bits - 3), np.uint8))
 
     def add(self, items: Ints) -> None:
         """Mark the items of accounts that were not added before, of each account its distinct ones."""
-        _mark(items, self._last, self._seen, self._twice)
+        _mark(items, self.last, self.seen, self.twice)
+
+    def held_in(self, parts: Iterable[Ints]) -> _Marks:
+        """The same marks, but of shared items only those that are in these parts."""
+        held, ignored = np.zeros_like(self.seen), np.zeros_like(self.twice)
+        for items in parts:
+            _mark(items, self.last, held, ignored)
+        np.bitwise_and(held, self.twice, out=held)
+        return _Marks(self.last, self.seen, held)
 
     def are_shared(self, items: Ints) -> npt.NDArray[np.bool_]:
         """Which items were added for more than one account."""
-        place = items & self._last
-        return np.asarray((self._twice[place >> 3] >> (place & 7).astype(np.uint8)) & 1, dtype=np.bool_)
+        place = items & self.last
+        return np.asarray((self.twice[place >> 3] >> (place & 7).astype(np.uint8)) & 1, dtype=np.bool_)
 
 
 def _mark_plain(items: Ints, last: int, seen: Any, twice: Any) -> None:
@@ -185,9 +217,16 @@ def _name_own(table: pd.DataFrame, ids: pd.Index[str]) -> pd.DataFrame:
 _NO_ITEMS: Final = _Part(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int64))
 
 
-def _read_parts(database: Database, days: dict[str, int]) -> Iterator[tuple[list[str], _Part]]:
-    """Ids of some accounts and their items, by account and item; codes are places among these ids."""
-    for accounts, on_days, blobs in _whole_accounts(database, days):
+def _read_parts(
+    database: Database, days: dict[str, int], *, only: frozenset[str] | None = None
+) -> Iterator[tuple[list[str], _Part]]:
+    """Ids of some accounts and their items, by account and item; codes are places among these ids.
+
+    Parameters
+    ----------
+    only : ids of the accounts to read; None: all.
+    """
+    for accounts, on_days, blobs in _whole_accounts(database, days, only):
         starts = [row for row, name in enumerate(accounts) if row == 0 or name != accounts[row - 1]]
         sizes = np.fromiter(map(len, blobs), np.int64, len(blobs)) // _ITEM_BYTES
         words = np.frombuffer(b"".join(blobs), "<u4").astype(np.uint32, copy=False)
@@ -200,12 +239,16 @@ def _read_parts(database: Database, days: dict[str, int]) -> Iterator[tuple[list
         yield [accounts[row] for row in starts], part.take(slice(end))
 
 
-def _whole_accounts(database: Database, days: dict[str, int]) -> Iterator[tuple[list[str], list[int], list[bytes]]]:
+def _whole_accounts(
+    database: Database, days: dict[str, int], only: frozenset[str] | None
+) -> Iterator[tuple[list[str], list[int], list[bytes]]]:
     """Account ids, days and blobs of rows of whole accounts, as many as are unpacked at once."""
     rows: tuple[list[Any], ...] = ([], [], [])
     size = 0
     for columns in database.parts("account_items", **days):
         for account, day, blob in zip(*columns.values(), strict=True):
+            if only is not None and account not in only:
+                continue
             if size > _PART_ITEMS * _ITEM_BYTES and account != rows[0][-1]:
                 yield rows[0], rows[1], rows[2]
                 rows, size = ([], [], []), 0

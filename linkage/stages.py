@@ -1,0 +1,249 @@
+"""The stages after the store, in their order: evidence, links, communities, group evidence, verdicts.
+
+Nothing is read but inputs and nothing is written: a rebuild, a what-if and a calibration run the same stages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.clusters.cells import join_cells
+from linkage.clusters.coefficients import coefficients_from
+from linkage.clusters.communities import find_communities
+from linkage.clusters.significance import find_null_cohesion
+from linkage.clusters.verdicts import Verdicts, judge
+from linkage.evidence.alignment import permute_evidence
+from linkage.evidence.groups import gather_group_evidence
+from linkage.evidence.rhythm import relate_groups
+from linkage.evidence.table import gather_evidence
+from linkage.evidence.weights import Linked, link_accounts
+from linkage.settings import Settings
+from linkage.store.inputs import Inputs
+from linkage.terms import GROUP_RELATIONS, GROUPS, HOURS, ITEMS, make_frame
+
+Step = Callable[[str], None]
+"""Called with the name of each step as it begins."""
+
+Beside = Callable[[Callable[..., Any], Mapping[str, Any]], AbstractContextManager[Callable[[], Any]]]
+"""Starts a function with these arguments beside what is done meanwhile; what it hands out waits for the value."""
+
+BESIDE_ACCOUNTS: Final = 20_000
+"""Accounts from which on a search through chance is worth a process of its own, which takes a second or two to start
+and memory of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What the stages after the store made of its inputs; cluster ids are provisional."""
+
+    evidence: pd.DataFrame
+    linked: Linked
+    communities: pd.DataFrame
+    group_evidence: pd.DataFrame
+    null_cohesion: npt.NDArray[np.float64]
+    verdicts: Verdicts
+
+
+def judge_inputs(
+    inputs: Inputs,
+    *,
+    settings: Settings,
+    seed: int,
+    step: Step | None = None,
+    without: Collection[str] = (),
+    beside: Beside | None = None,
+) -> Judged:
+    """Evidence, links, communities and verdicts of these inputs; nothing is written.
+
+    Parameters
+    ----------
+    seed : of every random draw.
+    step : told the name of each step as it begins.
+    without : evidence families, and shared values by name, that do not count.
+    beside : runs the search through evidence of chance while the real one is run, where there are
+        :data:`BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
+    """
+    evidence = find_evidence(inputs, settings=settings, step=step, without=without)
+    return judge_evidence(evidence, inputs, settings=settings, seed=seed, step=step, without=without, beside=beside)
+
+
+def find_evidence(
+    inputs: Inputs, *, settings: Settings, step: Step | None = None, without: Collection[str] = ()
+) -> pd.DataFrame:
+    """The evidence in these inputs, in the shape ``EVIDENCE``; parameters as for :func:`judge_inputs`."""
+    tell = step or (lambda _name: None)
+    tell("evidence")
+    tables = {name: getattr(inputs, name) for name in ("uses", "accounts", "conduct", "items", "hours")}
+    return _leave_out(gather_evidence(**tables, settings=settings.evidence), without)
+
+
+def judge_evidence(
+    evidence: pd.DataFrame,
+    inputs: Inputs,
+    *,
+    settings: Settings,
+    seed: int,
+    step: Step | None = None,
+    without: Collection[str] = (),
+    beside: Beside | None = None,
+) -> Judged:
+    """Links, communities and verdicts from evidence; of uses only the models are read (:meth:`Inputs.without_uses`).
+
+    Parameters
+    ----------
+    evidence : from :func:`find_evidence` of these inputs.
+    seed, step, without, beside : as for :func:`judge_inputs`.
+    """
+    tell = step or (lambda _name: None)
+    start = beside if beside is not None and len(inputs.accounts) >= BESIDE_ACCOUNTS else _afterwards
+    chance = {"inputs": _searched(inputs), "evidence": evidence, "settings": settings, "seed": seed}
+    with start(search_by_chance, chance) as null_search:
+        linked, communities = _search(inputs, evidence, settings, seed, tell)
+        tell("group evidence")
+        inputs = inputs.with_items_of(communities["account_id"])
+        communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
+        tell("null searches")
+        null_cohesion = null_search()
+    tell("verdicts")
+    known = (evidence, linked, communities, group_evidence, null_cohesion)
+    return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
+
+
+@contextlib.contextmanager
+def _afterwards(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
+    """Nothing beside: the function is run when its value is asked for."""
+    yield lambda: function(**arguments)
+
+
+def _searched(inputs: Inputs) -> Inputs:
+    """What of the inputs a search reads beside evidence: accounts, their conduct, and the models they use."""
+    models = inputs.without_uses().uses
+    return Inputs(models, inputs.accounts, inputs.conduct, make_frame(ITEMS), make_frame(HOURS))
+
+
+def _search(
+    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step
+) -> tuple[Linked, pd.DataFrame]:
+    """Links and communities in this evidence."""
+    tell("links")
+    linked = link_accounts(
+        evidence,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        uses=inputs.uses,
+        settings=settings.evidence,
+        seed=seed,
+    )
+    tell("communities")
+    communities = find_communities(
+        linked.links,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        prior_bits=linked.prior_bits,
+        settings=settings.communities,
+        seed=seed,
+    )
+    return linked, communities
+
+
+def search_by_chance(
+    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int
+) -> npt.NDArray[np.float64]:
+    """How firmly the communities hang together that the same search finds where families agree only by chance."""
+    found = [np.empty(0)]
+    for number in range(settings.verdicts.null_searches):
+        permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
+        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None)
+        found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
+    return np.concatenate(found)
+
+
+def _leave_out(evidence: pd.DataFrame, without: Collection[str]) -> pd.DataFrame:
+    left = evidence["family"].isin(list(without)) | evidence["value"].isin(list(without))
+    return evidence[~left].reset_index(drop=True) if left.any() else evidence
+
+
+def _look_at_groups(
+    inputs: Inputs,
+    evidence: pd.DataFrame,
+    linked: Linked,
+    communities: pd.DataFrame,
+    settings: Settings,
+    seed: int,
+    without: Collection[str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Communities after joining cells of one queue, and what they show as groups."""
+    related = make_frame(GROUP_RELATIONS)
+    if "rhythm" not in without:
+        related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
+    joined = join_cells(
+        communities,
+        related,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        settings=settings.communities,
+    )
+    found = gather_group_evidence(
+        _groups(joined),
+        evidence=evidence,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        items=inputs.items,
+        own_items=inputs.own_items,
+        hours=inputs.hours,
+        seed=seed,
+    )
+    return joined, _leave_out(found, without)
+
+
+def _groups(communities: pd.DataFrame) -> pd.DataFrame:
+    columns = {"account_id": communities["account_id"].array, "group": communities["community"].array}
+    return make_frame(GROUPS, columns)
+
+
+def _verdicts(
+    inputs: Inputs,
+    evidence: pd.DataFrame,
+    linked: Linked,
+    communities: pd.DataFrame,
+    group_evidence: pd.DataFrame,
+    null_cohesion: npt.NDArray[np.float64],
+    *,
+    settings: Settings,
+    seed: int,
+) -> Verdicts:
+    return judge(
+        communities,
+        group_evidence=group_evidence,
+        null_cohesion=null_cohesion,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        items=inputs.items,
+        own_items=inputs.own_items,
+        works=inputs.works,
+        hours=inputs.hours,
+        settings=settings.verdicts,
+        seed=seed,
+        coefficients=coefficients_from(settings.coefficients),
+    )
+
+
+def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
+    """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
+    known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence, judged.null_cohesion)
+    verdicts = _verdicts(inputs, *known, settings=settings, seed=seed)
+    return dataclasses.replace(judged, verdicts=verdicts)
