@@ -26,6 +26,9 @@ Bits = npt.NDArray[np.float64]
 
 _LARGEST_CODE: Final = 2**62
 
+_DENSE_CODES: Final = 2**24
+"""Up to so many codes a table with an entry for each is faster than sorting."""
+
 
 _T = TypeVar("_T")
 
@@ -102,8 +105,8 @@ class Patterns:
     """One row per pattern, ascending."""
     times: Codes
     """How many pairs have each."""
-    of_pairs: list[npt.NDArray[Any]]
-    """The pattern of each pair, part by part."""
+    of_pairs: list[tuple[Codes, npt.NDArray[Any]]]
+    """Part by part: which patterns its pairs have, and the place of each pair's among them."""
 
 
 class Sight:
@@ -137,12 +140,12 @@ class Sight:
     def count(self, pairs: Proposed) -> Patterns:
         """The patterns of levels that the pairs have."""
         seen = _each_part(lambda part: self._patterns_of(self._look(*pairs.part(part))), len(pairs))
-        rows, places = place_patterns(list(np.concatenate([found for found, _ in seen]).T))
-        ends = np.cumsum([len(found) for found, _ in seen])
-        numbers = np.split(places, ends[:-1])
-        small = np.min_scalar_type(len(rows))
-        of_pairs = [mine.astype(small)[place] for mine, (_, place) in zip(numbers, seen, strict=True)]
-        times = sum((np.bincount(part, minlength=len(rows)) for part in of_pairs), np.zeros(len(rows), dtype=np.int64))
+        rows, numbers = place_patterns(list(np.concatenate([found for found, _, _ in seen]).T))
+        ends = np.cumsum([len(found) for found, _, _ in seen])
+        times, of_pairs = np.zeros(len(rows), dtype=np.int64), []
+        for mine, (_, place, counts) in zip(np.split(numbers, ends[:-1]), seen, strict=True):
+            times[mine] += counts
+            of_pairs.append((mine, place))
         return Patterns(rows, times, of_pairs)
 
     def weigh(
@@ -166,7 +169,8 @@ class Sight:
         def weigh_part(part: slice) -> Pairs:
             a, b = pairs.part(part)
             if patterns is not None and can_pass is not None:
-                asked = can_pass[patterns.of_pairs[part.start // PART_PAIRS]]
+                mine, place = patterns.of_pairs[part.start // PART_PAIRS]
+                asked = can_pass[mine][place]
                 a, b = a[asked], b[asked]
             seen = self._look(a, b)
             return seen.take(score_pairs(seen, worth, conduct_bits) >= least_bits)
@@ -187,13 +191,13 @@ class Sight:
         columns = {family: np.ascontiguousarray(best[:, number]) for number, family in enumerate(self._families)}
         return Pairs(a, b, columns, pair_levels(self._habits, a, b, edges=self._edges))
 
-    def _patterns_of(self, pairs: Pairs) -> tuple[Codes, npt.NDArray[Any]]:
-        """The patterns of levels that these pairs have, and which of them each has."""
+    def _patterns_of(self, pairs: Pairs) -> tuple[Codes, npt.NDArray[Any], Codes]:
+        """The patterns of levels that these pairs have, which of them each has, and how many have each."""
         level = np.append(self._level, np.int32(-1))
         levels = [level[pairs.best[family]] for family in self._families]
         conduct = np.where(pairs.conduct >= 0, pairs.conduct + np.int32(self._levels), -1)
         rows, place = place_patterns([*levels, conduct])
-        return rows, place.astype(np.min_scalar_type(len(rows)))
+        return rows, place.astype(np.min_scalar_type(len(rows))), np.bincount(place, minlength=len(rows))
 
 
 def _each_part(function: Callable[[slice], _T], length: int) -> list[_T]:
@@ -209,6 +213,10 @@ def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:
     if code is None:
         rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
         return rows, place.ravel()
+    if math.prod(sizes) <= _DENSE_CODES:
+        is_there = np.zeros(math.prod(sizes), dtype=np.bool_)
+        is_there[code] = True
+        return _uncode_rows(np.flatnonzero(is_there), known, sizes), (np.cumsum(is_there, dtype=np.int32) - 1)[code]
     found = distinct(code)
     return _uncode_rows(found, known, sizes), np.searchsorted(found, code)
 
@@ -231,7 +239,7 @@ def count_patterns(columns: Sequence[Any], times: Codes | None = None) -> tuple[
 
 def _code_rows(columns: Sequence[Any]) -> tuple[Codes | None, list[Codes], list[int]]:
     """One number per row (None where they would be too large), and the levels of each column and how many."""
-    levels = [distinct(column) for column in columns]
+    levels = [_levels_of(column) for column in columns]
     sizes = [len(known) for known in levels]
     if math.prod(sizes) > _LARGEST_CODE:
         return None, levels, sizes
@@ -241,6 +249,13 @@ def _code_rows(columns: Sequence[Any]) -> tuple[Codes | None, list[Codes], list[
         rank[known + 1] = np.arange(len(known))
         code = code * len(known) + rank[column + 1]
     return code, levels, sizes
+
+
+def _levels_of(column: Any) -> Codes:
+    """The distinct levels (from -1, and small) of a column, ascending."""
+    is_there = np.zeros(int(column.max(initial=-1)) + 2, dtype=np.bool_)
+    is_there[column + 1] = True
+    return np.flatnonzero(is_there) - 1
 
 
 def _uncode_rows(code: Codes, levels: list[Codes], sizes: list[int]) -> Codes:
