@@ -239,9 +239,8 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
     settled, shared = settle_judged(tracked, judged, decided)
     number, ids = text_codes(tracked.members["cluster_id"])
     accounts = pd.Index(tracked.members["account_id"])
-    links = judged.linked.evidence_within(
-        pd.Series(number, index=accounts), links_per_account=int(settings.run.links_per_account)
-    )
+    most = int(settings.run.links_per_account)
+    links = judged.linked.evidence_within(pd.Series(number, index=accounts), links_per_account=most)
     cluster = number[codes_of(links["account_a"], accounts)]
     links = links.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
     said = explain(
@@ -250,6 +249,7 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
         links=judged.linked.links,
         evidence=shared,
         settings=settings.verdicts,
+        links_per_account=most,
     )
     statements = [settled.statements, said]
     judged_groups = {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}

@@ -284,7 +284,8 @@ LINK_EVIDENCE: Final[Shape] = {
     "last_at": TIME,
 }
 """One row per linked pair and family: the rarest shared value and what it is worth in bits (log2 of the
-match odds, Fellegi and Sunter 1969); ``account_a < account_b``."""
+match odds, Fellegi and Sunter 1969); ``account_a < account_b``. A run keeps of each account its strongest links inside
+its cluster (setting ``[run] links_per_account``), which in small clusters are all."""
 
 LINKS: Final[Shape] = {
     "account_a": TEXT,

@@ -1,5 +1,5 @@
 -- cluster_links
--- Which pairs of members of a cluster are linked, by what, and what is each reason worth?
+-- Which pairs of members of a cluster are linked (of each account the strongest), by what, and what is each reason worth?
 -- parameters: run_id, cluster_id  the run and the cluster
 -- columns:    account_a, account_b, family, kind, value, accounts, unrelated_accounts, bits, first_at, last_at
 -- order:      account_a, account_b, family, kind, value

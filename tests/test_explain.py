@@ -17,7 +17,9 @@ def frames() -> dict[str, pd.DataFrame]:
     return world.frames()
 
 
-def statements(frames: dict[str, pd.DataFrame], settings: VerdictSettings | None = None) -> pd.DataFrame:
+def statements(
+    frames: dict[str, pd.DataFrame], settings: VerdictSettings | None = None, *, links_per_account: int = 30
+) -> pd.DataFrame:
     evidence, linked, _, verdicts = run(frames)
     return explain(
         verdicts.clusters.iloc[:1],
@@ -25,6 +27,7 @@ def statements(frames: dict[str, pd.DataFrame], settings: VerdictSettings | None
         links=linked.links,
         evidence=evidence,
         settings=settings or VerdictSettings(),
+        links_per_account=links_per_account,
     )
 
 
@@ -82,5 +85,13 @@ def test_a_cluster_without_evidence_still_says_what_speaks_for_it(frames: dict[s
         links=make_frame(LINKS),
         evidence=make_frame(EVIDENCE),
         settings=VerdictSettings(),
+        links_per_account=30,
     )
     assert found["topic"].tolist() == ["extraction", "for"]
+
+
+def test_a_cluster_with_more_links_than_a_run_keeps_says_so(frames: dict[str, pd.DataFrame]) -> None:
+    whole = statements(frames).query("topic == 'extraction'")["sentence"].item()
+    bounded = statements(frames, links_per_account=3).query("topic == 'extraction'")["sentence"].item()
+    assert whole.endswith("pairs of members are linked.")
+    assert bounded == whole.removesuffix(".") + " (of each account the 3 strongest are listed)."

@@ -43,6 +43,7 @@ def explain(
     links: pd.DataFrame,
     evidence: pd.DataFrame,
     settings: VerdictSettings,
+    links_per_account: int,
 ) -> pd.DataFrame:
     """Plain sentences about each cluster, each with the rows behind it.
 
@@ -56,6 +57,7 @@ def explain(
     links : frame of shape ``LINKS``, no pair twice.
     evidence : frame of shape ``EVIDENCE``.
     settings : ``min_families``.
+    links_per_account : so many links of each account a run keeps, and says so of clusters that have more.
 
     Returns
     -------
@@ -83,7 +85,9 @@ def explain(
         said = [
             *_why(inside, families, size[place]),
             *_rare(inside, families),
-            _extraction(told, pairs[place]),
+            _extraction(
+                told, pairs[place], kept=links_per_account if everybody[place] > links_per_account + 1 else None
+            ),
             *_free(inside, families, settings.min_families),
             *_for(told, loose[place], everybody[place]),
         ]
@@ -189,10 +193,11 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
     return rows
 
 
-def _extraction(cluster: Mapping[str, Any], pairs: int) -> _Row:
+def _extraction(cluster: Mapping[str, Any], pairs: int, *, kept: int | None) -> _Row:
     sentence = (
         f"The joint traffic of {cluster['requests']} requests reads as extraction with probability "
-        f"{cluster['extraction_probability']:.2f}; {pairs} pairs of members are linked."
+        f"{cluster['extraction_probability']:.2f}; {pairs} pairs of members are linked"
+        f"{f' (of each account the {kept} strongest are listed)' if kept else ''}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
