@@ -36,7 +36,10 @@ class Names:
 
     def places(self, ids: Ints) -> Ints:
         """The place of each number, all of them known, in the order of the names."""
-        return np.asarray(self._order[np.searchsorted(self._ids, ids)], dtype=np.int64)
+        ascending = np.argsort(ids)  # looked up in this order, neighbours are found near each other in memory
+        places = np.empty(len(ids), dtype=np.int64)
+        places[ascending] = self._order[np.searchsorted(self._ids, ids[ascending])]
+        return places
 
 
 def read_account_names(database: Database) -> tuple[Ints, pd.Index[str]]:
