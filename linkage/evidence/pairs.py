@@ -26,7 +26,7 @@ Bits = npt.NDArray[np.float64]
 
 _LARGEST_CODE: Final = 2**62
 
-_DENSE_CODES: Final = 2**24
+_DENSE_CODES: Final = 2**22
 """Up to so many codes a table with an entry for each is faster than sorting."""
 
 
@@ -216,7 +216,7 @@ def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:
     if math.prod(sizes) <= _DENSE_CODES:
         is_there = np.zeros(math.prod(sizes), dtype=np.bool_)
         is_there[code] = True
-        return _uncode_rows(np.flatnonzero(is_there), known, sizes), (np.cumsum(is_there, dtype=np.int32) - 1)[code]
+        return _uncode_rows(np.flatnonzero(is_there), known, sizes), (np.cumsum(is_there) - 1)[code]
     found = distinct(code)
     return _uncode_rows(found, known, sizes), np.searchsorted(found, code)
 
