@@ -268,7 +268,9 @@ def _write_distinct(work: _Work, declared: Declared) -> None:
     """
     spark, buckets = work.spark, work.buckets
     facts = work.packed(_PARSED, "request", "prompt", "entity")
-    names = [spark.createDataFrame(declared.entities)]
+    declared_names = pa.Table.from_batches(merging.pack_names(declared.entities, buckets=buckets), schema=PACKED)
+    facts = facts.unionByName(spark.createDataFrame(declared_names))
+    names = []
     for place in work.earlier:
         for name in FACTS:
             packed = place.read(name, PACKED.remove(PACKED.get_field_index(PART))).withColumn(PART, sf.lit(name))

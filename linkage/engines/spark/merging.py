@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -57,6 +58,7 @@ DISTINCT: Final[Mapping[str, Any]] = {
 """What comes of distinct facts, by part."""
 
 _COLLECTED: Final = {"request": FACTS["request"], "prompt": FACTS["prompt"], "entity": ENTITY}
+_NAME_BATCHES: Final = 6_000  # of a few rows: what is set for packed tables holds for all that a job reads
 _DAY_FACTOR: Final = 0x1E3779B97F4A7C15  # odd: days of one account go to buckets far apart
 _LAST_ID: Final = 2**63 - 1
 
@@ -134,13 +136,15 @@ def spread_names(names: DataFrame, *, buckets: int) -> DataFrame:
     """Names as rows of ``ENTITY``, packed."""
 
     def spread(batches: Iterator[Any]) -> Iterator[Any]:
-        tables = (pa.Table.from_batches([batch]).cast(ENTITY) for batch in batches)
-        yield from pack(
-            (each for table in tables for each in split("entity", table, ids=_ids(table, "id"), buckets=buckets)),
-            _COLLECTED,
-        )
+        while some := list(itertools.islice(batches, _NAME_BATCHES)):
+            yield from pack_names(pa.Table.from_batches(some).cast(ENTITY), buckets=buckets)
 
     return map_batches(names.select(*ENTITY.names), spread, PACKED)
+
+
+def pack_names(names: Any, *, buckets: int) -> Iterator[Any]:
+    """Names in an Arrow table of ``ENTITY``, packed."""
+    return pack(split("entity", names, ids=_ids(names, "id"), buckets=buckets), _COLLECTED)
 
 
 def distinct_facts(packed: DataFrame, *, buckets: int) -> DataFrame:
