@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from linkage.intake.batches import REQUEST_TYPES
-from linkage.intake.rollups import DAY_MS, merge_rollups, roll_up
+from linkage.intake.rollups import DAY_MS, merge_coverage, roll_up
 
 BLANK: dict[str, Any] = dict.fromkeys(REQUEST_TYPES)
 
@@ -57,16 +59,72 @@ def test_coverage_counts_fields_of_all_accounts() -> None:
     assert (told["status"], told["client"], told["prompt"]) == ((2, 3), (1, 3), (0, 3))
 
 
-def test_parts_merge_to_the_rollups_of_the_whole_in_any_order() -> None:
-    rows = [
-        {"account_id": at % 3, "at_ms": at * 20_000_000, "ip_id": at % 2 or None, "input_tokens": at, "key": at}
-        for at in range(40)
+def random_requests(count: int, *, seed: int) -> list[dict[str, Any]]:
+    """Requests of few accounts, values and days, so that every kind of count has several of them."""
+    rand = random.Random(seed)
+    maybe = {"ip_id": 3, "ip_prefix_id": 2, "model_id": 4, "organization_id": 1, "forwarded_id": 3, "prompt_id": 5}
+    return [
+        {
+            "account_id": rand.choice([2, 7, 2**62 + 5]),
+            "at_ms": rand.randrange(-DAY_MS, 3 * DAY_MS),
+            "input_tokens": rand.choice([None, 0, 5, 70_000]),
+            "output_tokens": rand.choice([None, 0, 9, 400]),
+            "status": rand.choice([None, 0, 200, 429, 500]),
+            "latency_ms": rand.choice([None, 0.0, 1.5]),
+            **{
+                name: rand.choice([None, *range(1 + 10 * at, 1 + 10 * at + few)])
+                for at, (name, few) in enumerate(maybe.items())
+            },
+        }
+        for _ in range(count)
     ]
-    whole = roll_up(table(*rows))
-    parts = [roll_up(table(*rows[:7])), roll_up(table(*rows[7:8])), roll_up(table(*rows[8:]))]
+
+
+def slow_uses(requests: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    times: dict[tuple[int, int, int], list[int]] = {}
+    for request in requests:
+        for name, value in request.items():
+            if name.endswith("_id") and name not in ("account_id", "prompt_id") and value is not None:
+                day = request["at_ms"] // DAY_MS
+                times.setdefault((request["account_id"], value, day), []).append(request["at_ms"])
+    return [(*key, len(found), min(found), max(found)) for key, found in sorted(times.items())]
+
+
+def slow_hours(requests: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    found: dict[tuple[int, int], list[int]] = {}
+    for request in requests:
+        count = found.setdefault((request["account_id"], request["at_ms"] // 3_600_000), [0, 0])
+        count[0] += 1
+        count[1] += request["status"] == 429
+    return [(*key, *counts) for key, counts in sorted(found.items())]
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 700])
+def test_counts_are_what_a_slow_count_says(count: int) -> None:
+    requests = random_requests(count, seed=count)
+    rolled = roll_up(table(*requests))
+    assert values(rolled, "entity_use") == slow_uses(requests)
+    assert values(rolled, "account_hour") == slow_hours(requests)
+    days = rolled["account_day"].to_pandas()
+    assert days["request_count"].sum() == count
+    assert days["input_count"].sum() == sum(request["input_tokens"] is not None for request in requests)
+    assert days["output_tokens"].sum() == sum(request["output_tokens"] or 0 for request in requests)
+    assert days["failed_count"].sum() == sum(request["status"] in (0, 429, 500) for request in requests)
+    assert days["first_ms"].min() == min(request["at_ms"] for request in requests)
+    assert days["last_ms"].max() == max(request["at_ms"] for request in requests)
+    told = [row for row in values(rolled, "coverage_day") if row[1] == "latency_ms"]
+    assert sum(row[2] for row in told) == sum(request["latency_ms"] is not None for request in requests)
+    assert sum(row[3] for row in told) == count
+
+
+def test_coverage_of_parts_merges_to_that_of_the_whole_in_any_order() -> None:
+    requests = random_requests(60, seed=2)
+    parts = [roll_up(table(*some))["coverage_day"] for some in (requests[:7], requests[7:8], [], requests[8:])]
+    whole = roll_up(table(*requests))["coverage_day"]
     for order in (parts, parts[::-1]):
-        merged = merge_rollups(order)
-        assert {name: values(merged, name) for name in merged} == {name: values(whole, name) for name in whole}
+        merged = merge_coverage(pa.concat_tables(order))
+        assert merged.schema == whole.schema
+        assert merged.to_pylist() == whole.to_pylist()
 
 
 def test_no_requests_give_empty_tables_of_the_same_columns() -> None:

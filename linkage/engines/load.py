@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.engines.ahead import read_ahead
 from linkage.engines.known import KnownIds
 from linkage.engines.reading import Prepared
 from linkage.engines.texts import Texts
+from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
-from linkage.intake.rollups import Rollups, merge_rollups, roll_up, roll_up_accounts, roll_up_coverage
+from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows, roll_up_rows
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
@@ -26,7 +28,8 @@ from linkage.store.statements import REQUEST_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
-_BESIDE: Final = {"latency_ms": "key"}  # a float, which comes beside the matrix; any number stands in its place there
+_COUNTED: Final = [REQUEST_COLUMNS.index(name) for name in COUNTED_COLUMNS]
+_LATENCY: Final = REQUEST_COLUMNS.index("latency_ms")
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 _NEAR_ENTITIES: Final = (
     1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
@@ -74,7 +77,8 @@ class Loader:
         self._texts = texts
         self._most_described = int(limits.templates.learn_prompts)
         self._memory_bytes = int(limits.ingest.memory_mb) * 1_000_000
-        self._waiting: list[Rollups] = []
+        share = self._memory_bytes // _WAITING_PART
+        self._waiting = Waiting(columns=len(COUNTED_COLUMNS), memory_bytes=share)
         self._has_begun = self._is_first = False
         self._first: _FirstLoad | None = None
         self._entities: dict[str, list[Any]] = {}
@@ -96,15 +100,14 @@ class Loader:
         self._add_entities(batch.entities)
         self._add_prompts(batch.prompts)
         sorted_out = self._sort_out(prepared)
-        facts.add_requests(self._connection, *_request_rows(sorted_out.new))
+        rows, latencies = _request_rows(sorted_out.new)
+        facts.add_requests(self._connection, rows, latencies)
+        self._waiting.add(rows[:, _COUNTED])
         if self._first is not None:
             self._first.requests.add(sorted_out.new["key"].to_numpy())
         if len(sorted_out.replacing):
             self._lay_key_indexes()
             facts.replace_requests(self._connection, *_request_rows(sorted_out.replacing))
-        if len(sorted_out.new):
-            is_all = len(sorted_out.new) == len(batch.requests)
-            self._waiting.append(prepared.rollups if is_all else roll_up(sorted_out.new))
         self._bound_memory()
         return BatchCounts(kept=len(sorted_out.new), seen_before=sorted_out.same, conflicting=sorted_out.other)
 
@@ -115,23 +118,22 @@ class Loader:
 
     def finish(self) -> None:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
-        with ThreadPoolExecutor(1) as beside:  # neither Arrow nor SQLite holds Python's lock meanwhile
-            merged = beside.submit(merge_rollups, self._waiting)
-            self._write_entities()
-            self._lay_key_indexes()
-            self._write_rollups(merged.result())
+        self._write_entities()
+        self._lay_key_indexes()
+        with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
+            for rollups in counted:
+                self._write_rollups(rollups)
         if self._is_first:
             facts.lay_other_indexes(self._connection)
         of_accounts, of_days = facts.take_dirty(self._connection)
         if of_days:
-            coverage = {"coverage_day": roll_up_coverage(request_table(of_days))}
-            self._write_rollups(merge_rollups([roll_up_accounts(request_table(of_accounts)), coverage]))
+            rollups = roll_up_rows(counted_rows(request_table(of_accounts)))
+            self._write_rollups({**rollups, "coverage_day": coverage_rows(counted_rows(request_table(of_days)))})
 
     def _bound_memory(self) -> None:
-        if self._waiting_size() > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
+        waiting = sum(table.nbytes for tables in self._entities.values() for table in tables)
+        if waiting > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
             self._write_entities()
-            self._write_rollups(merge_rollups(self._waiting))
-            self._waiting = []
         if self._first and self._first.requests.nbytes + self._first.prompts.nbytes > self._memory_bytes // _KNOWN_PART:
             self._lay_key_indexes()
 
@@ -140,13 +142,9 @@ class Loader:
             self._first = None
             facts.lay_key_indexes(self._connection)
 
-    def _write_rollups(self, merged: Rollups) -> None:
-        for name, table in merged.items():
-            is_plain = all(pa.types.is_integer(column.type) for column in table.columns)
-            for start in range(0, len(table), _WRITTEN_ROWS):
-                part = table.slice(start, _WRITTEN_ROWS)
-                rows = _matrix(part, table.column_names) if is_plain else plain_rows(part, table.column_names)
-                facts.add_rollup(self._connection, name, rows)
+    def _write_rollups(self, rollups: Mapping[str, Any]) -> None:
+        for name, rows in rollups.items():
+            facts.add_rollup(self._connection, name, rows)
 
     def _add_prompts(self, prompts: Any) -> None:
         """Add the prompts that are new, and what a known one did not tell before."""
@@ -190,11 +188,6 @@ class Loader:
                 facts.add_entities(
                     self._connection, kind, plain_rows(table.slice(start, _WRITTEN_ROWS), ("id", "value"))
                 )
-
-    def _waiting_size(self) -> int:
-        """Bytes of counts and entities that wait to be written."""
-        parts = [*(part.values() for part in self._waiting), *self._entities.values()]
-        return sum(table.nbytes for part in parts for table in part)
 
     def _sort_out(self, prepared: Prepared) -> _Sorted:
         distinct, same, other = prepared.batch.requests, prepared.same, prepared.other
@@ -245,19 +238,21 @@ def _those(table: Any, are_wanted: npt.NDArray[np.bool_]) -> Any:
     return table if are_wanted.all() else table.filter(pa.array(are_wanted))
 
 
-def _matrix(table: Any, columns: Sequence[str]) -> Ints:
-    """Columns of whole numbers side by side, ``BLANK`` where a value is null."""
-    rows = np.empty((len(table), len(columns)), np.int64)
-    for at, name in enumerate(columns):
-        column = table[name]
-        rows[:, at] = (column.fill_null(BLANK) if column.null_count else column).to_numpy()
-    return rows
-
-
 def _request_rows(requests: Any) -> tuple[Ints, list[float]]:
-    """Requests as a matrix, and their latencies."""
-    latencies = requests["latency_ms"].fill_null(math.nan).to_numpy()
-    return _matrix(requests, [*(_BESIDE.get(name, name) for name in REQUEST_COLUMNS)]), list(latencies.tolist())
+    """Requests as a matrix, and their latencies; the matrix tells only whether there is one."""
+    rows = np.empty((len(requests), len(REQUEST_COLUMNS)), np.int64)
+    for at, name in enumerate(REQUEST_COLUMNS):
+        column = requests[name]
+        if at == _LATENCY:
+            rows[:, at] = np.asarray(column.is_valid().to_numpy(), dtype=np.int64) + BLANK
+        else:
+            rows[:, at] = (column.fill_null(BLANK) if column.null_count else column).to_numpy()
+    return rows, list(requests["latency_ms"].fill_null(math.nan).to_numpy().tolist())
+
+
+def _count(rows: Ints) -> dict[str, Any]:
+    """The rollups of some requests as the store takes them."""
+    return {**roll_up_rows(rows), "coverage_day": coverage_rows(rows)}
 
 
 def request_table(rows: Sequence[tuple[Any, ...]]) -> Any:

@@ -21,7 +21,6 @@ from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import check_accounts, check_requests
-from linkage.intake.rollups import Rollups, roll_up
 from linkage.settings import Settings
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
@@ -52,8 +51,6 @@ class Prepared:
     batch: RequestBatch
     """Requests by ascending key; of contradicting records the one with the least content hash. Entities only where no
     batch of the file before it had them."""
-    rollups: Rollups
-    """Of all these requests."""
     same: int
     """Records left out that say what a kept one says."""
     other: int
@@ -92,7 +89,7 @@ def read_log_facts(
 
 
 def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:
-    """The facts of a batch with every request once, and their rollups.
+    """The facts of a batch with every request once.
 
     Parameters
     ----------
@@ -107,7 +104,6 @@ def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:
     entities = batch.entities if known is None else _new_entities(batch.entities, known)
     return Prepared(
         batch=dataclasses.replace(batch, requests=requests, entities=entities),
-        rollups=roll_up(requests) if len(requests) else {},
         same=int((~is_first & (contents == kept)).sum()),
         other=int((~is_first & (contents != kept)).sum()),
     )

@@ -6,7 +6,7 @@ import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import pyarrow as pa
 from linkage.errors import StoreError
 
 Ints = npt.NDArray[np.int64]
+
+_KEPT: Final = "texts of prompts until templates are described"
 
 
 class _Part(NamedTuple):
@@ -34,7 +36,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
-        with _errors_told():
+        with file_errors_told(_KEPT):
             self._file = tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end of the block
 
     def __enter__(self) -> Self:
@@ -54,7 +56,7 @@ class Texts:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         data = sink.getvalue()
-        with _errors_told():
+        with file_errors_told(_KEPT):
             start = self._file.seek(0, 2)
             self._file.write(data)
             self._file.flush()
@@ -88,17 +90,18 @@ class Texts:
         return found
 
     def _table(self, part: _Part) -> Any:
-        with _errors_told():
+        with file_errors_told(_KEPT):
             self._file.seek(part.start)
             return pa.ipc.open_stream(pa.py_buffer(self._file.read(part.size))).read_all()
 
 
 @contextlib.contextmanager
-def _errors_told() -> Iterator[None]:
+def file_errors_told(kept: str) -> Iterator[None]:
+    """Errors of a temporary file in a ``with`` block, told as ours; ``kept`` says what is kept there until when."""
     try:
         yield
     except OSError as error:
         raise StoreError(
-            f"{tempfile.gettempdir()}: wanted to keep texts of prompts there until templates are described; {error}. "
-            "Check disk space and rights, or set TMPDIR to another folder; what was stored is intact"
+            f"{tempfile.gettempdir()}: wanted to keep {kept} there; {error}. Check disk space and rights, or set "
+            "TMPDIR to another folder; what was stored is intact"
         ) from error

@@ -1,19 +1,21 @@
-"""Facts of requests to counts per account and day: rows that merge with those of any other batch.
+"""Facts of requests to counts per account and day: rows that merge with those of any other requests.
 
 Every count is a sum, a least or a greatest of whole numbers, so parts can be merged in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from linkage.terms import DAY_MS, HOUR_MS
+
+Ints = npt.NDArray[np.int64]
 
 Rollups = Mapping[str, Any]
 """Name of a rollup table of the store to an Arrow table with its columns, in the store's order."""
@@ -30,6 +32,24 @@ _ENTITY_COLUMNS: Final = (
     "contract_id",
     "end_user_id",
     "forwarded_id",
+)
+COUNTED_COLUMNS: Final = (
+    "account_id",
+    "at_ms",
+    *_ENTITY_COLUMNS,
+    "prompt_id",
+    "input_tokens",
+    "output_tokens",
+    "status",
+    "latency_ms",
+)
+"""Columns of requests that rollups are made from; of the latency only whether it is told."""
+
+_BLANK: Final = -1
+_ACCOUNT, _AT = 0, 1
+_ENTITIES: Final = slice(2, 2 + len(_ENTITY_COLUMNS))
+_PROMPT, _INPUT, _OUTPUT, _STATUS = (
+    COUNTED_COLUMNS.index(name) for name in ("prompt_id", "input_tokens", "output_tokens", "status")
 )
 _COVERED: Final = {
     "api_key_id": "api_key_id",
@@ -50,32 +70,45 @@ _COVERED: Final = {
 }
 """Field as ``coverage_day`` names it, and the column that tells whether a request carries it."""
 
-_MERGED: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]]] = {
-    "entity_use": (
-        ("account_id", "entity_id", "day"),
-        {"request_count": "sum", "first_ms": "min", "last_ms": "max"},
-    ),
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "entity_use": ("account_id", "entity_id", "day", "request_count", "first_ms", "last_ms"),
     "account_day": (
-        ("account_id", "day"),
-        {
-            "request_count": "sum",
-            "failed_count": "sum",
-            "limited_count": "sum",
-            "input_count": "sum",
-            "input_tokens": "sum",
-            "log_input_micros": "sum",
-            "output_count": "sum",
-            "output_tokens": "sum",
-            "log_output_micros": "sum",
-            "prompt_count": "sum",
-            "first_ms": "min",
-            "last_ms": "max",
-        },
+        "account_id",
+        "day",
+        "request_count",
+        "failed_count",
+        "limited_count",
+        "input_count",
+        "input_tokens",
+        "log_input_micros",
+        "output_count",
+        "output_tokens",
+        "log_output_micros",
+        "prompt_count",
+        "first_ms",
+        "last_ms",
     ),
-    "account_hour": (("account_id", "hour"), {"request_count": "sum", "limited_count": "sum"}),
-    "coverage_day": (("day", "field"), {"present": "sum", "total": "sum"}),
+    "account_hour": ("account_id", "hour", "request_count", "limited_count"),
 }
-"""Table to the columns that tell its rows apart, and how the others merge."""
+_SUMMED: Final = slice(2, 12)
+"""What is added up of ``account_day``."""
+
+
+def counted_rows(requests: Any) -> Ints:
+    """The columns that rollups are made from, side by side; -1 for what is not told.
+
+    Parameters
+    ----------
+    requests : Arrow table as ``RequestBatch.requests``.
+    """
+    rows = np.empty((len(requests), len(COUNTED_COLUMNS)), np.int64)
+    for at, name in enumerate(COUNTED_COLUMNS):
+        column = requests[name]
+        if name == "latency_ms":
+            rows[:, at] = np.asarray(column.is_valid().to_numpy(), dtype=np.int64) + _BLANK
+        else:
+            rows[:, at] = (column.fill_null(_BLANK) if column.null_count else column).to_numpy()
+    return rows
 
 
 def roll_up(requests: Any) -> dict[str, Any]:
@@ -94,106 +127,130 @@ def roll_up(requests: Any) -> dict[str, Any]:
 
 def roll_up_accounts(requests: Any) -> dict[str, Any]:
     """The rollups of :func:`roll_up` whose rows belong to one account."""
-    return {
-        "entity_use": _entity_use(requests),
-        "account_day": _account_day(requests),
-        "account_hour": _account_hour(requests),
-    }
+    rolled = roll_up_rows(counted_rows(requests))
+    return {name: pa.table(list(table.T), names=_COLUMNS[name]) for name, table in rolled.items()}
 
 
 def roll_up_coverage(requests: Any) -> Any:
     """How many requests of each day carry each field: ``day``, ``field``, ``present``, ``total``."""
-    days, counts = np.unique(_int_column(requests, "at_ms") // DAY_MS, return_counts=True)
-    at_day = np.searchsorted(days, _int_column(requests, "at_ms") // DAY_MS)
-    parts = []
-    for field, column in sorted(_COVERED.items()):
-        present = np.bincount(at_day[_is_present(requests, column)], minlength=len(days))
-        parts.append(pa.table({"day": days, "field": pa.array([field] * len(days), pa.string()), "present": present}))
-    if not parts or not len(days):
-        return _empty("coverage_day")
-    table = pa.concat_tables(parts)
-    return _merge("coverage_day", table.append_column("total", pa.array(np.tile(counts, len(parts)))))
+    columns = list(zip(*coverage_rows(counted_rows(requests)), strict=True)) or [(), (), (), ()]
+    types = {"day": pa.int64(), "field": pa.string(), "present": pa.int64(), "total": pa.int64()}
+    return pa.table({name: pa.array(values, kind) for (name, kind), values in zip(types.items(), columns, strict=True)})
 
 
-def merge_rollups(parts: Iterable[Rollups]) -> dict[str, Any]:
-    """The rollups of all requests behind several rollups."""
-    listed = list(parts)
-    names = sorted({name for part in listed for name in part})
-    return {name: _merge(name, pa.concat_tables([part[name] for part in listed if name in part])) for name in names}
+def merge_coverage(parts: Any) -> Any:
+    """What :func:`roll_up_coverage` tells of all requests, out of what it tells of parts of them."""
+    merged = parts.group_by(["day", "field"], use_threads=False).aggregate([("present", "sum"), ("total", "sum")])
+    columns = {"day": "day", "field": "field", "present": "present_sum", "total": "total_sum"}
+    renamed = pa.table({name: merged[column] for name, column in columns.items()})
+    return renamed.sort_by([("day", "ascending"), ("field", "ascending")]).combine_chunks()
 
 
-def _merge(name: str, table: Any) -> Any:
-    keys, ways = _MERGED[name]
-    merged = table.group_by(list(keys), use_threads=False).aggregate(list(ways.items()))
-    renamed = {
-        **{key: merged[key] for key in keys},
-        **{column: merged[f"{column}_{way}"] for column, way in ways.items()},
+def coverage_rows(rows: Ints) -> list[tuple[int, str, int, int]]:
+    """What :func:`roll_up_coverage` tells, of the columns that :func:`counted_rows` gives."""
+    days, at_day, totals = np.unique(rows[:, _AT] // DAY_MS, return_inverse=True, return_counts=True)
+    told = []
+    for field, name in _COVERED.items():
+        is_present = rows[:, COUNTED_COLUMNS.index(name)] != _BLANK
+        present = np.bincount(at_day[is_present], minlength=len(days))
+        told += [
+            (day, field, *pair) for day, *pair in zip(days.tolist(), present.tolist(), totals.tolist(), strict=True)
+        ]
+    return sorted(told)
+
+
+def roll_up_rows(rows: Ints) -> dict[str, Ints]:
+    """The rollups whose rows belong to one account, of the columns that :func:`counted_rows` gives.
+
+    Returns
+    -------
+    ``entity_use``, ``account_day`` and ``account_hour`` with their columns side by side, sorted by what tells their
+    rows apart. O(rows log rows).
+    """
+    rows = rows[np.lexsort((rows[:, _AT], rows[:, _ACCOUNT]))]
+    accounts, at_ms = np.ascontiguousarray(rows[:, _ACCOUNT]), np.ascontiguousarray(rows[:, _AT])
+    return {
+        "entity_use": _entity_use(accounts, at_ms, np.ascontiguousarray(rows[:, _ENTITIES])),
+        "account_day": _account_day(accounts, at_ms, rows),
+        "account_hour": _account_hour(accounts, at_ms, rows[:, _STATUS]),
     }
-    return pa.table(renamed).sort_by([(key, "ascending") for key in keys]).combine_chunks()
 
 
-def _empty(name: str) -> Any:
-    keys, ways = _MERGED[name]
-    return pa.table(
-        {column: pa.array([], pa.string() if column == "field" else pa.int64()) for column in (*keys, *ways)}
-    )
+@numba.njit(cache=True, nogil=True)
+def _count_uses(limits: Ints, days: Ints, at_ms: Ints, entities: Ints, uses: Ints) -> int:
+    """Fill account's place, entity, day, requests, first and last time of all uses; how many.
+
+    The requests of each account, from one limit to the next, come in the order of their times: so a stable sort by
+    entity leaves its days in order.
+    """
+    found = 0
+    for account in range(limits.size - 1):
+        first, stop = limits[account], limits[account + 1]
+        names = np.empty((stop - first) * entities.shape[1], np.int64)
+        owners = np.empty(names.size, np.int64)
+        count = 0
+        for row in range(first, stop):
+            for column in range(entities.shape[1]):
+                if entities[row, column] != -1:
+                    names[count], owners[count] = entities[row, column], row
+                    count += 1
+        last_name, last_day = np.int64(-1), np.int64(0)
+        for at in np.argsort(names[:count], kind="mergesort"):
+            name, row = names[at], owners[at]
+            if name != last_name or days[row] != last_day:
+                last_name, last_day = name, days[row]
+                uses[found, 0], uses[found, 1], uses[found, 2] = account, name, last_day
+                uses[found, 3], uses[found, 4] = 0, at_ms[row]
+                found += 1
+            uses[found - 1, 3] += 1
+            uses[found - 1, 5] = at_ms[row]
+    return found
 
 
-def _entity_use(requests: Any) -> Any:
-    accounts, at_ms = requests["account_id"], requests["at_ms"]
-    days = pa.array(_int_column(requests, "at_ms") // DAY_MS)
-    ones = pa.array(np.ones(len(requests), np.int64))
-    parts = []
-    for column in _ENTITY_COLUMNS:
-        if requests[column].null_count < len(requests):
-            names = ("account_id", "entity_id", "day", "request_count", "first_ms", "last_ms")
-            uses = pa.table([accounts, requests[column], days, ones, at_ms, at_ms], names=names)
-            parts.append(_merge("entity_use", uses.filter(pc.is_valid(requests[column]))))
-    if not parts:
-        return _empty("entity_use")
-    return pa.concat_tables(parts).sort_by([(key, "ascending") for key in ("account_id", "entity_id", "day")])
+def _entity_use(accounts: Ints, at_ms: Ints, entities: Ints) -> Ints:
+    starts = _run_starts(accounts)
+    uses = np.empty((int((entities != _BLANK).sum()), 6), np.int64)
+    uses = uses[: _count_uses(np.append(starts, len(accounts)), at_ms // DAY_MS, at_ms, entities, uses)].copy()
+    uses[:, 0] = accounts[starts][uses[:, 0]]
+    return uses
 
 
-def _account_day(requests: Any) -> Any:
-    at_ms = _int_column(requests, "at_ms")
-    failed, limited = _failures(requests)
-    columns = {
-        "account_id": requests["account_id"],
-        "day": at_ms // DAY_MS,
-        "request_count": np.ones(len(at_ms), np.int64),
-        "failed_count": failed,
-        "limited_count": limited,
-    }
-    for side in ("input", "output"):
-        tokens = np.asarray(pc.fill_null(requests[f"{side}_tokens"], 0).to_numpy())
-        columns[f"{side}_count"] = _is_present(requests, f"{side}_tokens").astype(np.int64)
-        columns[f"{side}_tokens"] = tokens
-        columns[f"log_{side}_micros"] = np.rint(np.log1p(tokens) * 1e6).astype(np.int64)
-    columns["prompt_count"] = _is_present(requests, "prompt_id").astype(np.int64)
-    columns |= {"first_ms": at_ms, "last_ms": at_ms}
-    return _merge("account_day", pa.table(columns))
+def _account_day(accounts: Ints, at_ms: Ints, rows: Ints) -> Ints:
+    days = at_ms // DAY_MS
+    starts = _run_starts(accounts, days)
+    told = np.empty((len(starts), len(_COLUMNS["account_day"])), np.int64)
+    told[:, 0], told[:, 1] = accounts[starts], days[starts]
+    failed, limited = _failures(rows[:, _STATUS])
+    summed = [np.ones(len(rows), np.int64), failed, limited]
+    for column in (_INPUT, _OUTPUT):
+        tokens = np.maximum(rows[:, column], 0)
+        summed += [(rows[:, column] != _BLANK).astype(np.int64), tokens]
+        summed += [np.rint(np.log1p(tokens) * 1e6).astype(np.int64)]
+    summed += [(rows[:, _PROMPT] != _BLANK).astype(np.int64)]
+    if len(starts):
+        told[:, _SUMMED] = np.column_stack([np.add.reduceat(each, starts) for each in summed])
+    told[:, 12], told[:, 13] = at_ms[starts], at_ms[np.append(starts[1:], len(rows))[: len(starts)] - 1]
+    return told
 
 
-def _account_hour(requests: Any) -> Any:
-    at_ms = _int_column(requests, "at_ms")
-    columns = {
-        "account_id": requests["account_id"],
-        "hour": at_ms // HOUR_MS,
-        "request_count": np.ones(len(at_ms), np.int64),
-        "limited_count": _failures(requests)[1],
-    }
-    return _merge("account_hour", pa.table(columns))
+def _account_hour(accounts: Ints, at_ms: Ints, status: Ints) -> Ints:
+    hours = at_ms // HOUR_MS
+    starts = _run_starts(accounts, hours)
+    limited = _failures(status)[1]
+    counts = np.diff(np.append(starts, len(accounts)))
+    sums = np.add.reduceat(limited, starts) if len(starts) else limited[:0]
+    return np.column_stack([accounts[starts], hours[starts], counts, sums])
 
 
-def _failures(requests: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _run_starts(*columns: Ints) -> Ints:
+    """Where in sorted columns a new combination of values begins."""
+    is_first = np.zeros(len(columns[0]), bool)
+    is_first[:1] = True
+    for column in columns:
+        is_first[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(is_first)
+
+
+def _failures(status: Ints) -> tuple[Ints, Ints]:
     """Whether each request failed, and whether it was refused by a rate limit."""
-    status = np.asarray(pc.fill_null(requests["status"], 200).to_numpy())
     return ((status >= 400) | (status == 0)).astype(np.int64), (status == 429).astype(np.int64)
-
-
-def _int_column(requests: Any, name: str) -> npt.NDArray[np.int64]:
-    return np.asarray(requests[name].to_numpy(), dtype=np.int64)
-
-
-def _is_present(requests: Any, name: str) -> npt.NDArray[np.bool_]:
-    return np.asarray(requests[name].is_valid().to_numpy(), dtype=bool)

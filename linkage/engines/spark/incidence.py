@@ -23,7 +23,7 @@ from linkage.intake.batches import account_batch
 from linkage.intake.files import read_raw
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import check_accounts
-from linkage.intake.rollups import merge_rollups
+from linkage.intake.rollups import merge_coverage
 from linkage.settings import Settings
 
 _PARSED: Final = "_parsed"
@@ -338,7 +338,7 @@ def _write_small(work: _Work, declared: Declared) -> list[Any]:
     work.place.write("account_record", records.dropDuplicates(["content"]))
     written = work.place.read("account_record", schema).toArrow()
     parts = work.gathered(_DISTINCT, "coverage_day", merging.DISTINCT)
-    coverage = merge_rollups([{"coverage_day": parts}])["coverage_day"]
+    coverage = merge_coverage(parts)
     work.place.write("coverage_day", spark.createDataFrame(coverage).coalesce(1))
     return [merging.digest_of("account_record", written), merging.digest_of("coverage_day", coverage)]
 

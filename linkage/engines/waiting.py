@@ -1,0 +1,95 @@
+"""Requests that wait to be counted, so that what is counted of an account is written once and in order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.engines.texts import file_errors_told
+
+Ints = npt.NDArray[np.int64]
+
+_RANGE_BITS: Final = 6  # of ids, which are hashes of 63 bits: 64 ranges of accounts of like size
+_PART_ROWS: Final = 250_000  # handed out at a time, about: counting them takes 500 bytes each
+
+
+class _Block(NamedTuple):
+    start: int
+    """Where its first row lies in the file, in bytes."""
+    limits: list[int]
+    """Range ``r`` of accounts has the rows from ``limits[r]`` to ``limits[r + 1]``."""
+
+
+class Waiting:
+    """Rows of whole numbers, the account first: in memory, and past a bound in a file without a name.
+
+    Logs come in the order of time, so an account's requests are all over them: counted batch by batch, nearly each
+    would be a row, to be merged with others of its account and day again and again.
+    """
+
+    def __init__(self, *, columns: int, memory_bytes: int) -> None:
+        """``memory_bytes`` : of rows that are held before they go to the file."""
+        self._columns, self._memory_bytes = columns, memory_bytes
+        self._held: list[Ints] = []
+        self._blocks: list[_Block] = []
+        self._file: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def add(self, rows: Ints) -> None:
+        """Put rows to the others.
+
+        Raises
+        ------
+        StoreError : the file cannot be made or written.
+        """
+        self._held.append(rows)
+        if sum(each.nbytes for each in self._held) > self._memory_bytes:
+            rows, limits = self._ordered()
+            with file_errors_told("requests until they are counted"):
+                self._file = self._file or tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end
+                self._blocks.append(_Block(self._file.seek(0, 2), limits))
+                self._file.write(rows)
+                self._file.flush()
+
+    def take(self) -> Iterator[Ints]:
+        """All rows, some at a time, by ascending ranges of accounts; nothing waits any more."""
+        held, limits = self._ordered()
+        blocks, self._blocks = self._blocks, []
+        parts: list[Ints] = []
+        for place in range(1 << _RANGE_BITS):
+            for block in blocks:
+                parts.append(self._read(block, place))
+                if sum(map(len, parts)) >= _PART_ROWS:
+                    yield np.concatenate(parts)
+                    parts = []
+            parts.append(held[limits[place] : limits[place + 1]])
+        if sum(map(len, parts)):
+            yield np.concatenate(parts)
+
+    def _ordered(self) -> tuple[Ints, list[int]]:
+        """What is held, by ranges of accounts, and where each of these begins; nothing is held any more."""
+        rows = np.concatenate([np.empty((0, self._columns), np.int64), *self._held])
+        self._held = []
+        ranges = (rows[:, 0] >> (63 - _RANGE_BITS)).astype(np.int8)
+        order = np.argsort(ranges, kind="stable")
+        return rows[order], np.searchsorted(ranges[order], np.arange((1 << _RANGE_BITS) + 1)).tolist()
+
+    def _read(self, block: _Block, place: int) -> Ints:
+        first, stop, size = block.limits[place], block.limits[place + 1], 8 * self._columns
+        with file_errors_told("requests until they are counted"):
+            self._file.seek(block.start + first * size)
+            data = self._file.read((stop - first) * size)
+        return np.frombuffer(data, np.int64).reshape(-1, self._columns)

@@ -1,0 +1,37 @@
+"""Requests that wait to be counted: in memory, then in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linkage.engines import waiting
+from linkage.engines.waiting import Waiting
+from linkage.errors import StoreError
+
+
+@pytest.mark.parametrize("memory_bytes", [0, 3_000, 10**9])
+@pytest.mark.parametrize("part_rows", [1, 90, 10**6])
+def test_every_row_comes_once_by_ascending_ranges(
+    memory_bytes: int, part_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PART_ROWS", part_rows)
+    rand = np.random.default_rng(3)
+    batches = [rand.integers(1, 2**63 - 1, size=(count, 3)) for count in (40, 1, 0, 200, 77)]
+    with Waiting(columns=3, memory_bytes=memory_bytes) as held:
+        for batch in batches:
+            held.add(batch)
+        parts = list(held.take())
+        assert sum(map(len, held.take())) == 0, "nothing waits any more"
+    rows = np.concatenate(parts)
+    assert sorted(rows.tolist()) == sorted(np.concatenate(batches).tolist())
+    assert (np.diff(rows[:, 0] >> 57) >= 0).all()
+    assert len(parts) == 1 or part_rows < len(rows)
+
+
+def test_a_file_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with Waiting(columns=1, memory_bytes=0) as held, pytest.raises(StoreError, match="requests until they are counted"):
+        held.add(np.ones((2, 1), np.int64))
