@@ -78,3 +78,43 @@ def test_only_prompts_whose_template_is_another_than_before_are_written() -> Non
     assert gone.tolist() == [25, 20]  # 25 is no prompt any more, 20 has no template
     everything, none = find_changed(ASSIGNED, known=ints(), before=ints())
     assert (ASSIGNED.prompt_ids[everything].tolist(), none.tolist()) == ([10, 30], [])
+
+
+def test_prompts_are_found_wherever_their_ids_lie() -> None:
+    rand = np.random.default_rng(4)
+    for ids in (rand.integers(1, 2**63 - 1, 5_000), np.arange(1, 400), 2**63 - 1 - np.arange(400), ints(5)):
+        known = np.unique(ids)
+        wanted, rows = rand.permutation(known), np.empty(len(known), np.int64)
+        following._find_rows(known, wanted, rows)
+        assert (known[rows] == wanted).all()
+
+
+def test_what_follows_is_what_a_slow_count_says() -> None:
+    rand = np.random.default_rng(9)
+    counts = rand.integers(0, 4, 60)
+    items = rand.integers(1, 12, counts.sum())
+    assigned = Assigned(np.arange(1, 61) * 2**57, rand.integers(0, 4, 60), np.cumsum(counts) - counts, counts, items)
+    requested = Requested(
+        rand.integers(1, 6, 900) * 2**60,
+        rand.permutation(assigned.prompt_ids)[rand.integers(0, 60, 900)],
+        rand.integers(0, 3 * DAY_MS, 900),
+        rand.integers(-1, 90, 900),
+    )
+    uses: dict[tuple[int, ...], list[int]] = {}
+    owned: dict[tuple[int, ...], list[int]] = {}
+    for account, prompt, at, _ in np.array(requested).T.tolist():
+        row, day = int(np.searchsorted(assigned.prompt_ids, prompt)), at // DAY_MS
+        if assigned.template_ids[row]:
+            uses.setdefault((account, int(assigned.template_ids[row]), day), []).append(at)
+        begin = int(assigned.item_begins[row])
+        for item in set(items[begin : begin + counts[row]].tolist()):
+            owned.setdefault((account, day, item), []).append(at)
+    parts = list(follow_templates(requested, assigned))
+    found = [tuple(row) for part in parts for row in np.array(part.uses).T.tolist()]
+    assert found == [(*key, len(times), min(times), max(times)) for key, times in sorted(uses.items())]
+    listed = []
+    for part in parts:
+        for row, (start, end) in enumerate(zip(part.item_starts, part.item_starts[1:], strict=False)):
+            owner = (int(part.days[0][row]), int(part.days[1][row]))
+            listed += [(*owner, *rest) for rest in np.array([column[start:end] for column in part.items]).T.tolist()]
+    assert listed == [(*key, len(times), min(times)) for key, times in sorted(owned.items())]

@@ -202,8 +202,8 @@ def _store_named(connection: Connection, assigned: Assigned, named: Named) -> No
 def _requested(connection: Connection) -> Requested:
     """Account, prompt, time and output length of every request that has a prompt."""
     table = Growing()
-    for rows in facts.requested_prompts(connection):
-        table.add(np.array(rows, dtype=np.int64).ravel())
+    for block in facts.requested_prompts(connection):
+        table.add(block)
     return Requested(*table.take().reshape(-1, 4).T)
 
 

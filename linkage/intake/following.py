@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.intake.mining import Assigned, spread
+from linkage.intake.mining import Assigned
 from linkage.terms import DAY_MS, HOUR_MS
 
 Ints = npt.NDArray[np.int64]
@@ -68,16 +68,53 @@ def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Follo
 
 
 def _follow_accounts(requested: Requested, assigned: Assigned) -> Iterator[Followed]:
-    rows = np.searchsorted(assigned.prompt_ids, requested.prompt_ids)
-    order = np.lexsort((rows, requested.at_ms // DAY_MS, requested.account_ids))
-    accounts, rows, times = requested.account_ids[order], rows[order], requested.at_ms[order]
+    rows = np.empty(len(requested.prompt_ids), np.int64)
+    _find_rows(assigned.prompt_ids, np.ascontiguousarray(requested.prompt_ids), rows)
+    order = np.argsort(requested.account_ids, kind="stable")
+    accounts, days = requested.account_ids[order], requested.at_ms[order] // DAY_MS
+    _order_days(np.append(_run_starts(accounts), len(order)), days, rows, order)
+    rows, times, outputs = rows[order], requested.at_ms[order], requested.output_tokens[order]
     days = times // DAY_MS
     starts = _run_starts(accounts, days)
-    weights = assigned.item_counts[rows]
-    outputs = requested.output_tokens[order]
-    for begin, end in _parts(starts, weights):
+    for begin, end in _parts(starts, assigned.item_counts[rows]):
         part = slice(begin, end)
         yield _follow_part(accounts[part], days[part], rows[part], times[part], outputs[part], assigned)
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_rows(prompt_ids: Ints, wanted: Ints, rows: Ints) -> None:
+    """Fill where each wanted id stands among ascending ones, which have it.
+
+    Ids are hashes: where one stands follows from its size, give or take a few thousand places of sixteen million, which
+    is one miss of the cache; halving from both ends is a dozen.
+    """
+    last = prompt_ids.size - 1
+    for at in range(wanted.size):
+        low = high = min(int(wanted[at] / _LAST_ID * prompt_ids.size), last)
+        step = 32
+        while low > 0 and prompt_ids[low] > wanted[at]:
+            low, step = max(low - step, 0), 2 * step
+        step = 32
+        while high < last and prompt_ids[high] < wanted[at]:
+            high, step = min(high + step, last), 2 * step
+        while low < high:
+            middle = (low + high) // 2
+            if prompt_ids[middle] < wanted[at]:
+                low = middle + 1
+            else:
+                high = middle
+        rows[at] = low
+
+
+@numba.njit(cache=True, nogil=True)
+def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
+    """Put the requests of each account, from one limit to the next, into the order of their days and prompts."""
+    for account in range(limits.size - 1):
+        first, stop = limits[account], limits[account + 1]
+        keys = np.empty(stop - first, np.int64)
+        for at in range(first, stop):
+            keys[at - first] = (days[at] << 32) + rows[order[at]]
+        order[first:stop] = order[first:stop][np.argsort(keys, kind="mergesort")]
 
 
 def _run_starts(*columns: Ints) -> Ints:
@@ -101,6 +138,7 @@ def _parts(starts: Ints, weights: Ints) -> Iterator[tuple[int, int]]:
 
 def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: Ints, assigned: Assigned) -> Followed:
     starts = _run_starts(accounts, days)
+    limits = np.append(starts, len(rows))
     templates = assigned.template_ids[rows]
     is_new = np.zeros(len(rows), np.int64)
     is_new[_run_starts(accounts, days, rows)] = 1
@@ -110,64 +148,111 @@ def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: I
         np.add.reduceat(is_new, starts),
         np.add.reduceat((templates != 0).astype(np.int64), starts),
     )
-    item_starts, items = _items(starts, rows, times, assigned)
+    item_starts, items = _items(limits, rows, times, assigned)
     uses = _uses(accounts, days, templates, times)
-    return Followed(uses, day_rows, item_starts, items, *_works(starts, templates, times, outputs))
-
-
-def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Ints, ...]:
-    kept = np.flatnonzero(templates != 0)
-    kept = kept[np.lexsort((days[kept], templates[kept], accounts[kept]))]
-    keys = (accounts[kept], templates[kept], days[kept])
-    starts = _run_starts(*keys)
-    if not len(starts):
-        return tuple(np.zeros(0, np.int64) for _ in range(6))
-    counts = np.diff(np.append(starts, len(kept)))
-    first, last = (way.reduceat(times[kept], starts) for way in (np.minimum, np.maximum))
-    return (*(key[starts] for key in keys), counts, first, last)
-
-
-def _works(starts: Ints, templates: Ints, times: Ints, outputs: Ints) -> tuple[Ints, tuple[Ints, ...]]:
-    """Templates of each account and day with what their requests look like; where each begins, and the columns."""
-    owners = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(templates))))
-    kept = np.flatnonzero(templates != 0)
-    kept = kept[np.lexsort((templates[kept], owners[kept]))]
-    owners, templates, times, outputs = owners[kept], templates[kept], times[kept], outputs[kept]
-    firsts = _run_starts(owners, templates)
-    work_starts = np.searchsorted(owners[firsts], np.arange(len(starts) + 1))
-    if not len(firsts):
-        return work_starts, tuple(np.zeros(0, np.int64) for _ in range(5))
-    counts = np.diff(np.append(firsts, len(kept)))
-    told = np.add.reduceat((outputs >= 0).astype(np.int64), firsts)
-    micros = np.add.reduceat(np.rint(np.log1p(np.maximum(outputs, 0)) * 1e6).astype(np.int64), firsts)
-    hours = np.bitwise_or.reduceat(np.left_shift(1, times % DAY_MS // HOUR_MS), firsts)
-    return work_starts, (templates[firsts], counts, told, micros, hours)
+    return Followed(uses, day_rows, item_starts, items, *_works(limits, templates, times, outputs))
 
 
 @numba.njit(cache=True, nogil=True)
-def _sort_runs(limits: Ints, items: Ints, requests: Ints) -> None:
-    """Sort the items of each run, and their requests with them, in place; what is equal stays in order."""
+def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: Ints) -> int:
+    """Fill account's place, template, day, requests, first and last time of all uses; how many.
+
+    The requests of each account, from one limit to the next, come in the order of their days: so a stable sort by
+    template leaves these in order.
+    """
+    found = 0
+    for account in range(limits.size - 1):
+        first = limits[account]
+        last_template, last_day = np.int64(0), np.int64(0)
+        for place in np.argsort(templates[first : limits[account + 1]], kind="mergesort"):
+            at = first + place
+            if templates[at] == 0:
+                continue
+            if templates[at] != last_template or days[at] != last_day:
+                last_template, last_day = templates[at], days[at]
+                uses[found, 0], uses[found, 1], uses[found, 2] = account, last_template, last_day
+                uses[found, 3], uses[found, 4], uses[found, 5] = 0, times[at], times[at]
+                found += 1
+            uses[found - 1, 3] += 1
+            uses[found - 1, 4] = min(uses[found - 1, 4], times[at])
+            uses[found - 1, 5] = max(uses[found - 1, 5], times[at])
+    return found
+
+
+def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Ints, ...]:
+    starts = _run_starts(accounts)
+    uses = np.empty((len(accounts), 6), np.int64)
+    uses = uses[: _count_uses(np.append(starts, len(accounts)), days, templates, times, uses)]
+    return (accounts[starts][uses[:, 0]], *uses[:, 1:].T)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_works(
+    limits: Ints, templates: Ints, times: Ints, outputs: Ints, micros: Ints, starts: Ints, works: Ints
+) -> int:
+    """Fill the columns of ``Followed.works`` of all runs, and where each run begins; how many."""
+    found = 0
     for run in range(limits.size - 1):
-        part = slice(limits[run], limits[run + 1])
-        order = np.argsort(items[part], kind="mergesort")
-        items[part], requests[part] = items[part][order], requests[part][order]
+        starts[run], last = found, np.int64(0)
+        for place in np.argsort(templates[limits[run] : limits[run + 1]], kind="mergesort"):
+            at = limits[run] + place
+            if templates[at] == 0:
+                continue
+            if templates[at] != last:
+                last = templates[at]
+                works[found] = 0
+                works[found, 0] = last
+                found += 1
+            works[found - 1, 1] += 1
+            works[found - 1, 2] += outputs[at] >= 0
+            works[found - 1, 3] += micros[at]
+            works[found - 1, 4] |= np.int64(1) << (times[at] % DAY_MS // HOUR_MS)
+    starts[limits.size - 1] = found
+    return found
 
 
-def _items(starts: Ints, rows: Ints, times: Ints, assigned: Assigned) -> tuple[Ints, tuple[Ints, ...]]:
+def _works(limits: Ints, templates: Ints, times: Ints, outputs: Ints) -> tuple[Ints, tuple[Ints, ...]]:
+    """Templates of each account and day with what their requests look like; where each begins, and the columns."""
+    micros = np.rint(np.log1p(np.maximum(outputs, 0)) * 1e6).astype(np.int64)
+    starts, works = np.empty(len(limits), np.int64), np.empty((len(templates), 5), np.int64)
+    works = works[: _count_works(limits, templates, times, outputs, micros, starts, works)]
+    return starts, tuple(np.ascontiguousarray(column) for column in works.T)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_items(
+    limits: Ints, rows: Ints, times: Ints, begins: Ints, lengths: Ints, items: Ints, starts: Ints, told: Ints
+) -> int:
+    """Fill item, requests and first time of the items of all runs, and where each run begins; how many."""
+    found = 0
+    for run in range(limits.size - 1):
+        first, stop = limits[run], limits[run + 1]
+        starts[run], total = found, 0
+        for at in range(first, stop):
+            total += lengths[rows[at]]
+        names, owners, filled = np.empty(total, np.int64), np.empty(total, np.int64), 0
+        for at in range(first, stop):
+            for item in range(begins[rows[at]], begins[rows[at]] + lengths[rows[at]]):
+                names[filled], owners[filled] = items[item], at
+                filled += 1
+        last_owner, is_first = np.int64(-1), True
+        for place in np.argsort(names, kind="mergesort"):
+            name, owner = names[place], owners[place]
+            if is_first or name != told[0, found - 1]:
+                told[0, found], told[1, found], told[2, found] = name, 0, times[owner]
+                found, last_owner, is_first = found + 1, np.int64(-1), False
+            # The sort is stable, so the same item twice in one prompt stands side by side and counts once.
+            told[1, found - 1] += owner != last_owner
+            told[2, found - 1] = min(told[2, found - 1], times[owner])
+            last_owner = owner
+    starts[limits.size - 1] = found
+    return found
+
+
+def _items(limits: Ints, rows: Ints, times: Ints, assigned: Assigned) -> tuple[Ints, tuple[Ints, ...]]:
     """Distinct items of each account and day; where each begins, and the columns."""
-    lengths = assigned.item_counts[rows]
-    runs = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
-    items = assigned.items[spread(assigned.item_begins[rows], lengths)]
-    requests = np.repeat(np.arange(len(rows)), lengths)
-    limits = np.append(np.concatenate([[0], np.cumsum(lengths)])[starts], len(items))
-    _sort_runs(limits, items, requests)
-    owners = runs[requests]
-    # The sort is stable, so the same item twice in one prompt stands side by side and counts once.
-    is_new = np.zeros(len(items), np.int64)
-    is_new[_run_starts(owners, items, requests)] = 1
-    firsts = _run_starts(owners, items)
-    item_starts = np.searchsorted(owners[firsts], np.arange(len(starts) + 1))
-    if not len(firsts):
-        return item_starts, tuple(np.zeros(0, np.int64) for _ in range(3))
-    counts, since = np.add.reduceat(is_new, firsts), np.minimum.reduceat(times[requests], firsts)
-    return item_starts, (items[firsts], counts, since)
+    starts = np.empty(len(limits), np.int64)
+    told = np.empty((3, int(assigned.item_counts[rows].sum())), np.int64)
+    begins, lengths = assigned.item_begins, assigned.item_counts
+    found = _count_items(limits, rows, times, begins, lengths, assigned.items, starts, told)
+    return starts, tuple(column[:found] for column in told)

@@ -166,18 +166,6 @@ class Assigning:
         return Assigned(ids[order], self._templates.take()[order], begins[order], counts[order], self._items.take())
 
 
-def spread(begins: Ints, lengths: Ints) -> Ints:
-    """Indexes of runs: for each run its begin and what follows, run after run.
-
-    Examples
-    --------
-    >>> spread(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    shift = begins - (np.cumsum(lengths) - lengths)
-    return np.asarray(np.repeat(shift, lengths) + np.arange(int(lengths.sum())), dtype=np.int64)
-
-
 def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints, Ints]:
     """Rows of the prompts that have another template than before, and ids of those that have none any more.
 

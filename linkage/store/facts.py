@@ -294,14 +294,17 @@ def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -
     connection.executemany(statements.FORGET_TEMPLATE, ((each,) for each in prompt_ids))
 
 
-def requested_prompts(connection: Connection) -> Iterator[list[tuple[int, int, int, int]]]:
+def requested_prompts(connection: Connection) -> Iterator[Ints]:
     """(account id, prompt id, UTC epoch milliseconds, output tokens) of every request with a prompt, block by block.
 
-    Where nobody tells the output tokens they are -1.
+    One after the other in one array. Where nobody tells the output tokens they are -1.
     """
-    cursor = connection.execute(statements.READ_REQUESTED)
-    while rows := cursor.fetchmany(_BLOCK_ROWS):
-        yield rows
+    rows = connection.execute(statements.READ_REQUESTED)
+    while True:
+        block = np.fromiter(itertools.chain.from_iterable(itertools.islice(rows, _BLOCK_ROWS)), dtype=np.int64)
+        if not len(block):
+            return
+        yield block
 
 
 def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:
