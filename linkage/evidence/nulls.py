@@ -118,7 +118,7 @@ def rows_of_items(item: Codes, inside: npt.NDArray[np.bool_]) -> Codes:
     return np.concatenate(found)
 
 
-def rows_by_group(number: Codes) -> Iterator[tuple[int, Codes]]:
+def rows_by_group(number: Codes | npt.NDArray[np.int32]) -> Iterator[tuple[int, Codes]]:
     """Each group with its rows, ascending; groups ascend, and rows of no group (-1) are left out.
 
     Examples

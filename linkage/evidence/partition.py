@@ -35,6 +35,9 @@ from linkage.evidence.nulls import (
 )
 from linkage.terms import ITEMS, OWN_ITEMS, check_frame, make_frame
 
+Small = npt.NDArray[np.int32]
+"""Codes where there are many of them."""
+
 SHARED_OUT: Final = "work_list"
 """Kind of a work list that is shared out."""
 
@@ -104,12 +107,13 @@ class _Draws:
     ) -> None:
         named = [*items["account_id"].unique(), *own_items["account_id"]]
         self.names: pd.Index[str] = pd.Index(sorted(set(named)), dtype="str")
-        account, number = codes_of(items["account_id"], self.names), group_codes(groups, items["account_id"])
+        account = codes_of(items["account_id"], self.names).astype(np.int32)
+        number = group_codes(groups, items["account_id"]).astype(np.int32)
         listed = np.bincount(account, minlength=len(self.names))
         mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), number >= 0)
         self.account, self.number = account[mine], number[mine]
         self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
-        self.item = pd.factorize(items["item"].to_numpy(dtype=np.int64)[mine])[0].astype(np.int64)
+        self.item = pd.factorize(items["item"].to_numpy(dtype=np.int64)[mine])[0].astype(np.int32)
         by_item = np.argsort(self.item, kind="stable")
         self._start = np.searchsorted(self.item[by_item], np.arange(int(self.item.max(initial=-1)) + 2))
         self._account_by_item, self._number_by_item = self.account[by_item], self.number[by_item]
@@ -129,18 +133,17 @@ class _Draws:
         """Accounts of a group that sent any item, ascending."""
         return self._holders[group]
 
-    def outsiders(self, group: int, mine: Codes) -> tuple[Codes, Codes, Codes]:
-        """Accounts outside a group that have any of the items of its rows ``mine``, ascending.
+    def outsiders(self, group: int, mine: Codes) -> tuple[int, float, int]:
+        """Accounts outside a group that have :data:`OUTSIDER_HITS` of the items of its rows ``mine``.
 
-        Also how many of these items each has, and how often it meets a member of the group in one.
+        How many they are; how often they meet a member of the group in an item, less the one that was spent on having
+        chosen them; and how many items they sent.
         """
         wanted, inside = np.unique(self.item[mine], return_counts=True)
         by_item = (self._start, self._account_by_item, self._number_by_item)
-        found = _meet(wanted, inside, *by_item, group, self._hits, self._met, self._seen)
-        accounts = np.sort(self._seen[:found])
-        hits, met = self._hits[accounts], self._met[accounts]
-        self._hits[accounts] = self._met[accounts] = 0
-        return accounts, hits, met
+        counted = (self._hits, self._met, self._seen)
+        outsiders, spent, sent = _meet(wanted, inside, *by_item, group, self.volume, *counted)
+        return int(outsiders), float(spent), int(sent)
 
     def spans(self, code: Codes, mine: Codes, holders: Codes) -> tuple[Any, Any]:
         """First and last time of the items of each holder: the listed ones, and its own.
@@ -157,19 +160,21 @@ class _Draws:
 
 @numba.njit(cache=True, nogil=True)
 def _meet(
-    wanted: Codes,
+    wanted: Small,
     inside: Codes,
     start: Codes,
-    account_by_item: Codes,
-    number_by_item: Codes,
+    account_by_item: Small,
+    number_by_item: Small,
     group: int,
+    volume: Codes,
     hits: Codes,
     met: Codes,
     seen: Codes,
-) -> int:
-    """Count the wanted items of each account outside the group, and the members it meets in them; how many were seen.
+) -> tuple[int, float, int]:
+    """What :meth:`_Draws.outsiders` says.
 
-    Popular items are looked up for each group that has them, so this walks instead of sorting.
+    Popular items are looked up for each group that has them, so this walks instead of sorting. ``hits`` and ``met`` are
+    zeros, and are so again at the end.
     """
     found = 0
     for place in range(wanted.size):
@@ -182,7 +187,14 @@ def _meet(
                 found += 1
             hits[account] += 1
             met[account] += inside[place]
-    return found
+    outsiders, spent, sent = 0, 0.0, 0
+    for account in seen[:found]:
+        if hits[account] >= OUTSIDER_HITS:
+            outsiders += 1
+            spent += met[account] * (1.0 - 1.0 / hits[account])
+            sent += volume[account]
+        hits[account] = met[account] = 0
+    return outsiders, spent, sent
 
 
 def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries: float) -> pd.DataFrame | None:
@@ -217,21 +229,18 @@ def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries
 
 def _meeting_rate(drawn: _Draws, group: int, mine: Codes, *, sent: int) -> tuple[float, int]:
     """Items in common per pair of items sent, one by the group and one by an outsider; and how many outsiders."""
-    outsiders, hits, met = drawn.outsiders(group, mine)
-    drawing = hits >= OUTSIDER_HITS
-    spent = float((met[drawing] * (1 - 1 / hits[drawing])).sum())
-    pairs = float(sent) * float(drawn.volume[outsiders[drawing]].sum())
-    return spent / max(pairs, 1.0), int(drawing.sum())
+    outsiders, spent, volume = drawn.outsiders(group, mine)
+    return spent / max(float(sent) * float(volume), 1.0), outsiders
 
 
-def _boilerplate(item: Codes, holders: int) -> npt.NDArray[np.bool_]:
+def _boilerplate(item: Small, holders: int) -> npt.NDArray[np.bool_]:
     """Which uses are of items that most of the group's accounts have."""
     size = np.unique(item, return_inverse=True, return_counts=True)
     most = max(BOILERPLATE_SHARE * holders, LEAST_BOILERPLATE)
     return np.asarray(size[2][size[1]] > most, dtype=np.bool_)
 
 
-def _met_items(code: Codes, item: Codes, holders: int) -> Numbers:
+def _met_items(code: Codes, item: Small, holders: int) -> Numbers:
     """Per account code, how often a fellow has one of its items."""
     kinds = np.unique(item, return_inverse=True, return_counts=True)
     return np.bincount(code, weights=kinds[2][kinds[1]] - 1, minlength=holders).astype(np.float64)
