@@ -252,12 +252,19 @@ class VerdictSettings:
     enforce_extraction: float = _setting(
         0.6, unit="probability of extraction", low=0, high=1, reason="for tier enforce; see docs/calibration.md"
     )
-    sure_extraction: float = _setting(
-        0.9,
-        unit="probability of extraction",
+    enforce_both: float = _setting(
+        1.0,
+        unit="sum of both probabilities",
+        low=0,
+        high=2,
+        reason="from here on less than enforce_controller will do: the odds of both together are even; decision 58",
+    )
+    least_controller: float = _setting(
+        0.1,
+        unit="probability of one controller",
         low=0,
         high=1,
-        reason="from here on the controller verdict need only reach review_probability; see docs/calibration.md",
+        reason="for tier enforce, however sure extraction is: many may work alike through one public pipeline",
     )
     review_probability: float = _setting(
         0.3,

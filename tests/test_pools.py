@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from linkage.clusters.pools import join_pools
+from linkage.clusters.pools import find_pooled, join_pools
 from linkage.clusters.ties import Incidence
 
-FAMILIES = ("client", "content", "network", "payment")
+FAMILIES = ("client", "content", "network", "payment", "registration")
 CELLS, SIZE, STRANGERS = 6, 10, 40
 EVERYBODY = CELLS * SIZE + STRANGERS
 
@@ -77,3 +77,31 @@ def test_two_operators_behind_one_proxy_stay_two() -> None:
 def test_nothing_in_gives_nothing() -> None:
     nobody = np.full(EVERYBODY, -1)
     assert (join_pools(nobody, incidence_of(CARDS), pooled_share=0.8) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("uses", "pooled"),
+    [
+        ({("client", "own"): members(0, 1)}, [0, 1]),
+        ({("client", "own"): members(0, 1)[::2]}, [0, 1]),
+        ({("client", "own"): members(0, 1)[::5]}, []),
+        ({("client", "own"): members(0)}, []),
+        ({("client", "own"): members(0, 1, 3)}, []),
+        ({("client", "own"): [*members(0, 1), *range(60, 65)]}, [0, 1]),
+        ({("client", "own"): [*members(0, 1), *range(60, 66)]}, []),
+        ({("registration", "day"): members(0, 1)}, []),
+        ({("network", "proxy"): members(1, 2), ("content", "t"): members(0, 1)}, [0, 1, 2]),
+    ],
+)
+def test_chosen_groups_are_pooled_by_what_hardly_anybody_outside_of_them_has(
+    uses: dict[tuple[str, str], list[int]], pooled: list[int]
+) -> None:
+    chosen = np.arange(CELLS) < 3
+    found = find_pooled(cells(), incidence_of(uses), chosen, least=10)
+    assert np.flatnonzero(found).tolist() == pooled
+
+
+def test_two_small_groups_are_pooled_only_if_together_they_are_more_than_few() -> None:
+    uses = {("client", "own"): members(0, 1)}
+    for least, count in ((20, 2), (21, 0)):
+        assert find_pooled(cells(), incidence_of(uses), np.ones(CELLS, dtype=bool), least=least).sum() == count

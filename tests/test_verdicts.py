@@ -130,6 +130,21 @@ def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
     assert openly_shared(open_accounts=8).iloc[0]["tier"] == "enforce"
 
 
+@pytest.mark.parametrize(("client", "tier"), [("client-odd", "enforce"), ("client-0", "review")])
+def test_two_openly_shared_groups_with_a_client_that_only_they_have_are_not_one_customer_each(
+    client: str, tier: str
+) -> None:
+    world = World(seed=21)
+    world.add_strangers(180)
+    world.add_campaign(8, cards=8)
+    world.add_campaign(8, cards=8, name="d", day=200.0)
+    for use in world.uses:
+        if use["kind"] in ("ip", "client") and str(use["account_id"])[0] in "cd":
+            use["value"] = client if use["kind"] == "client" else f"address-{str(use['account_id'])[0]}"
+    clusters = run(world.frames())[3].clusters
+    assert set(clusters.loc[clusters["extraction_probability"] > 0.6, "tier"]) == {tier}
+
+
 def hurried(*, hours: int, cards: int, brief_days: float = 3.0, strangers_too: bool = False) -> pd.DataFrame:
     """Clusters of a world of ten days in which twenty accounts of one queue do all their work in so many hours."""
     world = World(seed=23)
@@ -175,24 +190,56 @@ def test_in_logs_of_few_days_nothing_is_an_event() -> None:
     assert hurried(hours=48, cards=1, strangers_too=True).iloc[0]["tier"] == "enforce"
 
 
-@pytest.mark.parametrize(("controller", "sure_extraction", "tier"), [(0.35, 0.5, "enforce"), (0.35, 1.0, "review")])
-def test_where_extraction_is_sure_the_controller_verdict_need_only_reach_review(
-    controller: float, sure_extraction: float, tier: str
-) -> None:
+def doubted(controller: float, **changed: float) -> pd.DataFrame:
+    """Clusters of a world whose campaign is told so little of one controller, with these settings of verdicts."""
     world = World(seed=11)
     world.add_strangers(180)
     world.add_campaign(14)
     settings = Settings()
     told = run(world.frames())[3].clusters.iloc[0]
-    assert told["extraction_probability"] >= 0.5
+    assert told["extraction_probability"] >= settings.verdicts.enforce_extraction
     doubt = float(scipy.special.logit(told["controller_probability"]) - scipy.special.logit(controller))
     tables = SHIPPED.to_tables()
     tables["controller"] |= {"intercept": tables["controller"]["intercept"] - doubt}
-    verdicts = dataclasses.replace(settings.verdicts, sure_extraction=sure_extraction)
-    changed = dataclasses.replace(settings, verdicts=verdicts, coefficients=tables)
-    first = run(world.frames(), settings=changed)[3].clusters.iloc[0]
+    verdicts = dataclasses.replace(settings.verdicts, **changed)
+    return run(world.frames(), settings=dataclasses.replace(settings, verdicts=verdicts, coefficients=tables))[
+        3
+    ].clusters
+
+
+@pytest.mark.parametrize(
+    ("controller", "enforce_both", "tier"),
+    [
+        (0.15, 1.0, "enforce"),
+        (0.05, 1.0, "review"),
+        (0.05, 0.0, "review"),
+        (0.45, 2.0, "review"),
+        (0.55, 2.0, "enforce"),
+    ],
+)
+def test_what_one_verdict_lacks_the_other_makes_up_for(controller: float, enforce_both: float, tier: str) -> None:
+    first = doubted(controller, enforce_both=enforce_both).iloc[0]
     assert first["controller_probability"] == pytest.approx(controller)
-    assert first["tier"] == tier
+    assert first["extraction_probability"] == pytest.approx(0.9, abs=0.05)
+    assert (first["tier"], first["accounts"]) == (tier, 14)
+    assert ("several hands" in first["readings"]) == (controller < 0.5)
+
+
+def test_the_two_verdicts_must_add_up() -> None:
+    first = doubted(0.15).iloc[0]
+    both = float(first["controller_probability"] + first["extraction_probability"])
+    assert doubted(0.15, enforce_both=both - 0.01).iloc[0]["tier"] == "enforce"
+    assert doubted(0.15, enforce_both=both + 0.01).iloc[0]["tier"] == "review"
+
+
+def test_however_sure_extraction_is_some_of_the_controller_verdict_is_needed() -> None:
+    assert doubted(0.15, enforce_both=0.0, least_controller=0.2).iloc[0]["tier"] == "review"
+
+
+def test_extraction_by_who_knows_whom_is_for_review_only_if_it_is_no_coincidence() -> None:
+    assert doubted(0.01).iloc[0]["tier"] == "review"
+    for less_firm in ({"max_q_value": 0.0}, {"min_families": 8}, {"min_enforce_accounts": 15}):
+        assert (doubted(0.01, **less_firm)["accounts"] < 14).all()
 
 
 def test_work_handed_over_is_no_coincidence_however_few_values_are_shared() -> None:

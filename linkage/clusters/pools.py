@@ -14,7 +14,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from linkage.clusters.features import SOFTWARE
-from linkage.clusters.ties import Codes, Incidence
+from linkage.clusters.ties import Codes, Flags, Incidence
 
 HOLDING_SHARE: Final = 0.3
 """Share of a group's accounts that must have a value for the group to hold it."""
@@ -24,6 +24,9 @@ HOLDING_ACCOUNTS: Final = 2
 
 ALIKE_SHARE: Final = 0.5
 """Of the pooling values of one program that either of two groups holds, the share that both must hold."""
+
+POOLED_SHARE: Final = 0.8
+"""Share of a value's accounts in groups of one kind from which on it is theirs (:func:`find_pooled`)."""
 
 MOST_HOLDERS: Final = 3_000
 """Groups that one value pools at most, to bound the pairs."""
@@ -44,12 +47,7 @@ def join_pools(group: Codes, incidence: Incidence, *, pooled_share: float) -> Co
     pooled_share : from which on strangers hardly have a value.
     """
     groups, values = int(group.max(initial=-1)) + 1, len(incidence.bits)
-    size = np.bincount(group[group >= 0], minlength=groups)
-    mine = group[incidence.account]
-    code, count = np.unique((mine * values + incidence.value)[mine >= 0], return_counts=True)
-    holder, value = np.divmod(code, max(values, 1))
-    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * size[holder])
-    holder, value, count = holder[holds], value[holds], count[holds]
+    holder, value, count = _holdings(group, incidence)
     accounts = incidence.table["accounts"].to_numpy(dtype=np.int64)
     holders = np.bincount(value, minlength=values)
     is_pooling = (holders >= 2) & (holders <= MOST_HOLDERS)
@@ -63,3 +61,37 @@ def join_pools(group: Codes, incidence: Incidence, *, pooled_share: float) -> Co
     edges = csr_array((np.ones(int(alike.sum())), (both.row[alike], both.col[alike])), shape=(groups, groups))
     label = connected_components(edges * (places @ places.T), directed=False)[1].astype(np.int64)
     return np.where(group >= 0, np.append(label, -1)[group], -1)
+
+
+def find_pooled(group: Codes, incidence: Incidence, chosen: Flags, *, least: int) -> Flags:
+    """Which of the chosen groups share a value that is theirs: a wording, a client, an address that hardly others have.
+
+    Its accounts are in chosen groups (:data:`POOLED_SHARE`), in two of them and more, so many together that none of
+    these groups is all there is. Days of sign-up do not count: groups found through them have them in common.
+
+    Parameters
+    ----------
+    group : group number of each account code, from 0, -1 for none.
+    incidence : uses as codes.
+    chosen : of each group, whether it counts.
+    least : accounts of chosen groups that must have the value.
+    """
+    holder, value, count = _holdings(group, incidence)
+    is_counted = chosen[holder] & (np.array(incidence.families)[incidence.family] != "registration")[value]
+    holder, value, count = holder[is_counted], value[is_counted], count[is_counted]
+    values = len(incidence.bits)
+    together = np.bincount(value, weights=count, minlength=values)
+    is_theirs = (np.bincount(value, minlength=values) >= 2) & (together >= least)
+    is_theirs &= together >= POOLED_SHARE * incidence.table["accounts"].to_numpy(dtype=np.int64)
+    return np.bincount(holder[is_theirs[value]], minlength=len(chosen)) > 0
+
+
+def _holdings(group: Codes, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
+    """Each group and a value that it holds, and how many of its accounts have that."""
+    groups, values = int(group.max(initial=-1)) + 1, len(incidence.bits)
+    size = np.bincount(group[group >= 0], minlength=groups)
+    mine = group[incidence.account]
+    code, count = np.unique((mine * values + incidence.value)[mine >= 0], return_counts=True)
+    holder, value = np.divmod(code, max(values, 1))
+    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * size[holder])
+    return holder[holds], value[holds], count[holds]

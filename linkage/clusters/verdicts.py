@@ -20,9 +20,11 @@ from linkage.clusters.features import (
     measure_controller,
     measure_extraction,
 )
+from linkage.clusters.pools import find_pooled
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
     Codes,
+    Flags,
     Incidence,
     build_incidence,
     conduct_ties,
@@ -123,11 +125,11 @@ class _Judged:
     extraction: Numbers
     q_value: Numbers
     organizations: Codes
-    is_paid: npt.NDArray[np.bool_]
+    is_paid: Flags
     """Payment ties half the members."""
-    is_open: npt.NDArray[np.bool_]
-    """Too few accounts to enforce that hide neither card nor address."""
-    is_brief: npt.NDArray[np.bool_]
+    is_open: Flags
+    """Too few accounts to enforce that hide neither card nor address, and not one group of several that share more."""
+    is_brief: Flags
     """Too short a work to enforce that no payment ties."""
     tier: npt.NDArray[np.object_]
     measured: pd.DataFrame
@@ -154,12 +156,14 @@ def judge(
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
     A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then
-    judged by what remains. Tier ``enforce`` needs both probabilities (of one controller less, where extraction is
-    at least ``settings.sure_extraction``), a small q-value,
+    judged by what remains. Tier ``enforce`` needs both probabilities (of one controller less than
+    ``settings.enforce_controller``, where both add up to ``settings.enforce_both``), a small q-value,
     ``settings.min_families`` families that each link ``settings.linked_share`` of the members (those of ``SOFTWARE``
     count as one), members that do not all declare one organization, and neither few accounts in the open
-    (``settings.open_accounts``) nor work of few days that no payment ties (``settings.brief_days``). Communities below
-    ``settings.review_probability`` of one controller are not clusters and are left out.
+    (``settings.open_accounts``) nor work of few days that no payment ties (``settings.brief_days``). Tier ``review``
+    needs ``settings.review_probability`` of both, or of one controller none where all else that ``enforce`` needs of
+    probabilities, q-value, families and accounts is there. Other communities below ``settings.review_probability`` of
+    one controller are not clusters and are left out.
 
     Parameters
     ----------
@@ -213,9 +217,8 @@ def judge(
     )
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, habits, group, q_value, features, accounts, hours, settings, coefficients, own)
-    kept = np.flatnonzero(
-        (judged.controller >= settings.review_probability) & (np.bincount(group[group >= 0], minlength=groups) >= 2)
-    )
+    is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
+    kept = np.flatnonzero(is_told & (np.bincount(group[group >= 0], minlength=groups) >= 2))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
     sure = _own_probability(everything, whole)
     members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
@@ -348,11 +351,20 @@ def _judge_groups(
         _measured(controller, extraction).assign(**both),
         patterns,
     )
+    return _grade(judged, group, hours, explained, settings)
+
+
+def _grade(judged: _Judged, group: Codes, hours: pd.DataFrame, explained: Flags, settings: VerdictSettings) -> _Judged:
+    """The groups with what bars them and their tiers."""
+    incidence, groups = judged.incidence, len(judged.q_value)
     size = np.bincount(group[group >= 0], minlength=groups)
+    is_firm = _is_firm(judged, size, settings)
+    could = is_firm & _reaches(judged, settings) & ~explained
     is_open = (size < settings.open_accounts) & find_open(incidence, group, groups=groups)
-    is_brief = ~is_paid & find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
+    is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
+    is_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days) & ~judged.is_paid
     judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
-    return dataclasses.replace(judged, tier=_tiers(judged, size, explained, settings))
+    return dataclasses.replace(judged, tier=_tiers(judged, is_firm, explained, settings))
 
 
 def _measured(controller: pd.DataFrame, extraction: pd.DataFrame) -> pd.DataFrame:
@@ -371,26 +383,28 @@ def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat([pd.DataFrame(known), judged.measured], axis=1), pd.DataFrame(assigned)
 
 
-def _tiers(
-    judged: _Judged,
-    size: Codes,
-    explained: npt.NDArray[np.bool_],
-    settings: VerdictSettings,
-) -> npt.NDArray[np.object_]:
-    both = np.minimum(judged.controller, judged.extraction)
-    # A class's own work is narrow and long, too, but no card ties a class.
-    extraction = np.where(judged.is_paid, judged.extraction, judged.measured["whole_probability"])
-    least = min(settings.enforce_controller, settings.review_probability)
-    enforce = (
-        (judged.controller >= np.where(extraction >= settings.sure_extraction, least, settings.enforce_controller))
-        & (extraction >= settings.enforce_extraction)
-        & (judged.q_value <= settings.max_q_value)
+def _is_firm(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
+    """Which groups are no coincidence, tied by enough voices, and not too small to be told."""
+    return np.asarray(
+        (judged.q_value <= settings.max_q_value)
         & (judged.voices >= settings.min_families)
         & (size >= settings.min_enforce_accounts)
-        & ~judged.is_open
-        & ~judged.is_brief
     )
-    review = both >= settings.review_probability
+
+
+def _reaches(judged: _Judged, settings: VerdictSettings) -> Flags:
+    """Whose two verdicts are enough for tier ``enforce``; what one has to spare makes up for what the other lacks."""
+    # A class's own work is narrow and long, too, but no card ties a class.
+    extraction = np.where(judged.is_paid, judged.extraction, judged.measured["whole_probability"])
+    needed = np.clip(settings.enforce_both - extraction, settings.least_controller, settings.enforce_controller)
+    return np.asarray((judged.controller >= needed) & (extraction >= settings.enforce_extraction))
+
+
+def _tiers(judged: _Judged, is_firm: Flags, explained: Flags, settings: VerdictSettings) -> npt.NDArray[np.object_]:
+    enforce = is_firm & _reaches(judged, settings) & ~judged.is_open & ~judged.is_brief
+    review = np.minimum(judged.controller, judged.extraction) >= settings.review_probability
+    # Who runs a group is for people to ask where what it does is extraction, and no coincidence.
+    review |= is_firm & (judged.extraction >= settings.enforce_extraction)
     tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
     return np.where(explained, "watch", tier).astype(object)
 
@@ -578,6 +592,8 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
         readings.append("popular template")
     if {"registration", "content"} <= linked:
         readings.append("class or workshop")
+    if judged.controller[number] < 0.5 and judged.tier[number] != "watch":
+        readings.append("accounts of several hands that work alike")
     if judged.extraction[number] < 0.5:
         readings.append("reseller or ordinary joint use")
     return "; ".join(readings)
