@@ -35,7 +35,8 @@ _NEAR_ENTITIES: Final = (
     1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
 )
 _MOST_WAITING_BYTES: Final = 1_000_000_000  # Arrow sorts no more than two billion bytes of text at once
-_WAITING_PART: Final = 6  # of the memory: counts and entities that wait
+_WAITING_PART: Final = 6  # of the memory: entities that wait
+_COUNTED_PART: Final = 24  # of the memory: requests that wait to be counted, three times where they go to a file
 _KNOWN_PART: Final = 3  # of the memory: ids of a first load
 
 
@@ -77,7 +78,7 @@ class Loader:
         self._texts = texts
         self._most_described = int(limits.templates.learn_prompts)
         self._memory_bytes = int(limits.ingest.memory_mb) * 1_000_000
-        share = self._memory_bytes // _WAITING_PART
+        share = self._memory_bytes // _COUNTED_PART
         self._waiting = Waiting(columns=len(COUNTED_COLUMNS), memory_bytes=share)
         self._has_begun = self._is_first = False
         self._first: _FirstLoad | None = None
@@ -123,6 +124,7 @@ class Loader:
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 self._write_rollups(rollups)
+        pa.default_memory_pool().release_unused()  # mining comes next, and needs it
         if self._is_first:
             facts.lay_other_indexes(self._connection)
         of_accounts, of_days = facts.take_dirty(self._connection)
