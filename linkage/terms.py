@@ -15,9 +15,6 @@ import pandas as pd
 
 from linkage.errors import ShapeError
 
-AccountId = NewType("AccountId", str)
-"""Who is billed. Opaque text: ``007`` and ``7`` are two accounts."""
-
 ClusterId = NewType("ClusterId", str)
 """A community with a lasting id, such as ``c-7f3a91``."""
 
@@ -70,7 +67,6 @@ CaseState = Literal["open", "cleared", "watched", "enforced", "appealed", "overt
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 CASE_STATES: Final[tuple[CaseState, ...]] = get_args(CaseState)
 
@@ -321,7 +317,9 @@ CLUSTERS: Final[Shape] = {
     "readings": TEXT,
 }
 """One row per cluster. ``families`` is a ``+``-joined list, strongest first; ``strongest`` one sentence;
-``readings`` the innocent readings that remain, ``; ``-joined; ``expected_wrong`` counts members."""
+``readings`` the innocent readings that remain, ``; ``-joined; ``expected_wrong`` how many of ``accounts`` would be
+wronged were all acted on: run by somebody else, or not extracting (the sum over them of 1 less the product of both
+probabilities)."""
 
 MEMBERS: Final[Shape] = {
     "account_id": TEXT,

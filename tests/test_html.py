@@ -90,7 +90,7 @@ def test_the_page_says_who_how_sure_and_what_to_do(page: str) -> None:
     assert "14 accounts made 1,666 requests from 6 Nov 2026 to 17 Nov 2026" in words
     assert "very likely (97%)" in words
     assert "likely (94%)" in words
-    assert "about 0.4 can be expected not to belong" in words
+    assert "about 0.4 would be wronged: run by somebody else, or not extracting" in words
     assert "Of 1,000 clusters as strong as this one, about 1 would be there by chance" in words
     assert "linkage case STORE c-7f3a91 --state enforced" in words
 

@@ -86,10 +86,13 @@ def explain(
             *_why(inside, families, size[place]),
             *_rare(inside, families),
             _extraction(
-                told, pairs[place], kept=links_per_account if everybody[place] > links_per_account + 1 else None
+                told,
+                pairs[place],
+                size[place],
+                kept=links_per_account if everybody[place] > links_per_account + 1 else None,
             ),
             *_free(inside, families, settings.min_families),
-            *_for(told, loose[place], everybody[place]),
+            *_for(told, size[place], loose[place], everybody[place]),
         ]
         rows += [(str(told["cluster_id"]), *row) for row in said]
     columns = dict(zip(CLUSTER_STATEMENTS, zip(*rows, strict=True), strict=True)) if rows else None
@@ -175,8 +178,8 @@ def _why(shared: list[_Value], families: list[str], size: int) -> list[_Row]:
     for family in families:
         top = _top(shared, family, VALUES_NAMED)
         if top:
-            named = [f"{value.members} share {value.name}" for value in top]
-            sentence = f"{family.capitalize()}: of {size} members, {join_words(named)}."
+            named = [f"{value.members:,} share {value.name}" for value in top]
+            sentence = f"{family.capitalize()}: of {size:,} members, {join_words(named)}."
             rows.append(("why", sentence, "cluster_shared_values", _rows(top)))
     return rows
 
@@ -186,17 +189,19 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
     for family in families:
         for value in _top(shared, family, 1):
             sentence = (
-                f"{_upper_first(value.name)} is on {value.accounts} accounts: {value.members} members and "
-                f"{value.accounts - value.members} others; {value.unrelated} of the accounts are otherwise unrelated."
+                f"{_upper_first(value.name)} is on {value.accounts:,} accounts: {value.members:,} members and "
+                f"{value.accounts - value.members:,} others; {value.unrelated:,} of the accounts are otherwise "
+                "unrelated."
             )
             rows.append(("rare", sentence, "cluster_shared_values", value.row))
     return rows
 
 
-def _extraction(cluster: Mapping[str, Any], pairs: int, *, kept: int | None) -> _Row:
+def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, kept: int | None) -> _Row:
+    of_all = "" if kept else f" of {size * (size - 1) // 2:,}"
     sentence = (
-        f"The joint traffic of {cluster['requests']} requests reads as extraction with probability "
-        f"{cluster['extraction_probability']:.2f}; {pairs} pairs of members are linked"
+        f"The joint traffic of {cluster['requests']:,} requests reads as extraction with probability "
+        f"{cluster['extraction_probability']:.2f}; {pairs:,}{of_all} pairs of members are linked"
         f"{f' (of each account the {kept} strongest are listed)' if kept else ''}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
@@ -214,14 +219,14 @@ def _free(shared: list[_Value], families: list[str], min_families: int) -> list[
     rest = len(voices) - len(freed_voices)
     left = f"{rest} independent {'kind' if rest == 1 else 'kinds'} of evidence {'is' if rest == 1 else 'are'} left"
     sentence = (
-        f"Without what its members share in {join_words(freed)} ({len(values)} values), {left} "
+        f"Without what its members share in {join_words(freed)} ({len(values):,} values), {left} "
         f"({join_words(list(SOFTWARE))} count as one, since one program brings them all), and fewer than "
         f"{min_families} never enforce."
     )
     return [("free", sentence, "cluster_shared_values", _rows(values))]
 
 
-def _for(cluster: Mapping[str, Any], loose: int, size: int) -> list[_Row]:
+def _for(cluster: Mapping[str, Any], firm: int, loose: int, size: int) -> list[_Row]:
     where = f"cluster_id={cluster['cluster_id']}"
     rows = [
         ("for", f"An innocent reading remains: {reading}.", "run_clusters", where)
@@ -229,7 +234,9 @@ def _for(cluster: Mapping[str, Any], loose: int, size: int) -> list[_Row]:
         if reading
     ]
     sentence = (
-        f"{loose} of {size} accounts are not core; about {cluster['expected_wrong']:.1f} of the others may be wrong."
+        f"{loose:,} of {size:,} accounts are tied less firmly than the core. Were all {firm:,} core and probable "
+        f"members acted on, about {cluster['expected_wrong']:.1f} of them would be wronged: run by somebody else, or "
+        "not extracting."
     )
     return [*rows, ("for", sentence, "run_members", where)]
 

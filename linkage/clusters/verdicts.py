@@ -471,8 +471,8 @@ def _value_reasons(judged: _Judged, ties: pd.DataFrame) -> list[str]:
     values = judged.incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
     columns = (values["kind"], values["value"], ties["fellows"], values["accounts"], values["unrelated_accounts"])
     return [
-        f"same {_noun(kind)} {value} as {fellows} others ({accounts} accounts in all, {unrelated} of them otherwise "
-        "unrelated)"
+        f"same {_noun(kind)} {value} as {_others(fellows)} ({accounts:,} accounts in all, {unrelated:,} of them "
+        "otherwise unrelated)"
         for kind, value, fellows, accounts, unrelated in zip(*columns, strict=True)
     ]
 
@@ -480,9 +480,13 @@ def _value_reasons(judged: _Judged, ties: pd.DataFrame) -> list[str]:
 def _pattern_reasons(found: pd.DataFrame) -> list[str]:
     """Patterns of groups in words."""
     return [
-        f"same {NOUNS[kind]} as {accounts - 1} others ({unrelated} of the {accounts} otherwise unrelated)"
+        f"same {NOUNS[kind]} as {_others(accounts - 1)} ({unrelated:,} of the {accounts:,} otherwise unrelated)"
         for kind, accounts, unrelated in zip(found["kind"], found["accounts"], found["unrelated_accounts"], strict=True)
     ]
+
+
+def _others(count: int) -> str:
+    return "1 other" if count == 1 else f"{count:,} others"
 
 
 def _noun(kind: str) -> str:
@@ -558,8 +562,8 @@ def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
     first = best.drop_duplicates("group").set_index("group")
     columns = ("kind", "tied", "name", "accounts", "unrelated_accounts")
     said = {
-        number: f"{tied} members share {_noun(kind)} {name}, which {accounts} accounts have "
-        f"({unrelated} of them otherwise unrelated)"
+        number: f"{tied:,} members share {_noun(kind)} {name}, which {accounts:,} accounts have "
+        f"({unrelated:,} of them otherwise unrelated)"
         for number, kind, tied, name, accounts, unrelated in zip(
             first.index, *(first[column] for column in columns), strict=True
         )

@@ -109,6 +109,7 @@ def _draw_cluster(
         "run": _run_context(shown.run),
         "cluster": _plain(shown.cluster),
         "tier_words": wording.TIER_WORDS.get(shown.cluster["tier"], ""),
+        "tier_rule": wording.tier_rule(shown.run),
         "summary": wording.summary(shown),
         "memberships": wording.membership_counts(shown),
         "steps": wording.next_steps(shown),
@@ -225,6 +226,7 @@ def _overview_context(
         "clusters": rows,
         "tiers": [_tier_figures(ranked, tier) for tier in TIERS],
         "headline": _headline(ranked),
+        "tier_rule": wording.tier_rule(run),
         "unlisted": max(0, run.get("inputs", {}).get("clusters", 0) - len(ranked)),
         "privacy": privacy,
     }
@@ -437,7 +439,12 @@ def _tie_tables(detail: ClusterDetail) -> dict[str, Any]:
     shown = tables.records(values.groupby("family").head(_MOST_VALUES_OF_FAMILY))
     for row in shown:
         row["value"] = one_line(row["value"], longest=160)
-    return {"families": families, "values": shown, "values_left": len(values) - len(shown)}
+    return {
+        "families": families,
+        "values": shown,
+        "values_left": len(values) - len(shown),
+        "values_shown": _MOST_VALUES_OF_FAMILY,
+    }
 
 
 def _member_groups(detail: ClusterDetail) -> list[dict[str, Any]]:

@@ -134,8 +134,6 @@ def _accounts(detail: ClusterDetail) -> list[tuple[str, int, list[tuple[str, str
 def _values(detail: ClusterDetail, numbers: Mapping[str, int], families: Sequence[str]) -> list[_Value]:
     """Values in the order of the families, the strongest first, and one for the rest of each family."""
     rows = ties.shared_values(detail)
-    weight = rows["bits"].fillna(1.0).clip(lower=0.1) * rows["inside"]
-    rows = rows.assign(weight=weight).sort_values("weight", ascending=False, kind="stable")
     held = ties.value_holders(detail).groupby(["family", "kind", "value"])["account_id"]
     holders = {key: tuple(sorted(numbers[name] for name in names)) for key, names in held}
     by_family = {name: rows[rows["family"] == name] for name in families}

@@ -152,8 +152,6 @@ def _hubs(detail: ClusterDetail) -> list[_Hub]:
     each = 8
     while each > 1 and sum(min(each + 1, n) for n in values["family"].value_counts()) > _MOST_VALUES:
         each -= 1
-    weight = values["bits"].fillna(1.0).clip(lower=0.1) * values["inside"]
-    values = values.assign(weight=weight).sort_values("weight", ascending=False, kind="stable")
     by_family = {family: values[values["family"] == family] for family in families}
     small = _SMALL_SHARE * len(detail.members)
     return [hub for rows in by_family.values() for hub in _family_hubs(rows, holders, each=each, small=small)]
@@ -441,7 +439,7 @@ def evidence_matrix(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
     families = [drawable(str(family)) for family in bits.columns]
     ax.set_xticks(range(len(families)), families, fontsize=8)
     ax.tick_params(length=0)
-    _colour_bar(ax, image, label="bits (log2 of the odds)")
+    _colour_bar(ax, image, label="bits (each doubles the odds of one operator)")
     _name_rows(ax, list(bits.index), each=each, order="core first")
     if len(bits) <= _MOST_SINGLE_ACCOUNTS:
         _write_bits(ax, matrix)
@@ -557,7 +555,8 @@ def _name_rows(ax: Axes, names: Sequence[str], *, each: int, order: str) -> None
 def _colour_bar(ax: Axes, image: Any, *, label: str) -> None:
     bar = ax.get_figure(root=True).colorbar(image, ax=ax, pad=0.015, fraction=0.04)  # type: ignore[union-attr]
     bar.set_label(label, fontsize=8, color=INK)
-    bar.ax.tick_params(labelsize=7)
+    bar.ax.tick_params(labelsize=7, which="both")
+    bar.ax.yaxis.set_major_formatter("{x:,g}")
     bar.outline.set_visible(False)
 
 

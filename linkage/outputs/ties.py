@@ -64,9 +64,10 @@ def value_holders(detail: ClusterDetail) -> pd.DataFrame:
 
 @functools.lru_cache(maxsize=_KEPT)
 def shared_values(detail: ClusterDetail) -> pd.DataFrame:
-    """The values that tie members, as ``SHARED_VALUES``: most bits first, then most members, then by name.
+    """The values that tie members, as ``SHARED_VALUES``: those that tell most first, then by name.
 
-    Do not change what comes back: it is handed out again.
+    What a value tells is its bits times the members that have it; a null counts as one bit. Do not change what comes
+    back: it is handed out again.
     """
     inside = value_holders(detail).groupby(_VALUE_KEYS)["account_id"].nunique().rename("inside")
     known = pd.concat([_named(detail.shared), _named(detail.links)], ignore_index=True)
@@ -84,9 +85,8 @@ def shared_values(detail: ClusterDetail) -> pd.DataFrame:
     )
     rows = rows[rows["inside"] >= 2].reset_index()
     rows["requests"] = rows["requests"].fillna(0)
-    rows = rows.sort_values(
-        ["bits", "inside", *_VALUE_KEYS], ascending=[False, False, True, True, True], na_position="last"
-    )
+    rows["told"] = rows["bits"].fillna(1.0).clip(lower=0.1) * rows["inside"]
+    rows = rows.sort_values(["told", *_VALUE_KEYS], ascending=[False, True, True, True])
     return make_frame(SHARED_VALUES, {name: rows[name] for name in SHARED_VALUES})
 
 

@@ -215,7 +215,10 @@ def _expected_wrong(cluster: Mapping[str, Any]) -> str:
     if wrong is None or is_null(wrong):
         return ""
     shown = "fewer than 0.1" if wrong < 0.1 else f"about {wrong:,.1f}"
-    return f"Of its {count(cluster['accounts'], 'account')}, {shown} can be expected not to belong."
+    return (
+        f"Were all of its {count(cluster['accounts'], 'account')} acted on, {shown} would be wronged: "
+        "run by somebody else, or not extracting."
+    )
 
 
 def _organizations(cluster: Mapping[str, Any]) -> str:
@@ -223,6 +226,33 @@ def _organizations(cluster: Mapping[str, Any]) -> str:
     if is_null(organizations) or organizations < 1:
         return "None of them declares an organization."
     return f"They declare {count(organizations, 'organization')}."
+
+
+def tier_rule(run: Mapping[str, Any]) -> str:
+    """What a cluster needed for each tier in a run, from the run's settings; nothing where it does not tell them.
+
+    Examples
+    --------
+    >>> tier_rule({})
+    ''
+    """
+    asked = (run.get("settings") or {}).get("verdicts", {})
+    if not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+        return ""
+    one, own, sure, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
+    q_value, *counts = (asked[name] for name in _RULE_COUNTS)
+    kinds, least, few, days = map(count, counts, ("independent kind", "account", "account", "day"))
+    return (
+        f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
+        f"their traffic is extraction (or {both} and {sure}), a q-value of at most {q_value:g}, {kinds} of evidence "
+        f"and {least}; the tier “review” for {both} of both. Fewer than {few} that all share one card and one address, "
+        f"and work of {days} or less that no payment ties, come to review at most; accounts that declare one "
+        "organization are watched."
+    )
+
+
+_RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "sure_extraction", "review_probability")
+_RULE_COUNTS: Final = ("max_q_value", "min_families", "min_enforce_accounts", "open_accounts", "brief_days")
 
 
 def membership_counts(detail: ClusterDetail) -> dict[str, int]:
@@ -290,14 +320,20 @@ def case_sentence(note: Mapping[str, Any]) -> str:
 
 
 def event_sentence(event: Mapping[str, Any]) -> str:
-    """What happened to a cluster between two runs.
+    """What happened to a cluster between two runs, and the last day of the later one where it is known.
 
     Examples
     --------
     >>> event_sentence({"event": "grew", "other_id": None, "accounts_before": 5, "accounts_after": 14,
-    ...                 "accounts_shared": 5})
-    'Grew from 5 to 14 accounts; 5 were in both.'
+    ...                 "accounts_shared": 5, "as_of": "2026-11-20T00:00Z"})
+    'As of 20 Nov 2026: grew from 5 to 14 accounts; 5 were in both.'
     """
+    told = _event_words(event)
+    when = event.get("as_of")
+    return told if is_null(when) else f"As of {day(when)}: {told[:1].lower()}{told[1:]}"
+
+
+def _event_words(event: Mapping[str, Any]) -> str:
     before, after, shared = (int(event[f"accounts_{when}"]) for when in ("before", "after", "shared"))
     other = "another cluster" if is_null(event["other_id"]) else one_line(str(event["other_id"]))
     both = f"{shared:,} {'was' if shared == 1 else 'were'} in both"

@@ -51,6 +51,8 @@ def test_the_graph_shows_every_account_in_silence_and_stays_still(
         " return p.x >= 0 && p.y >= 0 && p.x <= linkageGraph.width() && p.y <= linkageGraph.height(); })"
     )
     assert inside
+    widths = page.evaluate("linkageGraph.nodes('.account').map((dot) => dot.renderedWidth())")
+    assert min(widths) > 4, "an account of thousands can still be seen and pointed at"
     assert watched.said == []
     assert watched.asked == [reports[size]]
 

@@ -71,6 +71,16 @@
     autoungrabify: true, boxSelectionEnabled: false, selectionType: "single", userZoomingEnabled: false,
     hideEdgesOnViewport: ties > 4000, textureOnViewport: false, pixelRatio: "auto",
   });
+  // From far away an account is drawn larger than it is, up to where dots would begin to touch, so that it can be seen.
+  let grown = 1;
+  const grow = () => {
+    const wanted = Math.min(2.25, Math.max(1, 6 / (22 * graph.zoom())));
+    if (Math.abs(wanted - grown) < 0.15 && (wanted > 1 || grown === 1)) return;
+    grown = wanted;
+    graph.nodes(".account").style({ width: 22 * grown, height: 22 * grown });
+  };
+  graph.on("zoom", grow);
+  grow();
   const fit = () => graph.fit(graph.nodes().not(".gone"), 24);
   const zoomBy = (factor) => graph.zoom({ level: graph.zoom() * factor, renderedPosition: { x: graph.width() / 2, y: graph.height() / 2 } });
 
