@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,21 @@ def test_exit_codes_are_the_documented_ones(tmp_path: Path, tiny_logs: Path) -> 
     with writer_lock(store):
         assert run("rebuild", store).exit_code == 75
     assert run("rebuild", store, "--window", "soon").exit_code == 2
+
+
+def test_each_step_says_what_became_of_the_input_and_what_to_type_next(tmp_path: Path, tiny_logs: Path) -> None:
+    store, logs = tmp_path / "a store.db", tmp_path / "logs.ndjson"
+    whole = (tiny_logs / "requests.ndjson").read_text(encoding="utf-8")
+    logs.write_text(whole + '{"timestamp": 12\n', encoding="utf-8")
+    told = run("ingest", store, logs).stderr
+    assert re.search(r"1 set aside: .*JSON", told)
+    assert f"Next: linkage rebuild '{store}'" in told
+    aside = rows(run("doctor", store, "--set-aside", "--format", "csv"))
+    assert [(Path(row["path"]).name, row["line"]) for row in aside] == [("logs.ndjson", str(whole.count("\n") + 1))]
+    first = run("rebuild", store).stderr
+    assert f"Next: linkage clusters '{store}'; linkage report '{store}' --out report" in first
+    assert "nothing new" not in first
+    assert "nothing new: this run was there before" in run("rebuild", store).stderr
 
 
 def test_a_settings_file_with_faults_tells_them_all(tmp_path: Path, tiny_store: lk.Store) -> None:

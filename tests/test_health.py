@@ -89,7 +89,7 @@ def test_one_clock_gone_wrong_moves_no_window_and_is_told(tmp_path: Path) -> Non
         assert f"{run.as_of:%Y-%m-%d}" == "2026-09-08"
         stray = find_stray(store._database, DEFAULTS)
         assert stray is not None
-        assert stray.found == "1 requests lie far after all others, up to 2099-01-01"
+        assert stray.found == "1 request lies far after all others, up to 2099-01-01"
         findings = store.examine().set_index("check")
         assert findings.loc["clock", "level"] == "problem"
 

@@ -39,6 +39,22 @@ def test_every_run_and_failure_is_remembered_and_nothing_new_is_not(tiny_store: 
     assert tiny_store.ledger["settings_digest"].nunique() == 2
 
 
+def test_a_rebuild_that_failed_is_the_first_thing_told_in_the_morning(tiny_store: lk.Store) -> None:
+    with pytest.raises(ClusterError):
+        lk.rebuild(tiny_store, as_of="2020-01-01")
+    findings = tiny_store.examine()
+    assert findings["level"].iloc[0] == "problem"
+    assert "failed with exit code 1: " in findings.set_index("check").loc["last rebuild", "found"]
+    code, told, _ = run_cli("runs", tiny_store.path)
+    assert code == 0
+    assert "found none" in " ".join(told.split())
+    lk.rebuild(tiny_store)
+    assert "last rebuild" not in set(tiny_store.examine()["check"])
+    with pytest.raises(ClusterError):
+        lk.rebuild(tiny_store, as_of="2020-01-01")  # by hand, with nothing waiting: no reason for an alarm
+    assert tiny_store.examine().set_index("check").loc["last rebuild", "level"] == "note"
+
+
 def test_two_runs_are_compared(tiny_store: lk.Store) -> None:
     one = lk.rebuild(tiny_store, as_of="2026-09-02")
     other = lk.rebuild(tiny_store)

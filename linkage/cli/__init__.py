@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def ingest(
             wait_s=wait_s,
             progress=progress,
         )
-    show_ingest(result, as_json=as_json)
+    show_ingest(result, store, as_json=as_json)
     if result.failed:
         sys.exit(max(file.error.exit_code for file in result.failed if file.error))
 
@@ -165,6 +166,7 @@ def rebuild(
     from linkage.notebook import rebuild as rebuild_run
 
     with upkeep.measured(metrics, store), opened_store(store, create=False) as opened, step_progress() as step:
+        known = set(opened.runs["run_id"])
         run = rebuild_run(
             opened,
             as_of=as_of,
@@ -176,7 +178,7 @@ def rebuild(
             step=step,
             clock=upkeep.clock_ms,
         )
-        show_run(run, as_json=as_json)
+        show_run(run, store, is_new=run.run_id not in known, as_json=as_json)
 
 
 @main.command()
@@ -324,6 +326,8 @@ def simulate(directory: Path, *, accounts: int, days: int, scenarios: tuple[str,
 
     world = simulate_world(directory, accounts=accounts, days=days, scenarios=scenarios or None, seed=seed)
     click.echo(repr(world))
+    requests, records = (shlex.quote(str(path)) for path in (world.requests, world.accounts))
+    say(f"Next: linkage ingest logs.db {requests} --accounts {records}")
 
 
 @main.command()
@@ -407,15 +411,21 @@ def calibrate(
 @main.command()
 @STORE
 @SETTINGS
+@click.option("--set-aside", is_flag=True, help="List the lines that were set aside instead: file, line, reason.")
 @FORMAT
 @JSON
-def doctor(store: Path, *, settings: Path | None, form: str) -> None:
+def doctor(store: Path, *, settings: Path | None, set_aside: bool, form: str) -> None:
     r"""Check STORE: damage, coverage, what was set aside, whether the run is up to date. Exit 1 on a problem.
 
     \b
     linkage doctor logs.db
+    linkage doctor logs.db --set-aside --format csv
     """
     with opened_store(store, create=False) as opened:
+        if set_aside:
+            lines = opened.rejected
+            show_rows(lines, form, brief=list(lines.columns))
+            return
         findings = opened.examine(now=datetime.datetime.now(datetime.UTC), settings=settings)
     show_rows(findings, form, brief=list(findings.columns))
     if (findings["level"] == "problem").any():

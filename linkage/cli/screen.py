@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from linkage.engines.local import Progress
     from linkage.notebook import Cluster, IngestResult, Run
     from linkage.stages import Step
+
+
+_MOST_REASONS: Final = 5
 
 
 def say(words: str, *, level: str = "info", **more: Any) -> None:
@@ -83,8 +88,8 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def show_ingest(result: IngestResult, *, as_json: bool) -> None:
-    """What became of each file, which fields the records carry, and which evidence that rules out."""
+def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
+    """What became of each file, which fields the records carry, which evidence that rules out, and what is next."""
     from linkage.outputs.tables import records
 
     if as_json:
@@ -101,6 +106,10 @@ def show_ingest(result: IngestResult, *, as_json: bool) -> None:
             f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
             f"{file.seen_before:,} seen before{conflicts}"
         )
+        for reason, count in itertools.islice(file.reasons.items(), _MOST_REASONS):
+            say(f"  {count:,} set aside: {reason}")
+        if len(file.reasons) > _MOST_REASONS:
+            say(f"  and {len(file.reasons) - _MOST_REASONS:,} more reasons: linkage doctor STORE --set-aside")
         for note, count in file.notes.items():
             say(f"  {count:,} x {note}")
     coverage = result.coverage[result.coverage["total"] > 0]
@@ -108,11 +117,11 @@ def show_ingest(result: IngestResult, *, as_json: bool) -> None:
     impossible = result.evidence[~result.evidence["possible"]]
     for row in impossible.itertuples():
         say(f"no {row.family} evidence: {row.note}")
-    say(repr(result))
+    say(f"{result!r}. Next: linkage rebuild {shlex.quote(str(store))}")
 
 
-def show_run(run: Run, *, as_json: bool) -> None:
-    """What a run found, and what to type next."""
+def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:
+    """What a run found, whether it was there before, and what to type next."""
     from linkage.outputs.tables import plain_value
 
     if as_json:
@@ -120,7 +129,11 @@ def show_run(run: Run, *, as_json: bool) -> None:
         return
     tiers = run.clusters["tier"].value_counts()
     named = ", ".join(f"{tiers.get(tier, 0)} {tier}" for tier in ("enforce", "review", "watch"))
-    say(f"{run!r}\n{named}. Next: linkage clusters, linkage report")
+    name = shlex.quote(str(store))
+    if not is_new:
+        say("nothing new: this run was there before")
+    say(repr(run).strip("<>"))
+    say(f"{named}. Next: linkage clusters {name}; linkage report {name} --out report")
 
 
 def show_cluster(cluster: Cluster) -> None:

@@ -66,11 +66,8 @@ def runs(store: Path, *, form: str) -> None:
     """
     with opened_store(store, create=False) as opened:
         table = opened.ledger
-    show_rows(
-        table,
-        form,
-        brief=["run_id", "exit_code", "began_at", "duration_s", "requests", "clusters", "flagged", "anomalies", "kept"],
-    )
+    brief = ["run_id", "exit_code", "began_at", "duration_s", "requests", "clusters", "flagged", "anomalies", "kept"]
+    show_rows(table, form, brief=[*brief, "error"] if table["error"].notna().any() else brief)
 
 
 @click.command()

@@ -55,6 +55,8 @@ class FileResult:
     """Fields dropped or repaired: ``field: reason`` to how often."""
     error: LinkageError | None
     """Why nothing of the file was stored; None when it was."""
+    reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """Why lines were set aside, to how many, the most frequent first."""
 
 
 @dataclasses.dataclass
@@ -209,8 +211,18 @@ def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> No
 def _result(raw: RawFile, counts: BatchCounts, tally: _Tally | None = None) -> FileResult:
     set_aside = len(tally.rejected) if tally else 0
     notes = dict(sorted(tally.notes.items())) if tally else {}
+    told = Counter(reason for _, reason in tally.rejected) if tally else Counter()
     return FileResult(
-        raw.path, raw.took_for, raw.kind, counts.kept, set_aside, counts.seen_before, counts.conflicting, notes, None
+        path=raw.path,
+        took_for=raw.took_for,
+        kind=raw.kind,
+        kept=counts.kept,
+        set_aside=set_aside,
+        seen_before=counts.seen_before,
+        conflicting=counts.conflicting,
+        notes=notes,
+        error=None,
+        reasons=dict(sorted(told.items(), key=lambda item: (-item[1], item[0]))),
     )
 
 

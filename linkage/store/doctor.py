@@ -101,8 +101,9 @@ def _input_findings(database: Database) -> Iterator[Finding]:
     yield "ok", "requests", found, ""
     if counts["set_aside"]:
         reason = database.query("rejected_reasons").iloc[0]
-        found = f"{counts['set_aside']:,} lines set aside, mostly: {reason['reason']}"
-        yield "note", "set aside", found, "see the named query rejected_lines"
+        lines = "1 line" if counts["set_aside"] == 1 else f"{counts['set_aside']:,} lines"
+        found = f"{lines} set aside, mostly: {reason['reason']}"
+        yield "note", "set aside", found, "list them: linkage doctor STORE --set-aside"
     recorded = int(counts["recorded_accounts"])
     if recorded < _RECORDED_SHARE * counts["accounts"]:
         found = f"{recorded:,} of {counts['accounts']:,} accounts have an account record"
@@ -128,6 +129,8 @@ def _clock_findings(database: Database, now_ms: int | None, settings: HealthSett
 def _run_findings(database: Database) -> Iterator[Finding]:
     published = database.query("published_run")
     revision, mined = database.revision()
+    is_behind = published.empty or bool(published["input_revision"].iloc[0] < revision)
+    yield from _failure_findings(database, is_behind=is_behind)
     if mined < revision and revision:  # a store that nothing was loaded into has nothing to mine
         yield (
             "problem",
@@ -137,9 +140,20 @@ def _run_findings(database: Database) -> Iterator[Finding]:
         )
     if published.empty:
         yield "note", "run", "no run was published yet", "rebuild: linkage rebuild STORE"
-        return
-    row = published.iloc[0]
-    if row["input_revision"] < revision:
-        yield "note", "run", f"run {row['run_id']} is older than the newest records", "rebuild: linkage rebuild STORE"
+    elif is_behind:
+        found = f"run {published['run_id'].iloc[0]} is older than the newest records"
+        yield "note", "run", found, "rebuild: linkage rebuild STORE"
     else:
-        yield "ok", "run", f"run {row['run_id']} has all records", ""
+        yield "ok", "run", f"run {published['run_id'].iloc[0]} has all records", ""
+
+
+def _failure_findings(database: Database, *, is_behind: bool) -> Iterator[Finding]:
+    """The last rebuild, if it failed; a problem only where records wait for it: with nothing new none is remembered."""
+    ledger = database.query("run_ledger")
+    if ledger.empty or ledger["exit_code"].iloc[-1] == 0:
+        return
+    last = ledger.iloc[-1]
+    when = "" if pd.isna(last["began_at"]) else f" of {last['began_at']:%Y-%m-%d %H:%M} UTC"
+    found = f"the last rebuild{when} failed with exit code {last['exit_code']}: {last['error']}"
+    advice = "mend what it names and rebuild: linkage rebuild STORE; the run before it stays published"
+    yield "problem" if is_behind else "note", "last rebuild", found, advice

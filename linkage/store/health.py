@@ -42,7 +42,9 @@ def find_stray(database: Database, settings: HealthSettings) -> Anomaly | None:
     if stray.empty:
         return None
     newest = f"{pd.Timestamp(int(stray['day'].iloc[-1]) * DAY_MS, unit='ms'):%Y-%m-%d}"
-    return Anomaly("clock", f"{int(stray['requests'].sum()):,} requests lie far after all others, up to {newest}")
+    count = int(stray["requests"].sum())
+    told = "1 request lies" if count == 1 else f"{count:,} requests lie"
+    return Anomaly("clock", f"{told} far after all others, up to {newest}")
 
 
 def find_ahead(database: Database, now_ms: int) -> Anomaly | None:
