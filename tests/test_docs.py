@@ -1,11 +1,13 @@
 """The README's code runs, and every command and query is documented where it says it is."""
 
+import importlib
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+import linkage as lk
 from linkage.cli import main
 from linkage.store.queries import query_names
 
@@ -40,6 +42,23 @@ def test_every_dependency_has_its_line() -> None:
     names = set(re.findall(r'^    "([a-zA-Z0-9-]+)[>=]', text, re.MULTILINE)) - {"linkage"}
     assert len(names) > 15
     assert [name for name in sorted(names) if name not in told] == []
+
+
+def test_each_call_gives_the_table_that_is_described_for_it(tiny_store: lk.Store) -> None:
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    paths = [path.rsplit(".", 1) for path in re.findall(r"autodata:: (\S+)", page)]
+    described = {name: getattr(importlib.import_module(room), name) for room, name in paths}
+    run = lk.rebuild(tiny_store)
+    nouns = {"store": tiny_store, "run": run, "cluster": run.clusters[run.clusters["cluster_id"].iloc[0]]}
+    asked = 0
+    for calls, told in re.findall(r"^\| (`.*?) \| (.*?) \|$", page, re.MULTILINE):
+        shapes = re.findall(r"`([A-Z_]+)`", told)
+        assert set(shapes) <= set(described), calls
+        for call in re.findall(r"`((?:store|run|cluster)\.[a-z_]+(?:\(\))?)`", calls):
+            table = eval(call, nouns)  # noqa: S307 - calls of our own page
+            assert list(table.columns) == list(described[shapes[0]]), call
+            asked += 1
+    assert asked > 15
 
 
 def test_decisions_say_what_would_change_our_mind() -> None:
