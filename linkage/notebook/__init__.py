@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from linkage.engines.beside import has_two_cores
 from linkage.engines.cut import store_until
 from linkage.errors import UsageError
-from linkage.notebook.beside import run_beside
+from linkage.notebook.beside import beside_here
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.progress import step_progress
@@ -90,7 +89,7 @@ def rebuild(
             wait_s=wait_s,
             step=tell,
             clock=clock,
-            beside=run_beside if has_two_cores() else None,
+            beside=beside_here(),
             reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
         )
     return store.run

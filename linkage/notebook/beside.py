@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.errors import SourceError
+from linkage.rebuild import Beside
 
 SPREAD_VALUES: Final = 12
 """Values from which on a second process is worth its start, when each takes about a second."""
@@ -46,6 +47,11 @@ def run_beside(function: Callable[..., Any], arguments: Mapping[str, Any]) -> It
             yield ask
         finally:
             worker.close()  # so that nobody waits for a value that is not asked for any more
+
+
+def beside_here() -> Beside | None:
+    """What runs a part of a rebuild beside the rest: another process where there is a core for it, else nothing."""
+    return run_beside if has_two_cores() else None
 
 
 def once(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from linkage.errors import NoSuchClusterError
 from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
+from linkage.notebook.progress import step_progress
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import notebook_table, pressing_clusters, write_report
@@ -256,7 +257,7 @@ class Run:
         without_family: str | Iterable[str] = (),
         without_entity: str | Iterable[str] = (),
         without_account: str | Iterable[str] = (),
-        step: Step | None = None,
+        step: Step | bool | None = None,
     ) -> WhatIf:
         """What this run would have found if something were otherwise; nothing is written, the run stays as it is.
 
@@ -272,7 +273,7 @@ class Run:
         without_entity : addresses, payment instruments, templates, ... that do not count. The prefix of an address and
             the family of a template are values of their own.
         without_account : accounts taken out.
-        step : told the name of each step as it begins.
+        step : told the name of each step as it begins; True shows a bar.
 
         Returns
         -------
@@ -293,7 +294,8 @@ class Run:
         """
         bench = self._tried
         left_out = LeftOut(as_tuple(without_family), as_tuple(without_entity), as_tuple(without_account))
-        return bench.try_out(settings=changed_settings(bench.settings, settings), left_out=left_out, step=step)
+        with step_progress(step) as tell:
+            return bench.try_out(settings=changed_settings(bench.settings, settings), left_out=left_out, step=tell)
 
     @property
     def _tried(self) -> Bench:

@@ -13,6 +13,7 @@ import pandas as pd
 from linkage.clusters.cases import Decisions
 from linkage.clusters.tracking import carry_ids
 from linkage.errors import NoSuchAccountError, UsageError
+from linkage.notebook.beside import beside_here
 from linkage.notebook.given import AnySettings
 from linkage.outputs.html import notebook_table
 from linkage.rebuild import decisions_until, digest_of, settle_judged, versions_of
@@ -181,7 +182,7 @@ class Bench:
     @functools.cached_property
     def judged(self) -> Judged:
         """What the stages make of the input as it is."""
-        return judge_inputs(self._inputs, settings=self.settings, seed=int(self._row["seed"]))
+        return judge_inputs(self._inputs, settings=self.settings, seed=int(self._row["seed"]), beside=beside_here())
 
     @functools.cached_property
     def _before(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -224,6 +225,7 @@ class Bench:
             seed=seed,
             step=step,
             without={*left_out.families, *left_out.entities},
+            beside=beside_here(),
         )
 
     def _settled(self, judged: Judged, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
