@@ -79,10 +79,6 @@ class TemplateError(LinkageError, ValueError):
     """Prompts or features that template mining cannot use."""
 
 
-class EvidenceError(LinkageError, ValueError):
-    """Counts or tables that cannot be true together."""
-
-
 class ClusterError(LinkageError, ValueError):
     """A graph, partition or run that cannot be worked with."""
 

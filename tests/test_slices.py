@@ -122,7 +122,7 @@ def test_the_sentence_names_the_work_and_both_probabilities() -> None:
     assert said["topic"].tolist() == ["extraction"]
     # Nine firm members with ten requests on each of six days.
     assert said["sentence"].iloc[0] == (
-        "The verdict is of their own work, 540 of their 5400 requests in template family f-own (9 of the 11 accounts "
+        "The verdict is of their own work, 540 of their 5,400 requests in template family f-own (9 of the 11 accounts "
         "that have it). By itself it reads as extraction with probability 0.83, all that they send with 0.20."
     )
     assert said["rows"].iloc[0] == "template_family=f-own"

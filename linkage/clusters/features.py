@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.clock import hour_entropy, squared_length
-from linkage.clusters.slices import OWN_FEATURES, UNTOLD, measure_slices
+from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
 from linkage.coding import codes_of
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
@@ -123,9 +123,6 @@ UNTOLD_SPREAD: Final = 0.11
 
 COMMON_SHARE: Final = 0.3
 """Share of a group that must use a family of templates for it to be the group's."""
-
-STRANGERS: Final = 0.29
-"""Root mean square distance of random ranks to their mean."""
 
 
 def measure_controller(
@@ -399,7 +396,7 @@ def _work_features(
     rows["requests"] = evidence["request_count"].to_numpy(dtype=np.float64)[inside]
     size = np.bincount(group[group >= 0], minlength=groups)
     rows["users"] = rows.groupby(["group", "value"])["requests"].transform("size")
-    needed = np.maximum(2, 0.1 * size[rows["group"].to_numpy(dtype=np.int64)])
+    needed = np.maximum(2, SHARED_SHARE * size[rows["group"].to_numpy(dtype=np.int64)])
     shared = rows.loc[rows["users"] >= needed]
     everybody = incidence.table["accounts"].to_numpy(dtype=np.float64)[shared["value"].to_numpy(dtype=np.int64)]
     shared = shared.assign(alone=shared["requests"] * shared["users"] / everybody)

@@ -33,6 +33,12 @@ OWN_FEATURES: Final = (
 OWN_SHARE: Final = 0.5
 """Share of a work's accounts that must be in the group for its hours to be the group's."""
 
+SHARED_SHARE: Final = 0.1
+"""Share of a group, two accounts at least, that must use a work for it to be shared inside the group."""
+
+STRANGERS: Final = 0.29
+"""Root mean square distance of random ranks to their mean."""
+
 UNTOLD: Final = {
     "own_output": 0.5,
     "own_sameness": 0.1,
@@ -55,8 +61,6 @@ _MOST_REQUESTS: Final = 20.0
 """Requests from which on an account's mean output length is known as well as it can be."""
 _PRIOR_ACCOUNTS: Final = 4.0
 _FEWEST_HOURS: Final = 24
-_STRANGERS: Final = 0.29
-"""Root mean square distance of random ranks to their mean."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,12 +109,12 @@ def measure_slices(
     output = _shrunk(ranked, weight, group, groups, UNTOLD["own_output"], prior=_PRIOR_REQUESTS)
     center = np.append(_shrunk(ranked, weight, group, groups, UNTOLD["own_output"]), 0.5)
     gap = np.where(told >= 2, (ranked - center[group]) ** 2, np.nan)
-    spread = np.sqrt(_shrunk(gap, weight, group, groups, _STRANGERS**2, prior=_PRIOR_REQUESTS))
+    spread = np.sqrt(_shrunk(gap, weight, group, groups, STRANGERS**2, prior=_PRIOR_REQUESTS))
     own = _sum_by(sent, group, groups)
     typical = max(float(np.median(requests[requests > 0])) if (requests > 0).any() else 1.0, 1.0)
     return {
         "own_output": output,
-        "own_sameness": 1 - np.minimum(spread / _STRANGERS, 1.0),
+        "own_sameness": 1 - np.minimum(spread / STRANGERS, 1.0),
         "own_evenness": _evenness(sent, group, groups),
         **_hour_features(rows, group, groups),
         "own_volume": np.clip(np.log10(1 + own / typical) / 4, 0, 1),
@@ -131,7 +135,7 @@ def _own_rows(works: pd.DataFrame, index: pd.Index[str], group: Codes, groups: i
     cell = (pair // max(len(index), 1))[mine >= 0] * groups + mine[mine >= 0]
     cells, users = np.unique(cell, return_counts=True)
     size = np.bincount(group[group >= 0], minlength=groups)
-    is_common = users >= np.maximum(2, 0.1 * size[cells % max(groups, 1)])
+    is_common = users >= np.maximum(2, SHARED_SHARE * size[cells % max(groups, 1)])
     cells, users = cells[is_common], users[is_common]
     share = users / everybody[cells // max(groups, 1)]
     inside = np.flatnonzero(known & (np.append(group, -1)[code] >= 0))
@@ -232,7 +236,7 @@ def tell_slices(
     for (cluster, community), part in firm.groupby(["cluster_id", "community"]):
         own = counts[counts["account_id"].isin(part["account_id"])].groupby(["kind", "work"], as_index=False)
         table = own.agg(members=("account_id", "size"), requests=("request_count", "sum"))
-        table = table[table["members"] >= np.maximum(2, 0.1 * len(part))]
+        table = table[table["members"] >= np.maximum(2, SHARED_SHARE * len(part))]
         if len(table):
             table["accounts"] = everybody.reindex(table["work"]).to_numpy()
             said, behind = _name_works(table, int(part["requests"].sum()))
@@ -259,10 +263,10 @@ def _name_works(table: pd.DataFrame, requests: int) -> tuple[str, str]:
     columns = (rows[name].tolist() for name in ("kind", "work", "members", "accounts"))
     listed, behind = [], []
     for kind, work, members, accounts in zip(*columns, strict=True):
-        listed.append(f"{kind.replace('_', ' ')} {work} ({members} of the {accounts} accounts that have it)")
+        listed.append(f"{kind.replace('_', ' ')} {work} ({members:,} of the {accounts:,} accounts that have it)")
         behind.append(f"{kind}={work}")
     said = (
-        f"The verdict is of their own work, {rows['requests'].sum()} of their {requests} requests in "
+        f"The verdict is of their own work, {rows['requests'].sum():,} of their {requests:,} requests in "
         f"{join_words(listed)}."
     )
     return said, "; ".join(behind)

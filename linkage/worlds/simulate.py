@@ -59,7 +59,8 @@ class World:
     def __repr__(self) -> str:
         return (
             f"World({str(self.directory)!r}: {self.account_count:,} accounts, {self.request_count:,} requests, "
-            f"{self.campaign_count} campaigns with {self.campaign_account_count:,} accounts)"
+            f"{self.campaign_count} campaign{'' if self.campaign_count == 1 else 's'} with "
+            f"{self.campaign_account_count:,} accounts)"
         )
 
     def _repr_html_(self) -> str:

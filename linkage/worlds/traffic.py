@@ -166,18 +166,6 @@ class Shared:
 
 
 @dataclasses.dataclass(slots=True)
-class Fresh:
-    """A new home address for every session, as residential proxies give."""
-
-    space: Space
-    sticky: bool = True
-
-    def address(self, rand: random.Random, *, day: int) -> str:
-        """An address that is most likely never seen again."""
-        return self.space.anywhere(rand)
-
-
-@dataclasses.dataclass(slots=True)
 class Either:
     """One of two books, drawn anew each time: the first with chance ``share``."""
 
