@@ -195,7 +195,9 @@ def test_shared_values_count_members_and_others_apart() -> None:
     client = values.loc["python-httpx/0.27 771,4865"]
     assert (client["inside"], client["accounts"], client["unrelated_accounts"]) == (14, 426, 412)
     assert pd.isna(values.loc["198.51.0.0/24", "bits"])
-    assert values["bits"].dropna().is_monotonic_decreasing
+    told = values["bits"].fillna(1.0) * values["inside"]
+    assert told.is_monotonic_decreasing, "what ties two with many bits does not stand above what ties all"
+    assert not values["bits"].dropna().is_monotonic_decreasing
 
 
 def test_a_family_without_shared_values_is_counted_by_its_links() -> None:

@@ -303,7 +303,8 @@ def case(store: Path, *, cluster: str, state: Any, note: str, account: str | Non
     now = datetime.datetime.now(datetime.UTC)
     with opened_store(store, create=False) as opened:
         opened.run.cluster(cluster).decide(state, note=note, author=author, at=now, account=account, wait_s=wait_s)
-    say(f"{cluster}: {state}")
+    about = f"{account} of {cluster}" if account else cluster
+    say(f"{about}: {state}, noted by {author}. Reports show it at once; tiers follow at the next linkage rebuild")
 
 
 @main.command()
