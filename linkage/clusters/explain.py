@@ -198,10 +198,9 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
 
 
 def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, kept: int | None) -> _Row:
-    of_all = "" if kept else f" of {size * (size - 1) // 2:,}"
     sentence = (
         f"The joint traffic of {cluster['requests']:,} requests reads as extraction with probability "
-        f"{cluster['extraction_probability']:.2f}; {pairs:,}{of_all} pairs of members are linked"
+        f"{cluster['extraction_probability']:.2f}; {pairs:,} of {size * (size - 1) // 2:,} pairs of members are linked"
         f"{f' (of each account the {kept} strongest are listed)' if kept else ''}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
