@@ -11,7 +11,7 @@ import orjson
 import pandas as pd
 import pytest
 from details import HOSTILE, SURROGATE, make_detail
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkage.errors import OutputFileError
@@ -71,6 +71,7 @@ def test_hostile_ids_break_no_csv() -> None:
     assert [row["account_id"].removeprefix("'") for row in rows] == [visible(name) for name in members["account_id"]]
 
 
+@settings(deadline=None)
 @given(st.lists(ANY_TEXT, min_size=1, max_size=5))
 def test_any_text_survives_csv_and_json_as_text(cells: list[str]) -> None:
     frame = pd.DataFrame({"cell": pd.Series(cells, dtype=object)})
