@@ -17,6 +17,7 @@ from linkage import terms
 from linkage.errors import OutputFileError, ShapeError
 from linkage.outputs import html, text, wording
 from linkage.outputs.masking import mask_value
+from linkage.settings import Settings
 from linkage.terms import CASE_NOTES, CLUSTERS, ClusterDetail, make_frame
 
 VOID = {"meta", "link", "br", "input", "rect", "path", "use"}
@@ -93,6 +94,15 @@ def test_the_page_says_who_how_sure_and_what_to_do(page: str) -> None:
     assert "about 0.4 would be wronged: run by somebody else, or not extracting" in words
     assert "Of 1,000 clusters as strong as this one, about 1 would be there by chance" in words
     assert "linkage case STORE c-7f3a91 --state enforced" in words
+
+
+def test_a_page_says_what_its_run_asked_of_the_tiers() -> None:
+    asked = Settings().to_dict()
+    asked["verdicts"] |= {"enforce_controller": 0.55, "min_enforce_accounts": 7, "max_q_value": 0.01}
+    told = wording.tier_rule({"settings": asked})
+    for words in ("at least 55% that one operator", "q-value of at most 0.01", "and 7 accounts; the tier “review”"):
+        assert words in told
+    assert wording.tier_rule({"settings": {}}) == "", "a run of other days is not judged by rules of today"
 
 
 def test_the_page_names_every_member_every_reading_and_every_statement(page: str, small: ClusterDetail) -> None:

@@ -239,20 +239,24 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     asked = (run.get("settings") or {}).get("verdicts", {})
     if not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
         return ""
-    one, own, sure, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
-    q_value, *counts = (asked[name] for name in _RULE_COUNTS)
+    one, own, least_one, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
+    total, q_value, *counts = (asked[name] for name in _RULE_COUNTS)
     kinds, least, few, days = map(count, counts, ("independent kind", "account", "account", "day"))
     return (
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
-        f"their traffic is extraction (or {both} and {sure}), a q-value of at most {q_value:g}, {kinds} of evidence "
-        f"and {least}; the tier “review” for {both} of both. Fewer than {few} that all share one card and one address, "
+        f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
+        f"a q-value of at most {q_value:g}, {kinds} of evidence and {least}; the tier “review” for {both} of both, or "
+        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address, "
         f"and work of {days} or less that no payment ties, come to review at most; accounts that declare one "
         "organization are watched."
     )
 
 
-_RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "sure_extraction", "review_probability")
-_RULE_COUNTS: Final = ("max_q_value", "min_families", "min_enforce_accounts", "open_accounts", "brief_days")
+_RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "least_controller", "review_probability")
+_RULE_COUNTS: Final = (
+    *("enforce_both", "max_q_value"),
+    *("min_families", "min_enforce_accounts", "open_accounts", "brief_days"),
+)
 
 
 def membership_counts(detail: ClusterDetail) -> dict[str, int]:
