@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.features import SOFTWARE
-from linkage.clusters.verdicts import NOUNS
+from linkage.clusters.reasons import noun
 from linkage.coding import codes_of, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
@@ -129,7 +129,7 @@ class _Shared:
         rows = self.table.iloc[self.start[place] : self.start[place + 1]]
         columns = (rows[name].tolist() for name in rows.columns)
         return [
-            _Value(family, f"{NOUNS.get(kind, kind.replace('_', ' '))} {value}", f"{kind}={value}", *counts)
+            _Value(family, f"{noun(kind)} {value}", f"{kind}={value}", *counts)
             for family, kind, value, *counts in zip(*columns, strict=True)
         ]
 

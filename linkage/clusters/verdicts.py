@@ -21,6 +21,7 @@ from linkage.clusters.features import (
     measure_extraction,
 )
 from linkage.clusters.pools import find_pooled
+from linkage.clusters.reasons import noun, tell_reasons
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
     Codes,
@@ -34,7 +35,6 @@ from linkage.clusters.ties import (
     rank_habits,
     tie_matrix,
 )
-from linkage.coding import run_starts
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     ACCOUNTS,
@@ -54,26 +54,6 @@ from linkage.terms import (
 
 Numbers = npt.NDArray[np.float64]
 
-NOUNS: Final = {
-    "ip": "address",
-    "ip_prefix": "address prefix",
-    "payment": "payment instrument",
-    "template": "template",
-    "template_family": "template family",
-    "contract": "request contract",
-    "client": "client",
-    "email_domain": "mail domain",
-    "signup_window": "creation window",
-    "signup_mail_window": "creation window and mail domain",
-    "signup_wide_mail_window": "wide creation window and mail domain",
-    "signup_burst": "burst of sign-ups",
-    "hand_over": "work handed over within minutes",
-    "joint_pauses": "pauses",
-    "work_list": "shared-out work list",
-    "replacement": "chain of replacements",
-}
-"""Kind of a value to the words a reader knows it by."""
-
 GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
 """Families that only show in a group."""
 
@@ -89,9 +69,6 @@ OWN_SHARE: Final = 0.37
 OWN_DOUBT_BITS: Final = 2.1
 """What the bits that count must make up for before an account belongs to its group rather than not. Both figures are
 learned from the members of clusters in 18 training worlds; how large the group is taught nothing (decision 52)."""
-
-REASONS: Final = 4
-"""Ties a member's reasons name, strongest first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -437,60 +414,13 @@ def _members(
         "controller_probability": judged.controller[number] * sure[rows],
         "extraction_probability": judged.extraction[number],
         "q_value": judged.q_value[number],
-        "reasons": _reasons(judged, rows),
+        "reasons": tell_reasons(rows, ties=judged.ties, patterns=judged.patterns, incidence=judged.incidence),
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
         "requests": accounts["request_count"].to_numpy()[rows],
     }
     frame = make_frame(MEMBERS, columns)
     return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
-
-
-def _reasons(judged: _Judged, accounts: Codes) -> list[str]:
-    """The strongest ties of each of these accounts (codes) in words; only those that are told are put into words."""
-    ties, found = judged.ties, judged.patterns
-    patterned = judged.incidence.accounts.get_indexer(pd.Index(found["account_id"]))
-    code = np.concatenate([ties["account"].to_numpy(dtype=np.int64), patterned])
-    bits = np.concatenate([ties["tie"].to_numpy(dtype=np.float64), found["bits"].to_numpy(dtype=np.float64)])
-    order = np.lexsort((-bits, code))
-    starts = run_starts(code[order] + 1)
-    length = np.diff(np.append(starts, len(order)))
-    is_told = np.arange(len(order)) - np.repeat(starts, length) < REASONS
-    told = order[is_told & np.isin(code[order], accounts)]
-    is_value = told < len(ties)
-    words = iter(_value_reasons(judged, ties.iloc[told[is_value]]))
-    patterns = iter(_pattern_reasons(found.iloc[told[~is_value] - len(ties)]))
-    said: dict[int, list[str]] = {}
-    for account, of_value in zip(code[told].tolist(), is_value.tolist(), strict=True):
-        said.setdefault(account, []).append(next(words if of_value else patterns))
-    return ["; ".join(said.get(account, ["no tie to the members that remain"])) for account in accounts.tolist()]
-
-
-def _value_reasons(judged: _Judged, ties: pd.DataFrame) -> list[str]:
-    """Shared values in words."""
-    values = judged.incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
-    columns = (values["kind"], values["value"], ties["fellows"], values["accounts"], values["unrelated_accounts"])
-    return [
-        f"same {_noun(kind)} {value} as {_others(fellows)} ({accounts:,} accounts in all, {unrelated:,} of them "
-        "otherwise unrelated)"
-        for kind, value, fellows, accounts, unrelated in zip(*columns, strict=True)
-    ]
-
-
-def _pattern_reasons(found: pd.DataFrame) -> list[str]:
-    """Patterns of groups in words."""
-    return [
-        f"same {NOUNS[kind]} as {_others(accounts - 1)} ({unrelated:,} of the {accounts:,} otherwise unrelated)"
-        for kind, accounts, unrelated in zip(found["kind"], found["accounts"], found["unrelated_accounts"], strict=True)
-    ]
-
-
-def _others(count: int) -> str:
-    return "1 other" if count == 1 else f"{count:,} others"
-
-
-def _noun(kind: str) -> str:
-    return NOUNS.get(kind, kind.replace("_", " "))
 
 
 def _clusters(
@@ -562,7 +492,7 @@ def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
     first = best.drop_duplicates("group").set_index("group")
     columns = ("kind", "tied", "name", "accounts", "unrelated_accounts")
     said = {
-        number: f"{tied:,} members share {_noun(kind)} {name}, which {accounts:,} accounts have "
+        number: f"{tied:,} members share {noun(kind)} {name}, which {accounts:,} accounts have "
         f"({unrelated:,} of them otherwise unrelated)"
         for number, kind, tied, name, accounts, unrelated in zip(
             first.index, *(first[column] for column in columns), strict=True
