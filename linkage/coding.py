@@ -101,6 +101,18 @@ def run_starts(values: Codes) -> Codes:
     return np.flatnonzero(np.diff(values, prepend=-1) != 0)
 
 
+def run_places(values: Codes) -> Codes:
+    """Place of each row within its run of equal values, from 0; the values are 0 or more.
+
+    Examples
+    --------
+    >>> run_places(np.array([4, 4, 2])).tolist()
+    [0, 1, 0]
+    """
+    starts = run_starts(values)
+    return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+
+
 def count_holders(account: Codes, *keys: Codes) -> Codes:
     """Per row, how many distinct accounts have rows with its keys; the keys are 0 or more.
 

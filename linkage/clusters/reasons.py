@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from linkage.clusters.ties import Codes, Incidence
-from linkage.coding import run_starts
+from linkage.coding import run_places
 
 NOUNS: Final = {
     "ip": "address",
@@ -47,9 +47,7 @@ def tell_reasons(accounts: Codes, *, ties: pd.DataFrame, patterns: pd.DataFrame,
     code = np.concatenate([ties["account"].to_numpy(dtype=np.int64), patterned])
     bits = np.concatenate([ties["tie"].to_numpy(dtype=np.float64), patterns["bits"].to_numpy(dtype=np.float64)])
     order = np.lexsort((-bits, code))
-    starts = run_starts(code[order] + 1)
-    length = np.diff(np.append(starts, len(order)))
-    is_told = np.arange(len(order)) - np.repeat(starts, length) < REASONS
+    is_told = run_places(code[order] + 1) < REASONS
     told = order[is_told & np.isin(code[order], accounts)]
     is_value = told < len(ties)
     of_values = iter(_value_reasons(ties.iloc[told[is_value]], incidence))

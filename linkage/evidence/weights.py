@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, run_starts, text_codes
+from linkage.coding import codes_of, run_places, text_codes
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -177,9 +177,7 @@ def strongest_links(a: Small, b: Small, bits: Bits, *, links_per_account: int) -
     """
     end, place = np.concatenate([a, b]), np.tile(np.arange(len(a)), 2)
     order = np.lexsort((place, -bits[place], end))
-    starts = run_starts(end[order])
-    number = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
-    return np.unique(place[order[number < links_per_account]])
+    return np.unique(place[order[run_places(end[order]) < links_per_account]])
 
 
 def link_accounts(
@@ -321,9 +319,8 @@ def _cap(key: Any, other: Any, most: int, draw: np.random.Generator) -> tuple[An
     """At most ``most`` randomly chosen entries per key."""
     order = np.lexsort((draw.random(len(key)), key))
     key, other = key[order], other[order]
-    starts = np.flatnonzero(np.diff(key, prepend=-1) != 0)
-    position = np.arange(len(key)) - np.repeat(starts, np.diff(np.append(starts, len(key))))
-    return key[position < most], other[position < most]
+    is_kept = run_places(key) < most
+    return key[is_kept], other[is_kept]
 
 
 def _learn(coded: Coded, patterns: Codes, times: Codes, settings: EvidenceSettings) -> tuple[Bits, Bits, pd.DataFrame]:

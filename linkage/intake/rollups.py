@@ -70,7 +70,7 @@ _COVERED: Final = {
 }
 """Field as ``coverage_day`` names it, and the column that tells whether a request carries it."""
 
-_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+ROLLUP_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "entity_use": ("account_id", "entity_id", "day", "request_count", "first_ms", "last_ms"),
     "account_day": (
         "account_id",
@@ -90,6 +90,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "account_hour": ("account_id", "hour", "request_count", "limited_count"),
 }
+"""Rollup and its columns, whole numbers all of them, in the order in which they are stored."""
+
 _SUMMED: Final = slice(2, 12)
 """What is added up of ``account_day``."""
 
@@ -128,7 +130,7 @@ def roll_up(requests: Any) -> dict[str, Any]:
 def roll_up_accounts(requests: Any) -> dict[str, Any]:
     """The rollups of :func:`roll_up` whose rows belong to one account."""
     rolled = roll_up_rows(counted_rows(requests))
-    return {name: pa.table(list(table.T), names=_COLUMNS[name]) for name, table in rolled.items()}
+    return {name: pa.table(list(table.T), names=ROLLUP_COLUMNS[name]) for name, table in rolled.items()}
 
 
 def roll_up_coverage(requests: Any) -> Any:
@@ -218,7 +220,7 @@ def _entity_use(accounts: Ints, at_ms: Ints, entities: Ints) -> Ints:
 def _account_day(accounts: Ints, at_ms: Ints, rows: Ints) -> Ints:
     days = at_ms // DAY_MS
     starts = _run_starts(accounts, days)
-    told = np.empty((len(starts), len(_COLUMNS["account_day"])), np.int64)
+    told = np.empty((len(starts), len(ROLLUP_COLUMNS["account_day"])), np.int64)
     told[:, 0], told[:, 1] = accounts[starts], days[starts]
     failed, limited = _failures(rows[:, _STATUS])
     summed = [np.ones(len(rows), np.int64), failed, limited]

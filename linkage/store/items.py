@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.store.store import Database
+from linkage.store.uses import join_parts
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
 
 Ints = npt.NDArray[np.int64]
@@ -116,16 +117,9 @@ class ItemLog:
         ids = pd.Index(names_of, dtype=TEXT)
         columns = [list(column) for column in zip(*kept, strict=True)]
         del kept, marks
-        code, items, counts, first_ms = (_join(column) for column in columns)
+        code, items, counts, first_ms = (join_parts(column) for column in columns)
         shared = _frame(pd.Categorical.from_codes(code, ids), items, counts, first_ms)
         return AccountItems(shared, _name_own(pd.concat(own_items, ignore_index=True), ids))
-
-
-def _join(parts: list[Any]) -> Any:
-    """The parts as one array; the list is emptied."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
 
 
 class _Part(NamedTuple):

@@ -7,7 +7,7 @@ bytes a row instead of four times as many, and no table of uses is sorted by tex
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -129,11 +129,11 @@ def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str,
         add(account[parent >= 0], parent[parent >= 0], rows[parent >= 0, 2:])
     for rows in database.numbers("declared_uses", **days):
         add(names.places(rows[:, 0]), entities.places(rows[:, 1]), rows[:, 2:])
-    code, count, first_ms, last_ms = (_join(column) for column in columns)
+    code, count, first_ms, last_ms = (join_parts(column) for column in columns)
     return _merge_uses(code, count, first_ms, last_ms)
 
 
-def _join(parts: list[Ints]) -> Ints:
+def join_parts(parts: list[Any]) -> Any:
     """The parts as one array; the list is emptied."""
     whole = np.concatenate(parts)
     parts.clear()

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from linkage.errors import SourceError
 from linkage.intake.batches import REQUEST_TYPES
 from linkage.intake.hashing import hash_rows, hash_texts
+from linkage.intake.rollups import ROLLUP_COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
@@ -53,26 +54,7 @@ TABLES: Final[Mapping[str, Any]] = {
         ints=["content", "account_id", "organization_id", "email_domain_id", "payment_id", "created_ms"],
         texts=["country", "plan"],
     ),
-    "entity_use": _schema(ints=["account_id", "entity_id", "day", "request_count", "first_ms", "last_ms"]),
-    "account_day": _schema(
-        ints=[
-            "account_id",
-            "day",
-            "request_count",
-            "failed_count",
-            "limited_count",
-            "input_count",
-            "input_tokens",
-            "log_input_micros",
-            "output_count",
-            "output_tokens",
-            "log_output_micros",
-            "prompt_count",
-            "first_ms",
-            "last_ms",
-        ]
-    ),
-    "account_hour": _schema(ints=["account_id", "hour", "request_count", "limited_count"]),
+    **{name: _schema(ints=columns) for name, columns in ROLLUP_COLUMNS.items()},
     "coverage_day": pa.schema(
         [("day", pa.int64()), ("field", pa.string()), ("present", pa.int64()), ("total", pa.int64())]
     ),
