@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tiny_world import tiny_requests
 
@@ -362,6 +363,23 @@ def test_a_process_that_reads_beside_changes_nothing(
         result = store.ingest(write(tmp_path / "bad.ndjson", [{**rows[0], "timestamp": "never"}] * 10 + rows[:1]), log)
     assert isinstance(result.files[0].error, RejectedShareError)
     assert (result.files[1].kept, result.files[1].set_aside, result.files[1].seen_before) == (64, 1, 19)
+
+
+def test_a_batch_from_beside_is_let_go_when_it_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"timestamp": f"2026-03-02T00:{n // 60:02}:{n % 60:02}Z", "account_id": f"a{n}", "prompt": f"{n} {'x' * n}"}
+        for n in range(3_600)
+    ]
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", 1)
+    log, held = write(tmp_path / "log.ndjson", rows), list[int]()
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(
+            log,
+            settings=Settings(ingest=IngestSettings(batch_rows=100)),
+            progress=lambda *_: held.append(pa.total_allocated_bytes()),
+        )
+    assert len(held) > 35
+    assert max(held) - held[0] < log.stat().st_size / 4  # a few batches; all of them would be more than the file
 
 
 def test_a_reading_process_that_dies_leaves_the_last_good_state_and_the_other_files_go_on(

@@ -83,7 +83,7 @@ class Loader:
         self._has_begun = self._is_first = False
         self._first: _FirstLoad | None = None
         self._entities: dict[str, list[Any]] = {}
-        self._told = 0
+        self._entity_bytes = self._told = 0
 
     def add_requests(self, prepared: Prepared) -> BatchCounts:
         """Add the facts of a batch of requests; repeats change nothing.
@@ -133,8 +133,7 @@ class Loader:
             self._write_rollups({**rollups, "coverage_day": coverage_rows(counted_rows(request_table(of_days)))})
 
     def _bound_memory(self) -> None:
-        waiting = sum(table.nbytes for tables in self._entities.values() for table in tables)
-        if waiting > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
+        if self._entity_bytes > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
             self._write_entities()
         if self._first and self._first.requests.nbytes + self._first.prompts.nbytes > self._memory_bytes // _KNOWN_PART:
             self._lay_key_indexes()
@@ -176,14 +175,15 @@ class Loader:
 
     def _add_entities(self, entities: Mapping[str, Any]) -> None:
         for kind, table in sorted(entities.items()):
-            self._entities.setdefault(kind, []).append(table)
+            self._entities.setdefault(kind, []).append(_own(table))
+            self._entity_bytes += table.nbytes
             self._told += len(table)
         if self._told <= _NEAR_ENTITIES and not self._is_first:
             self._write_entities()
 
     def _write_entities(self) -> None:
         """Write the entities that wait, by ascending id: all over a large table, each would cost a page or two."""
-        waiting, self._entities = self._entities, {}
+        waiting, self._entities, self._entity_bytes = self._entities, {}, 0
         for kind, tables in sorted(waiting.items()):
             table = pa.concat_tables([each.select(["id", "value"]) for each in tables]).sort_by("id")
             for start in range(0, len(table), _WRITTEN_ROWS):
@@ -213,6 +213,11 @@ class Loader:
         at = np.flatnonzero(places >= 0)
         contents = facts.find_contents(self._connection, (places[at] + 1).tolist()) if len(at) else {}
         return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
+
+
+def _own(table: Any) -> Any:
+    """A copy of a table: what came through a pipe would keep all of its batch in memory, the texts of prompts, too."""
+    return table.take(pa.array(np.arange(len(table))))
 
 
 def plain_rows(table: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:

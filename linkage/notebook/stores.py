@@ -148,7 +148,7 @@ class Store:
     @property
     def evidence(self) -> pd.DataFrame:
         """One row per evidence family: whether this input allows it."""
-        return family_coverage(self._database)
+        return family_coverage(self.coverage)
 
     @property
     def templates(self) -> Templates:
@@ -422,7 +422,7 @@ class Store:
         folders = [file for file in files if is_incidence(Path(file))]
         if folders:
             results = self._take_in(folders, alone=len(folders) == len(files) and not accounts, wait_s=wait_s)
-            return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+            return self._told(results)
         need_requests(
             self._database,
             wanted="to load logs into it",
@@ -438,7 +438,11 @@ class Store:
                 wait_s=wait_s,
                 progress=tell,
             )
-        return IngestResult(tuple(results), coverage=self.coverage, evidence=self.evidence)
+        return self._told(results)
+
+    def _told(self, results: Sequence[FileResult]) -> IngestResult:
+        coverage = self.coverage
+        return IngestResult(tuple(results), coverage=coverage, evidence=family_coverage(coverage))
 
     def _take_in(self, folders: Sequence[AnyPath], *, alone: bool, wait_s: float) -> list[FileResult]:
         if not alone:

@@ -39,9 +39,13 @@ def field_coverage(database: Database) -> pd.DataFrame:
     return make_frame(FIELD_COVERAGE, {column: both[column] for column in FIELD_COVERAGE})
 
 
-def family_coverage(database: Database) -> pd.DataFrame:
-    """Which evidence this input allows and which it rules out; shape ``FAMILY_COVERAGE``."""
-    coverage = field_coverage(database)
+def family_coverage(coverage: pd.DataFrame) -> pd.DataFrame:
+    """Which evidence an input of this coverage (:func:`field_coverage`) allows and which it rules out.
+
+    Returns
+    -------
+    DataFrame of shape ``FAMILY_COVERAGE``.
+    """
     always = make_frame(FIELD_COVERAGE, {"field": ["timestamp"], "source": ["requests"], "share": [1.0]})
     fields = pd.concat([coverage, always], ignore_index=True)
     rows = [_family_row(family, fields) for family in FAMILIES]
@@ -113,7 +117,7 @@ def _input_findings(database: Database) -> Iterator[Finding]:
             found,
             "load them with --accounts: cards, organizations and sign-ups come from there",
         )
-    for row in family_coverage(database).itertuples():
+    for row in family_coverage(field_coverage(database)).itertuples():
         if not row.possible:
             yield "note", f"{row.family} evidence", str(row.note), "verdicts go without it"
 
