@@ -167,7 +167,7 @@ def _link(world: Path) -> None:
     import pandas as pd
 
     import linkage as lk
-    from linkage.clusters.communities import MARGIN_BITS, MAX_WEIGHT, WEIGHT_BITS
+    from linkage.clusters.communities import FADING_BITS, MAX_WEIGHT, WEIGHT_BITS
     from linkage.evidence.projection import value_table
     from linkage.evidence.table import gather_evidence
     from linkage.evidence.weights import link_accounts
@@ -184,7 +184,7 @@ def _link(world: Path) -> None:
     codes = pd.Index(known["accounts"]["account_id"]).get_indexer(evidence["account_id"])
     pd.DataFrame({"account": codes, "value": value_table(evidence)[1]}).to_parquet(world / "incidence.parquet")
     threshold = linked.prior_bits + settings.communities.link_bits
-    weight = np.clip((linked.links["bits"] - threshold + MARGIN_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
+    weight = np.clip((linked.links["bits"] - threshold + FADING_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
     links = linked.links[["account_a", "account_b"]].assign(weight=weight)
     links[weight > 0].to_parquet(world / "links.parquet")
 

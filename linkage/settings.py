@@ -144,6 +144,13 @@ class EvidenceSettings:
         high=1_000,
         reason="bounds the projection under any hub",
     )
+    links_per_account: int = _setting(
+        100,
+        unit="links",
+        low=1,
+        high=100_000,
+        reason="the strongest of each account; enough to hold a group of thousands together",
+    )
     signup_hours: float = _setting(
         24.0,
         unit="hours",

@@ -17,14 +17,14 @@ import pandas as pd
 
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
-from linkage.clusters.communities import find_communities
+from linkage.clusters.communities import find_communities, weightless_bits
 from linkage.clusters.significance import find_null_cohesion
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.alignment import permute_evidence
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
-from linkage.evidence.weights import Linked, link_accounts
+from linkage.evidence.weights import MARGIN_BITS, Linked, link_accounts
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
 from linkage.terms import GROUP_RELATIONS, GROUPS, HOURS, ITEMS, make_frame
@@ -140,6 +140,7 @@ def _search(
         conduct=inputs.conduct,
         uses=inputs.uses,
         settings=settings.evidence,
+        margin_bits=max(MARGIN_BITS, weightless_bits(settings.communities)),
         seed=seed,
     )
     tell("communities")

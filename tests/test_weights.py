@@ -7,7 +7,7 @@ from linking_frames import World, run
 
 from linkage.evidence import pairs
 from linkage.evidence.table import gather_evidence
-from linkage.evidence.weights import VALUES, WEIGHTS, Linked, link_accounts
+from linkage.evidence.weights import MARGIN_BITS, VALUES, WEIGHTS, Linked, link_accounts
 from linkage.settings import EvidenceSettings, Settings
 from linkage.terms import LINK_EVIDENCE, LINKS, check_frame
 
@@ -27,7 +27,7 @@ def linked(frames: dict[str, pd.DataFrame]) -> Linked:
     return run(frames)[1]
 
 
-def link(frames: dict[str, pd.DataFrame], settings: EvidenceSettings) -> Linked:
+def link(frames: dict[str, pd.DataFrame], settings: EvidenceSettings, *, margin_bits: float = MARGIN_BITS) -> Linked:
     evidence = gather_evidence(uses=frames["uses"], accounts=frames["accounts"], settings=settings)
     return link_accounts(
         evidence,
@@ -35,6 +35,7 @@ def link(frames: dict[str, pd.DataFrame], settings: EvidenceSettings) -> Linked:
         conduct=frames["conduct"],
         uses=frames["uses"],
         settings=settings,
+        margin_bits=margin_bits,
     )
 
 
@@ -127,9 +128,26 @@ def test_fewer_links_per_use_bound_the_links() -> None:
     for number in range(200):
         world.add(f"n{number:03d}", values={"payment": ["one-card"]}, created_day=100.0, mail="one.example")
     frames = world.frames()
-    many = run(frames)[1].links
-    few = run(frames, Settings(evidence=EvidenceSettings(links_per_use=2)))[1].links
-    assert len(few) < len(many) <= 10 * len(run(frames)[0]) + 10 * 200
+    many = link(frames, EvidenceSettings(), margin_bits=20.0).links
+    few = link(frames, EvidenceSettings(links_per_use=2), margin_bits=20.0).links
+    assert 0 < len(few) < len(many) <= 10 * len(run(frames)[0]) + 10 * 200
+
+
+def test_pairs_well_below_even_odds_are_no_links(frames: dict[str, pd.DataFrame]) -> None:
+    wide, close = (link(frames, EvidenceSettings(), margin_bits=bits) for bits in (6.0, 1.0))
+    kept = wide.links.loc[wide.links["bits"] >= wide.prior_bits - 1.0].reset_index(drop=True)
+    assert 0 < len(kept) < len(wide.links)
+    pd.testing.assert_frame_equal(close.links, kept)
+
+
+def test_of_each_account_so_many_links_are_kept(frames: dict[str, pd.DataFrame]) -> None:
+    every = link(frames, EvidenceSettings(links_per_account=10_000), margin_bits=6.0).links
+    bounded = link(frames, EvidenceSettings(links_per_account=3), margin_bits=6.0).links
+    ends = every.astype({"account_a": "str", "account_b": "str"})
+    most = pd.concat([ends["account_a"], ends["account_b"]]).value_counts()
+    assert most.max() > 3
+    assert len(bounded) <= 3 * len(most) < len(every)
+    assert set(pd.concat([bounded["account_a"], bounded["account_b"]])) == set(most.index)
 
 
 def test_no_evidence_gives_empty_frames() -> None:
@@ -179,10 +197,11 @@ def test_of_each_account_its_strongest_links_inside_the_group_are_told(linked: L
     kept = set(told.groupby(["account_a", "account_b"]).groups)
     links = linked.links.astype({"account_a": "str", "account_b": "str"})
     assert 0 < len(kept) < len(links)
+    links["is_kept"] = [pair in kept for pair in zip(links["account_a"], links["account_b"], strict=True)]
     for account in ids:
         own = links[(links["account_a"] == account) | (links["account_b"] == account)]
-        best = own.sort_values("bits", ascending=False, kind="stable").head(2)
-        assert set(zip(best["account_a"], best["account_b"], strict=True)) <= kept
+        best = own["bits"].nlargest(2).tolist()
+        assert own.loc[own["is_kept"], "bits"].nlargest(2).tolist() == best
     assert len(kept) <= 2 * len(ids)
 
 

@@ -23,7 +23,7 @@ Numbers = npt.NDArray[np.float64]
 WEIGHT_BITS = 10.0
 """Bits that make a link's weight 1."""
 
-MARGIN_BITS = 3.0
+FADING_BITS = 3.0
 """A link this far below the threshold weighs nothing."""
 
 MAX_WEIGHT = 2.5
@@ -82,8 +82,13 @@ def find_communities(
     return _frame(graph, group[code], together, settings)
 
 
+def weightless_bits(settings: CommunitySettings) -> float:
+    """How far below even odds a link weighs nothing here."""
+    return FADING_BITS - float(settings.link_bits)
+
+
 def _weighted_graph(links: pd.DataFrame, threshold: float) -> AccountGraph:
-    weight = np.clip((links["bits"] - threshold + MARGIN_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
+    weight = np.clip((links["bits"] - threshold + FADING_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
     weighted = links.assign(weight=weight)
     return AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -34,6 +34,9 @@ _T = TypeVar("_T")
 
 PART_PAIRS: Final = 1_000_000
 """Pairs that are looked at together: 130 MB."""
+
+_AHEAD_PARTS: Final = 16
+"""Parts that are looked at before what was made of them is asked for."""
 
 BOUND_SLACK: Final = 1e-6
 """Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
@@ -139,7 +142,7 @@ class Sight:
 
     def count(self, pairs: Proposed) -> Patterns:
         """The patterns of levels that the pairs have."""
-        seen = _each_part(lambda part: self._patterns_of(self._look(*pairs.part(part))), len(pairs))
+        seen = list(_each_part(lambda part: self._patterns_of(self._look(*pairs.part(part))), len(pairs)))
         rows, numbers = place_patterns(list(np.concatenate([found for found, _, _ in seen]).T))
         ends = np.cumsum([len(found) for found, _, _ in seen])
         times, of_pairs = np.zeros(len(rows), dtype=np.int64), []
@@ -156,8 +159,8 @@ class Sight:
         *,
         least_bits: float,
         patterns: Patterns | None = None,
-    ) -> Pairs:
-        """The pairs of at least so many bits.
+    ) -> Iterator[Pairs]:
+        """The pairs of at least so many bits, part by part; at least one part.
 
         Parameters
         ----------
@@ -175,7 +178,7 @@ class Sight:
             seen = self._look(a, b)
             return seen.take(score_pairs(seen, worth, conduct_bits) >= least_bits)
 
-        return join_pairs(_each_part(weigh_part, len(pairs)))
+        return _each_part(weigh_part, len(pairs))
 
     def _bounds(self, patterns: Patterns, worth: Bits, conduct_bits: Bits) -> Bits:
         """The most bits that a pair of each pattern can have."""
@@ -200,11 +203,12 @@ class Sight:
         return rows, place.astype(np.min_scalar_type(len(rows))), np.bincount(place, minlength=len(rows))
 
 
-def _each_part(function: Callable[[slice], _T], length: int) -> list[_T]:
+def _each_part(function: Callable[[slice], _T], length: int) -> Iterator[_T]:
     """What the function makes of each part of so many pairs, in their order; at least one part."""
     parts = [slice(start, min(start + PART_PAIRS, length)) for start in range(0, max(length, 1), PART_PAIRS)]
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(function, parts))
+        for first in range(0, len(parts), _AHEAD_PARTS):
+            yield from pool.map(function, parts[first : first + _AHEAD_PARTS])
 
 
 def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -31,11 +32,11 @@ from linkage.evidence.pairs import (
     Ties,
     count_patterns,
     family_bits,
-    join_pairs,
     score_pairs,
     sort_pairs,
 )
 from linkage.evidence.projection import Codes, Proposed, Small, distinct, pair_up, propose, signature, value_table
+from linkage.evidence.strongest import are_strongest, draw_by_name, keep_strongest
 from linkage.settings import EvidenceSettings
 from linkage.terms import (
     ACCOUNTS,
@@ -101,8 +102,8 @@ MAX_SHIFT: Final = 3.0
 ROUNDS: Final = 30
 """Rounds of EM; after 30 no weight is more than 0.006 bits from that after 60 (two simulated worlds, 2026-11-24)."""
 
-KEEP_BITS: Final = 6.0
-"""A pair this far below the prior odds is no link: it could not matter beside three families."""
+MARGIN_BITS: Final = 1.0
+"""A pair further below even odds is no link; those between are six links of seven (two worlds, 2026-11-29)."""
 
 WEIGHTS: Final[Shape] = {
     "family": TEXT,
@@ -163,21 +164,9 @@ class Linked:
         a, b = self.ties.pairs.a, self.ties.pairs.b
         inside = np.flatnonzero((label[a] >= 0) & (label[a] == label[b]))
         bits = self.links["bits"].to_numpy(dtype=np.float64)[inside]
-        return self.ties.tell(inside[strongest_links(a[inside], b[inside], bits, links_per_account=links_per_account)])
-
-
-def strongest_links(a: Small, b: Small, bits: Bits, *, links_per_account: int) -> Codes:
-    """Places of the links that are among the strongest of either end, ascending; of equal ones the first count.
-
-    Examples
-    --------
-    >>> star = np.array([0, 0, 0, 1]), np.array([1, 2, 3, 2])
-    >>> strongest_links(*star, np.array([5.0, 7.0, 6.0, 6.0]), links_per_account=1).tolist()
-    [1, 2, 3]
-    """
-    end, place = np.concatenate([a, b]), np.tile(np.arange(len(a)), 2)
-    order = np.lexsort((place, -bits[place], end))
-    return np.unique(place[order[run_places(end[order]) < links_per_account]])
+        draws = draw_by_name(self.ties.names)
+        are_told = are_strongest(a[inside], b[inside], bits, draws=draws, links_per_account=links_per_account)
+        return self.ties.tell(inside[are_told])
 
 
 def link_accounts(
@@ -187,14 +176,16 @@ def link_accounts(
     conduct: pd.DataFrame,
     uses: pd.DataFrame,
     settings: EvidenceSettings,
+    margin_bits: float = MARGIN_BITS,
     seed: int = 0,
 ) -> Linked:
     """Pairs of accounts with what they share and what it is worth.
 
-    At most ``settings.links_per_use`` pairs per account and value are looked at, and as many more per
-    account among the fellows of its fellows. Pairs of one declared organization are left out: they say
-    themselves that they are one. Per family only the best shared value counts, so one value adds at most
-    ``settings.max_bits``; conduct adds at most what the other families give together.
+    At most ``settings.links_per_use`` pairs per account and value are looked at, and as many more per account among
+    the fellows of its fellows. A link is kept where it is among the ``settings.links_per_account`` strongest of either
+    account. Pairs of one declared organization are left out: they say themselves that they are one. Per family only
+    the best shared value counts, so one value adds at most ``settings.max_bits``; conduct adds at most what the other
+    families give together.
 
     Parameters
     ----------
@@ -203,6 +194,7 @@ def link_accounts(
     conduct : frame of shape ``CONDUCT``.
     uses : frame of shape ``USES``; only its kind ``model`` is read, for the mix of models.
     settings : bounds and strength of the shipped weights.
+    margin_bits : how far below even odds a pair is a link still.
     seed : of the samples that set the levels of conduct and of the candidate orders.
 
     Returns
@@ -224,15 +216,19 @@ def link_accounts(
     sight = Sight(coded, habits=habits, edges=level_edges(habits, seed=seed))
     patterns = sight.count(candidates)
     bits, conduct_bits, weights = _learn(coded, patterns.rows, patterns.times, settings)
-    least_bits = prior_bits - KEEP_BITS
-    pairs = sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns)
-    strong = score_pairs(pairs, bits, conduct_bits) >= prior_bits
+    least_bits = prior_bits - margin_bits
+    names: pd.Index[str] = pd.Index(accounts["account_id"])
+    score = functools.partial(score_pairs, worth=bits, conduct_bits=conduct_bits)
+    keep = functools.partial(
+        keep_strongest, score=score, draws=draw_by_name(names), links_per_account=settings.links_per_account
+    )
+    pairs = keep(sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
+    strong = score(pairs) >= prior_bits
     ends = pairs.a[strong], pairs.b[strong]
     more = _fellows_of_fellows(*ends, candidates, organization, settings.links_per_use, seed=seed)
     del candidates, patterns
-    pairs = join_pairs([pairs, sight.weigh(more, bits, conduct_bits, least_bits=least_bits)])
+    pairs = keep(itertools.chain([pairs], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
     values = coded.table.assign(bits=bits)
-    names: pd.Index[str] = pd.Index(accounts["account_id"])
     ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, coded.value, evidence)
     return Linked(_frame_links(ties), weights, _shape_values(values), prior_bits, ties)
 
