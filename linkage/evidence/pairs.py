@@ -18,17 +18,13 @@ import pandas as pd
 
 from linkage.coding import codes_of, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import THREADS, Codes, Proposed, Small, ValueIndex, distinct
+from linkage.evidence.projection import THREADS, Codes, Proposed, Small, ValueIndex
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 
 Bits = npt.NDArray[np.float64]
 """Worth of values, of levels or of pairs, in bits."""
 
 _LARGEST_CODE: Final = 2**62
-
-_DENSE_CODES: Final = 2**22
-"""Up to so many codes a table with an entry for each is faster than sorting."""
-
 
 _T = TypeVar("_T")
 
@@ -217,12 +213,11 @@ def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:
     if code is None:
         rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
         return rows, place.ravel()
-    if math.prod(sizes) <= _DENSE_CODES:
-        is_there = np.zeros(math.prod(sizes), dtype=np.bool_)
-        is_there[code] = True
-        return _uncode_rows(np.flatnonzero(is_there), known, sizes), (np.cumsum(is_there) - 1)[code]
-    found = distinct(code)
-    return _uncode_rows(found, known, sizes), np.searchsorted(found, code)
+    place, found = pd.factorize(code)
+    ascending = np.argsort(found)
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[ascending] = np.arange(len(found))
+    return _uncode_rows(found[ascending], known, sizes), rank[place]
 
 
 def count_patterns(columns: Sequence[Any], times: Codes | None = None) -> tuple[Codes, Codes]:

@@ -207,9 +207,10 @@ def _columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
 
 def _plain(column: pd.Series[Any]) -> list[Any]:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        # Each text is there once, however many rows have it.
-        texts = np.array([*column.cat.categories, None], dtype=object)
-        return list(texts[column.cat.codes.to_numpy()])
+        # Each text is there once, however many rows have it; most categories may be those of other parts.
+        used, place = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+        texts = column.cat.categories.take(used[used >= 0]).tolist()
+        return list(np.array([None] * int((used < 0).any()) + texts, dtype=object)[place])
     if str(column.dtype) == TIME:
         times = column.dt.tz_localize(None).to_numpy().astype("int64").tolist()
         if not column.hasnans:
