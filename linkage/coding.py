@@ -113,6 +113,18 @@ def run_places(values: Codes) -> Codes:
     return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
 
 
+def ranges(starts: Codes, sizes: Codes) -> Codes:
+    """All places of runs that begin at ``starts`` and have these sizes, run after run.
+
+    Examples
+    --------
+    >>> ranges(np.array([4, 0]), np.array([2, 3])).tolist()
+    [4, 5, 0, 1, 2]
+    """
+    offset = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.repeat(starts, sizes) + offset
+
+
 def count_holders(account: Codes, *keys: Codes) -> Codes:
     """Per row, how many distinct accounts have rows with its keys; the keys are 0 or more.
 

@@ -254,10 +254,9 @@ class _Coverage:
 def _coverage(group: Codes, incidence: Incidence) -> tuple[_Coverage, Numbers]:
     """Coverage of each group, and group sizes."""
     size = np.bincount(group[group >= 0]).astype(np.float64)
-    mine = group[incidence.account]
-    inside = mine >= 0
+    rows = incidence.uses_of(np.flatnonzero(group >= 0))
     values = len(incidence.bits)
-    code = np.sort(mine[inside] * values + incidence.ranks[incidence.value[inside]])
+    code = np.sort(group[incidence.account[rows]] * values + incidence.ranks[incidence.value[rows]])
     first = np.flatnonzero(np.diff(code, prepend=-1) != 0)
     count = np.diff(np.append(first, len(code)))
     code = code[first]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from linkage.coding import ranges
+
 Numbers = npt.NDArray[np.float64]
 
 CELLS = 24
@@ -54,7 +56,7 @@ class Nearness:
         upper = _weighted(most, self._sizes, min(rank + 1, len(self._habits) - 1))
         nearer = most < lower - _SLACK
         between = ~nearer & (least <= upper + _SLACK)
-        squares = (self._habits[_ranges(self._starts[between], self._sizes[between])] - center) ** 2
+        squares = (self._habits[ranges(self._starts[between], self._sizes[between])] - center) ** 2
         gaps = np.sqrt(squares.sum(axis=1))
         first = rank - int(self._sizes[nearer].sum())
         last = min(first + 1, len(gaps) - 1)
@@ -67,9 +69,3 @@ def _weighted(values: Numbers, sizes: npt.NDArray[np.int64], rank: int) -> float
     order = np.argsort(values)
     place = np.searchsorted(np.cumsum(sizes[order]), rank, side="right")
     return float(values[order[place]])
-
-
-def _ranges(starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """All positions of runs that begin at ``starts`` and have these sizes."""
-    offset = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return np.repeat(starts, sizes) + offset

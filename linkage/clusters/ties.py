@@ -11,16 +11,20 @@ import dataclasses
 import functools
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, first_rows, run_starts, value_codes
+from linkage.coding import codes_of, first_rows, ranges, run_starts, value_codes
 from linkage.errors import ClusterError
 from linkage.terms import HOUR_MS, TEXT
 
 Codes = npt.NDArray[np.int64]
+
+Small = npt.NDArray[np.int32]
+"""Codes where there are many of them."""
 
 Numbers = npt.NDArray[np.float64]
 
@@ -69,6 +73,23 @@ class Incidence:
     """Account code of each use."""
     value: Codes
     """Value code of each use."""
+
+    def uses_of(self, accounts: Codes) -> Small:
+        """The uses of some accounts, account by account."""
+        order, start = self._by_account
+        return order[ranges(start[accounts], start[accounts + 1] - start[accounts])]
+
+    @functools.cached_property
+    def _by_account(self) -> tuple[Small, Codes]:
+        """The uses in the order of their accounts, and where those of each account begin, and the end."""
+        order = np.argsort(self.account, kind="stable")
+        start = np.searchsorted(self.account[order], np.arange(len(self.accounts) + 1))
+        return order.astype(np.int32), start
+
+    @functools.cached_property
+    def by_value(self) -> Small:
+        """The uses in the order of their values."""
+        return np.argsort(self.value, kind="stable").astype(np.int32)
 
     @functools.cached_property
     def ranks(self) -> Codes:
@@ -162,12 +183,17 @@ def best_ties(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
 
 
 def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, npt.NDArray[Any]]:
-    """Per use of an account in a group: ``account, group, value, fellows, family`` and ``tie`` (may be negative)."""
-    mine = group[incidence.account]
-    inside = mine >= 0
-    account, value, mine = incidence.account[inside], incidence.value[inside], mine[inside]
+    """Per use that an account has in common with a fellow: ``account, group, value, fellows, family`` and ``tie``.
+
+    A tie may be negative.
+    """
+    users = np.zeros(len(incidence.account), dtype=np.int64)
+    counts = np.zeros(max(groups, 1), dtype=np.int64)
+    _count_users(group, incidence.account, incidence.value, incidence.by_value, counts, users)
+    shared = np.flatnonzero(users > 1)
+    account, value, users = incidence.account[shared], incidence.value[shared], users[shared]
+    mine = group[account]
     size = np.bincount(group[group >= 0], minlength=max(groups, 1))
-    users = _count_equal(mine * max(len(incidence.bits), 1) + value)
     family = incidence.family[value]
     share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
     with np.errstate(divide="ignore"):
@@ -175,14 +201,32 @@ def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, np
     return {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
 
 
-def _count_equal(numbers: Codes) -> Codes:
-    """Per number, from 0 up, how many there are of it."""
-    order = np.argsort(numbers)
-    starts = run_starts(numbers[order])
-    length = np.diff(np.append(starts, len(numbers)))
-    result = np.empty(len(numbers), dtype=np.int64)
-    result[order] = np.repeat(length, length)
-    return result
+def _count_users_plain(
+    group: Codes, account: Codes, value: Codes, by_value: Small, counts: Codes, users: Codes
+) -> None:
+    """Fill how many uses of its value the group of each use's account has.
+
+    ``counts`` are zeros, one for each group, and are so again at the end.
+    """
+    first = 0
+    while first < len(by_value):
+        last = first
+        while last < len(by_value) and value[by_value[last]] == value[by_value[first]]:
+            mine = group[account[by_value[last]]]
+            if mine >= 0:
+                counts[mine] += 1
+            last += 1
+        for place in range(first, last):
+            mine = group[account[by_value[place]]]
+            users[by_value[place]] = counts[mine] if mine >= 0 else 0
+        for place in range(first, last):
+            mine = group[account[by_value[place]]]
+            if mine >= 0:
+                counts[mine] = 0
+        first = last
+
+
+_count_users: Any = numba.njit(cache=True, nogil=True)(_count_users_plain)
 
 
 def _stranger_chance(incidence: Incidence, value: Codes, users: Codes, size: Codes) -> Numbers:
