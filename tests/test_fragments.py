@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from linkage.clusters import fragments
-from linkage.clusters.fragments import join_fragments, share_bits
+from linkage.clusters.fragments import Counts, join_fragments, share_bits
 from linkage.clusters.ties import Incidence
 from linkage.settings import CommunitySettings
 
@@ -63,12 +63,32 @@ def test_shared_bits_are_those_counted_one_by_one(seed: int) -> None:
     group = np.random.default_rng(seed).integers(-1, 5, len(incidence.accounts))
     pairs = np.array([[0, 1], [1, 3], [2, 4]])
     habits = np.full((len(group), 3), np.nan)
-    inside, between, work = share_bits(group, pairs, incidence=incidence, habits=habits, yardstick=np.empty(0))
+    cover = Counts(group, incidence).cover(np.arange(5))
+    inside, between, work = share_bits(cover, group, pairs, incidence=incidence, habits=habits, yardstick=np.empty(0))
     assert work.tolist() == [True, True, True, False]
     for number in range(5):
         assert inside[number, :3] == pytest.approx(slow_share(incidence, group, number, number))
     for row, (left, right) in enumerate(pairs):
         assert between[row, :3] == pytest.approx(slow_share(incidence, group, left, right))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_counts_of_joined_groups_are_those_counted_anew(seed: int) -> None:
+    incidence = incidence_of(seed, accounts=90)
+    draw = np.random.default_rng(seed)
+    group = draw.permutation(np.arange(90) // 3 - 1)  # three accounts are in none
+    counts = Counts(group, incidence)
+    for _ in range(3):
+        target = np.arange(29)
+        there = np.flatnonzero(counts.accounts)
+        target[there[3:9]] = there[draw.integers(0, 3, 6)]
+        group = np.where(group >= 0, target[group], -1)
+        counts.join(target)
+        asked = np.flatnonzero(counts.accounts)
+        joined, anew = counts.cover(asked), Counts(group, incidence).cover(asked)
+        assert 0 < len(asked) < 29
+        for name in ("start", "rank", "share", "accounts"):
+            assert getattr(joined, name).tolist() == getattr(anew, name).tolist()
 
 
 @pytest.mark.parametrize("seed", [4, 5, 6])

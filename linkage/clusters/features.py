@@ -450,16 +450,18 @@ def _partition(
     index = pd.Index(accounts["account_id"])
     code = codes_of(items["account_id"], index)
     known = (code >= 0) & (group[code] >= 0)
-    rows = pd.DataFrame({"group": group[code[known]], "item": items["item"].to_numpy()[known]})
+    of_row, item = group[code[known]], items["item"].to_numpy(dtype=np.int64)[known]
     own = np.zeros(len(group), dtype=np.int64)
     if own_items is not None:
         owner = index.get_indexer(pd.Index(own_items["account_id"]))
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
     has_any = (np.bincount(code[known], minlength=len(group)) + own > 0) & (group >= 0)
     having = np.bincount(group[has_any], minlength=groups)
-    users = rows.groupby(["group", "item"]).size()
-    number = users.index.get_level_values("group").to_numpy(dtype=np.int64)
-    spread = (users.to_numpy() - 1) / np.maximum(having[number] - 1, 1)
+    order = np.lexsort((item, of_row))
+    of_row, item = of_row[order], item[order]
+    starts = np.flatnonzero((np.diff(of_row, prepend=-1) != 0) | (np.diff(item, prepend=-1) != 0))
+    number, users = of_row[starts], np.diff(np.append(starts, len(of_row)))
+    spread = (users - 1) / np.maximum(having[number] - 1, 1)
     shared = np.bincount(number, weights=spread, minlength=groups)
     alone = np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)
     total = np.bincount(number, minlength=groups) + alone

@@ -14,8 +14,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.clusters.ties import Codes, Incidence
-from linkage.coding import run_starts
+from linkage.clusters.ties import Codes, Incidence, Small
+from linkage.coding import ranges, run_starts
 from linkage.settings import CommunitySettings
 
 Numbers = npt.NDArray[np.float64]
@@ -80,6 +80,7 @@ def join_fragments(
     group = _renumber(group)
     groups = int(group.max(initial=-1)) + 1
     yardstick = sample_gaps(habits)
+    counts = Counts(group, incidence)
     known = _Scored(np.empty(0, dtype=np.int64), np.empty(0))
     changed = np.ones(groups, dtype=bool)
     pairs = _distinct_pairs(group[ends])
@@ -87,19 +88,25 @@ def join_fragments(
         score = known.of(pairs[:, 0] * groups + pairs[:, 1])
         anew = changed[pairs].any(axis=1)
         score[anew] = _score_pairs(
-            group, pairs[anew], incidence=incidence, habits=habits, yardstick=yardstick, settings=settings
+            group,
+            pairs[anew],
+            counts=counts,
+            incidence=incidence,
+            habits=habits,
+            yardstick=yardstick,
+            settings=settings,
         )
         chosen = _mutual_best(pairs, score, groups)
         if not len(chosen):
             break
-        size = np.bincount(group[group >= 0], minlength=groups)
-        chosen = np.concatenate([chosen, _crumbs(pairs, score, chosen, size)])
+        chosen = np.concatenate([chosen, _crumbs(pairs, score, chosen, counts.accounts)])
         known = _Scored(pairs[:, 0] * groups + pairs[:, 1], score)
         changed = _changed(groups, chosen)
         target = np.arange(groups)
         target[chosen[:, 1]] = chosen[:, 0]
         target = target[target]  # whoever is taken in by a group that itself joins another one goes with it
         group = np.where(group >= 0, target[group], -1)
+        counts.join(target)
         pairs = _distinct_pairs(target[pairs])
     return _renumber(group)
 
@@ -131,6 +138,7 @@ def _score_pairs(
     group: Codes,
     pairs: Codes,
     *,
+    counts: Counts,
     incidence: Incidence,
     habits: Numbers,
     yardstick: Numbers,
@@ -138,12 +146,11 @@ def _score_pairs(
 ) -> Numbers:
     """Score of each pair of groups; only the groups of the pairs are looked at."""
     asked = np.unique(pairs)
-    place = np.full(int(group.max(initial=-1)) + 2, -1, dtype=np.int64)
+    place = np.full(len(counts.accounts) + 1, -1, dtype=np.int64)
     place[asked] = np.arange(len(asked))
-    mine, ours = place[group], place[pairs]
-    size = np.bincount(mine[mine >= 0], minlength=len(asked)).astype(np.float64)
-    shared = share_bits(mine, ours, incidence=incidence, habits=habits, yardstick=yardstick)
-    return _merge_scores(*shared, size, ours, settings)
+    cover, ours = counts.cover(asked), place[pairs]
+    shared = share_bits(cover, place[group], ours, incidence=incidence, habits=habits, yardstick=yardstick)
+    return _merge_scores(*shared, cover.accounts.astype(np.float64), ours, settings)
 
 
 def _merge_scores(
@@ -167,12 +174,13 @@ def _merge_scores(
 
 
 def share_bits(
-    group: Codes, pairs: Codes, *, incidence: Incidence, habits: Numbers, yardstick: Numbers
+    cover: Coverage, group: Codes, pairs: Codes, *, incidence: Incidence, habits: Numbers, yardstick: Numbers
 ) -> tuple[Numbers, Numbers, Flags]:
     """Expected bits that two random accounts share, inside each group and between the groups of each pair.
 
     Parameters
     ----------
+    cover : of the groups, by number.
     group : group number of each account code, -1 for none.
     pairs : numbers of two groups per row.
     incidence : uses as codes.
@@ -183,10 +191,9 @@ def share_bits(
     -------
     Groups x families and pairs x families, conduct in the last column, and per column whether it is work.
     """
-    cover, size = _coverage(group, incidence)
     breadth = _breadth(cover, incidence)
-    inside, between = _cohesion(cover, size, breadth, incidence), _between(cover, pairs, breadth, incidence)
-    center, radius = _habit_centers(group, habits, len(size))
+    inside, between = _cohesion(cover, breadth, incidence), _between(cover, pairs, breadth, incidence)
+    center, radius = _habit_centers(group, habits, len(cover.accounts))
     own = np.sqrt(2.0) * radius
     gap = ((center[pairs[:, 0]] - center[pairs[:, 1]]) ** 2).sum(axis=1)
     apart = np.sqrt(gap + radius[pairs[:, 0]] ** 2 + radius[pairs[:, 1]] ** 2)
@@ -236,14 +243,16 @@ def _renumber(group: Codes) -> Codes:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Coverage:
+class Coverage:
     """Share of each group's accounts that use each value, row by row: groups x values, values by rank."""
 
     start: Codes
     """Where each group's values begin, and the end."""
-    rank: Codes
+    rank: Small
     """Rank of each value (:attr:`Incidence.ranked`), ascending within a group."""
     share: Numbers
+    accounts: Codes
+    """How many each group has."""
 
     @property
     def group(self) -> Codes:
@@ -251,22 +260,70 @@ class _Coverage:
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
 
-def _coverage(group: Codes, incidence: Incidence) -> tuple[_Coverage, Numbers]:
-    """Coverage of each group, and group sizes."""
-    size = np.bincount(group[group >= 0]).astype(np.float64)
-    rows = incidence.uses_of(np.flatnonzero(group >= 0))
-    values = len(incidence.bits)
-    code = np.sort(group[incidence.account[rows]] * values + incidence.ranks[incidence.value[rows]])
-    first = np.flatnonzero(np.diff(code, prepend=-1) != 0)
-    count = np.diff(np.append(first, len(code)))
-    code = code[first]
-    number = code // values
-    start = np.searchsorted(number, np.arange(len(size) + 1)).astype(np.int64)
-    return _Coverage(start, code % values, count * (1 / np.maximum(size, 1))[number]), size
+class Counts:
+    """How many accounts of each group use each value, kept up to date while groups are joined.
+
+    A group of thousands that takes in a few crumbs in each of many rounds is not counted anew from its accounts.
+
+    Parameters
+    ----------
+    group : group number of each account code, -1 for none.
+    incidence : uses as codes.
+
+    Attributes
+    ----------
+    accounts : how many each group has, by number; 0 for one that went to another.
+    """
+
+    def __init__(self, group: Codes, incidence: Incidence) -> None:
+        self.accounts: Codes = np.bincount(group[group >= 0])
+        self._values = max(len(incidence.bits), 1)
+        rows = incidence.uses_of(np.flatnonzero(group >= 0))
+        code: Codes = np.sort(group[incidence.account[rows]] * self._values + incidence.ranks[incidence.value[rows]])
+        first = run_starts(code)
+        # Rows of a group stand together; those of a joined one are put at the end, and the old ones are left.
+        self._rank = (code[first] % self._values).astype(np.int32)
+        self._users = np.diff(np.append(first, len(code))).astype(np.int32)
+        self._size: Codes = np.bincount(code[first] // self._values, minlength=len(self.accounts))
+        self._start: Codes = np.cumsum(self._size) - self._size
+        self._end = len(first)
+
+    def join(self, target: Codes) -> None:
+        """Join each group to its target; most are their own."""
+        goes = np.flatnonzero((target != np.arange(len(target))) & (self.accounts > 0))
+        taker = np.unique(target[goes])
+        sources = np.concatenate([taker, goes])
+        rows = ranges(self._start[sources], self._size[sources])
+        owner: Codes = np.repeat(target[sources], self._size[sources])
+        code = owner * self._values + self._rank[rows]
+        order = np.argsort(code, kind="stable")
+        first = run_starts(code[order])
+        code = code[order[first]]
+        users = np.add.reduceat(self._users[rows[order]], first) if len(first) else self._users[:0]
+        np.add.at(self.accounts, target[goes], self.accounts[goes])
+        self.accounts[goes] = self._size[goes] = 0
+        self._size[taker] = np.bincount(code // self._values, minlength=len(target))[taker]
+        self._start[taker] = self._end + np.cumsum(self._size[taker]) - self._size[taker]
+        self._append((code % self._values).astype(np.int32), users)
+
+    def _append(self, rank: Small, users: Small) -> None:
+        end = self._end + len(rank)
+        if end > len(self._rank):
+            room = np.zeros(max(end - len(self._rank), len(self._rank) // 2), dtype=np.int32)
+            self._rank, self._users = np.concatenate([self._rank, room]), np.concatenate([self._users, room])
+        self._rank[self._end : end], self._users[self._end : end], self._end = rank, users, end
+
+    def cover(self, asked: Codes) -> Coverage:
+        """What the accounts of some groups use, numbered in the order asked for."""
+        size, accounts = self._size[asked], self.accounts[asked]
+        rows = ranges(self._start[asked], size)
+        share = self._users[rows].astype(np.float64) * np.repeat(1 / np.maximum(accounts, 1), size)
+        return Coverage(np.concatenate([[0], np.cumsum(size)]), self._rank[rows], share, accounts)
 
 
-def _cohesion(cover: _Coverage, size: Numbers, breadth: Numbers, incidence: Incidence) -> Numbers:
+def _cohesion(cover: Coverage, breadth: Numbers, incidence: Incidence) -> Numbers:
     """Expected bits two random accounts of each group share, groups x families; 0 for a group of one."""
+    size = cover.accounts.astype(np.float64)
     fellows = np.maximum(size - 1, 1)
     group = cover.group
     chance = cover.share * cover.share * (size / fellows)[group] - cover.share * (1 / fellows)[group]
@@ -274,14 +331,14 @@ def _cohesion(cover: _Coverage, size: Numbers, breadth: Numbers, incidence: Inci
     return np.where(size[:, None] > 1, np.asarray(best, dtype=np.float64), 0.0)
 
 
-def _between(cover: _Coverage, pairs: Codes, breadth: Numbers, incidence: Incidence) -> Numbers:
+def _between(cover: Coverage, pairs: Codes, breadth: Numbers, incidence: Incidence) -> Numbers:
     """Expected bits a random account of the one group and one of the other share, pairs x families."""
     apart = breadth[pairs].mean(axis=1)
     best = _best_between(cover.start, cover.rank, cover.share, pairs, *incidence.ranked, apart)
     return np.asarray(best, dtype=np.float64)
 
 
-def _breadth(cover: _Coverage, incidence: Incidence) -> Numbers:
+def _breadth(cover: Coverage, incidence: Incidence) -> Numbers:
     """Bits by which each group's accounts use more values of a family than a typical account does.
 
     Accounts of a hundred addresses share some with many others by chance alone.
@@ -293,7 +350,7 @@ def _breadth(cover: _Coverage, incidence: Incidence) -> Numbers:
 
 
 def _best_inside_plain(
-    start: Codes, rank: Codes, chance: Numbers, family: Codes, bits: Numbers, breadth: Numbers
+    start: Codes, rank: Small, chance: Numbers, family: Codes, bits: Numbers, breadth: Numbers
 ) -> Any:
     """Expected bits of the best shared value per row and family, when each value is shared with its chance.
 
@@ -313,7 +370,7 @@ def _best_inside_plain(
     return result
 
 
-def _seek_plain(rank: Codes, place: int, end: int, wanted: int) -> int:
+def _seek_plain(rank: Small, place: int, end: int, wanted: int) -> int:
     """The first place from here on, before the end, whose rank is not below the wanted one.
 
     Steps double, so that a group of a few values is compared with one of thousands in little time.
@@ -333,7 +390,7 @@ def _seek_plain(rank: Codes, place: int, end: int, wanted: int) -> int:
 
 
 def _best_between_plain(
-    start: Codes, rank: Codes, share: Numbers, pairs: Codes, family: Codes, bits: Numbers, breadth: Numbers
+    start: Codes, rank: Small, share: Numbers, pairs: Codes, family: Codes, bits: Numbers, breadth: Numbers
 ) -> Any:
     """The same per pair of rows, for the values both have; the chance is the product of their shares."""
     result = np.zeros(breadth.shape)

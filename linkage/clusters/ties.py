@@ -87,9 +87,11 @@ class Incidence:
         return order.astype(np.int32), start
 
     @functools.cached_property
-    def by_value(self) -> Small:
-        """The uses in the order of their values."""
-        return np.argsort(self.value, kind="stable").astype(np.int32)
+    def users(self) -> tuple[Codes, Small]:
+        """Where the accounts that use each value begin, and the end; and these accounts."""
+        order = np.argsort(self.value, kind="stable")
+        start = np.searchsorted(self.value[order], np.arange(len(self.bits) + 1))
+        return start, self.account[order].astype(np.int32)
 
     @functools.cached_property
     def ranks(self) -> Codes:
@@ -187,11 +189,11 @@ def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, np
 
     A tie may be negative.
     """
-    users = np.zeros(len(incidence.account), dtype=np.int64)
-    counts = np.zeros(max(groups, 1), dtype=np.int64)
-    _count_users(group, incidence.account, incidence.value, incidence.by_value, counts, users)
-    shared = np.flatnonzero(users > 1)
-    account, value, users = incidence.account[shared], incidence.value[shared], users[shared]
+    start, users_of = incidence.users
+    found = tuple(np.empty(len(users_of), dtype=np.int32) for _ in range(3))
+    counts = np.zeros(max(groups, 1), dtype=np.int32)
+    shared = _find_shared(group.astype(np.int32), start, users_of, counts, *found)
+    account, value, users = (column[:shared].astype(np.int64) for column in found)
     mine = group[account]
     size = np.bincount(group[group >= 0], minlength=max(groups, 1))
     family = incidence.family[value]
@@ -201,32 +203,36 @@ def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, np
     return {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
 
 
-def _count_users_plain(
-    group: Codes, account: Codes, value: Codes, by_value: Small, counts: Codes, users: Codes
-) -> None:
-    """Fill how many uses of its value the group of each use's account has.
+def _find_shared_plain(
+    group: Small, start: Codes, users_of: Small, counts: Small, account: Small, value: Small, users: Small
+) -> int:
+    """Fill account and value of each use that a fellow has in common, and how many of the group have it; how many.
 
-    ``counts`` are zeros, one for each group, and are so again at the end.
+    Parameters
+    ----------
+    start, users_of : the accounts that use each value (:attr:`Incidence.users`).
+    counts : zeros, one for each group; zeros again at the end.
     """
-    first = 0
-    while first < len(by_value):
-        last = first
-        while last < len(by_value) and value[by_value[last]] == value[by_value[first]]:
-            mine = group[account[by_value[last]]]
+    found = 0
+    for number in range(len(start) - 1):
+        most = 0
+        for place in range(start[number], start[number + 1]):
+            mine = group[users_of[place]]
             if mine >= 0:
                 counts[mine] += 1
-            last += 1
-        for place in range(first, last):
-            mine = group[account[by_value[place]]]
-            users[by_value[place]] = counts[mine] if mine >= 0 else 0
-        for place in range(first, last):
-            mine = group[account[by_value[place]]]
-            if mine >= 0:
-                counts[mine] = 0
-        first = last
+                most = max(most, counts[mine])
+        for place in range(start[number], start[number + 1] if most > 1 else start[number]):
+            mine = group[users_of[place]]
+            if mine >= 0 and counts[mine] > 1:
+                account[found], value[found], users[found] = users_of[place], number, counts[mine]
+                found += 1
+        for place in range(start[number], start[number + 1] if most > 0 else start[number]):
+            if group[users_of[place]] >= 0:
+                counts[group[users_of[place]]] = 0
+    return found
 
 
-_count_users: Any = numba.njit(cache=True, nogil=True)(_count_users_plain)
+_find_shared: Any = numba.njit(cache=True, nogil=True)(_find_shared_plain)
 
 
 def _stranger_chance(incidence: Incidence, value: Codes, users: Codes, size: Codes) -> Numbers:

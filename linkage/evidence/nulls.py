@@ -16,6 +16,8 @@ from linkage.terms import COUNT, NUMBER, TEXT, TIME, Family, Shape, make_frame
 
 Numbers = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
+Small = npt.NDArray[np.int32]
+"""Codes where there are many of them."""
 
 MOST_BITS: Final = 10.0
 """What one pattern of a group adds to one account at most, however improbable it is."""
@@ -90,12 +92,14 @@ def none_found() -> pd.DataFrame:
     return make_frame(FOUND)
 
 
-def group_codes(groups: pd.DataFrame, account_ids: pd.Series[str]) -> Codes:
+def group_codes(groups: pd.DataFrame, account_ids: pd.Series[str]) -> Small:
     """Group of each account id, -1 for accounts in no group."""
     known = pd.Index(groups["account_id"])
-    place = codes_of(account_ids, known)
-    number = np.append(groups["group"].to_numpy(dtype=np.int64), -1)
-    return np.asarray(number[place], dtype=np.int64)
+    number = np.append(groups["group"].to_numpy(dtype=np.int32), np.int32(-1))
+    if isinstance(account_ids.dtype, pd.CategoricalDtype):  # of many rows, each account is looked up once
+        of_category = np.append(number[known.get_indexer(account_ids.cat.categories)], np.int32(-1))
+        return np.asarray(of_category[account_ids.cat.codes.to_numpy()], dtype=np.int32)
+    return np.asarray(number[codes_of(account_ids, known)], dtype=np.int32)
 
 
 def rows_of_items(item: Codes, inside: npt.NDArray[np.bool_]) -> Codes:

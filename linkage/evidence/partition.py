@@ -105,18 +105,22 @@ class _Draws:
     def __init__(
         self, items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame, conduct: pd.DataFrame
     ) -> None:
-        named = [*items["account_id"].unique(), *own_items["account_id"]]
+        held: pd.Series[Any] = items["account_id"].astype("category")  # nothing to do where it is one already
+        named = [*held.cat.categories[np.bincount(held.cat.codes, minlength=1) > 0], *own_items["account_id"]]
         self.names: pd.Index[str] = pd.Index(sorted(set(named)), dtype="str")
-        account = codes_of(items["account_id"], self.names).astype(np.int32)
-        number = group_codes(groups, items["account_id"]).astype(np.int32)
+        account = codes_of(held, self.names).astype(np.int32)
         listed = np.bincount(account, minlength=len(self.names))
-        mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), number >= 0)
-        self.account, self.number = account[mine], number[mine]
-        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
-        self.item = pd.factorize(items["item"].to_numpy(dtype=np.int64)[mine])[0].astype(np.int32)
-        by_item = np.argsort(self.item, kind="stable")
-        self._start = np.searchsorted(self.item[by_item], np.arange(int(self.item.max(initial=-1)) + 2))
-        self._account_by_item, self._number_by_item = self.account[by_item], self.number[by_item]
+        fingerprint = items["item"].to_numpy(dtype=np.int64)
+        asked = rows_of_items(fingerprint, group_codes(groups, held) >= 0)
+        account, fingerprint = account[asked], fingerprint[asked]
+        self._group_of = group_codes(groups, self.names.to_series())
+        item = pd.factorize(fingerprint)[0].astype(np.int32)
+        self._start, self._account_by_item = _by_item(item, account, int(item.max(initial=-1)) + 1)
+        mine = np.flatnonzero(
+            self._group_of[account] >= 0
+        )  # of nobody else it is asked which item a row is of, or when
+        self.account, self.item, self.number = account[mine], item[mine], self._group_of[account[mine]]
+        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[asked[mine]]
         owner = self.names.get_indexer(pd.Index(own_items["account_id"]))
         self.own = np.zeros(len(self.names), dtype=np.int64)
         self.own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
@@ -126,7 +130,7 @@ class _Draws:
         self.volume = listed + self.own
         templated = float(conduct["templated_count"].sum())
         self.carried = max(int(self.volume.sum()) / max(templated, 1.0), 1.0)
-        self._holders = dict(rows_by_group(group_codes(groups, self.names.to_series())))
+        self._holders = dict(rows_by_group(self._group_of))
         self._hits, self._met, self._seen = (np.zeros(len(self.names), dtype=np.int64) for _ in range(3))
 
     def holders_of(self, group: int) -> Codes:
@@ -140,7 +144,7 @@ class _Draws:
         chosen them; and how many items they sent.
         """
         wanted, inside = np.unique(self.item[mine], return_counts=True)
-        by_item = (self._start, self._account_by_item, self._number_by_item)
+        by_item = (self._start, self._account_by_item, self._group_of)
         counted = (self._hits, self._met, self._seen)
         outsiders, spent, sent = _meet(wanted, inside, *by_item, group, self.volume, *counted)
         return int(outsiders), float(spent), int(sent)
@@ -159,12 +163,26 @@ class _Draws:
 
 
 @numba.njit(cache=True, nogil=True)
+def _by_item(item: Small, account: Small, items: int) -> tuple[Codes, Small]:
+    """Where the rows of each item begin, and the end; and the accounts of the rows in the order of their items."""
+    start = np.zeros(items + 2, np.int64)
+    for row in range(item.size):
+        start[item[row] + 2] += 1
+    start = np.cumsum(start)
+    ordered = np.empty(item.size, np.int32)
+    for row in range(item.size):
+        ordered[start[item[row] + 1]] = account[row]
+        start[item[row] + 1] += 1
+    return start[:-1], ordered
+
+
+@numba.njit(cache=True, nogil=True)
 def _meet(
     wanted: Small,
     inside: Codes,
     start: Codes,
     account_by_item: Small,
-    number_by_item: Small,
+    group_of: Small,
     group: int,
     volume: Codes,
     hits: Codes,
@@ -179,9 +197,9 @@ def _meet(
     found = 0
     for place in range(wanted.size):
         for at in range(start[wanted[place]], start[wanted[place] + 1]):
-            if number_by_item[at] == group:
-                continue
             account = account_by_item[at]
+            if group_of[account] == group:
+                continue
             if not hits[account]:
                 seen[found] = account
                 found += 1

@@ -140,7 +140,7 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     day) and ``chance`` (that both are on one day, given how their volumes lie over the days).
     """
     number = group_codes(groups, items["account_id"])
-    mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), number >= 0)
+    mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), _of_two(items["item"].to_numpy(), number >= 0))
     number, items = number[mine], items.iloc[mine]
     at = items["first_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     item = items["item"].to_numpy(dtype=np.int64)
@@ -169,6 +169,17 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     )
     frame = frame.drop_duplicates(["giver", "taker", "at", "again"], ignore_index=True)
     return frame.assign(chance=_same_day_chance(frame, hours))
+
+
+def _of_two(item: Codes, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which of the rows inside are of items that two of these rows have."""
+    order = np.flatnonzero(inside)
+    order = order[np.argsort(item[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(item[order], prepend=-1) != 0)
+    first = starts[np.diff(np.append(starts, len(order))) == 2]
+    result = np.zeros(len(item), dtype=np.bool_)
+    result[order[first]] = result[order[first + 1]] = True
+    return result
 
 
 def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:
