@@ -26,8 +26,9 @@ from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.weights import Linked
+from linkage.parallel import Beside
 from linkage.settings import HealthSettings, Settings, TrackingSettings
-from linkage.stages import Beside, Judged, Step, find_evidence, judge_evidence
+from linkage.stages import Judged, Step, find_evidence, judge_evidence
 from linkage.store.health import find_anomalies, newest_day
 from linkage.store.inputs import Inputs, Window, hash_rows, read_inputs
 from linkage.store.ledger import RunEntry, StepTimes, add_failure
@@ -51,10 +52,6 @@ _VERSIONED: Final = ("linkage", "igraph", "numpy", "pandas", "scipy")
 
 Reader = Callable[[Database, Window], Inputs]
 """Reads what a rebuild needs of a window."""
-
-
-def _read_with_items_later(database: Database, window: Window) -> Inputs:
-    return read_inputs(database, window, items_later=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,8 +91,9 @@ def rebuild_store(
     step : told the name of each step as it begins.
     clock : gives UTC epoch milliseconds, for the ledger alone; None: the ledger has no times.
     reader : reads the input; None: :func:`read_inputs`, which knows whole days only.
-    beside : runs the search through evidence of chance while the real one is run, where there are
-        :data:`BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
+    beside : reads a part of the input, and runs the search through evidence of chance, while the rest goes on, where
+        there are :data:`linkage.parallel.BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend
+        on it.
 
     Raises
     ------
@@ -114,7 +112,7 @@ def rebuild_store(
                 database, as_of_ms, window_days or int(chosen.run.window_days), settings=chosen.health
             )
             decided = decisions_until(database, as_of_ms)
-            return _rebuild(database, window, decided, known, chosen, times, reader or _read_with_items_later, beside)
+            return _rebuild(database, window, decided, known, chosen, times, reader, beside)
         except Exception as error:
             code = error.exit_code if isinstance(error, LinkageError) else 1
             failed = RunEntry(**known, **times.taken(), exit_code=code, error=str(error) or type(error).__name__)
@@ -130,7 +128,7 @@ def _rebuild(
     known: Mapping[str, Any],
     settings: Settings,
     times: StepTimes,
-    reader: Reader,
+    reader: Reader | None,
     beside: Beside | None,
 ) -> Rebuilt:
     revision = database.revision()[0]
@@ -145,7 +143,7 @@ def _rebuild(
     if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
         return Rebuilt(RunId(published["run_id"]), is_new=False)
     times.tell("read")
-    inputs = reader(database, window)
+    inputs = reader(database, window) if reader else read_inputs(database, window, items_later=True, beside=beside)
     if inputs.accounts.empty:
         raise ClusterError(
             f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "

@@ -5,11 +5,8 @@ Nothing is read but inputs and nothing is written: a rebuild, a what-if and a ca
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, Final
+from collections.abc import Callable, Collection
 
 import numpy as np
 import numpy.typing as npt
@@ -25,19 +22,13 @@ from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import MARGIN_BITS, Linked, link_accounts
+from linkage.parallel import Beside, afterwards, worth_beside
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
 from linkage.terms import GROUP_RELATIONS, GROUPS, HOURS, ITEMS, make_frame
 
 Step = Callable[[str], None]
 """Called with the name of each step as it begins."""
-
-Beside = Callable[[Callable[..., Any], Mapping[str, Any]], AbstractContextManager[Callable[[], Any]]]
-"""Starts a function with these arguments beside what is done meanwhile; what it hands out waits for the value."""
-
-BESIDE_ACCOUNTS: Final = 20_000
-"""Accounts from which on a search through chance is worth a process of its own, which takes a second or two to start
-and memory of its own."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +60,7 @@ def judge_inputs(
     step : told the name of each step as it begins.
     without : evidence families, and shared values by name, that do not count.
     beside : runs the search through evidence of chance while the real one is run, where there are
-        :data:`BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
+        :data:`linkage.parallel.BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
     """
     evidence = find_evidence(inputs, settings=settings, step=step, without=without)
     return judge_evidence(evidence, inputs, settings=settings, seed=seed, step=step, without=without, beside=beside)
@@ -103,7 +94,7 @@ def judge_evidence(
     seed, step, without, beside : as for :func:`judge_inputs`.
     """
     tell = step or (lambda _name: None)
-    start = beside if beside is not None and len(inputs.accounts) >= BESIDE_ACCOUNTS else _afterwards
+    start = worth_beside(beside, accounts=len(inputs.accounts)) or afterwards
     chance = {"inputs": _searched(inputs), "evidence": evidence, "settings": settings, "seed": seed}
     with start(search_by_chance, chance) as null_search:
         linked, communities = _search(inputs, evidence, settings, seed, tell)
@@ -115,12 +106,6 @@ def judge_evidence(
     tell("verdicts")
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
-
-
-@contextlib.contextmanager
-def _afterwards(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Callable[[], Any]]:
-    """Nothing beside: the function is run when its value is asked for."""
-    yield lambda: function(**arguments)
 
 
 def _searched(inputs: Inputs) -> Inputs:

@@ -22,7 +22,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import pdtr
 
-from linkage.coding import codes_of
 from linkage.evidence.nulls import (
     Codes,
     Numbers,
@@ -106,13 +105,17 @@ class _Draws:
         self, items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame, conduct: pd.DataFrame
     ) -> None:
         held: pd.Series[Any] = items["account_id"].astype("category")  # nothing to do where it is one already
-        named = [*held.cat.categories[np.bincount(held.cat.codes, minlength=1) > 0], *own_items["account_id"]]
+        of_category = np.bincount(held.cat.codes, minlength=len(held.cat.categories))
+        named = [*held.cat.categories[of_category > 0], *own_items["account_id"]]
         self.names: pd.Index[str] = pd.Index(sorted(set(named)), dtype="str")
-        account = codes_of(held, self.names).astype(np.int32)
-        listed = np.bincount(account, minlength=len(self.names))
+        place = self.names.get_indexer(held.cat.categories)
+        account = place.astype(np.int32)[held.cat.codes]
+        listed = np.zeros(len(self.names), dtype=np.int64)
+        listed[place[of_category > 0]] = of_category[of_category > 0]
         fingerprint = items["item"].to_numpy(dtype=np.int64)
         asked = rows_of_items(fingerprint, group_codes(groups, held) >= 0)
-        account, fingerprint = account[asked], fingerprint[asked]
+        if len(asked) < len(items):
+            account, fingerprint = account[asked], fingerprint[asked]
         self._group_of = group_codes(groups, self.names.to_series())
         item = pd.factorize(fingerprint)[0].astype(np.int32)
         self._start, self._account_by_item = _by_item(item, account, int(item.max(initial=-1)) + 1)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.errors import SourceError
-from linkage.stages import Beside
+from linkage.parallel import Beside
 
 SPREAD_VALUES: Final = 12
 """Values from which on a second process is worth its start, when each takes about a second."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import pandas as pd
 
-from linkage.store.items import AccountItems, ItemLog
+from linkage.parallel import Beside, worth_beside
+from linkage.store.items import AccountItems, ItemLog, Marks
 from linkage.store.store import Database
-from linkage.store.uses import read_account_names, read_hours, read_uses
+from linkage.store.uses import Ints, read_account_names, read_hours, read_uses
 from linkage.store.works import read_works
 from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, ITEMS, MODEL_MOVES, OWN_ITEMS, WORKS, Shape, make_frame
 
@@ -55,10 +58,8 @@ class Inputs:
         """A hash of all rows (16 hex digits); the same on every machine and in any order of loading."""
         if self.read_digest:
             return self.read_digest
-        total = hashlib.sha256()
-        for frame in (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves, self.works):
-            total.update(hash_rows(frame))
-        return total.hexdigest()[:16]
+        frames = (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves, self.works)
+        return _joint_digest(map(_digest, frames))
 
     def with_items_of(self, accounts: Iterable[str]) -> Inputs:
         """The same with the items that tests of groups of these accounts ask for, read now if they are not here."""
@@ -80,32 +81,94 @@ def hash_rows(frame: pd.DataFrame) -> bytes:
     return pd.util.hash_pandas_object(frame, index=False, hash_key=_HASH_KEY).to_numpy().tobytes()
 
 
-def read_inputs(database: Database, window: Window, *, items_later: bool = False) -> Inputs:
+def _digest(frame: pd.DataFrame) -> bytes:
+    return hashlib.sha256(hash_rows(frame)).digest()
+
+
+def _joint_digest(digests: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
+
+
+def read_inputs(
+    database: Database, window: Window, *, items_later: bool = False, beside: Beside | None = None
+) -> Inputs:
     """Everything the stages after the store need, of one state of the store.
 
     Parameters
     ----------
     items_later : items are hashed, but only read when it is known of whom (:meth:`Inputs.with_items_of`); nothing may
         be written to the store until then.
+    beside : reads all but uses while these are read here, where there are many accounts; only for whoever keeps others
+        from writing meanwhile.
     """
-    total = hashlib.sha256()
-
-    def told(frame: pd.DataFrame) -> pd.DataFrame:
-        total.update(hash_rows(frame))
-        return frame
-
-    def read(name: str, shape: Shape, **more: int) -> pd.DataFrame:
-        return told(database.frame(name, shape, **window.days, **more))
-
     with database.snapshot():
         names = read_account_names(database)
-        uses = told(read_uses(database, accounts=names, **window.days))
-        accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
-        log = ItemLog(database, **window.days, each=lambda part: total.update(hash_rows(part)))
-        items = AccountItems(make_frame(ITEMS), make_frame(OWN_ITEMS)) if items_later else log.read()
-        hours = told(read_hours(database, accounts=names, **window.days))
-        moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-        works = told(read_works(database, accounts=names, **window.days))
-    digest = total.hexdigest()[:16]
-    found = Inputs(uses, accounts, conduct, items.shared, hours, moves, items.own, works, read_digest=digest)
-    return dataclasses.replace(found, item_log=log) if items_later else found
+        aside = worth_beside(beside, accounts=len(names[0]))
+        if aside is None:
+            uses = read_uses(database, accounts=names, **window.days)
+            rest = _read_rest(database, window, names, items_later=items_later)
+        else:
+            with aside(read_rest_of, {"path": database.path, "window": window, "items_later": items_later}) as ask:
+                uses = read_uses(database, accounts=names, **window.days)
+                rest = ask()
+    return _join(uses, rest, _item_log(database, window, marks=rest.marks) if items_later else None)
+
+
+class _Rest(NamedTuple):
+    """All that is read but uses."""
+
+    accounts: pd.DataFrame
+    conduct: pd.DataFrame
+    items: AccountItems
+    hours: pd.DataFrame
+    moves: pd.DataFrame
+    works: pd.DataFrame
+    marks: Marks
+    digests: Sequence[bytes]
+    """Of accounts, conduct, items, hours, moves and works."""
+
+
+def read_rest_of(path: Path, window: Window, *, items_later: bool) -> _Rest:
+    """All that :func:`read_inputs` reads but uses, in a process that has the store still to open."""
+    with contextlib.closing(Database(path)) as database, database.snapshot():
+        return _read_rest(database, window, read_account_names(database), items_later=items_later)
+
+
+def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[str]], *, items_later: bool) -> _Rest:
+    def read(name: str, shape: Shape, **more: int) -> pd.DataFrame:
+        return database.frame(name, shape, **window.days, **more)
+
+    accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
+    of_items = hashlib.sha256()
+    log = _item_log(database, window, each=lambda part: of_items.update(hash_rows(part)))
+    items = AccountItems(make_frame(ITEMS), make_frame(OWN_ITEMS)) if items_later else log.read()
+    hours = read_hours(database, accounts=names, **window.days)
+    moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
+    works = read_works(database, accounts=names, **window.days)
+    digests = [_digest(accounts), _digest(conduct), of_items.digest(), *map(_digest, (hours, moves, works))]
+    return _Rest(accounts, conduct, items, hours, moves, works, log.marks, digests)
+
+
+def _item_log(
+    database: Database,
+    window: Window,
+    *,
+    each: Callable[[pd.DataFrame], None] | None = None,
+    marks: Marks | None = None,
+) -> ItemLog:
+    return ItemLog(database, **window.days, each=each, marks=marks)
+
+
+def _join(uses: pd.DataFrame, rest: _Rest, log: ItemLog | None) -> Inputs:
+    return Inputs(
+        uses,
+        rest.accounts,
+        rest.conduct,
+        rest.items.shared,
+        rest.hours,
+        rest.moves,
+        rest.items.own,
+        rest.works,
+        read_digest=_joint_digest([_digest(uses), *rest.digests]),
+        item_log=log,
+    )

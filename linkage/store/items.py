@@ -7,6 +7,7 @@ each (int32), and when the first of them came, in milliseconds since the day beg
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -76,6 +77,7 @@ class ItemLog:
     ----------
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
     each : handed all items, by account and item, a part of the accounts at a time (shape ``ITEMS``).
+    marks : of another log of the same items; None: they are read here, and ``each`` is told.
     """
 
     def __init__(
@@ -85,15 +87,20 @@ class ItemLog:
         since_day: int,
         until_day: int,
         each: Callable[[pd.DataFrame], None] | None = None,
+        marks: Marks | None = None,
     ) -> None:
         self._database, self._days = database, {"since_day": since_day, "until_day": until_day}
-        sizes = database.numbers("item_sizes", **self._days)
-        self._marks = _Marks.of(sum(int(rows[:, 1].sum()) for rows in sizes))
-        for own, part in _read_parts(database, self._days):
-            self._marks.add(part.items)
+        self.marks = marks or self._mark(each)
+
+    def _mark(self, each: Callable[[pd.DataFrame], None] | None) -> Marks:
+        sizes = self._database.numbers("item_sizes", **self._days)
+        marks = Marks.of(sum(int(rows[:, 1].sum()) for rows in sizes))
+        for own, part in _read_parts(self._database, self._days):
+            marks.add(part.items)
             if each:
                 names = pd.Categorical.from_codes(part.code, pd.Index(own, dtype=TEXT))
                 each(_frame(names, part.items, part.counts, part.first_ms))
+        return marks
 
     def read(self, accounts: Iterable[str] | None = None) -> AccountItems:
         """Items that two accounts have, one of them asked for; of all other items how many each account has.
@@ -102,7 +109,7 @@ class ItemLog:
         ----------
         accounts : ids of those that are asked for; None: all.
         """
-        marks = self._marks
+        marks = self.marks
         if accounts is not None:
             asked = (part.items for _, part in _read_parts(self._database, self._days, only=frozenset(accounts)))
             marks = marks.held_in(asked)
@@ -142,7 +149,7 @@ def _frame(accounts: pd.Categorical, items: Ints, counts: Any, first_ms: Ints) -
 
 
 @dataclasses.dataclass(frozen=True)
-class _Marks:
+class Marks:
     """Which items more than one account has, told by the last bits of their fingerprints.
 
     With eight places for every item one in nine that is an account's own is taken for shared, and none that is shared
@@ -156,7 +163,7 @@ class _Marks:
     """A bit for each place."""
 
     @classmethod
-    def of(cls, items: int) -> _Marks:
+    def of(cls, items: int) -> Marks:
         """Marks for so many items at most."""
         bits = max((8 * items).bit_length(), 6)
         return cls((1 << bits) - 1, np.zeros(1 << (bits - 3), np.uint8), np.zeros(1 << (bits - 3), np.uint8))
@@ -165,13 +172,13 @@ class _Marks:
         """Mark the items of accounts that were not added before, of each account its distinct ones."""
         _mark(items, self.last, self.seen, self.twice)
 
-    def held_in(self, parts: Iterable[Ints]) -> _Marks:
+    def held_in(self, parts: Iterable[Ints]) -> Marks:
         """The same marks, but of shared items only those that are in these parts."""
         held, ignored = np.zeros_like(self.seen), np.zeros_like(self.twice)
         for items in parts:
             _mark(items, self.last, held, ignored)
         np.bitwise_and(held, self.twice, out=held)
-        return _Marks(self.last, self.seen, held)
+        return Marks(self.last, self.seen, held)
 
     def are_shared(self, items: Ints) -> npt.NDArray[np.bool_]:
         """Which items were added for more than one account."""
@@ -239,10 +246,13 @@ def _whole_accounts(
     """Account ids, days and blobs of rows of whole accounts, as many as are unpacked at once."""
     rows: tuple[list[Any], ...] = ([], [], [])
     size = 0
-    for columns in database.parts("account_items", **days):
+    parts = (
+        database.parts("account_items", **days)
+        if only is None
+        else database.parts("items_of_accounts", accounts=json.dumps(sorted(only)), **days)
+    )
+    for columns in parts:
         for account, day, blob in zip(*columns.values(), strict=True):
-            if only is not None and account not in only:
-                continue
             if size > _PART_ITEMS * _ITEM_BYTES and account != rows[0][-1]:
                 yield rows[0], rows[1], rows[2]
                 rows, size = ([], [], []), 0

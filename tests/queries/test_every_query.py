@@ -1,5 +1,6 @@
 """Every named query: its header tells the truth, its order has no ties, its plan uses the indexes it names."""
 
+import json
 import re
 
 import pytest
@@ -17,6 +18,7 @@ def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
         "run_id": run.run_id,
         "cluster_id": run.clusters["cluster_id"].iloc[0],
         "account_id": run.members["account_id"].iloc[0],
+        "accounts": json.dumps(run.members["account_id"].tolist()),
         **run._days,
         "template_id": store.templates["template_id"].iloc[0],
         "text": "acct",
