@@ -14,12 +14,15 @@ import pandas as pd
 import pytest
 from linking_frames import World
 
+import linkage as lk
 from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
 from linkage.notebook.beside import SPREAD_VALUES, run_beside, spread
+from linkage.parallel import BESIDE_ACCOUNTS
+from linkage.rebuild import newest_window
 from linkage.settings import Settings
-from linkage.stages import BESIDE_ACCOUNTS, judge_inputs
-from linkage.store.inputs import Inputs
+from linkage.stages import judge_inputs
+from linkage.store.inputs import Inputs, read_inputs
 from linkage.terms import HOURS, ITEMS, make_frame
 
 
@@ -72,7 +75,7 @@ def test_a_failure_here_ends_the_process_over_there() -> None:
 
 
 def test_the_search_through_chance_finds_the_same_beside(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("linkage.stages"), "BESIDE_ACCOUNTS", 1)
+    monkeypatch.setattr(importlib.import_module("linkage.parallel"), "BESIDE_ACCOUNTS", 1)
     asked: list[str] = []
 
     def start(function: Callable[..., Any], arguments: Mapping[str, Any]) -> AbstractContextManager[Callable[[], Any]]:
@@ -85,6 +88,19 @@ def test_the_search_through_chance_finds_the_same_beside(inputs: Inputs, monkeyp
     assert len(alone.null_cohesion) > 0
     np.testing.assert_array_equal(beside.null_cohesion, alone.null_cohesion)
     pd.testing.assert_frame_equal(beside.verdicts.members, alone.verdicts.members)
+
+
+def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("linkage.parallel"), "BESIDE_ACCOUNTS", 1)
+    database = tiny_store._database
+    window = newest_window(database, None, 30)
+    alone, beside = (read_inputs(database, window, items_later=True, beside=how) for how in (None, run_beside))
+    assert beside.digest() == alone.digest() == read_inputs(database, window).digest()
+    ids = alone.accounts["account_id"]
+    one, other = alone.with_items_of(ids), beside.with_items_of(ids)
+    assert not one.items.empty
+    for name in ("uses", "accounts", "conduct", "items", "hours", "moves", "own_items", "works"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
 def test_small_stores_start_no_process(inputs: Inputs) -> None:
