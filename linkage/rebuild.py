@@ -26,6 +26,7 @@ from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.weights import Linked
+from linkage.memory import give_back
 from linkage.parallel import Beside
 from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.stages import Judged, Step, find_evidence, judge_evidence
@@ -149,11 +150,13 @@ def _rebuild(
             f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
             "found none. Ingest logs of these days, or choose --as-of and --window"
         )
+    give_back()
     digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)
     previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
     evidence = find_evidence(inputs, settings=settings, step=times.tell)
     sizes, inputs = _sizes(inputs), inputs.without_uses()
+    give_back()
     judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
     tables = _compute(inputs, judged, previous, decided, as_of_ms=window.as_of_ms, settings=settings)
     record = _record(sizes, judged.linked, tables, digest, plan, revision)

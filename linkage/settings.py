@@ -342,6 +342,9 @@ class RunSettings:
         reason="longer than published campaigns ran (45 days), so none is cut in two",
     )
     keep_runs: int = _setting(5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night")
+    processes: int = _setting(
+        2, unit="processes", low=1, high=2, reason="one needs half the memory, and half as long again in large stores"
+    )
     links_per_account: int = _setting(
         30,
         unit="links",

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "linkage"
 
-GROUND = ("errors", "terms", "coding", "settings", "parallel")
+GROUND = ("errors", "terms", "coding", "settings", "parallel", "memory")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
 TOP = ("stages", "rebuild", "notebook", "cli")
 
@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "coding": {"errors", "terms"},
     "settings": {"errors", "terms"},
     "parallel": set(),
+    "memory": set(),
     "store": set(GROUND),
     "templates": set(GROUND),
     "evidence": set(GROUND),

@@ -17,10 +17,10 @@ from linking_frames import World
 import linkage as lk
 from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
-from linkage.notebook.beside import SPREAD_VALUES, run_beside, spread
+from linkage.notebook.beside import SPREAD_VALUES, beside_here, run_beside, spread
 from linkage.parallel import BESIDE_ACCOUNTS
 from linkage.rebuild import newest_window
-from linkage.settings import Settings
+from linkage.settings import Settings, settings_from
 from linkage.stages import judge_inputs
 from linkage.store.inputs import Inputs, read_inputs
 from linkage.terms import HOURS, ITEMS, make_frame
@@ -101,6 +101,11 @@ def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypa
     assert not one.items.empty
     for name in ("uses", "accounts", "conduct", "items", "hours", "moves", "own_items", "works"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
+
+
+def test_one_process_is_enough_where_no_more_are_allowed() -> None:
+    assert beside_here(settings_from({"run": {"processes": 1}})) is None
+    assert beside_here(Settings()) is (run_beside if has_two_cores() else None)
 
 
 def test_small_stores_start_no_process(inputs: Inputs) -> None:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Final, Self, TypeVar, cast
 import pyarrow as pa
 
 from linkage.errors import SourceError
+from linkage.memory import give_back
 
 T = TypeVar("T")
 
@@ -129,7 +130,7 @@ def _run(make: Callable[..., Iterable[Any]], arguments: Mapping[str, Any], targe
         _send(target, (_ERROR, error))
     else:
         _send(target, (_END, None))
-    pa.default_memory_pool().release_unused()
+    give_back()
 
 
 def _send(target: BinaryIO, value: Any) -> None:

@@ -20,6 +20,7 @@ from linkage.engines.texts import Texts
 from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
 from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows, roll_up_rows
+from linkage.memory import give_back
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
@@ -124,7 +125,7 @@ class Loader:
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 self._write_rollups(rollups)
-        pa.default_memory_pool().release_unused()  # mining comes next, and needs it
+        give_back()  # mining comes next, and needs it
         if self._is_first:
             facts.lay_other_indexes(self._connection)
         of_accounts, of_days = facts.take_dirty(self._connection)

@@ -89,7 +89,7 @@ def rebuild(
             wait_s=wait_s,
             step=tell,
             clock=clock,
-            beside=beside_here(),
+            beside=beside_here(chosen or Settings()),
             reader=_exact_reader(chosen) if as_of_ms is not None and (exact or as_of_ms % DAY_MS) else None,
         )
     return store.run

@@ -12,6 +12,7 @@ from typing import Any, Final
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.errors import SourceError
 from linkage.parallel import Beside
+from linkage.settings import Settings
 
 SPREAD_VALUES: Final = 12
 """Values from which on a second process is worth its start, when each takes about a second."""
@@ -49,9 +50,9 @@ def run_beside(function: Callable[..., Any], arguments: Mapping[str, Any]) -> It
             worker.close()  # so that nobody waits for a value that is not asked for any more
 
 
-def beside_here() -> Beside | None:
-    """What runs a part of a rebuild beside the rest: another process where there is a core for it, else nothing."""
-    return run_beside if has_two_cores() else None
+def beside_here(settings: Settings) -> Beside | None:
+    """What runs a part of a rebuild beside the rest: another process where one is allowed and has a core."""
+    return run_beside if settings.run.processes > 1 and has_two_cores() else None
 
 
 def once(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator[Any]:

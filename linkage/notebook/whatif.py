@@ -182,7 +182,8 @@ class Bench:
     @functools.cached_property
     def judged(self) -> Judged:
         """What the stages make of the input as it is."""
-        return judge_inputs(self._inputs, settings=self.settings, seed=int(self._row["seed"]), beside=beside_here())
+        settings, seed = self.settings, int(self._row["seed"])
+        return judge_inputs(self._inputs, settings=settings, seed=seed, beside=beside_here(settings))
 
     @functools.cached_property
     def _before(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -225,7 +226,7 @@ class Bench:
             seed=seed,
             step=step,
             without={*left_out.families, *left_out.entities},
-            beside=beside_here(),
+            beside=beside_here(settings),
         )
 
     def _settled(self, judged: Judged, settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -98,38 +98,36 @@ def read_inputs(
     ----------
     items_later : items are hashed, but only read when it is known of whom (:meth:`Inputs.with_items_of`); nothing may
         be written to the store until then.
-    beside : reads all but uses while these are read here, where there are many accounts; only for whoever keeps others
-        from writing meanwhile.
+    beside : reads half of it, where there are many accounts; only for whoever keeps others from writing meanwhile.
     """
     with database.snapshot():
         names = read_account_names(database)
         aside = worth_beside(beside, accounts=len(names[0]))
         if aside is None:
-            uses = read_uses(database, accounts=names, **window.days)
+            uses, works = _read_used(database, window, names)
             rest = _read_rest(database, window, names, items_later=items_later)
         else:
             with aside(read_rest_of, {"path": database.path, "window": window, "items_later": items_later}) as ask:
-                uses = read_uses(database, accounts=names, **window.days)
+                uses, works = _read_used(database, window, names)
                 rest = ask()
-    return _join(uses, rest, _item_log(database, window, marks=rest.marks) if items_later else None)
+    return _join(uses, works, rest, _item_log(database, window, marks=rest.marks) if items_later else None)
 
 
 class _Rest(NamedTuple):
-    """All that is read but uses."""
+    """All that is read but uses and works: about half of the time it takes."""
 
     accounts: pd.DataFrame
     conduct: pd.DataFrame
     items: AccountItems
     hours: pd.DataFrame
     moves: pd.DataFrame
-    works: pd.DataFrame
     marks: Marks
     digests: Sequence[bytes]
-    """Of accounts, conduct, items, hours, moves and works."""
+    """Of accounts, conduct, items, hours and moves."""
 
 
 def read_rest_of(path: Path, window: Window, *, items_later: bool) -> _Rest:
-    """All that :func:`read_inputs` reads but uses, in a process that has the store still to open."""
+    """The rest of what :func:`read_inputs` reads, in a process that has the store still to open."""
     with contextlib.closing(Database(path)) as database, database.snapshot():
         return _read_rest(database, window, read_account_names(database), items_later=items_later)
 
@@ -144,9 +142,14 @@ def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[s
     items = AccountItems(make_frame(ITEMS), make_frame(OWN_ITEMS)) if items_later else log.read()
     hours = read_hours(database, accounts=names, **window.days)
     moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-    works = read_works(database, accounts=names, **window.days)
-    digests = [_digest(accounts), _digest(conduct), of_items.digest(), *map(_digest, (hours, moves, works))]
-    return _Rest(accounts, conduct, items, hours, moves, works, log.marks, digests)
+    digests = [_digest(accounts), _digest(conduct), of_items.digest(), *map(_digest, (hours, moves))]
+    return _Rest(accounts, conduct, items, hours, moves, log.marks, digests)
+
+
+def _read_used(
+    database: Database, window: Window, names: tuple[Ints, pd.Index[str]]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return read_uses(database, accounts=names, **window.days), read_works(database, accounts=names, **window.days)
 
 
 def _item_log(
@@ -159,7 +162,7 @@ def _item_log(
     return ItemLog(database, **window.days, each=each, marks=marks)
 
 
-def _join(uses: pd.DataFrame, rest: _Rest, log: ItemLog | None) -> Inputs:
+def _join(uses: pd.DataFrame, works: pd.DataFrame, rest: _Rest, log: ItemLog | None) -> Inputs:
     return Inputs(
         uses,
         rest.accounts,
@@ -168,7 +171,7 @@ def _join(uses: pd.DataFrame, rest: _Rest, log: ItemLog | None) -> Inputs:
         rest.hours,
         rest.moves,
         rest.items.own,
-        rest.works,
-        read_digest=_joint_digest([_digest(uses), *rest.digests]),
+        works,
+        read_digest=_joint_digest([_digest(uses), *rest.digests, _digest(works)]),
         item_log=log,
     )
