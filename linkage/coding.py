@@ -169,7 +169,7 @@ def stack_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
         parts = [frame[name] for frame in frames]
         is_text = str(parts[0].dtype) in (TEXT, "category")
         columns[name] = _stack_texts(parts) if is_text else pd.concat(parts, ignore_index=True).array
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _stack_texts(parts: Sequence[pd.Series[Any]]) -> pd.Categorical[Any]:

@@ -308,7 +308,7 @@ class Ties:
         columns["bits"] = np.concatenate([bits[f][at] for f, at in given.items()])[order]
         for name, codes in (("account_a", pairs.a), ("account_b", pairs.b)):
             columns[name] = pd.Categorical.from_codes(codes[pair], self.names)
-        return pd.DataFrame({name: columns[name] for name in LINK_EVIDENCE})
+        return pd.DataFrame({name: columns[name] for name in LINK_EVIDENCE}, copy=False)
 
     def _told(self) -> pd.DataFrame:
         """What is told of each value: when it was used, too; and of each level of conduct, the unknown one last."""

@@ -452,4 +452,4 @@ def _frame_links(ties: Ties) -> pd.DataFrame:
     families = sum(((b > 0).astype(np.int64) for b in bits.values()), np.zeros(len(pairs.a), dtype=np.int64))
     ends = {"account_a": pairs.a, "account_b": pairs.b}
     columns = {name: pd.Categorical.from_codes(codes, ties.names) for name, codes in ends.items()}
-    return check_frame(pd.DataFrame({**columns, "bits": total, "families": families}), LINKS, name="links")
+    return check_frame(pd.DataFrame({**columns, "bits": total, "families": families}, copy=False), LINKS, name="links")

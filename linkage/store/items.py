@@ -143,9 +143,8 @@ class _Part(NamedTuple):
 
 def _frame(accounts: pd.Categorical, items: Ints, counts: Any, first_ms: Ints) -> pd.DataFrame:
     first_at = pd.DatetimeIndex(first_ms.view("datetime64[ms]")).tz_localize("UTC")
-    return pd.DataFrame(
-        {"account_id": accounts, "item": items, "request_count": counts.astype(np.int64), "first_at": first_at}
-    )
+    columns = {"account_id": accounts, "item": items, "request_count": counts.astype(np.int64), "first_at": first_at}
+    return pd.DataFrame(columns, copy=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,7 @@ def read_uses(
         "first_at": _times(first_ms),
         "last_at": _times(last_ms),
     }
-    return check_frame(pd.DataFrame(columns), USES, name="uses")
+    return check_frame(pd.DataFrame(columns, copy=False), USES, name="uses")
 
 
 def read_hours(
@@ -109,7 +109,7 @@ def read_hours(
         "request_count": rows[order, 2],
         "limited_count": rows[order, 3],
     }
-    return check_frame(pd.DataFrame(columns), HOURS, name="hours")
+    return check_frame(pd.DataFrame(columns, copy=False), HOURS, name="hours")
 
 
 def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str, int]) -> tuple[Ints, Ints, Ints, Ints]:

@@ -137,4 +137,4 @@ def _frame(
         "log_output_micros": total["micros"],
         "hours": np.bitwise_or.reduceat(records["hours"].astype(np.int64), starts),
     }
-    return check_frame(pd.DataFrame(columns), WORKS, name="works")
+    return check_frame(pd.DataFrame(columns, copy=False), WORKS, name="works")
