@@ -250,7 +250,8 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
         links=judged.linked.links,
         evidence=shared,
         settings=settings.verdicts,
-        links_per_account=most,
+        links_per_account=int(settings.evidence.links_per_account),
+        links_kept=most,
     )
     statements = [settled.statements, said]
     judged_groups = {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}

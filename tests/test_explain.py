@@ -18,7 +18,11 @@ def frames() -> dict[str, pd.DataFrame]:
 
 
 def statements(
-    frames: dict[str, pd.DataFrame], settings: VerdictSettings | None = None, *, links_per_account: int = 30
+    frames: dict[str, pd.DataFrame],
+    settings: VerdictSettings | None = None,
+    *,
+    links_per_account: int = 100,
+    links_kept: int = 30,
 ) -> pd.DataFrame:
     evidence, linked, _, verdicts = run(frames)
     return explain(
@@ -28,6 +32,7 @@ def statements(
         evidence=evidence,
         settings=settings or VerdictSettings(),
         links_per_account=links_per_account,
+        links_kept=links_kept,
     )
 
 
@@ -85,13 +90,16 @@ def test_a_cluster_without_evidence_still_says_what_speaks_for_it(frames: dict[s
         links=make_frame(LINKS),
         evidence=make_frame(EVIDENCE),
         settings=VerdictSettings(),
-        links_per_account=30,
+        links_per_account=100,
+        links_kept=30,
     )
     assert found["topic"].tolist() == ["extraction", "for"]
 
 
 def test_a_cluster_with_more_links_than_a_run_keeps_says_so(frames: dict[str, pd.DataFrame]) -> None:
     whole = statements(frames).query("topic == 'extraction'")["sentence"].item()
-    bounded = statements(frames, links_per_account=3).query("topic == 'extraction'")["sentence"].item()
     assert whole.endswith("pairs of members are linked.")
-    assert bounded == whole.removesuffix(".") + " (of each account the 3 strongest are listed)."
+    for bounds, told in (((100, 3), "3 are listed"), ((7, 3), "7 count and 3 are listed")):
+        said = statements(frames, links_per_account=bounds[0], links_kept=bounds[1])
+        bounded = said.query("topic == 'extraction'")["sentence"].item()
+        assert bounded == whole.removesuffix(".") + f" (of each account the strongest {told})."

@@ -44,6 +44,7 @@ def explain(
     evidence: pd.DataFrame,
     settings: VerdictSettings,
     links_per_account: int,
+    links_kept: int,
 ) -> pd.DataFrame:
     """Plain sentences about each cluster, each with the rows behind it.
 
@@ -57,7 +58,8 @@ def explain(
     links : frame of shape ``LINKS``, no pair twice.
     evidence : frame of shape ``EVIDENCE``.
     settings : ``min_families``.
-    links_per_account : so many links of each account a run keeps, and says so of clusters that have more.
+    links_per_account : so many links of each account there are at most.
+    links_kept : so many of these a run keeps; both are told of clusters in which an account can have more.
 
     Returns
     -------
@@ -89,7 +91,7 @@ def explain(
                 told,
                 pairs[place],
                 size[place],
-                kept=links_per_account if everybody[place] > links_per_account + 1 else None,
+                bounded=_bounded(everybody[place] - 1, links_per_account, links_kept),
             ),
             *_free(inside, families, settings.min_families),
             *_for(told, size[place], loose[place], everybody[place]),
@@ -197,11 +199,18 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
     return rows
 
 
-def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, kept: int | None) -> _Row:
+def _bounded(fellows: int, links_per_account: int, links_kept: int) -> str:
+    """What is to be said of the number of links where an account has so many fellows; nothing where all are told."""
+    bounds = [(links_per_account, "count"), (links_kept, "are listed")]
+    told = [f"{most:,} {what}" for most, what in bounds if fellows > most]
+    return f" (of each account the strongest {' and '.join(told)})" if told else ""
+
+
+def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, bounded: str) -> _Row:
     sentence = (
         f"The joint traffic of {cluster['requests']:,} requests reads as extraction with probability "
         f"{cluster['extraction_probability']:.2f}; {pairs:,} of {size * (size - 1) // 2:,} pairs of members are linked"
-        f"{f' (of each account the {kept} strongest are listed)' if kept else ''}."
+        f"{bounded}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
