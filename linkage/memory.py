@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 
 import pyarrow as pa
 
@@ -15,7 +14,6 @@ def give_back() -> None:
     Both keep what was freed. At a million accounts that is a gigabyte that no later step makes use of: its arrays are
     large ones, which come from the system and go back to it. Where the C library cannot be asked, nothing happens.
     """
-    gc.collect()
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

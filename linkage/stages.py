@@ -22,6 +22,7 @@ from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import MARGIN_BITS, Linked, link_accounts
+from linkage.memory import give_back
 from linkage.parallel import Beside, afterwards, worth_beside
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
@@ -99,11 +100,13 @@ def judge_evidence(
     with start(search_by_chance, chance) as null_search:
         linked, communities = _search(inputs, evidence, settings, seed, tell)
         tell("group evidence")
+        give_back()
         inputs = inputs.with_items_of(communities["account_id"])
         communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
         tell("null searches")
         null_cohesion = null_search()
     tell("verdicts")
+    give_back()
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
 
@@ -149,6 +152,7 @@ def search_by_chance(
     found = [np.empty(0)]
     for number in range(settings.verdicts.null_searches):
         permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
+        give_back()
         linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None)
         found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
     return np.concatenate(found)

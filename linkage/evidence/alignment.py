@@ -65,7 +65,7 @@ def permute_evidence(evidence: pd.DataFrame, accounts: pd.DataFrame, *, seed: in
     columns = {name: evidence[name].array for name in EVIDENCE}
     columns |= {name: column.take(order) for name, column in columns.items() if not (is_sorted and name in of_value)}
     columns["account_id"] = pd.Categorical.from_codes(moved[order].astype(np.int32), names)
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _strata(accounts: pd.DataFrame) -> Codes:
