@@ -160,7 +160,7 @@ def _hubs(detail: ClusterDetail) -> list[_Hub]:
 def _family_hubs(rows: pd.DataFrame, holders: pd.Series[Any], *, each: int, small: float) -> list[_Hub]:
     wide = int((rows["inside"] >= small).sum())
     shown = len(rows) if len(rows) <= each + 1 else min(each, max(wide, _FEWEST_VALUES))
-    keys = [(str(row.family), str(row.kind), str(row.value)) for row in rows.itertuples()]
+    keys = list(zip(*(rows[name].astype("str").tolist() for name in ("family", "kind", "value")), strict=True))
     hubs = [
         _Hub(key[0], _value_label(*key), _value_note(row), holders[key])
         for key, (_, row) in zip(keys[:shown], rows.iloc[:shown].iterrows(), strict=True)
