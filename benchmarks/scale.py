@@ -163,11 +163,10 @@ def _group(world: Path) -> None:
 
 def _link(world: Path) -> None:
     """Evidence and links of the store, kept for the stages after it."""
-    import numpy as np
     import pandas as pd
 
     import linkage as lk
-    from linkage.clusters.communities import FADING_BITS, MAX_WEIGHT, WEIGHT_BITS
+    from linkage.clusters.communities import weigh_links
     from linkage.evidence.projection import value_table
     from linkage.evidence.table import gather_evidence
     from linkage.evidence.weights import link_accounts
@@ -183,8 +182,7 @@ def _link(world: Path) -> None:
     linked = link_accounts(evidence, **known, settings=settings.evidence)
     codes = pd.Index(known["accounts"]["account_id"]).get_indexer(evidence["account_id"])
     pd.DataFrame({"account": codes, "value": value_table(evidence)[1]}).to_parquet(world / "incidence.parquet")
-    threshold = linked.prior_bits + settings.communities.link_bits
-    weight = np.clip((linked.links["bits"] - threshold + FADING_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
+    weight = weigh_links(linked.links, prior_bits=linked.prior_bits, settings=settings.communities)
     links = linked.links[["account_a", "account_b"]].assign(weight=weight)
     links[weight > 0].to_parquet(world / "links.parquet")
 

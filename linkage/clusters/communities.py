@@ -67,7 +67,8 @@ def find_communities(
     check_frame(links, LINKS, name="links")
     check_frame(evidence, EVIDENCE, name="evidence")
     check_frame(accounts, ACCOUNTS, name="accounts")
-    graph = _weighted_graph(links, prior_bits + settings.link_bits)
+    weighted = links.assign(weight=weigh_links(links, prior_bits=prior_bits, settings=settings))
+    graph = AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
     if not graph.accounts:
         return make_frame(COMMUNITIES)
     together = _together(graph, settings, seed)
@@ -87,10 +88,10 @@ def weightless_bits(settings: CommunitySettings) -> float:
     return FADING_BITS - float(settings.link_bits)
 
 
-def _weighted_graph(links: pd.DataFrame, threshold: float) -> AccountGraph:
-    weight = np.clip((links["bits"] - threshold + FADING_BITS) / WEIGHT_BITS, 0, MAX_WEIGHT)
-    weighted = links.assign(weight=weight)
-    return AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
+def weigh_links(links: pd.DataFrame, *, prior_bits: float, settings: CommunitySettings) -> pd.Series[float]:
+    """What each link weighs in the search, from 0 to :data:`MAX_WEIGHT`."""
+    above = links["bits"] - (prior_bits + settings.link_bits)
+    return ((above + FADING_BITS) / WEIGHT_BITS).clip(0, MAX_WEIGHT)
 
 
 def _together(graph: AccountGraph, settings: CommunitySettings, seed: int) -> Numbers:

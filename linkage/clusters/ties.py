@@ -82,15 +82,12 @@ class Incidence:
     @functools.cached_property
     def _by_account(self) -> tuple[Small, Codes]:
         """The uses in the order of their accounts, and where those of each account begin, and the end."""
-        order = np.argsort(self.account, kind="stable")
-        start = np.searchsorted(self.account[order], np.arange(len(self.accounts) + 1))
-        return order.astype(np.int32), start
+        return _stand_by(self.account, len(self.accounts))
 
     @functools.cached_property
     def users(self) -> tuple[Codes, Small]:
         """Where the accounts that use each value begin, and the end; and these accounts."""
-        order = np.argsort(self.value, kind="stable")
-        start = np.searchsorted(self.value[order], np.arange(len(self.bits) + 1))
+        order, start = _stand_by(self.value, len(self.bits))
         return start, self.account[order].astype(np.int32)
 
     @functools.cached_property
@@ -113,6 +110,12 @@ class Incidence:
         cell = self.account * families + self.family[self.value]
         uses = np.bincount(cell, minlength=len(self.accounts) * families).reshape(-1, families)
         return np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in uses.T])
+
+
+def _stand_by(codes: Codes, count: int) -> tuple[Small, Codes]:
+    """The rows in the order of their codes, and where those of each of so many codes begin, and the end."""
+    order = np.argsort(codes, kind="stable")
+    return order.astype(np.int32), np.searchsorted(codes[order], np.arange(count + 1))
 
 
 def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame) -> Incidence:

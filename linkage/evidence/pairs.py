@@ -228,12 +228,8 @@ def count_patterns(columns: Sequence[Any], times: Codes | None = None) -> tuple[
     columns : integers; all of one length.
     times : how often each row counts; None: once.
     """
-    code, known, sizes = _code_rows(columns)
-    if code is None:
-        rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
-        return rows, _count_sorted(place.ravel(), times)[1]
-    found, counts = _count_sorted(code, times)
-    return _uncode_rows(found, known, sizes), counts
+    rows, place = place_patterns(columns)
+    return rows, np.bincount(place, weights=times, minlength=len(rows)).astype(np.int64)
 
 
 def _code_rows(columns: Sequence[Any]) -> tuple[Codes | None, list[Codes], list[int]]:
@@ -262,18 +258,6 @@ def _uncode_rows(code: Codes, levels: list[Codes], sizes: list[int]) -> Codes:
         return np.empty((0, len(levels)), dtype=np.int64)
     places = np.unravel_index(code, sizes)
     return np.column_stack([known[at] for known, at in zip(levels, places, strict=True)]).astype(np.int64)
-
-
-def _count_sorted(code: Codes, times: Codes | None) -> tuple[Codes, Codes]:
-    """The distinct codes, ascending, and how often each is there."""
-    if times is None:
-        code = np.sort(code)
-    else:
-        order = np.argsort(code, kind="stable")
-        code, times = code[order], times[order]
-    first = np.flatnonzero(np.diff(code, prepend=-1) != 0)
-    counts = np.diff(np.append(first, len(code))) if times is None else np.add.reduceat(times, first)
-    return code[first], counts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ from scipy.special import pdtr
 from linkage.evidence.nulls import (
     Codes,
     Numbers,
+    Small,
     chance_bits,
     found_frame,
     group_codes,
@@ -33,9 +34,6 @@ from linkage.evidence.nulls import (
     rows_of_items,
 )
 from linkage.terms import ITEMS, OWN_ITEMS, check_frame, make_frame
-
-Small = npt.NDArray[np.int32]
-"""Codes where there are many of them."""
 
 SHARED_OUT: Final = "work_list"
 """Kind of a work list that is shared out."""
@@ -119,9 +117,8 @@ class _Draws:
         self._group_of = group_codes(groups, self.names.to_series())
         item = pd.factorize(fingerprint)[0].astype(np.int32)
         self._start, self._account_by_item = _by_item(item, account, int(item.max(initial=-1)) + 1)
-        mine = np.flatnonzero(
-            self._group_of[account] >= 0
-        )  # of nobody else it is asked which item a row is of, or when
+        # Of nobody outside of all groups it is asked which item a row is of, or when.
+        mine = np.flatnonzero(self._group_of[account] >= 0)
         self.account, self.item, self.number = account[mine], item[mine], self._group_of[account[mine]]
         self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[asked[mine]]
         owner = self.names.get_indexer(pd.Index(own_items["account_id"]))

@@ -140,14 +140,14 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     day) and ``chance`` (that both are on one day, given how their volumes lie over the days).
     """
     number = group_codes(groups, items["account_id"])
-    mine = rows_of_items(items["item"].to_numpy(dtype=np.int64), _of_two(items["item"].to_numpy(), number >= 0))
+    everybodys = items["item"].to_numpy(dtype=np.int64)
+    is_passed = np.zeros(len(items), dtype=np.bool_)
+    is_passed[np.concatenate(_rows_of_two(everybodys, np.flatnonzero(number >= 0)))] = True
+    mine = rows_of_items(everybodys, is_passed)
     number, items = number[mine], items.iloc[mine]
     at = items["first_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     item = items["item"].to_numpy(dtype=np.int64)
-    order = np.argsort(item, kind="stable")
-    starts = np.flatnonzero(np.diff(item[order], prepend=-1) != 0)
-    of_two = starts[np.diff(np.append(starts, len(item))) == 2]
-    giver, taker = order[of_two], order[of_two + 1]
+    giver, taker = _rows_of_two(item, np.arange(len(item)))
     inside = (number[giver] >= 0) & (number[taker] >= 0)
     giver, taker = giver[inside], taker[inside]
     later = at[giver] > at[taker]
@@ -171,15 +171,12 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     return frame.assign(chance=_same_day_chance(frame, hours))
 
 
-def _of_two(item: Codes, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which of the rows inside are of items that two of these rows have."""
-    order = np.flatnonzero(inside)
-    order = order[np.argsort(item[order], kind="stable")]
+def _rows_of_two(item: Codes, rows: Codes) -> tuple[Codes, Codes]:
+    """Of each item that two of these rows are of, and no third, the one and the other."""
+    order = rows[np.argsort(item[rows], kind="stable")]
     starts = np.flatnonzero(np.diff(item[order], prepend=-1) != 0)
     first = starts[np.diff(np.append(starts, len(order))) == 2]
-    result = np.zeros(len(item), dtype=np.bool_)
-    result[order[first]] = result[order[first + 1]] = True
-    return result
+    return order[first], order[first + 1]
 
 
 def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:
