@@ -90,7 +90,7 @@ def value_codes(frame: pd.DataFrame) -> Codes:
     return np.asarray(np.repeat(code, np.diff(np.append(heads, len(key)))), dtype=np.int64)
 
 
-def run_starts(values: Codes) -> Codes:
+def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:
     """Where runs of equal values begin; the values are 0 or more.
 
     Examples

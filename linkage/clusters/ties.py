@@ -181,10 +181,10 @@ def best_ties(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
     incidence, group, groups : as for :func:`group_ties`.
     """
     families = len(incidence.families)
-    matrix = np.zeros(len(incidence.accounts) * families)
-    uses = _score_uses(incidence, group, groups)
-    np.maximum.at(matrix, uses["account"] * families + uses["family"], uses["tie"])
-    return matrix.reshape(-1, families)
+    matrix = np.zeros((len(incidence.accounts), families))
+    shared = _find_shared(incidence, group, groups)
+    _keep_best(shared.account, shared.pair, incidence.family[shared.value], shared.ties(incidence), matrix)
+    return matrix
 
 
 def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, npt.NDArray[Any]]:
@@ -192,33 +192,75 @@ def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, np
 
     A tie may be negative.
     """
+    shared = _find_shared(incidence, group, groups)
+    value, pair = shared.value[shared.pair].astype(np.int64), shared.pair
+    return {
+        "account": shared.account.astype(np.int64),
+        "group": shared.group[pair].astype(np.int64),
+        "value": value,
+        "fellows": shared.users[pair].astype(np.int64) - 1,
+        "family": incidence.family[value],
+        "tie": shared.ties(incidence)[pair],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shared:
+    """Values that two accounts of one group have: what is the same for all of these accounts is there once."""
+
+    value: Small
+    """Of each pair of a value and a group."""
+    group: Small
+    users: Small
+    """How many of the group have the value."""
+    size: Codes
+    """Accounts of each group."""
+    account: Small
+    """Of each use."""
+    pair: Small
+    """The pair that each use belongs to."""
+
+    def ties(self, incidence: Incidence) -> Numbers:
+        """Per pair, the bits that the value ties each of the accounts with."""
+        users, size = self.users.astype(np.int64), self.size[self.group]
+        share = (users - 1) / (size - 1 + PRIOR_FELLOWS)
+        with np.errstate(divide="ignore"):
+            bits = np.log2(share / _stranger_chance(incidence, self.value, users, size))
+        return np.asarray(np.minimum(bits, MAX_TIE), dtype=np.float64)
+
+
+def _find_shared(incidence: Incidence, group: Codes, groups: int) -> _Shared:
     start, users_of = incidence.users
-    found = tuple(np.empty(len(users_of), dtype=np.int32) for _ in range(3))
-    counts = np.zeros(max(groups, 1), dtype=np.int32)
-    shared = _find_shared(group.astype(np.int32), start, users_of, counts, *found)
-    account, value, users = (column[:shared].astype(np.int64) for column in found)
-    mine = group[account]
+    pairs = np.empty((3, len(users_of) // 2 + 1), dtype=np.int32)
+    uses = np.empty((2, len(users_of)), dtype=np.int32)
+    found, used = _walk_values(group.astype(np.int32), start, users_of, max(groups, 1), *pairs, *uses)
+    value, owner, users = pairs[:, :found]
     size = np.bincount(group[group >= 0], minlength=max(groups, 1))
-    family = incidence.family[value]
-    share = (users - 1) / (size[mine] - 1 + PRIOR_FELLOWS)
-    with np.errstate(divide="ignore"):
-        tie = np.minimum(np.log2(share / _stranger_chance(incidence, value, users, size[mine])), MAX_TIE)
-    return {"account": account, "group": mine, "value": value, "fellows": users - 1, "family": family, "tie": tie}
+    account, pair = uses[:, :used]
+    return _Shared(value, owner, users, size, account, pair)
 
 
-def _find_shared_plain(
-    group: Small, start: Codes, users_of: Small, counts: Small, account: Small, value: Small, users: Small
-) -> int:
-    """Fill account and value of each use that a fellow has in common, and how many of the group have it; how many.
+def _walk_values_plain(
+    group: Small,
+    start: Codes,
+    users_of: Small,
+    groups: int,
+    value: Small,
+    owner: Small,
+    users: Small,
+    account: Small,
+    pair: Small,
+) -> tuple[int, int]:
+    """Fill the columns of :class:`_Shared`; how many pairs and how many uses there are.
 
     Parameters
     ----------
     start, users_of : the accounts that use each value (:attr:`Incidence.users`).
-    counts : zeros, one for each group; zeros again at the end.
     """
-    found = 0
+    counts, place_of = np.zeros(groups, np.int32), np.full(groups, -1, np.int32)
+    found = used = 0
     for number in range(len(start) - 1):
-        most = 0
+        most, first = 0, found
         for place in range(start[number], start[number + 1]):
             mine = group[users_of[place]]
             if mine >= 0:
@@ -227,18 +269,37 @@ def _find_shared_plain(
         for place in range(start[number], start[number + 1] if most > 1 else start[number]):
             mine = group[users_of[place]]
             if mine >= 0 and counts[mine] > 1:
-                account[found], value[found], users[found] = users_of[place], number, counts[mine]
-                found += 1
+                if place_of[mine] < first:
+                    place_of[mine] = found
+                    value[found], owner[found], users[found] = number, mine, counts[mine]
+                    found += 1
+                account[used], pair[used] = users_of[place], place_of[mine]
+                used += 1
         for place in range(start[number], start[number + 1] if most > 0 else start[number]):
             if group[users_of[place]] >= 0:
                 counts[group[users_of[place]]] = 0
-    return found
+    return found, used
 
 
-_find_shared: Any = numba.njit(cache=True, nogil=True)(_find_shared_plain)
+def _keep_best_plain(account: Small, pair: Small, family: Codes, tie: Numbers, matrix: Numbers) -> None:
+    """Raise the cell of each use's account and family to its tie.
+
+    Parameters
+    ----------
+    family, tie : of each pair.
+    matrix : accounts x families; changed.
+    """
+    for use in range(len(account)):
+        mine, column, bits = account[use], family[pair[use]], tie[pair[use]]
+        if bits > matrix[mine, column]:
+            matrix[mine, column] = bits
 
 
-def _stranger_chance(incidence: Incidence, value: Codes, users: Codes, size: Codes) -> Numbers:
+_walk_values: Any = numba.njit(cache=True, nogil=True)(_walk_values_plain)
+_keep_best: Any = numba.njit(cache=True, nogil=True)(_keep_best_plain)
+
+
+def _stranger_chance(incidence: Incidence, value: Small, users: Codes, size: Codes) -> Numbers:
     """Chance that an account outside the group has each value.
 
     Of the group's own accounts that have it, ``OWN_ACCOUNTS`` are counted as strangers: the value was noticed because

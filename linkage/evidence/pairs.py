@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -18,7 +17,8 @@ import pandas as pd
 
 from linkage.coding import codes_of, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import THREADS, Codes, Proposed, Small, ValueIndex
+from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex
+from linkage.parallel import in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 
 Bits = npt.NDArray[np.float64]
@@ -30,9 +30,6 @@ _T = TypeVar("_T")
 
 PART_PAIRS: Final = 1_000_000
 """Pairs that are looked at together: 130 MB."""
-
-_AHEAD_PARTS: Final = 16
-"""Parts that are looked at before what was made of them is asked for."""
 
 BOUND_SLACK: Final = 1e-6
 """Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
@@ -201,10 +198,8 @@ class Sight:
 
 def _each_part(function: Callable[[slice], _T], length: int) -> Iterator[_T]:
     """What the function makes of each part of so many pairs, in their order; at least one part."""
-    parts = [slice(start, min(start + PART_PAIRS, length)) for start in range(0, max(length, 1), PART_PAIRS)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        for first in range(0, len(parts), _AHEAD_PARTS):
-            yield from pool.map(function, parts[first : first + _AHEAD_PARTS])
+    starts = range(0, max(length, 1), PART_PAIRS)
+    return in_threads(function, (slice(start, min(start + PART_PAIRS, length)) for start in starts))
 
 
 def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -18,15 +17,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import first_rows, value_codes
+from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
 """Integer codes: accounts in the order of the account frame, or values in the order of the value table."""
 
 Small = npt.NDArray[np.int32]
 """The same where there are many of them."""
-
-THREADS: Final = 2
-"""Parts that are looked at side by side; what is found does not depend on it."""
 
 PROPOSED_PARTS: Final = 4
 """Parts of the accounts whose pairs are gathered at a time, repeats and all."""
@@ -124,16 +121,15 @@ def propose(
     hubs = account[~small], value[~small]
     for key, reach in zip(orders, _split(links_per_use, len(orders)), strict=True):
         runs.append(_Run.of(*hubs, key, reach=reach))
-    with ThreadPoolExecutor(THREADS) as pool:
-        named = sum(pool.map(lambda run: run.begun(organization), runs), np.zeros(accounts, dtype=np.int64))
-        shares = np.linspace(0, named.sum(), PROPOSED_PARTS + 1)[1:-1]
-        bounds = [0, *np.searchsorted(np.cumsum(named), shares).tolist(), accounts]
+    named = sum(in_threads(lambda run: run.begun(organization), runs), np.zeros(accounts, dtype=np.int64))
+    shares = np.linspace(0, named.sum(), PROPOSED_PARTS + 1)[1:-1]
+    bounds = [0, *np.searchsorted(np.cumsum(named), shares).tolist(), accounts]
 
-        def find(part: int) -> tuple[Codes, Small]:
-            low = bounds[part]
-            return _pairs_from(runs, low, named[low : bounds[part + 1]], organization)
+    def find(part: int) -> tuple[Codes, Small]:
+        low = bounds[part]
+        return _pairs_from(runs, low, named[low : bounds[part + 1]], organization)
 
-        counts, others = zip(*pool.map(find, range(PROPOSED_PARTS)), strict=True)
+    counts, others = zip(*in_threads(find, range(PROPOSED_PARTS)), strict=True)
     return Proposed(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(others))
 
 
