@@ -15,18 +15,18 @@ import pandas as pd
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import find_communities, weightless_bits
-from linkage.clusters.significance import find_null_cohesion
+from linkage.clusters.significance import ENOUGH_NULL_GROUPS, find_null_cohesion
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.alignment import permute_evidence
 from linkage.evidence.groups import gather_group_evidence
-from linkage.evidence.rhythm import relate_groups
+from linkage.evidence.rhythm import find_passed_items, relate_groups
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import MARGIN_BITS, Linked, link_accounts
 from linkage.memory import give_back
-from linkage.parallel import Beside, afterwards, worth_beside
+from linkage.parallel import Beside
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
-from linkage.terms import GROUP_RELATIONS, GROUPS, HOURS, ITEMS, make_frame
+from linkage.terms import GROUP_RELATIONS, GROUPS, make_frame
 
 Step = Callable[[str], None]
 """Called with the name of each step as it begins."""
@@ -60,8 +60,8 @@ def judge_inputs(
     seed : of every random draw.
     step : told the name of each step as it begins.
     without : evidence families, and shared values by name, that do not count.
-    beside : runs the search through evidence of chance while the real one is run, where there are
-        :data:`linkage.parallel.BESIDE_ACCOUNTS`; None: one after the other. What comes out does not depend on it.
+    beside : finds half of the partitions of large graphs (:func:`find_communities`); None: one after the other. What
+        comes out does not depend on it.
     """
     evidence = find_evidence(inputs, settings=settings, step=step, without=without)
     return judge_evidence(evidence, inputs, settings=settings, seed=seed, step=step, without=without, beside=beside)
@@ -95,30 +95,21 @@ def judge_evidence(
     seed, step, without, beside : as for :func:`judge_inputs`.
     """
     tell = step or (lambda _name: None)
-    start = worth_beside(beside, accounts=len(inputs.accounts)) or afterwards
-    chance = {"inputs": _searched(inputs), "evidence": evidence, "settings": settings, "seed": seed}
-    with start(search_by_chance, chance) as null_search:
-        linked, communities = _search(inputs, evidence, settings, seed, tell)
-        tell("group evidence")
-        give_back()
-        inputs = inputs.with_items_of(communities["account_id"])
-        communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
-        tell("null searches")
-        null_cohesion = null_search()
+    linked, communities = _search(inputs, evidence, settings, seed, tell, beside)
+    tell("null searches")
+    null_cohesion = search_by_chance(inputs, evidence, settings=settings, seed=seed, beside=beside)
+    tell("group evidence")
+    give_back()
+    inputs = inputs.with_items_of(communities["account_id"])
+    communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("verdicts")
     give_back()
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
 
 
-def _searched(inputs: Inputs) -> Inputs:
-    """What of the inputs a search reads beside evidence: accounts, their conduct, and the models they use."""
-    models = inputs.without_uses().uses
-    return Inputs(models, inputs.accounts, inputs.conduct, make_frame(ITEMS), make_frame(HOURS))
-
-
 def _search(
-    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step
+    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step, beside: Beside | None
 ) -> tuple[Linked, pd.DataFrame]:
     """Links and communities in this evidence."""
     tell("links")
@@ -141,19 +132,25 @@ def _search(
         prior_bits=linked.prior_bits,
         settings=settings.communities,
         seed=seed,
+        beside=beside,
     )
     return linked, communities
 
 
 def search_by_chance(
-    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int
+    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int, beside: Beside | None = None
 ) -> npt.NDArray[np.float64]:
-    """How firmly the communities hang together that the same search finds where families agree only by chance."""
+    """How firmly the communities hang together that the same search finds where families agree only by chance.
+
+    It is repeated ``null_searches`` times, or until it has found :data:`ENOUGH_NULL_GROUPS`.
+    """
     found = [np.empty(0)]
     for number in range(settings.verdicts.null_searches):
+        if sum(map(len, found)) >= ENOUGH_NULL_GROUPS:
+            break
         permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
         give_back()
-        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None)
+        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None, beside)
         found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
     return np.concatenate(found)
 
@@ -173,9 +170,11 @@ def _look_at_groups(
     without: Collection[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Communities after joining cells of one queue, and what they show as groups."""
+    listed = {"items": inputs.items, "other_items": inputs.other_items, "hours": inputs.hours}
+    passed = find_passed_items(_groups(communities), **listed)
     related = make_frame(GROUP_RELATIONS)
     if "rhythm" not in without:
-        related = relate_groups(_groups(communities), items=inputs.items, hours=inputs.hours)
+        related = relate_groups(_groups(communities), passed=passed)
     joined = join_cells(
         communities,
         related,
@@ -190,9 +189,9 @@ def _look_at_groups(
         evidence=evidence,
         accounts=inputs.accounts,
         conduct=inputs.conduct,
-        items=inputs.items,
+        **listed,
         own_items=inputs.own_items,
-        hours=inputs.hours,
+        passed=passed,
         seed=seed,
     )
     return joined, _leave_out(found, without)

@@ -180,11 +180,16 @@ CONDUCT: Final[Shape] = {
 ITEMS: Final[Shape] = {
     "account_id": TEXT,
     "item": COUNT,
-    "request_count": COUNT,
     "first_at": TIME,
 }
 """One row per account and item fingerprint (a 63-bit hash of what filled a template's slots). Items that one account
 alone has need not be listed: :data:`OWN_ITEMS` counts those that are not."""
+
+OTHER_ITEMS: Final[Shape] = {
+    "account_id": TEXT,
+    "item": COUNT,
+}
+"""One row per item and account that has it, of accounts that ``ITEMS`` does not list and of items that it does."""
 
 OWN_ITEMS: Final[Shape] = {
     "account_id": TEXT,
@@ -192,8 +197,8 @@ OWN_ITEMS: Final[Shape] = {
     "first_at": TIME,
     "last_at": TIME,
 }
-"""One row per account with items that no other account has and that ``ITEMS`` does not list: how many, and when the
-first of them and the last of them came first."""
+"""One row per account with items that neither ``ITEMS`` nor ``OTHER_ITEMS`` lists, since nobody who is asked for shares
+them: how many, and when the first of them and the last of them came first."""
 
 WORKS: Final[Shape] = {
     "account_id": TEXT,

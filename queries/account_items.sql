@@ -1,11 +1,11 @@
 -- account_items
 -- Which items (what filled a template's slots) did each account send on each day, packed?
 -- parameters: since_day, until_day  whole UTC days since the epoch, since inclusive, until exclusive
--- columns:    account_id, day, items  (items: a blob that linkage/store/items.py unpacks)
--- order:      account_id, day
+-- columns:    account, day, items  (account: its number; items: a blob that linkage/store/items.py unpacks)
+-- order:      account, day
 -- index:      item_day(primary key)
-select a.value as account_id, i.day as day, i.items as items
+select i.account_id as account, i.day as day, i.items as items
 from account as a
 join item_day as i on i.account_id = a.id
 where i.day >= :since_day and i.day < :until_day
-order by a.value, i.day
+order by a.id, i.day

@@ -27,7 +27,7 @@ def groups_of(*members: Sequence[str]) -> pd.DataFrame:
 def items_of(rows: Sequence[tuple[str, int, float]]) -> pd.DataFrame:
     """Items from rows of account, item and day."""
     columns: dict[str, Any] = {"account_id": [row[0] for row in rows], "item": [row[1] for row in rows]}
-    return make_frame(ITEMS, {**columns, "request_count": [1] * len(rows), "first_at": at(row[2] for row in rows)})
+    return make_frame(ITEMS, {**columns, "first_at": at(row[2] for row in rows)})
 
 
 def hours_of(at_work: dict[str, np.ndarray[Any, Any]]) -> pd.DataFrame:

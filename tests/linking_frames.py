@@ -78,7 +78,7 @@ class World:
             }
         )
         for number in self.draw.integers(0, 2**40, round(requests * templated)):
-            row = {"account_id": account, "item": int(number), "request_count": 1, "first_at": START}
+            row = {"account_id": account, "item": int(number), "first_at": START}
             self.items.append(row)
 
     def _add_hours(self, account: str, requests: int) -> None:
@@ -134,13 +134,7 @@ class World:
             giver, taker = self.draw.choice(len(accounts), 2, replace=False)
             at = START + pd.Timedelta(minutes=int(self.draw.integers(0, 240 * 60)))
             for account, when in ((giver, at), (taker, at + pd.Timedelta(minutes=2))):
-                row = {
-                    "account_id": accounts[account],
-                    "item": first_item + number,
-                    "request_count": 1,
-                    "first_at": when,
-                }
-                self.items.append(row)
+                self.items.append({"account_id": accounts[account], "item": first_item + number, "first_at": when})
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """The frames the stages are handed."""

@@ -7,6 +7,7 @@ from group_frames import accounts_of, conduct_of, groups_of, hours_of, items_of,
 from linkage.errors import ShapeError
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.nulls import chance_bits
+from linkage.evidence.rhythm import find_passed_items
 from linkage.terms import EVIDENCE, GROUP_EVIDENCE, check_frame, make_frame
 
 BURST = [(f"w{n}", 50.0 + 0.01 * n, 60.0, 70.0) for n in range(6)]
@@ -14,13 +15,14 @@ CROWD = [(f"s{n:02d}", float(n), 60.0, 70.0) for n in range(100)]
 
 
 def _gather(groups: pd.DataFrame, *, evidence: pd.DataFrame) -> pd.DataFrame:
+    sent = {"items": items_of([]), "hours": hours_of({})}
     return gather_group_evidence(
         groups,
         evidence=evidence,
         accounts=accounts_of([*BURST, *CROWD]),
         conduct=conduct_of({}),
-        items=items_of([]),
-        hours=hours_of({}),
+        **sent,
+        passed=find_passed_items(groups_of(), **sent),
         seed=1,
     )
 

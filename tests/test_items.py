@@ -10,19 +10,26 @@ import pytest
 
 from linkage.store import facts
 from linkage.store import items as items_room
-from linkage.store.items import ItemLog, pack_items
+from linkage.store import store as store_room
+from linkage.store.items import AccountItems, ItemLog, pack_items
 from linkage.store.store import Database
-from linkage.terms import DAY_MS, ITEMS, OWN_ITEMS, check_frame
+from linkage.store.uses import read_account_names
+from linkage.terms import DAY_MS, ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame
 
 
 def pack(items: list[int], counts: list[int], first_ms: list[int]) -> bytes:
     return pack_items(*(np.array(column, dtype=np.int64) for column in (items, counts, first_ms)))
 
 
+def log_of(database: Database, *, since_day: int, until_day: int) -> ItemLog:
+    accounts = read_account_names(database)
+    return ItemLog(database, accounts=accounts, since_day=since_day, until_day=until_day)
+
+
 def test_days_of_the_window_add_up(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
         with database.transaction("add items") as connection:
-            facts.add_entities(connection, "account", [(1, "b"), (2, "a")])
+            facts.add_entities(connection, "account", [(1, "b"), (2, "a"), (3, "c")])
             rows = [
                 (1, 0, pack([3], [9], [0])),
                 (1, 1, pack([3, 2**62], [1, 2], [DAY_MS + 8, DAY_MS + 1])),
@@ -30,53 +37,104 @@ def test_days_of_the_window_add_up(tmp_path: Path) -> None:
                 (2, 2, pack([5], [1], [3 * DAY_MS - 1])),
             ]
             facts.add_item_days(connection, rows)
-        handed: list[pd.DataFrame] = []
-        found = ItemLog(database, since_day=1, until_day=3, each=handed.append).read()
-    everything = pd.concat(handed, ignore_index=True)
-    assert everything["account_id"].tolist() == ["a", "b", "b"]
-    assert everything["item"].tolist() == [5, 3, 2**62]
-    assert everything["request_count"].tolist() == [1, 5, 2]
-    wanted = pd.to_datetime([3 * DAY_MS - 1, DAY_MS + 8, DAY_MS + 1], unit="ms", utc=True)
-    assert everything["first_at"].tolist() == wanted.tolist()
-    assert len(found.shared) + found.own["item_count"].sum() == 3
+            facts.add_item_days(connection, [(3, 1, pack([3, 5, 2**62], [1, 1, 1], [DAY_MS] * 3))])
+        found = log_of(database, since_day=1, until_day=3).read()
+    assert found.asked["account_id"].tolist() == ["a", "b", "b", "c", "c", "c"]
+    assert found.asked["item"].tolist() == [5, 3, 2**62, 3, 5, 2**62]
+    wanted = pd.to_datetime([3 * DAY_MS - 1, DAY_MS + 8, DAY_MS + 1, *[DAY_MS] * 3], unit="ms", utc=True)
+    assert found.asked["first_at"].tolist() == wanted.tolist()
+    assert found.own.empty
 
 
 def test_no_items_give_empty_frames_of_the_same_shapes(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
-        found = ItemLog(database, since_day=0, until_day=30_000).read()
-    check_frame(found.shared, ITEMS, name="items")
+        found = log_of(database, since_day=0, until_day=30_000).read()
+    check_frame(found.asked, ITEMS, name="items")
+    check_frame(found.others, OTHER_ITEMS, name="other_items")
     check_frame(found.own, OWN_ITEMS, name="own_items")
-    assert found.shared.empty
+    assert found.asked.empty
+    assert found.others.empty
     assert found.own.empty
 
 
-@pytest.mark.parametrize("part", [1, 40, 3_000_000])
-def test_items_of_two_accounts_are_listed_and_the_others_listed_or_counted(
-    part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(items_room, "_PART_ITEMS", part)
+ACCOUNTS = 30
+
+
+def add_log(database: Database, order: np.ndarray) -> pd.DataFrame:
+    """Items of some accounts on three days, put in with the accounts in this order; one row per account and item."""
     draw = np.random.default_rng(8)
-    accounts, held = 30, []
+    held: list[tuple[str, int, int]] = []
     rows = []
-    for account in range(accounts):
+    for account in range(ACCOUNTS):
         for day in range(3):
             own = np.unique(np.append(draw.integers(1, 2**62, 20), draw.integers(1, 60, 4)))
             first_ms = day * DAY_MS + draw.integers(0, DAY_MS, len(own))
-            rows.append((account, day, pack_items(own, np.ones(len(own), dtype=np.int64), first_ms)))
+            rows.append((int(order[account]), day, pack_items(own, np.ones(len(own), dtype=np.int64), first_ms)))
             held += [(f"n{account:02}", int(item), int(ms)) for item, ms in zip(own, first_ms, strict=True)]
-    with Database(tmp_path / "s.db") as database:
-        with database.transaction("add items") as connection:
-            facts.add_entities(connection, "account", [(n, f"n{n:02}") for n in range(accounts)])
-            facts.add_item_days(connection, rows)
-        found = ItemLog(database, since_day=0, until_day=3).read()
-    table = pd.DataFrame(held, columns=["account_id", "item", "ms"]).groupby(["account_id", "item"]).min().reset_index()
-    users = table.groupby("item")["account_id"].transform("size")
-    listed = found.shared.astype({"account_id": "str"})
-    both = table.merge(listed, on=["account_id", "item"], how="left")
-    assert both.loc[users > 1, "request_count"].notna().all()
-    assert len(listed) == both["request_count"].notna().sum() < len(table)
-    left = both[both["request_count"].isna()].groupby("account_id")["ms"].agg(["size", "min", "max"])
-    assert found.own["account_id"].tolist() == left.index.tolist()
-    assert found.own["item_count"].tolist() == left["size"].tolist()
+    with database.transaction("add items") as connection:
+        facts.add_entities(connection, "account", [(int(order[n]), f"n{n:02}") for n in range(ACCOUNTS)])
+        facts.add_item_days(connection, sorted(rows))
+    table = pd.DataFrame(held, columns=["account_id", "item", "ms"])
+    return table.groupby(["account_id", "item"], as_index=False).min()
+
+
+def check_rest(found: AccountItems, left: pd.DataFrame) -> None:
+    """The items that are not listed are counted."""
+    told = left.groupby("account_id")["ms"].agg(["size", "min", "max"])
+    assert found.own["account_id"].tolist() == told.index.tolist()
+    assert found.own["item_count"].tolist() == told["size"].tolist()
     for name, edge in (("first_at", "min"), ("last_at", "max")):
-        assert found.own[name].tolist() == pd.to_datetime(left[edge], unit="ms", utc=True).tolist()
+        assert found.own[name].tolist() == pd.to_datetime(told[edge], unit="ms", utc=True).tolist()
+
+
+@pytest.fixture(params=[1, 40, 3_000_000])
+def part(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(items_room, "_PART_ITEMS", request.param)
+    monkeypatch.setattr(store_room, "_PART_ROWS", 7)
+    return int(request.param)
+
+
+def test_items_of_two_accounts_are_listed_and_the_others_listed_or_counted(part: int, tmp_path: Path) -> None:
+    with Database(tmp_path / f"{part}.db") as database:
+        table = add_log(database, np.arange(ACCOUNTS))
+        found = log_of(database, since_day=0, until_day=3).read()
+    users = table.groupby("item")["account_id"].transform("size")
+    listed = found.asked.astype({"account_id": "str"})
+    both = table.merge(listed, on=["account_id", "item"], how="left")
+    assert both.loc[users > 1, "first_at"].notna().all()
+    assert len(listed) == both["first_at"].notna().sum() < len(table)
+    assert found.others.empty
+    check_rest(found, both[both["first_at"].isna()])
+
+
+def test_of_accounts_that_are_not_asked_for_only_who_has_an_item_is_told(part: int, tmp_path: Path) -> None:
+    with Database(tmp_path / f"{part}.db") as database:
+        table = add_log(database, np.arange(ACCOUNTS))
+        asked = ["n29", "n03", "n04", "unknown"]
+        found = log_of(database, since_day=0, until_day=3).read(asked)
+    mine = table["account_id"].isin(asked)
+    users = table.groupby("item")["account_id"].transform("size")
+    listed = table.merge(found.asked.astype({"account_id": "str"}), on=["account_id", "item"], how="left")["first_at"]
+    other = table.merge(
+        found.others.astype({"account_id": "str"}), on=["account_id", "item"], how="left", indicator=True
+    )
+    is_other = (other["_merge"] == "both").to_numpy()
+    assert listed[mine & (users > 1)].notna().all()
+    assert listed[~mine].isna().all()
+    assert is_other[~mine & table["item"].isin(table.loc[mine, "item"])].all()
+    assert not is_other[mine].any()
+    assert len(found.asked) + len(found.others) == (listed.notna() | is_other).sum()
+    check_rest(found, table[listed.isna() & ~is_other])
+
+
+def test_the_order_of_loading_changes_neither_digest_nor_rows(tmp_path: Path) -> None:
+    told = []
+    for seed in (1, 2):
+        with Database(tmp_path / f"{seed}.db") as database:
+            add_log(database, np.random.default_rng(seed).permutation(ACCOUNTS) + 1)
+            log = log_of(database, since_day=0, until_day=3)
+            told.append((log.marked.digest, log.read(["n02", "n21"])))
+            assert log_of(database, since_day=0, until_day=2).marked.digest != log.marked.digest
+    assert told[0][0] == told[1][0]
+    for name in ("asked", "others", "own"):
+        pd.testing.assert_frame_equal(getattr(told[0][1], name), getattr(told[1][1], name))

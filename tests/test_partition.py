@@ -6,7 +6,7 @@ from group_frames import conduct_of, groups_of, items_of
 from linkage.clusters import features
 from linkage.evidence.nulls import FOUND
 from linkage.evidence.partition import find_shared_out_work
-from linkage.terms import OWN_ITEMS, check_frame, make_frame
+from linkage.terms import OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
 
 POOL = 1_500
 WORKERS = [f"w{number:02d}" for number in range(10)]
@@ -90,6 +90,10 @@ def test_items_of_one_account_alone_may_be_counted_instead_of_listed() -> None:
     assert alone.sum() > len(lone) / 2
     assert len(whole) >= len(WORKERS)
     pd.testing.assert_frame_equal(split, whole)
+    inside = listed["account_id"].isin(groups["account_id"])
+    others = make_frame(OTHER_ITEMS, {name: listed.loc[~inside, name] for name in OTHER_ITEMS})
+    rest = {"other_items": others, "own_items": make_frame(OWN_ITEMS, columns)}
+    pd.testing.assert_frame_equal(find_shared_out_work(groups, items=listed[inside], **rest, **known), whole)
     of_group = np.where(np.char.startswith(np.array(ACCOUNTS_OF_BOTH), "w"), 0, -1)
     accounts = pd.DataFrame({"account_id": ACCOUNTS_OF_BOTH})
     parts = [(everything, None), (listed, make_frame(OWN_ITEMS, columns))]

@@ -1,10 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from group_frames import groups_of, hours_of, items_of
 
 from linkage.evidence.nulls import FOUND, MOST_BITS
-from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses, relate_groups
-from linkage.terms import GROUP_RELATIONS, check_frame, make_frame
+from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses, find_passed_items, relate_groups
+from linkage.terms import GROUP_RELATIONS, OTHER_ITEMS, check_frame, make_frame
 
 MINUTE = 1 / 1440
 WORKERS = [f"w{number:02d}" for number in range(12)]
@@ -24,13 +25,21 @@ def _passes(
     return rows
 
 
+def hand_overs(groups: pd.DataFrame, **sent: pd.DataFrame) -> pd.DataFrame:
+    return find_hand_overs(groups, passed=find_passed_items(groups, **sent))
+
+
+def related_groups(groups: pd.DataFrame, **sent: pd.DataFrame) -> pd.DataFrame:
+    return relate_groups(groups, passed=find_passed_items(groups, **sent))
+
+
 def _every_hour(ids: list[str]) -> dict[str, np.ndarray]:
     return {account: np.ones(12 * 24) for account in ids}
 
 
 def test_work_that_comes_back_within_minutes_is_handed_over() -> None:
     items = items_of(_passes(WORKERS, WORKERS, gap=2 * MINUTE))
-    found = find_hand_overs(groups_of(WORKERS), items=items, hours=hours_of(_every_hour(WORKERS)))
+    found = hand_overs(groups_of(WORKERS), items=items, hours=hours_of(_every_hour(WORKERS)))
     check_frame(found, FOUND, name="found")
     assert sorted(found["account_id"]) == WORKERS
     assert set(found["family"]) == {"rhythm"}
@@ -40,13 +49,13 @@ def test_work_that_comes_back_within_minutes_is_handed_over() -> None:
 @pytest.mark.parametrize("gap", [1 / 24, 1.0, 3.0])
 def test_work_that_comes_back_later_is_not(gap: float) -> None:
     items = items_of(_passes(WORKERS, WORKERS, gap=gap))
-    assert find_hand_overs(groups_of(WORKERS), items=items, hours=hours_of(_every_hour(WORKERS))).empty
+    assert hand_overs(groups_of(WORKERS), items=items, hours=hours_of(_every_hour(WORKERS))).empty
 
 
 def test_accounts_that_work_on_one_day_only_hand_nothing_over() -> None:
     rows = [(account, item, 3.5 + gap) for account, item, gap in _one_day_passes()]
     one_day = {account: np.arange(12 * 24) // 24 == 3 for account in WORKERS}
-    assert find_hand_overs(groups_of(WORKERS), items=items_of(rows), hours=hours_of(one_day)).empty
+    assert hand_overs(groups_of(WORKERS), items=items_of(rows), hours=hours_of(one_day)).empty
 
 
 def _one_day_passes() -> list[tuple[str, int, float]]:
@@ -63,13 +72,24 @@ def test_a_popular_item_is_not_handed_over() -> None:
             *zip(popular["account_id"], popular["item"], [1.0] * len(popular), strict=True),
         ]
     )
-    assert find_hand_overs(groups_of(WORKERS), items=both, hours=hours_of(_every_hour(WORKERS))).empty
+    assert hand_overs(groups_of(WORKERS), items=both, hours=hours_of(_every_hour(WORKERS))).empty
+
+
+def test_an_item_that_somebody_outside_of_groups_has_is_not_handed_over() -> None:
+    items = items_of(_passes(WORKERS, WORKERS, gap=2 * MINUTE))
+    sent = {"items": items, "hours": hours_of(_every_hour(WORKERS))}
+    others = make_frame(OTHER_ITEMS, {"account_id": ["s02"] * len(items), "item": items["item"]})
+    assert not hand_overs(groups_of(WORKERS), **sent, other_items=others.iloc[:4]).empty
+    assert hand_overs(groups_of(WORKERS), **sent, other_items=others).empty
+    listed = items_of([("s02", int(item), 1.0) for item in items["item"].unique()])
+    sent["items"] = pd.concat([items, listed], ignore_index=True)
+    assert hand_overs(groups_of(WORKERS), **sent).empty
 
 
 def test_a_newcomer_who_hands_nothing_over_is_not_named() -> None:
     items = items_of(_passes(WORKERS, WORKERS, gap=2 * MINUTE))
     ids = [*WORKERS, "x-newcomer"]
-    found = find_hand_overs(groups_of(ids), items=items, hours=hours_of(_every_hour(ids)))
+    found = hand_overs(groups_of(ids), items=items, hours=hours_of(_every_hour(ids)))
     assert "x-newcomer" not in set(found["account_id"])
 
 
@@ -77,7 +97,7 @@ def test_cells_fed_from_one_queue_are_related_and_others_are_not() -> None:
     left, right, apart = WORKERS[:6], WORKERS[6:], STRANGERS[:6]
     rows = [*_passes(left, right, gap=MINUTE), *_passes(apart, apart, gap=MINUTE, seed=4)]
     groups = groups_of(left, right, apart)
-    related = relate_groups(groups, items=items_of(rows), hours=hours_of(_every_hour([*WORKERS, *apart])))
+    related = related_groups(groups, items=items_of(rows), hours=hours_of(_every_hour([*WORKERS, *apart])))
     check_frame(related, GROUP_RELATIONS, name="related")
     assert related[["group_a", "group_b", "hand_overs"]].to_numpy().tolist() == [[0, 1, 60]]
     assert related["bits"].iloc[0] == MOST_BITS
@@ -147,5 +167,5 @@ def test_nothing_in_finds_nothing() -> None:
     none = make_frame({"account_id": "str", "group": "int64"})
     empty = hours_of({})
     assert find_joint_pauses(none, hours=empty, seed=1).empty
-    assert find_hand_overs(none, items=items_of([]), hours=empty).empty
-    assert relate_groups(none, items=items_of([]), hours=empty).empty
+    assert hand_overs(none, items=items_of([]), hours=empty).empty
+    assert related_groups(none, items=items_of([]), hours=empty).empty

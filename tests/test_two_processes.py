@@ -21,7 +21,7 @@ from linkage.notebook.beside import SPREAD_VALUES, beside_here, run_beside, spre
 from linkage.parallel import BESIDE_ACCOUNTS
 from linkage.rebuild import newest_window
 from linkage.settings import Settings, settings_from
-from linkage.stages import judge_inputs
+from linkage.stages import find_evidence, judge_inputs, search_by_chance
 from linkage.store.inputs import Inputs, read_inputs
 from linkage.terms import HOURS, ITEMS, make_frame
 
@@ -74,8 +74,8 @@ def test_a_failure_here_ends_the_process_over_there() -> None:
         raise KeyError("meanwhile")
 
 
-def test_the_search_through_chance_finds_the_same_beside(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("linkage.parallel"), "BESIDE_ACCOUNTS", 1)
+def test_partitions_found_beside_are_the_same(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("linkage.clusters.communities"), "BESIDE_LINKS", 1)
     asked: list[str] = []
 
     def start(function: Callable[..., Any], arguments: Mapping[str, Any]) -> AbstractContextManager[Callable[[], Any]]:
@@ -84,10 +84,20 @@ def test_the_search_through_chance_finds_the_same_beside(inputs: Inputs, monkeyp
 
     alone = judge_inputs(inputs, settings=Settings(), seed=3)
     beside = judge_inputs(inputs, settings=Settings(), seed=3, beside=start)
-    assert asked == ["search_by_chance"]
+    assert asked == ["count_together"] * (1 + Settings().verdicts.null_searches)
     assert len(alone.null_cohesion) > 0
     np.testing.assert_array_equal(beside.null_cohesion, alone.null_cohesion)
+    pd.testing.assert_frame_equal(beside.communities, alone.communities)
     pd.testing.assert_frame_equal(beside.verdicts.members, alone.verdicts.members)
+
+
+def test_chance_is_searched_until_enough_groups_are_found(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = find_evidence(inputs, settings=Settings())
+    twice = search_by_chance(inputs, evidence, settings=Settings(), seed=3)
+    monkeypatch.setattr(importlib.import_module("linkage.stages"), "ENOUGH_NULL_GROUPS", 1)
+    once_only = search_by_chance(inputs, evidence, settings=Settings(), seed=3)
+    assert 0 < len(once_only) < len(twice)
+    np.testing.assert_array_equal(once_only, twice[: len(once_only)])
 
 
 def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +109,7 @@ def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypa
     ids = alone.accounts["account_id"]
     one, other = alone.with_items_of(ids), beside.with_items_of(ids)
     assert not one.items.empty
-    for name in ("uses", "accounts", "conduct", "items", "hours", "moves", "own_items", "works"):
+    for name in ("uses", "accounts", "conduct", "items", "hours", "moves", "other_items", "own_items", "works"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 

@@ -10,6 +10,7 @@ from linking_frames import World, flagged, run
 from linkage.clusters.coefficients import SHIPPED
 from linkage.clusters.verdicts import judge
 from linkage.evidence.groups import gather_group_evidence
+from linkage.evidence.rhythm import find_passed_items
 from linkage.settings import Settings
 from linkage.terms import COMMUNITIES, GROUPS, make_frame
 
@@ -262,7 +263,8 @@ def judged_q_value(frames: dict[str, pd.DataFrame], members: list[str]) -> float
     communities = make_frame(COMMUNITIES, {"account_id": members, "community": [0] * len(members)})
     tables = {name: frames[name] for name in ("accounts", "conduct", "items", "hours")}
     groups = make_frame(GROUPS, {"account_id": members, "group": [0] * len(members)})
-    found = gather_group_evidence(groups, evidence=evidence, seed=1, **tables)
+    passed = find_passed_items(groups, items=frames["items"], hours=frames["hours"])
+    found = gather_group_evidence(groups, evidence=evidence, passed=passed, seed=1, **tables)
     verdicts = judge(
         communities,
         evidence=evidence,

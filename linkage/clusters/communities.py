@@ -7,6 +7,8 @@ random account of the other about as much as fellows inside them share among the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,6 +17,7 @@ from linkage.clusters.fragments import join_fragments
 from linkage.clusters.graph import AccountGraph
 from linkage.clusters.pools import join_pools
 from linkage.clusters.ties import Codes, build_incidence, rank_habits
+from linkage.parallel import Beside, afterwards
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
 
@@ -29,6 +32,10 @@ FADING_BITS = 3.0
 MAX_WEIGHT = 2.5
 """Weight of the strongest link, so that no single link holds a community together."""
 
+BESIDE_LINKS = 500_000
+"""Links from which on half of the partitions are worth a process of its own, which takes a second or two to start; a
+partition of so many takes about two."""
+
 
 def find_communities(
     links: pd.DataFrame,
@@ -40,6 +47,7 @@ def find_communities(
     prior_bits: float,
     settings: CommunitySettings,
     seed: int,
+    beside: Beside | None = None,
 ) -> pd.DataFrame:
     """Groups of accounts that hang together, and how surely each account belongs to its own.
 
@@ -53,6 +61,7 @@ def find_communities(
     prior_bits : bits a link needs to be as likely as not.
     settings : resolution, seeds, least size, and when fragments are joined.
     seed : the first of ``settings.seeds`` seeds.
+    beside : finds every other partition, where there are :data:`BESIDE_LINKS`; None: one after the other.
 
     Returns
     -------
@@ -71,7 +80,7 @@ def find_communities(
     graph = AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
     if not graph.accounts:
         return make_frame(COMMUNITIES)
-    together = _together(graph, settings, seed)
+    together = _together(graph, settings, seed, beside)
     label = graph.components(together >= 0.5)
     incidence = build_incidence(evidence, values, accounts)
     code = incidence.accounts.get_indexer(pd.Index(graph.accounts)).astype(np.int64)
@@ -94,14 +103,25 @@ def weigh_links(links: pd.DataFrame, *, prior_bits: float, settings: CommunitySe
     return ((above + FADING_BITS) / WEIGHT_BITS).clip(0, MAX_WEIGHT)
 
 
-def _together(graph: AccountGraph, settings: CommunitySettings, seed: int) -> Numbers:
+def _together(graph: AccountGraph, settings: CommunitySettings, seed: int, beside: Beside | None) -> Numbers:
     """Per link: in how many of the partitions its two accounts are in one community, 0 to 1."""
+    seeds = range(seed, seed + settings.seeds)
+    start = afterwards if beside is None or len(graph.ends) < BESIDE_LINKS else beside
+    rest = {"graph": graph, "resolution": settings.resolution, "seeds": seeds[1::2]}
+    with start(count_together, rest) as ask:
+        total = count_together(graph, resolution=settings.resolution, seeds=seeds[::2])
+        total += ask()
+    return total / settings.seeds
+
+
+def count_together(graph: AccountGraph, *, resolution: float, seeds: Iterable[int]) -> Numbers:
+    """Per link: in how many of the partitions of these seeds its two accounts are in one community."""
     first, second = graph.ends.T
     total = np.zeros(len(first))
-    for number in range(settings.seeds):
-        label = graph.leiden(resolution=settings.resolution, seed=seed + number)
+    for seed in seeds:
+        label = graph.leiden(resolution=resolution, seed=seed)
         total += label[first] == label[second]
-    return total / settings.seeds
+    return total
 
 
 def _frame(graph: AccountGraph, label: Codes, together: Numbers, settings: CommunitySettings) -> pd.DataFrame:

@@ -64,6 +64,14 @@ class AccountGraph:
         self._weights = weights[order]
         self._graph: Any = igraph.Graph(n=len(self.accounts), edges=self._ends.data)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What the graph is made of: igraph would hand its links on as a list of pairs."""
+        return {name: value for name, value in vars(self).items() if name != "_graph"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._graph = igraph.Graph(n=len(self.accounts), edges=self._ends.data)
+
     def __repr__(self) -> str:
         return f"AccountGraph({len(self.accounts)} accounts, {len(self._ends)} links)"
 

@@ -35,7 +35,9 @@ def gather_group_evidence(
     conduct: pd.DataFrame,
     items: pd.DataFrame,
     hours: pd.DataFrame,
+    passed: pd.DataFrame,
     seed: int,
+    other_items: pd.DataFrame | None = None,
     own_items: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """What whole groups show: work handed over, joint pauses, work shared out, replacements, sign-up bursts.
@@ -45,8 +47,10 @@ def gather_group_evidence(
     groups : frame of shape ``GROUPS``; an account may be in one group only.
     evidence : frame of shape ``EVIDENCE``; says which accounts are related otherwise.
     accounts, conduct, items, hours : frames of the shapes of those names.
+    passed : items that accounts passed on, as from ``find_passed_items``.
     seed : of the permutations behind the null of joint pauses.
-    own_items : frame of shape ``OWN_ITEMS``: items of one account alone that ``items`` does not list; None: none.
+    other_items : frame of shape ``OTHER_ITEMS``: who else has these items, beside whom ``items`` lists; None: nobody.
+    own_items : frame of shape ``OWN_ITEMS``: items that neither of them lists; None: none.
 
     Returns
     -------
@@ -62,9 +66,9 @@ def gather_group_evidence(
     for name, (frame, shape) in shapes.items():
         check_frame(frame, shape, name=name)
     parts = [
-        find_hand_overs(groups, items=items, hours=hours),
+        find_hand_overs(groups, passed=passed),
         find_joint_pauses(groups, hours=hours, seed=seed),
-        find_shared_out_work(groups, items=items, conduct=conduct, own_items=own_items),
+        find_shared_out_work(groups, items=items, conduct=conduct, other_items=other_items, own_items=own_items),
         find_replacements(groups, accounts=accounts),
         find_signup_bursts(groups, accounts=accounts),
     ]

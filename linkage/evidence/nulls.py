@@ -102,20 +102,20 @@ def group_codes(groups: pd.DataFrame, account_ids: pd.Series[str]) -> Small:
     return np.asarray(number[codes_of(account_ids, known)], dtype=np.int32)
 
 
-def rows_of_items(item: Codes, inside: npt.NDArray[np.bool_]) -> Codes:
-    """Rows whose item one of the rows inside has, ascending; and a few others, one in eight at most.
+def rows_of_items(item: Codes, wanted: Codes) -> Codes:
+    """Rows whose item is a wanted one, ascending; and a few others, one in eight at most.
 
     Items are told apart by their last bits: nothing is sorted, and what is asked of groups costs little more than
     what groups have.
 
     Examples
     --------
-    >>> rows_of_items(np.array([7, 3, 7, 2]), np.array([True, False, False, False])).tolist()
+    >>> rows_of_items(np.array([7, 3, 7, 2]), np.array([7])).tolist()
     [0, 2]
     """
-    last = (1 << max(8 * int(inside.sum()), 8).bit_length()) - 1
+    last = (1 << max(8 * len(wanted), 8).bit_length()) - 1
     marked = np.zeros(last + 1, dtype=np.bool_)
-    marked[item[inside] & last] = True
+    marked[wanted & last] = True
     found = [np.empty(0, dtype=np.int64)]
     for start in range(0, len(item), _PART_ROWS):
         found.append(np.flatnonzero(marked[item[start : start + _PART_ROWS] & last]) + start)

@@ -14,26 +14,27 @@ real people repeat more than the rate says, which only makes the test milder.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import pdtr
 
+from linkage.coding import text_codes
 from linkage.evidence.nulls import (
     Codes,
-    Numbers,
     Small,
     chance_bits,
     found_frame,
     group_codes,
     none_found,
     rows_by_group,
-    rows_of_items,
 )
-from linkage.terms import ITEMS, OWN_ITEMS, check_frame, make_frame
+from linkage.parallel import in_threads
+from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, TEXT, check_frame, make_frame
 
 SHARED_OUT: Final = "work_list"
 """Kind of a work list that is shared out."""
@@ -58,18 +59,27 @@ simulated campaigns the wording they share is 3 in 100 uses (2026-11-24)."""
 LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
 
+_PART_ROWS: Final = 4_000_000
+
 
 def find_shared_out_work(
-    groups: pd.DataFrame, *, items: pd.DataFrame, conduct: pd.DataFrame, own_items: pd.DataFrame | None = None
+    groups: pd.DataFrame,
+    *,
+    items: pd.DataFrame,
+    conduct: pd.DataFrame,
+    other_items: pd.DataFrame | None = None,
+    own_items: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Accounts of a group whose items repeat far less among them than outsiders' draws from the pool say.
 
     Parameters
     ----------
     groups : frame of shape ``GROUPS``.
-    items : frame of shape ``ITEMS`` of all accounts.
+    items : frame of shape ``ITEMS`` of all accounts of groups.
     conduct : frame of shape ``CONDUCT``; its templated requests say how many items one request carries, and so
         how many of the repeats are one event.
+    other_items : frame of shape ``OTHER_ITEMS``: who else has these items, beside whom ``items`` lists.
+    own_items : frame of shape ``OWN_ITEMS``: how many items are in neither.
 
     Returns
     -------
@@ -79,16 +89,11 @@ def find_shared_out_work(
     check_frame(items, ITEMS, name="items")
     if items.empty or groups.empty:
         return none_found()
-    drawn = _Draws(items, make_frame(OWN_ITEMS) if own_items is None else own_items, groups, conduct)
+    others = make_frame(OTHER_ITEMS) if other_items is None else other_items
+    drawn = _Draws(items, others, make_frame(OWN_ITEMS) if own_items is None else own_items, groups, conduct)
     tries = float(groups["group"].nunique())
-    parts = [none_found()]
-    for group, mine in rows_by_group(drawn.number):
-        holders = drawn.holders_of(group)
-        common = _boilerplate(drawn.item[mine], len(holders))
-        if common.sum() / (len(mine) + drawn.own[holders].sum()) <= MOST_BOILERPLATE:
-            found = _test_group(drawn, group, mine[~common], holders, tries=tries)
-            parts += [] if found is None else [found]
-    return pd.concat(parts, ignore_index=True)
+    found = in_threads(lambda rows: _test_group(drawn, *rows, tries=tries), rows_by_group(drawn.number))
+    return pd.concat([none_found(), *(part for part in found if part is not None)], ignore_index=True)
 
 
 class _Draws:
@@ -96,31 +101,35 @@ class _Draws:
 
     Parameters
     ----------
-    items, own_items, groups, conduct : as for :func:`find_shared_out_work`.
+    items, other_items, own_items, groups, conduct : as for :func:`find_shared_out_work`.
     """
 
     def __init__(
-        self, items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame, conduct: pd.DataFrame
+        self,
+        items: pd.DataFrame,
+        other_items: pd.DataFrame,
+        own_items: pd.DataFrame,
+        groups: pd.DataFrame,
+        conduct: pd.DataFrame,
     ) -> None:
-        held: pd.Series[Any] = items["account_id"].astype("category")  # nothing to do where it is one already
-        of_category = np.bincount(held.cat.codes, minlength=len(held.cat.categories))
-        named = [*held.cat.categories[of_category > 0], *own_items["account_id"]]
-        self.names: pd.Index[str] = pd.Index(sorted(set(named)), dtype="str")
-        place = self.names.get_indexer(held.cat.categories)
-        account = place.astype(np.int32)[held.cat.codes]
+        told = [text_codes(frame["account_id"]) for frame in (items, other_items)]
+        counts = [np.bincount(codes, minlength=len(ids)) for codes, ids in told]
+        named = [ids[count > 0] for count, (_, ids) in zip(counts, told, strict=True)]
+        self.names: pd.Index[str] = pd.Index(sorted({*named[0], *named[1], *own_items["account_id"]}), dtype=TEXT)
         listed = np.zeros(len(self.names), dtype=np.int64)
-        listed[place[of_category > 0]] = of_category[of_category > 0]
-        fingerprint = items["item"].to_numpy(dtype=np.int64)
-        asked = rows_of_items(fingerprint, group_codes(groups, held) >= 0)
-        if len(asked) < len(items):
-            account, fingerprint = account[asked], fingerprint[asked]
+        for count, ids in zip(counts, named, strict=True):
+            listed[self.names.get_indexer(ids)] += count[count > 0]
         self._group_of = group_codes(groups, self.names.to_series())
-        item = pd.factorize(fingerprint)[0].astype(np.int32)
-        self._start, self._account_by_item = _by_item(item, account, int(item.max(initial=-1)) + 1)
-        # Of nobody outside of all groups it is asked which item a row is of, or when.
+        places = [self.names.get_indexer(ids).astype(np.int32) for _, ids in told]
+        account, other = (place[codes] for place, (codes, _) in zip(places, told, strict=True))
+        # Of nobody outside of all groups it is asked when an item came.
         mine = np.flatnonzero(self._group_of[account] >= 0)
-        self.account, self.item, self.number = account[mine], item[mine], self._group_of[account[mine]]
-        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[asked[mine]]
+        self.account, self.number = account[mine], self._group_of[account[mine]]
+        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
+        fingerprints = [frame["item"].to_numpy(dtype=np.int64) for frame in (items, other_items)]
+        number, wanted = pd.factorize(fingerprints[0][mine])
+        self.item = number.astype(np.int32)
+        self._start, self._account_by_item = _gather_holders(wanted, fingerprints, [account, other])
         owner = self.names.get_indexer(pd.Index(own_items["account_id"]))
         self.own = np.zeros(len(self.names), dtype=np.int64)
         self.own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
@@ -131,22 +140,22 @@ class _Draws:
         templated = float(conduct["templated_count"].sum())
         self.carried = max(int(self.volume.sum()) / max(templated, 1.0), 1.0)
         self._holders = dict(rows_by_group(self._group_of))
-        self._hits, self._met, self._seen = (np.zeros(len(self.names), dtype=np.int64) for _ in range(3))
+        self._counted = threading.local()
 
     def holders_of(self, group: int) -> Codes:
         """Accounts of a group that sent any item, ascending."""
         return self._holders[group]
 
-    def outsiders(self, group: int, mine: Codes) -> tuple[int, float, int]:
-        """Accounts outside a group that have :data:`OUTSIDER_HITS` of the items of its rows ``mine``.
+    def outsiders(self, group: int, wanted: Small, inside: Codes) -> tuple[int, float, int]:
+        """Accounts outside a group that have :data:`OUTSIDER_HITS` of the ``wanted`` items.
 
-        How many they are; how often they meet a member of the group in an item, less the one that was spent on having
-        chosen them; and how many items they sent.
+        How many they are; how often they meet a member of the group in an item, of which ``inside`` have each, less
+        the one that was spent on having chosen them; and how many items they sent.
         """
-        wanted, inside = np.unique(self.item[mine], return_counts=True)
+        if not hasattr(self._counted, "by_account"):
+            self._counted.by_account = tuple(np.zeros(len(self.names), dtype=np.int64) for _ in range(3))
         by_item = (self._start, self._account_by_item, self._group_of)
-        counted = (self._hits, self._met, self._seen)
-        outsiders, spent, sent = _meet(wanted, inside, *by_item, group, self.volume, *counted)
+        outsiders, spent, sent = _meet(wanted, inside, *by_item, group, self.volume, *self._counted.by_account)
         return int(outsiders), float(spent), int(sent)
 
     def spans(self, code: Codes, mine: Codes, holders: Codes) -> tuple[Any, Any]:
@@ -160,6 +169,24 @@ class _Draws:
         np.fmin.at(first, code, self.first_at[mine])
         np.fmax.at(last, code, self.first_at[mine])
         return first, last
+
+
+def _gather_holders(wanted: Codes, items: Sequence[Codes], accounts: Sequence[Small]) -> tuple[Codes, Small]:
+    """Where the accounts that have each wanted item begin, and the end; and these accounts.
+
+    Parameters
+    ----------
+    items, accounts : arrays of one item and one account a row, of two kinds of rows.
+    """
+    known = pd.Index(wanted)
+    found: tuple[list[Small], list[Small]] = ([], [])
+    for item, account in zip(items, accounts, strict=True):
+        for start in range(0, len(item), _PART_ROWS):
+            place = known.get_indexer(pd.Index(item[start : start + _PART_ROWS])).astype(np.int32)
+            found[0].append(place[place >= 0])
+            found[1].append(account[start : start + _PART_ROWS][place >= 0])
+    none = np.empty(0, dtype=np.int32)
+    return _by_item(np.concatenate([none, *found[0]]), np.concatenate([none, *found[1]]), len(wanted))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -215,19 +242,27 @@ def _meet(
     return outsiders, spent, sent
 
 
-def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries: float) -> pd.DataFrame | None:
+def _test_group(drawn: _Draws, group: int, mine: Codes, *, tries: float) -> pd.DataFrame | None:
     """What the rows ``mine`` of a group show; None: nothing."""
-    sent = len(mine) + int(drawn.own[holders].sum())
-    rate, outsiders = _meeting_rate(drawn, group, mine, sent=sent)
+    holders = drawn.holders_of(group)
+    wanted, place, users = np.unique(drawn.item[mine], return_inverse=True, return_counts=True)
+    common = users > max(BOILERPLATE_SHARE * len(holders), LEAST_BOILERPLATE)
+    own = drawn.own[holders]
+    if users[common].sum() / (len(mine) + own.sum()) > MOST_BOILERPLATE:
+        return None
+    mine, place = mine[~common[place]], place[~common[place]]
+    outsiders, spent, volume = drawn.outsiders(group, wanted[~common], users[~common])
+    # Items in common per pair of items sent, one by the group and one by an outsider.
+    rate = spent / max(float(len(mine) + own.sum()) * float(volume), 1.0)
     if outsiders < LEAST_OUTSIDERS or rate <= 0:
         return None
     code = np.searchsorted(holders, drawn.account[mine])
-    each = (np.bincount(code, minlength=len(holders)) + drawn.own[holders]).astype(np.float64)
+    each = (np.bincount(code, minlength=len(holders)) + own).astype(np.float64)
+    met = np.bincount(code, weights=users[place] - 1, minlength=len(holders))
     having = each > 0  # whoever has nothing but boilerplate draws nothing
-    holders, each, code = holders[having], each[having], (np.cumsum(having) - 1)[code]
     expected = LITTLE * rate * each * (each.sum() - each) / drawn.carried
-    observed = _met_items(code, drawn.item[mine], len(holders)) / drawn.carried
-    whole = pdtr(np.floor(observed.sum() / 2), expected.sum() / 2)
+    observed = met / drawn.carried
+    whole = pdtr(np.floor(observed[having].sum() / 2), expected[having].sum() / 2)
     group_bits = chance_bits(whole, tries=tries)
     if group_bits <= 0:
         return None
@@ -242,23 +277,4 @@ def _test_group(drawn: _Draws, group: int, mine: Codes, holders: Codes, *, tries
             "bits": np.minimum(chance_bits(pdtr(np.floor(observed), expected)), group_bits),
         }
     )
-    return found_frame(rows, family="partition", kind=SHARED_OUT)
-
-
-def _meeting_rate(drawn: _Draws, group: int, mine: Codes, *, sent: int) -> tuple[float, int]:
-    """Items in common per pair of items sent, one by the group and one by an outsider; and how many outsiders."""
-    outsiders, spent, volume = drawn.outsiders(group, mine)
-    return spent / max(float(sent) * float(volume), 1.0), outsiders
-
-
-def _boilerplate(item: Small, holders: int) -> npt.NDArray[np.bool_]:
-    """Which uses are of items that most of the group's accounts have."""
-    size = np.unique(item, return_inverse=True, return_counts=True)
-    most = max(BOILERPLATE_SHARE * holders, LEAST_BOILERPLATE)
-    return np.asarray(size[2][size[1]] > most, dtype=np.bool_)
-
-
-def _met_items(code: Codes, item: Small, holders: int) -> Numbers:
-    """Per account code, how often a fellow has one of its items."""
-    kinds = np.unique(item, return_inverse=True, return_counts=True)
-    return np.bincount(code, weights=kinds[2][kinds[1]] - 1, minlength=holders).astype(np.float64)
+    return found_frame(rows[having], family="partition", kind=SHARED_OUT)

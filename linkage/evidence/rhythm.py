@@ -72,21 +72,20 @@ FITS: Final = 4
 """Rounds of proportional fitting; later ones change expectations by less than 0.01."""
 
 
-def find_hand_overs(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
+def find_hand_overs(groups: pd.DataFrame, *, passed: pd.DataFrame) -> pd.DataFrame:
     """Accounts of a group that pass rare work on to each other within minutes.
 
     Parameters
     ----------
     groups : frame of shape ``GROUPS``.
-    items : frame of shape ``ITEMS``; those that exactly two accounts have are looked at.
-    hours : frame of shape ``HOURS``; gives each account's volume per day.
+    passed : as from :func:`find_passed_items`.
 
     Returns
     -------
     DataFrame of shape ``FOUND``: the family is ``rhythm``, ``request_count`` how many hand-overs the account was
-    part of. O(items log items).
+    part of. O(rows of ``passed``).
     """
-    passed = _passed_items(groups, items=items, hours=hours)
+    passed = _between_groups(passed, groups)
     passed = passed.loc[passed["group_a"] == passed["group_b"]].assign(group=passed["group_a"])
     if passed.empty:
         return none_found()
@@ -100,18 +99,18 @@ def find_hand_overs(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.Data
     return found_frame(own.rename(columns={"soon": "request_count"}), family="rhythm", kind=HAND_OVER)
 
 
-def relate_groups(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
+def relate_groups(groups: pd.DataFrame, *, passed: pd.DataFrame) -> pd.DataFrame:
     """Pairs of groups between which rare work is handed over: one queue feeds both.
 
     Parameters
     ----------
-    groups, items, hours : as for :func:`find_hand_overs`.
+    groups, passed : as for :func:`find_hand_overs`.
 
     Returns
     -------
-    DataFrame of shape ``GROUP_RELATIONS``, sorted; every pair with work in common is one more try. O(items log items).
+    DataFrame of shape ``GROUP_RELATIONS``, sorted; every pair with work in common is one more try.
     """
-    passed = _passed_items(groups, items=items, hours=hours)
+    passed = _between_groups(passed, groups)
     passed = passed.loc[passed["group_a"] != passed["group_b"]]
     low, high = passed[["group_a", "group_b"]].min(axis=1), passed[["group_a", "group_b"]].max(axis=1)
     table = passed.assign(group_a=low, group_b=high).groupby(["group_a", "group_b"], sort=True).agg(**_AGREEMENT)
@@ -129,27 +128,32 @@ def _agreement_bits(table: pd.DataFrame, *, tries: float) -> Numbers:
     return np.where(soon >= 2, chance_bits(tail, tries=tries), 0.0)
 
 
-def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFrame) -> pd.DataFrame:
+def find_passed_items(
+    groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFrame, other_items: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Items that two accounts of groups, and no others, sent at one time of day.
 
-    Items that one request carries together are one row.
+    Parameters
+    ----------
+    groups : frame of shape ``GROUPS``; which of them an account is in does not matter.
+    items : frame of shape ``ITEMS``; those that exactly two accounts have are looked at.
+    hours : frame of shape ``HOURS``; gives each account's volume per day.
+    other_items : frame of shape ``OTHER_ITEMS``: who else has items of ``items``; None: nobody.
 
     Returns
     -------
-    DataFrame of ``group_a, giver, at, group_b, taker, again`` (who sent it first, who next), ``soon`` (both on one
-    day) and ``chance`` (that both are on one day, given how their volumes lie over the days).
+    DataFrame of ``giver, at, taker, again`` (who sent it first, who next), ``soon`` (both on one day) and ``chance``
+    (that both are on one day, given how their volumes lie over the days); items that one request carries together are
+    one row. O(items log items).
     """
-    number = group_codes(groups, items["account_id"])
-    everybodys = items["item"].to_numpy(dtype=np.int64)
-    is_passed = np.zeros(len(items), dtype=np.bool_)
-    is_passed[np.concatenate(_rows_of_two(everybodys, np.flatnonzero(number >= 0)))] = True
-    mine = rows_of_items(everybodys, is_passed)
-    number, items = number[mine], items.iloc[mine]
+    inside = group_codes(groups, items["account_id"]) >= 0
     at = items["first_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     item = items["item"].to_numpy(dtype=np.int64)
-    giver, taker = _rows_of_two(item, np.arange(len(item)))
-    inside = (number[giver] >= 0) & (number[taker] >= 0)
-    giver, taker = giver[inside], taker[inside]
+    giver, taker = _rows_of_two(item, np.flatnonzero(inside))
+    for elsewhere in (item[~inside], *([] if other_items is None else [other_items["item"].to_numpy(dtype=np.int64)])):
+        elsewhere = elsewhere[rows_of_items(elsewhere, item[giver])]
+        alone = ~np.isin(item[giver], elsewhere)
+        giver, taker = giver[alone], taker[alone]
     later = at[giver] > at[taker]
     giver, taker = np.where(later, taker, giver), np.where(later, giver, taker)
     gap = at[taker] - at[giver]
@@ -158,8 +162,6 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     names = items["account_id"].array
     frame = pd.DataFrame(
         {
-            "group_a": number[giver],
-            "group_b": number[taker],
             "giver": pd.Series(names[giver], dtype="str"),
             "taker": pd.Series(names[taker], dtype="str"),
             "at": items["first_at"].array[giver],
@@ -169,6 +171,13 @@ def _passed_items(groups: pd.DataFrame, *, items: pd.DataFrame, hours: pd.DataFr
     )
     frame = frame.drop_duplicates(["giver", "taker", "at", "again"], ignore_index=True)
     return frame.assign(chance=_same_day_chance(frame, hours))
+
+
+def _between_groups(passed: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """Passed items with the groups of who gave and who took, ``group_a`` and ``group_b``."""
+    number = {name: group_codes(groups, passed[end]) for name, end in (("group_a", "giver"), ("group_b", "taker"))}
+    passed = passed.assign(**number)
+    return passed.loc[(passed["group_a"] >= 0) & (passed["group_b"] >= 0)]
 
 
 def _rows_of_two(item: Codes, rows: Codes) -> tuple[Codes, Codes]:

@@ -5,18 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pandas as pd
 
 from linkage.parallel import Beside, worth_beside
-from linkage.store.items import AccountItems, ItemLog, Marks
+from linkage.store.items import ItemLog, Marked
 from linkage.store.store import Database
 from linkage.store.uses import Ints, read_account_names, read_hours, read_uses
 from linkage.store.works import read_works
-from linkage.terms import ACCOUNTS, CONDUCT, DAY_MS, ITEMS, MODEL_MOVES, OWN_ITEMS, WORKS, Shape, make_frame
+from linkage.terms import (
+    ACCOUNTS,
+    CONDUCT,
+    DAY_MS,
+    ITEMS,
+    MODEL_MOVES,
+    OTHER_ITEMS,
+    OWN_ITEMS,
+    WORKS,
+    Shape,
+    make_frame,
+)
 
 _HASH_KEY: Final = "linkage-input-v1"
 
@@ -47,6 +58,7 @@ class Inputs:
     items: pd.DataFrame
     hours: pd.DataFrame
     moves: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(MODEL_MOVES))
+    other_items: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(OTHER_ITEMS))
     own_items: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(OWN_ITEMS))
     works: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(WORKS))
     read_digest: str = ""
@@ -61,12 +73,19 @@ class Inputs:
         frames = (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves, self.works)
         return _joint_digest(map(_digest, frames))
 
-    def with_items_of(self, accounts: Iterable[str]) -> Inputs:
-        """The same with the items that tests of groups of these accounts ask for, read now if they are not here."""
+    def with_items_of(self, accounts: Iterable[str] | None) -> Inputs:
+        """The same with the items that tests of groups of these accounts ask for, read now if they are not here.
+
+        Parameters
+        ----------
+        accounts : their ids; None: of all accounts.
+        """
         if self.item_log is None:
             return self
         items = self.item_log.read(accounts)
-        return dataclasses.replace(self, items=items.shared, own_items=items.own, item_log=None)
+        return dataclasses.replace(
+            self, items=items.asked, other_items=items.others, own_items=items.own, item_log=None
+        )
 
     def without_uses(self) -> Inputs:
         """What the stages after evidence read: of uses, the models alone."""
@@ -105,12 +124,13 @@ def read_inputs(
         aside = worth_beside(beside, accounts=len(names[0]))
         if aside is None:
             uses, works = _read_used(database, window, names)
-            rest = _read_rest(database, window, names, items_later=items_later)
+            rest = _read_rest(database, window, names)
         else:
-            with aside(read_rest_of, {"path": database.path, "window": window, "items_later": items_later}) as ask:
+            with aside(read_rest_of, {"path": database.path, "window": window}) as ask:
                 uses, works = _read_used(database, window, names)
                 rest = ask()
-    return _join(uses, works, rest, _item_log(database, window, marks=rest.marks) if items_later else None)
+        inputs = _join(uses, works, rest, ItemLog(database, accounts=names, **window.days, marked=rest.marked))
+        return inputs if items_later else inputs.with_items_of(None)
 
 
 class _Rest(NamedTuple):
@@ -118,32 +138,29 @@ class _Rest(NamedTuple):
 
     accounts: pd.DataFrame
     conduct: pd.DataFrame
-    items: AccountItems
     hours: pd.DataFrame
     moves: pd.DataFrame
-    marks: Marks
+    marked: Marked
     digests: Sequence[bytes]
     """Of accounts, conduct, items, hours and moves."""
 
 
-def read_rest_of(path: Path, window: Window, *, items_later: bool) -> _Rest:
+def read_rest_of(path: Path, window: Window) -> _Rest:
     """The rest of what :func:`read_inputs` reads, in a process that has the store still to open."""
     with contextlib.closing(Database(path)) as database, database.snapshot():
-        return _read_rest(database, window, read_account_names(database), items_later=items_later)
+        return _read_rest(database, window, read_account_names(database))
 
 
-def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[str]], *, items_later: bool) -> _Rest:
+def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Rest:
     def read(name: str, shape: Shape, **more: int) -> pd.DataFrame:
         return database.frame(name, shape, **window.days, **more)
 
     accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
-    of_items = hashlib.sha256()
-    log = _item_log(database, window, each=lambda part: of_items.update(hash_rows(part)))
-    items = AccountItems(make_frame(ITEMS), make_frame(OWN_ITEMS)) if items_later else log.read()
+    marked = ItemLog(database, accounts=names, marked=None, **window.days).marked
     hours = read_hours(database, accounts=names, **window.days)
     moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-    digests = [_digest(accounts), _digest(conduct), of_items.digest(), *map(_digest, (hours, moves))]
-    return _Rest(accounts, conduct, items, hours, moves, log.marks, digests)
+    digests = [_digest(accounts), _digest(conduct), marked.digest, *map(_digest, (hours, moves))]
+    return _Rest(accounts, conduct, hours, moves, marked, digests)
 
 
 def _read_used(
@@ -152,26 +169,15 @@ def _read_used(
     return read_uses(database, accounts=names, **window.days), read_works(database, accounts=names, **window.days)
 
 
-def _item_log(
-    database: Database,
-    window: Window,
-    *,
-    each: Callable[[pd.DataFrame], None] | None = None,
-    marks: Marks | None = None,
-) -> ItemLog:
-    return ItemLog(database, **window.days, each=each, marks=marks)
-
-
-def _join(uses: pd.DataFrame, works: pd.DataFrame, rest: _Rest, log: ItemLog | None) -> Inputs:
+def _join(uses: pd.DataFrame, works: pd.DataFrame, rest: _Rest, log: ItemLog) -> Inputs:
     return Inputs(
         uses,
         rest.accounts,
         rest.conduct,
-        rest.items.shared,
+        make_frame(ITEMS),
         rest.hours,
         rest.moves,
-        rest.items.own,
-        works,
+        works=works,
         read_digest=_joint_digest([_digest(uses), *rest.digests, _digest(works)]),
         item_log=log,
     )

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkage.evidence.nulls import MOST_BITS, chance_bits
-from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses, relate_groups
+from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses, find_passed_items, relate_groups
 from linkage.terms import GROUPS, HOURS, ITEMS, make_frame
 
 START = pd.Timestamp("2026-03-02", tz="UTC")
@@ -21,7 +21,7 @@ def _items(rows: list[tuple[int, int, int, int]]) -> pd.DataFrame:
     first = {(account, item): (day, minute) for account, item, day, minute in rows}
     at = [START + pd.Timedelta(days=day, hours=12, minutes=minute) for day, minute in first.values()]
     columns = {"account_id": [NAMES[key[0]] for key in first], "item": [key[1] for key in first]}
-    return make_frame(ITEMS, {**columns, "request_count": [1] * len(first), "first_at": at})
+    return make_frame(ITEMS, {**columns, "first_at": at})
 
 
 def _hours(mask: np.ndarray) -> pd.DataFrame:
@@ -45,7 +45,8 @@ def test_the_order_of_items_changes_no_hand_over(
     items = _items(rows)
     shuffled = items.sample(frac=1, random_state=order.randrange(2**31)).reset_index(drop=True)  # type: ignore[attr-defined]
     for find in (find_hand_overs, relate_groups):
-        first, second = (find(_groups(split), items=frame, hours=ALWAYS) for frame in (items, shuffled))
+        passed = (find_passed_items(_groups(split), items=frame, hours=ALWAYS) for frame in (items, shuffled))
+        first, second = (find(_groups(split), passed=frame) for frame in passed)
         assert first.equals(second)
 
 
@@ -55,7 +56,8 @@ def test_hand_overs_are_bounded_and_name_only_accounts_with_items(
     rows: list[tuple[int, int, int, int]], split: int
 ) -> None:
     items = _items(rows)
-    found = find_hand_overs(_groups(split), items=items, hours=ALWAYS)
+    groups = _groups(split)
+    found = find_hand_overs(groups, passed=find_passed_items(groups, items=items, hours=ALWAYS))
     assert found["bits"].between(0, MOST_BITS).all()
     assert set(found["account_id"]) <= set(items["account_id"])
     assert not found.duplicated("account_id").any()
