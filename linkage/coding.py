@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -111,6 +112,36 @@ def run_places(values: Codes) -> Codes:
     """
     starts = run_starts(values)
     return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+
+
+def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tuple[Codes, npt.NDArray[np.int32]]:
+    """Where the rows of each code begin, and the end; and the rows, by code and then ascending. Sorts nothing: O(rows).
+
+    Parameters
+    ----------
+    codes : from 0.
+    count : how many codes there are.
+
+    Examples
+    --------
+    >>> start, rows = rows_by_code(np.array([2, 0, 2]), count=3)
+    >>> start.tolist(), rows.tolist()
+    ([0, 1, 1, 3], [1, 0, 2])
+    """
+    start, rows = np.zeros(count + 2, dtype=np.int64), np.empty(len(codes), dtype=np.int32)
+    _place_rows(codes, start, rows)
+    return start[:-1], rows
+
+
+@numba.njit(cache=True, nogil=True)
+def _place_rows(codes: Any, start: Codes, rows: npt.NDArray[np.int32]) -> None:
+    for row in range(codes.size):
+        start[codes[row] + 2] += 1
+    for code in range(2, start.size):
+        start[code] += start[code - 1]
+    for row in range(codes.size):
+        rows[start[codes[row] + 1]] = row
+        start[codes[row] + 1] += 1
 
 
 def ranges(starts: Codes, sizes: Codes) -> Codes:

@@ -26,7 +26,7 @@ from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.weights import Linked
-from linkage.memory import give_back
+from linkage.memory import give_back, keep_apart
 from linkage.parallel import Beside
 from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.stages import Judged, Step, find_evidence, judge_evidence
@@ -143,6 +143,7 @@ def _rebuild(
     if published and published["input_revision"] == revision and all(published[k] == v for k, v in plan.items()):
         return Rebuilt(RunId(published["run_id"]), is_new=False)
     times.tell("read")
+    keep_apart()
     inputs = reader(database, window) if reader else read_inputs(database, window, items_later=True, beside=beside)
     if inputs.accounts.empty:
         raise ClusterError(

@@ -122,6 +122,7 @@ def _search(
         margin_bits=max(MARGIN_BITS, weightless_bits(settings.communities)),
         seed=seed,
     )
+    give_back()
     tell("communities")
     communities = find_communities(
         linked.links,

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
+import pytest
 
 from linkage.evidence.projection import ValueIndex, pair_up, propose, propose_pairs, signature
 
@@ -58,13 +61,17 @@ def test_the_best_shared_value_is_what_a_slow_search_finds() -> None:
     assert index.best_shared(a, b).tolist() == slow
 
 
-def test_pairs_of_one_organization_are_not_proposed_and_all_others_are_known() -> None:
+@pytest.mark.parametrize("room", [1, 90, 16_000_000])
+def test_pairs_of_one_organization_are_not_proposed_and_all_others_are_known(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = np.random.default_rng(5)
     uses = np.unique(draw.integers(0, (50, 30), (300, 2)), axis=0)
     organization = draw.integers(-1, 4, 50)
     orders = [draw.permutation(50), np.arange(50)]
     every = propose_pairs(uses[:, 0], uses[:, 1], orders=orders, links_per_use=3)
     apart = (organization[every[0]] < 0) | (organization[every[0]] != organization[every[1]])
+    monkeypatch.setattr(importlib.import_module("linkage.evidence.projection"), "_PART_ROOM", room)
     found = propose(uses[:, 0], uses[:, 1], orders=orders, links_per_use=3, organization=organization)
     assert len(found) == apart.sum() < len(apart)
     assert np.column_stack(found.part(slice(None))).tolist() == np.column_stack(every)[apart].tolist()

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, first_rows, ranges, run_starts, value_codes
+from linkage.coding import codes_of, first_rows, ranges, rows_by_code, run_starts, value_codes
 from linkage.errors import ClusterError
 from linkage.terms import HOUR_MS, TEXT
 
@@ -76,19 +76,19 @@ class Incidence:
 
     def uses_of(self, accounts: Codes) -> Small:
         """The uses of some accounts, account by account."""
-        order, start = self._by_account
+        start, order = self._by_account
         return order[ranges(start[accounts], start[accounts + 1] - start[accounts])]
 
     @functools.cached_property
-    def _by_account(self) -> tuple[Small, Codes]:
-        """The uses in the order of their accounts, and where those of each account begin, and the end."""
-        return _stand_by(self.account, len(self.accounts))
+    def _by_account(self) -> tuple[Codes, Small]:
+        """Where the uses of each account begin, and the end; and the uses in the order of their accounts."""
+        return rows_by_code(self.account, count=len(self.accounts))
 
     @functools.cached_property
     def users(self) -> tuple[Codes, Small]:
         """Where the accounts that use each value begin, and the end; and these accounts."""
-        order, start = _stand_by(self.value, len(self.bits))
-        return start, self.account[order].astype(np.int32)
+        start, order = rows_by_code(self.value, count=len(self.bits))
+        return start, self.account.astype(np.int32)[order]
 
     @functools.cached_property
     def ranks(self) -> Codes:
@@ -110,12 +110,6 @@ class Incidence:
         cell = self.account * families + self.family[self.value]
         uses = np.bincount(cell, minlength=len(self.accounts) * families).reshape(-1, families)
         return np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in uses.T])
-
-
-def _stand_by(codes: Codes, count: int) -> tuple[Small, Codes]:
-    """The rows in the order of their codes, and where those of each of so many codes begin, and the end."""
-    order = np.argsort(codes, kind="stable")
-    return order.astype(np.int32), np.searchsorted(codes[order], np.arange(count + 1))
 
 
 def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame) -> Incidence:

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import pdtr
 
-from linkage.coding import text_codes
+from linkage.coding import rows_by_code, text_codes
 from linkage.evidence.nulls import (
     Codes,
     Small,
@@ -186,21 +186,8 @@ def _gather_holders(wanted: Codes, items: Sequence[Codes], accounts: Sequence[Sm
             found[0].append(place[place >= 0])
             found[1].append(account[start : start + _PART_ROWS][place >= 0])
     none = np.empty(0, dtype=np.int32)
-    return _by_item(np.concatenate([none, *found[0]]), np.concatenate([none, *found[1]]), len(wanted))
-
-
-@numba.njit(cache=True, nogil=True)
-def _by_item(item: Small, account: Small, items: int) -> tuple[Codes, Small]:
-    """Where the rows of each item begin, and the end; and the accounts of the rows in the order of their items."""
-    start = np.zeros(items + 2, np.int64)
-    for row in range(item.size):
-        start[item[row] + 2] += 1
-    start = np.cumsum(start)
-    ordered = np.empty(item.size, np.int32)
-    for row in range(item.size):
-        ordered[start[item[row] + 1]] = account[row]
-        start[item[row] + 1] += 1
-    return start[:-1], ordered
+    begins, rows = rows_by_code(np.concatenate([none, *found[0]]), count=len(wanted))
+    return begins, np.concatenate([none, *found[1]])[rows]
 
 
 @numba.njit(cache=True, nogil=True)

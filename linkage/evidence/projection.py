@@ -8,6 +8,7 @@ by what else they share), so that accounts which agree on more than the hub stan
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import first_rows, value_codes
+from linkage.coding import first_rows, rows_by_code, value_codes
 from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
@@ -25,8 +26,8 @@ Codes = npt.NDArray[np.int64]
 Small = npt.NDArray[np.int32]
 """The same where there are many of them."""
 
-PROPOSED_PARTS: Final = 4
-"""Parts of the accounts whose pairs are gathered at a time, repeats and all."""
+_PART_ROOM: Final = 16_000_000
+"""Pairs that accounts whose pairs are gathered together may have: 64 MB."""
 
 SIGNATURE_ACCOUNTS: Final = 1_000
 """A value on more accounts than this does not shape the order by what else accounts share."""
@@ -114,102 +115,120 @@ def propose(
     account, value, orders, links_per_use : as for :func:`propose_pairs`; a key for every account there is.
     organization : of each account, -1 for none.
     """
-    accounts = len(organization)
-    size = np.bincount(value)[value] if len(value) else np.empty(0, dtype=np.int64)
-    small = size <= links_per_use + 1
-    runs = [_Run.of(account[small], value[small], np.arange(accounts), reach=links_per_use)]
-    hubs = account[~small], value[~small]
-    for key, reach in zip(orders, _split(links_per_use, len(orders)), strict=True):
-        runs.append(_Run.of(*hubs, key, reach=reach))
-    named = sum(in_threads(lambda run: run.begun(organization), runs), np.zeros(accounts, dtype=np.int64))
-    shares = np.linspace(0, named.sum(), PROPOSED_PARTS + 1)[1:-1]
-    bounds = [0, *np.searchsorted(np.cumsum(named), shares).tolist(), accounts]
-
-    def find(part: int) -> tuple[Codes, Small]:
-        low = bounds[part]
-        return _pairs_from(runs, low, named[low : bounds[part + 1]], organization)
-
-    counts, others = zip(*in_threads(find, range(PROPOSED_PARTS)), strict=True)
+    counts, others = _gather_pairs(account, value, orders, links_per_use, organization)
     return Proposed(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(others))
 
 
-class _Run(NamedTuple):
-    """Uses in one order of the accounts within each value; those up to ``reach`` apart are pairs."""
+def _gather_pairs(
+    account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, organization: Codes
+) -> tuple[Sequence[Codes], Sequence[Small]]:
+    """How many pairs begin with each account, and their other accounts, in parts; the uses in order end here."""
+    runs = _order_uses(account, value, orders, links_per_use, accounts=len(organization))
+    room = runs.room()
+    parts = np.arange(_PART_ROOM, int(room.sum()), _PART_ROOM)
+    bounds = [0, *np.unique(np.searchsorted(np.cumsum(room), parts)).tolist(), len(organization)]
+
+    def find(part: tuple[int, int]) -> tuple[Codes, Small]:
+        count, other = np.zeros(part[1] - part[0], dtype=np.int64), np.empty(room[slice(*part)].sum(), dtype=np.int32)
+        found = _list_pairs(*runs, organization, part[0], count, other)
+        return count, other[:found].copy()
+
+    counts, others = zip(*in_threads(find, itertools.pairwise(bounds)), strict=True)
+    return counts, others
+
+
+class _Runs(NamedTuple):
+    """Uses in several orders of the accounts within each value, one order after the other.
+
+    Accounts that stand up to ``reach`` apart within one value and order are pairs.
+    """
 
     account: Small
-    value: Small
-    reach: int
+    reach: npt.NDArray[np.int16]
+    is_first: npt.NDArray[np.bool_]
+    """Where another value begins, or another order."""
+    start: Codes
+    """Where the rows of each account begin, and the end."""
+    rows: Small
+    """Rows of these columns, account by account."""
 
-    @classmethod
-    def of(cls, account: Codes, value: Codes, key: Codes, *, reach: int) -> _Run:
-        """These uses in the order of a key, one for each account; equal ones by account."""
-        by_key = np.lexsort((np.arange(len(key)), key))
-        rank = np.empty(len(key), dtype=np.int64)
-        rank[by_key] = np.arange(len(key))
-        both = np.sort(value * max(len(key), 1) + rank[account])
-        values, ranks = np.divmod(both, max(len(key), 1))
-        return cls(by_key.astype(np.int32)[ranks], values.astype(np.int32), reach)
-
-    def begun(self, organization: Codes) -> Codes:
-        """How many pairs begin with each account, repeats and all."""
-        count = np.zeros(len(organization), dtype=np.int64)
-        no_room = np.empty(0, dtype=np.int32)
-        _list_neighbours(self.account, self.value, self.reach, 0, organization, count, no_room)
-        return count
+    def room(self) -> Codes:
+        """How many pairs each account can have at most."""
+        return np.asarray(_add_reach(self.account, self.reach, np.zeros(len(self.start) - 1, dtype=np.int64)))
 
 
-def _pairs_from(runs: Sequence[_Run], low: int, named: Codes, organization: Codes) -> tuple[Codes, Small]:
-    """How many distinct pairs begin with each account from ``low`` on, and their other accounts.
+def _order_uses(account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, *, accounts: int) -> _Runs:
+    """The uses of small values in one order, with a reach that makes pairs of all; those of others in each order."""
+    small = (np.bincount(value) <= links_per_use + 1)[value] if len(value) else np.empty(0, dtype=np.bool_)
+    hubs = account[~small], value[~small]
+    ends = [int(small.sum()) + len(hubs[0]) * number for number in range(len(orders) + 1)]
+    whole, reach = np.empty(ends[-1], dtype=np.int32), np.empty(ends[-1], dtype=np.int16)
+    is_first = np.empty(ends[-1], dtype=np.bool_)
+    _order_into(whole[: ends[0]], is_first[: ends[0]], account[small], value[small], np.arange(accounts))
+    reach[: ends[0]] = links_per_use
+    shares = _split(links_per_use, len(orders))
+    for (begin, end), key, share in zip(itertools.pairwise(ends), orders, shares, strict=True):
+        _order_into(whole[begin:end], is_first[begin:end], *hubs, key)
+        reach[begin:end] = share
+    return _Runs(whole, reach, is_first, *rows_by_code(whole, count=accounts))
 
-    Parameters
-    ----------
-    named : how many pairs begin with each of these accounts, repeats and all.
-    """
-    place = np.cumsum(named) - named
-    other = np.empty(int(named.sum()), dtype=np.int32)
-    start, count = place.copy(), named.copy()
-    if len(other):
-        for run in runs:
-            _list_neighbours(run.account, run.value, run.reach, low, organization, place, other)
-    left = _sort_each(other, start, count, len(organization))
-    return count, other[:left].copy()
+
+def _order_into(ordered: Small, is_first: npt.NDArray[np.bool_], account: Codes, value: Codes, key: Codes) -> None:
+    """Put uses by value and then in the order of a key, one for each account (equal ones by account)."""
+    by_key = np.lexsort((np.arange(len(key)), key))
+    rank = np.empty(len(key), dtype=np.int64)
+    rank[by_key] = np.arange(len(key))
+    both = rank[account]
+    both += value * len(key)
+    both.sort()
+    values = both // max(len(key), 1)
+    np.not_equal(values, np.concatenate([[-1], values[:-1]]), out=is_first)
+    values *= len(key)
+    both -= values
+    by_key.astype(np.int32).take(both, out=ordered)
 
 
-def _list_neighbours_plain(
-    account: Small, value: Small, reach: int, low: int, organization: Codes, place: Codes, other: Small
-) -> None:
-    """Put the other account of each pair where ``place`` says, which moves on; without room they are only counted.
-
-    Pairs that begin with another account than the ``len(place)`` from ``low`` on are left out.
-    """
-    has_room = len(other) > 0
-    high = low + len(place)
+@numba.njit(cache=True, nogil=True)
+def _add_reach(account: Small, reach: npt.NDArray[np.int16], room: Codes) -> Codes:
     for row in range(len(account)):
-        for step in range(1, reach + 1):
-            if row + step >= len(account) or value[row + step] != value[row]:
-                break
-            first, second = account[row], account[row + step]
-            a = min(first, second)
-            is_apart = organization[first] < 0 or organization[first] != organization[second]
-            if first != second and low <= a < high and is_apart:
-                if has_room:
-                    other[place[a - low]] = max(first, second)
-                place[a - low] += 1
+        room[account[row]] += 2 * reach[row]
+    return room
 
 
-def _sort_each_plain(other: Small, start: Codes, count: Codes, accounts: int) -> int:
-    """Sort each run of others and keep the distinct ones, from the left; ``count`` becomes how many there are."""
-    marks = np.full(accounts, -1, dtype=np.int32)  # the last run that had each account
+def _list_pairs_plain(
+    account: Small,
+    reach: npt.NDArray[np.int16],
+    is_first: npt.NDArray[np.bool_],
+    start: Codes,
+    rows: Small,
+    organization: Codes,
+    low: int,
+    count: Codes,
+    other: Small,
+) -> int:
+    """Fill how many distinct pairs begin with each account from ``low`` on, and their other accounts, ascending.
+
+    How many there are in all. Pairs of one organization are left out.
+    """
+    marks = np.full(len(organization), -1, dtype=np.int32)  # the last account that had each as its other one
     end = 0
-    for row in range(len(count)):
+    for a in range(low, low + len(count)):
         first = end
-        for place in range(start[row], start[row] + count[row]):
-            if marks[other[place]] != row:
-                marks[other[place]] = row
-                other[end] = other[place]
-                end += 1
+        for row in rows[start[a] : start[a + 1]]:
+            for side in (-1, 1):
+                at = row
+                for _ in range(reach[row]):
+                    if is_first[at] if side < 0 else (at + 1 == len(account) or is_first[at + 1]):
+                        break
+                    at += side
+                    b = account[at]
+                    is_apart = organization[a] < 0 or organization[a] != organization[b]
+                    if b > a and marks[b] != a and is_apart:
+                        marks[b] = a
+                        other[end] = b
+                        end += 1
         other[first:end] = np.sort(other[first:end])
-        count[row] = end - first
+        count[a - low] = end - first
     return end
 
 
@@ -227,8 +246,7 @@ def _is_proposed_plain(start: Codes, other: Small, a: Codes, b: Codes) -> Any:
     return result
 
 
-_list_neighbours: Any = numba.njit(cache=True, nogil=True)(_list_neighbours_plain)
-_sort_each: Any = numba.njit(cache=True, nogil=True)(_sort_each_plain)
+_list_pairs: Any = numba.njit(cache=True, nogil=True)(_list_pairs_plain)
 _is_proposed: Any = numba.njit(cache=True, nogil=True)(_is_proposed_plain)
 
 
