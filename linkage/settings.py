@@ -311,7 +311,7 @@ class VerdictSettings:
         unit="searches",
         low=0,
         high=100,
-        reason="each finds some 40 groups of chance among 3,000 accounts; their law is fitted, more move q little",
+        reason="each finds 40 groups of chance among 3,000 accounts; their law is fitted, so after 500 none follows",
     )
     permutations: int = _setting(
         40, unit="draws", low=10, high=100_000, reason="the tail beyond them is fitted; more move q little"

@@ -20,8 +20,8 @@ from linkage.evidence.projection import Small
 Draws = npt.NDArray[np.uint64]
 """A number for each account, to choose among links of equal strength."""
 
-_HELD_PAIRS: Final = 8_000_000
-"""Pairs that are held before those that cannot be among the strongest are dropped: 300 MB."""
+_HELD_PAIRS: Final = 4_000_000
+"""Pairs that are held before those that cannot be among the strongest are dropped: 150 MB, and twice as much while they are compared."""
 
 
 def draw_by_name(names: pd.Index[str]) -> Draws:
