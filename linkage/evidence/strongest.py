@@ -21,7 +21,8 @@ Draws = npt.NDArray[np.uint64]
 """A number for each account, to choose among links of equal strength."""
 
 _HELD_PAIRS: Final = 4_000_000
-"""Pairs that are held before those that cannot be among the strongest are dropped: 150 MB, and twice as much while they are compared."""
+"""Pairs that are held before those that cannot be among the strongest are dropped: 150 MB, and while they are compared
+twice as much."""
 
 
 def draw_by_name(names: pd.Index[str]) -> Draws:
