@@ -11,6 +11,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, NewType, get_args
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from linkage.errors import ShapeError
@@ -403,6 +405,40 @@ CASE_NOTES: Final[Shape] = {
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class WholeCluster:
+    """What is told of all of a cluster, counted once, whatever its tables list."""
+
+    value_ties: pd.DataFrame
+    """The values that tie members, those that tell most first: ``SHARED_VALUES`` of ``outputs.ties``."""
+    family_ties: pd.DataFrame
+    """``FAMILY_TIES`` of ``outputs.ties``."""
+    account_bits: pd.DataFrame
+    """The strongest bits of each member (index, in their order) in each family that links (columns)."""
+    member_ties: pd.DataFrame
+    """``MEMBER_TIES`` of ``outputs.ties``, in the order of the members."""
+    activity: pd.DataFrame
+    """``ACTIVITY`` of all members; ids may be categories."""
+    held_from: npt.NDArray[np.int64]
+    """Where in ``held_by`` the holders of each row of ``value_ties`` begin, and where those of the last end."""
+    held_by: npt.NDArray[np.int32]
+    """Places of members, ascending for each value."""
+    rows: Mapping[str, int]
+    """How many rows each table has that may list fewer: ``links``, ``shared``, ``activity``."""
+
+    def holders(self, row: int) -> npt.NDArray[np.int32]:
+        """Places of the members that have the value in this row of ``value_ties``, ascending."""
+        return self.held_by[self.held_from[row] : self.held_from[row + 1]]
+
+    def holders_of_any(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Places of the members that have any of the values in these rows of ``value_ties``, ascending."""
+        is_asked = np.zeros(len(self.value_ties), dtype=bool)
+        is_asked[np.asarray(rows, dtype=np.int64)] = True
+        is_holder = np.zeros(len(self.account_bits), dtype=bool)
+        is_holder[self.held_by[np.repeat(is_asked, np.diff(self.held_from))]] = True
+        return np.flatnonzero(is_holder)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class ClusterDetail:
     """Everything an output needs to show one cluster; plain tables, no way back to the store.
 
@@ -429,6 +465,9 @@ class ClusterDetail:
     """``EVENTS`` of this cluster, newest run last."""
     case_notes: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(CASE_NOTES))
     """``CASE_NOTES`` of this cluster."""
+    whole: WholeCluster | None = None
+    """What is told of all of it, where ``links``, ``shared`` or ``activity`` list only the strongest of each member;
+    None: they are whole."""
 
 
 def make_frame(shape: Shape, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from linkage import outputs
 from linkage.outputs import interactive
 from linkage.outputs.layout import place_dots
 from linkage.outputs.masking import mask_detail
+from linkage.outputs.ties import whole_cluster
 
 VENDOR = Path(outputs.__file__).parent / "vendor"
 
@@ -46,6 +47,26 @@ def test_no_two_dots_lie_on_each_other(size: int) -> None:
     dots = [(x, y, 11.0) for _, _, x, y, _ in graph["accounts"]] + [value[3:6] for value in graph["values"]]
     for one, other in itertools.combinations(dots, 2):
         assert math.dist(one[:2], other[:2]) > 0.9 * (one[2] + other[2])
+
+
+def test_of_a_large_cluster_those_are_drawn_whom_its_strongest_narrow_values_tie() -> None:
+    detail = make_detail(2_400)
+    whole, graph = whole_cluster(detail), interactive.graph_data(detail)
+    names = [account[0] for account in graph["accounts"]]
+    assert len(names) == interactive.drawn_accounts(2_400) < 2_400
+    assert names == sorted(names)
+    places = {name: place for place, name in enumerate(detail.members["account_id"])}
+    drawn = {places[name] for name in names}
+    narrow = [row for row in range(len(whole.value_ties)) if len(whole.holders(row)) <= 1_200]
+    assert set(whole.holders(narrow[0]).tolist()) <= drawn
+    labels = {value[2]: value for value in graph["values"]}
+    [client] = [value for value in labels.values() if value[2].startswith("python-httpx")]
+    assert dict(client[6])["members here"] == "2,400", "what is told is of all members"
+    assert len(client[7]) == len(names), "what is drawn is of those drawn"
+    counts = {name: 0 for name, _, _ in graph["families"]}
+    for value in graph["values"]:
+        counts[graph["families"][value[0]][0]] += value[8]
+    assert counts == whole.value_ties["family"].value_counts().reindex(list(counts)).to_dict()
 
 
 def test_values_that_most_share_stand_beside_the_accounts_and_weak_ones_together() -> None:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import ipaddress
 import json
 from pathlib import Path
 
@@ -162,6 +163,19 @@ def test_addresses_become_prefixes_and_cards_fingerprints() -> None:
     assert len(masked) == 3
     assert not any(part in value for value in masked for part in ("card", "sk-"))
     assert mask_value("ip", "not an address") == mask_value("payment", "not an address")
+
+
+@given(st.ip_addresses(v=4) | st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){2,4}(/[0-9]{1,2})?", fullmatch=True))
+@settings(max_examples=400)
+def test_addresses_are_masked_as_the_library_for_addresses_reads_them(address: object) -> None:
+    value = str(address)
+    try:
+        network = ipaddress.IPv4Network(value, strict=False)
+    except ValueError:
+        assert mask_value("ip", value) == f"#{fingerprint(value)}"
+    else:
+        wanted = ipaddress.IPv4Network((network.network_address, min(network.prefixlen, 24)), strict=False)
+        assert mask_value("ip", value) == str(wanted)
 
 
 def test_masking_keeps_values_apart_and_is_stable() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -13,10 +14,12 @@ from linkage.clusters.pivots import measure_pivots
 from linkage.clusters.regrowth import REGROWTH, regrowth_curve
 from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath, Moment, given_moment
+from linkage.notebook.listed import list_strongest, shorten_rows
 from linkage.notebook.view import cluster_view
 from linkage.outputs import plots
 from linkage.outputs.html import notebook_table
 from linkage.outputs.masking import mask_detail
+from linkage.settings import ReportSettings
 from linkage.store.cases import add_case_note
 from linkage.store.inputs import MOST_NEW_MODELS
 from linkage.store.store import Database
@@ -64,6 +67,9 @@ class ItsRun(Protocol):
     @property
     def _days(self) -> Mapping[str, int]:
         """The window as parameters of queries."""
+
+    def _template_uses(self, names: Iterable[str]) -> pd.DataFrame:
+        """How templates are used in the whole store."""
 
     def report(self, out: AnyPath, *, clusters: Iterable[str] | None, personal_data: bool) -> list[Path]:
         """Write reports."""
@@ -115,7 +121,10 @@ class Cluster:
     @property
     def templates(self) -> pd.DataFrame:
         """Templates that two or more members use; shape ``TEMPLATES``."""
-        return self._frame("cluster_templates", TEMPLATES, **self._run._days)
+        used = self._run._database.query("cluster_templates", run_id=self._run.run_id, cluster_id=self.cluster_id)
+        told = used.merge(self._run._template_uses(used["template_id"]), on="template_id")
+        told = told.sort_values(["members", "requests", "template_id"], ascending=[False, False, True])
+        return make_frame(TEMPLATES, {name: told[name] for name in TEMPLATES} if len(told) else None)
 
     @property
     def activity(self) -> pd.DataFrame:
@@ -225,17 +234,40 @@ class Cluster:
     @property
     def detail(self) -> ClusterDetail:
         """All tables of the cluster together, as the outputs take them."""
+        return self._detail(links=self.evidence, shared=self.shared, activity=self.activity)
+
+    @property
+    def brief(self) -> ClusterDetail:
+        """The same as a report lists it: of a large cluster the strongest of each member, and figures of all of it.
+
+        How much is listed says the setting ``[report] rows_per_table`` of the run; see
+        :func:`linkage.notebook.listed.list_strongest`.
+
+        Examples
+        --------
+        >>> cluster.brief.whole is None  # four accounts are listed whole
+        True
+        """
+        usual = ReportSettings().rows_per_table
+        most = self._run.info["settings"].get("report", {}).get("rows_per_table", usual)
+        own = {"run_id": self._run.run_id, "cluster_id": self.cluster_id}
+        members = self.members
+        found = list_strongest(self._run._database, members, own=own, days=self._run._days, most=most)
+        if found is None:
+            return self.detail
+        brief = self._detail(links=found.links, shared=found.shared, activity=found.activity, whole=found.whole)
+        return dataclasses.replace(brief, statements=shorten_rows(brief.statements))
+
+    def _detail(self, **tables: Any) -> ClusterDetail:
         return ClusterDetail(
             run=self._run.info,
             cluster=self._row,
             members=self.members,
-            links=self.evidence,
-            shared=self.shared,
-            activity=self.activity,
             templates=self.templates,
             statements=self._said(),
             events=self.events,
             case_notes=self.case_notes,
+            **tables,
         )
 
     def why(self) -> str:
@@ -273,7 +305,7 @@ class Cluster:
         >>> view.selected = ["c1"]
         >>> view.hidden = ["client"]
         """
-        return cluster_view(self.detail if personal_data else mask_detail(self.detail))
+        return cluster_view(self.brief if personal_data else mask_detail(self.brief))
 
     def plot(
         self,
@@ -291,7 +323,7 @@ class Cluster:
         personal_data : full addresses and payment tokens instead of prefixes and fingerprints.
         """
         draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}[kind]
-        return draw(self.detail if personal_data else mask_detail(self.detail), ax=ax)
+        return draw(self.brief if personal_data else mask_detail(self.brief), ax=ax)
 
     def report(self, out: AnyPath, *, personal_data: bool = False) -> list[Path]:
         """Write this cluster's report into a folder; see :meth:`Run.report`."""

@@ -132,6 +132,7 @@ class Run:
         self._database = database
         self._row = row
         self._bench: Bench | None = None
+        self._uses_known: tuple[tuple[int, int], pd.DataFrame] | None = None
 
     def __repr__(self) -> str:
         counts = self.counts
@@ -384,7 +385,8 @@ class Run:
         """
         table = pd.DataFrame(self.clusters)
         chosen = pressing_clusters(table) if clusters is None else list(clusters)
-        details = self._details_of(chosen)
+        with self._database.snapshot():
+            details = [cluster.brief for cluster in self._named(chosen)]
         shown = table[table["cluster_id"].isin(chosen)]
         sources = self._database.query("source_files")
         return write_report(
@@ -400,14 +402,25 @@ class Run:
 
     @property
     def _details(self) -> list[ClusterDetail]:
-        return self._details_of(pd.DataFrame(self.clusters)["cluster_id"])
+        return [cluster.detail for cluster in self._named(pd.DataFrame(self.clusters)["cluster_id"])]
 
-    def _details_of(self, cluster_ids: Iterable[str]) -> list[ClusterDetail]:
+    def _named(self, cluster_ids: Iterable[str]) -> list[Cluster]:
         rows = {str(row["cluster_id"]): row for row in pd.DataFrame(self.clusters).to_dict("records")}
         known = {name: {str(key): value for key, value in row.items()} for name, row in rows.items()}
-        return [
-            Cluster(self, known[name]).detail if name in known else self.cluster(name).detail for name in cluster_ids
-        ]
+        return [Cluster(self, known[name]) if name in known else self.cluster(name) for name in cluster_ids]
+
+    def _template_uses(self, names: Iterable[str]) -> pd.DataFrame:
+        """How templates are used in the whole store, each looked up once: many clusters use the same ones."""
+        revision = self._database.revision()
+        if self._uses_known is None or self._uses_known[0] != revision:
+            self._uses_known = (revision, self._database.query("template_uses", template_ids="[]", **self._days))
+        known = self._uses_known[1]
+        missing = sorted(set(names) - set(known["template_id"]))
+        if missing:
+            found = self._database.query("template_uses", template_ids=json.dumps(missing), **self._days)
+            known = found if known.empty else pd.concat([known, found], ignore_index=True)
+            self._uses_known = (revision, known)
+        return known
 
     @property
     def _accounts(self) -> pd.DataFrame:

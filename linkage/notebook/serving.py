@@ -80,7 +80,7 @@ def _whole(run: Run) -> ClusterDetail:
     clusters = pd.DataFrame(run.clusters)
     details = {name: run.cluster(name).detail for name in clusters["cluster_id"]}
     shapes = {"links": LINK_EVIDENCE, "shared": EVIDENCE, "statements": STATEMENTS}
-    joined = {name: _joined(details, name, shape) for name, shape in shapes.items()}
+    joined: dict[str, Any] = {name: _joined(details, name, shape) for name, shape in shapes.items()}
     return ClusterDetail(
         run=run.info,
         cluster={},
@@ -194,7 +194,7 @@ class _Pages:
             for name in _OF_CLUSTER
         }
         return cluster_page(
-            self._run.cluster(cluster_id).detail,
+            self._run.cluster(cluster_id).brief,
             include_personal_data=self._personal_data,
             files=rows,
             overview="/",
@@ -203,7 +203,7 @@ class _Pages:
 
     def _front(self, author: str | None) -> str:
         clusters = pd.DataFrame(self._run.clusters)
-        details = [] if self._personal_data else [self._run.cluster(name).detail for name in self._addresses]
+        details = [] if self._personal_data else [self._run.cluster(name).brief for name in self._addresses]
         place = f"{DATA}{self._database}"
         return front_page(
             clusters if self._personal_data else mask_clusters(clusters, details),

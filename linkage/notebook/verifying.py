@@ -40,7 +40,7 @@ def verify_folder(database: Database, folder: AnyPath) -> Verification:
         return verify_report(
             folder,
             manifest,
-            details=[run.cluster(name).detail for name in manifest.clusters],
+            details=[run.cluster(name).brief for name in manifest.clusters],
             clusters=clusters.loc[manifest.listed].reset_index(drop=True),
             run=run.info,
             sources=database.query("source_files"),

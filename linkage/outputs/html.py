@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
 from linkage.outputs import pictures, plots, tables, ties, wording
 from linkage.outputs.files import make_folder, sha256, write_whole
-from linkage.outputs.interactive import graph_script
+from linkage.outputs.interactive import drawn_accounts, graph_script
 from linkage.outputs.manifest import MANIFEST, file_entry, manifest_bytes, manifest_content
 from linkage.outputs.masking import mask_clusters, mask_detail
 from linkage.outputs.pdf import find_browser, print_page
@@ -44,6 +45,8 @@ _TABLE_SCRIPTS: Final = ("pages/tables.js",)
 _GRAPH_SCRIPTS: Final = (*_TABLE_SCRIPTS, "vendor/cytoscape.min.js", "pages/graph.js")
 _MOST_VALUES_OF_FAMILY: Final = 15
 _MOST_TEMPLATES: Final = 20
+_MOST_REASONS: Final = 2_000
+_ELSEWHERE: Final = "in the table of members beside this page"
 _TEMPLATE_CHARS: Final = 600
 _TOPICS: Final = ("why", "rare", "extraction", "free", "for")
 _SLOT: Final = "<*>"
@@ -119,6 +122,9 @@ def _draw_cluster(
         "notes": [wording.case_sentence(row) for row in tables.records(shown.case_notes)],
         "pictures": _pictures(shown),
         "graph": graph_script(shown),
+        "drawn": drawn_accounts(len(shown.members)),
+        "listed": tables.listed_rows(shown),
+        "members": len(shown.members),
         "member_groups": _member_groups(shown),
         "privacy": privacy,
         "files": files,
@@ -448,21 +454,12 @@ def _tie_tables(detail: ClusterDetail) -> dict[str, Any]:
 
 
 def _member_groups(detail: ClusterDetail) -> list[dict[str, Any]]:
-    members = detail.members.set_index("account_id", drop=False).rename_axis(None)
-    ends = pd.concat(
-        [
-            detail.links[["account_a", "account_b", "family"]].set_axis(["account_id", "other", "family"], axis=1),
-            detail.links[["account_b", "account_a", "family"]].set_axis(["account_id", "other", "family"], axis=1),
-        ]
-    ).groupby("account_id")
-    active = detail.activity.groupby("account_id")["hour_at"]
-    members = members.assign(
-        linked=ends["other"].nunique().reindex(members.index).fillna(0).astype("int64"),
-        families=ends["family"].nunique().reindex(members.index).fillna(0).astype("int64"),
-        first_at=active.min().reindex(members.index),
-        last_at=active.max().reindex(members.index),
-    )
-    rows = tables.records(members.sort_values(["controller_probability", "account_id"], ascending=[False, True]))
+    told = ties.whole_cluster(detail).member_ties
+    members = detail.members.assign(**{name: told[name].array for name in told.columns if name != "account_id"})
+    members = members.sort_values(["controller_probability", "account_id"], ascending=[False, True])
+    if detail.whole is not None:  # reasons are most of such a page, and nobody reads thousands of them
+        members["reasons"] = members["reasons"].where(np.arange(len(members)) < _MOST_REASONS, _ELSEWHERE)
+    rows = tables.records(members)
     return [
         {
             "name": name,

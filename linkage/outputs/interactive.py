@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from markupsafe import Markup
 
 from linkage.outputs import ties, wording
@@ -18,7 +20,13 @@ from linkage.outputs.layout import place_dots
 from linkage.outputs.plots import family_mark
 from linkage.outputs.tables import records
 from linkage.outputs.text import is_null, one_line, shorten_middle
-from linkage.terms import MEMBERSHIPS, ClusterDetail
+from linkage.terms import MEMBERSHIPS, ClusterDetail, WholeCluster
+
+MOST_DRAWN: Final = 2_000
+"""Accounts of a cluster that is drawn whole: of more, a browser takes long to open it, and a dot is under a pixel."""
+
+PART_DRAWN: Final = 1_000
+"""Accounts drawn of a larger one, where dots and their names can still be told apart."""
 
 _FEWEST_VALUES: Final = 60  # drawn one by one, or one for five accounts; the weaker ones of a family are one dot
 
@@ -44,6 +52,17 @@ class _Value:
     """How many values it stands for."""
 
 
+def drawn_accounts(members: int) -> int:
+    """How many accounts of a cluster are drawn in its graph.
+
+    Examples
+    --------
+    >>> drawn_accounts(2_000), drawn_accounts(18_000)
+    (2000, 1000)
+    """
+    return members if members <= MOST_DRAWN else PART_DRAWN
+
+
 def graph_data(detail: ClusterDetail) -> dict[str, Any]:
     """The graph of one cluster as plain JSON values.
 
@@ -59,10 +78,11 @@ def graph_data(detail: ClusterDetail) -> dict[str, Any]:
     number, ``values`` how many it stands for, ``side`` -1 or 1 in a column on the left or right, else 0. ``told`` are
     pairs of words, what and how much. The same detail gives the same graph. O(ties); about 1 s for 2,000 accounts.
     """
-    names = [str(name) for name in detail.members["account_id"]]
-    families = [str(name) for name in ties.family_ties(detail)["family"]]
-    values = _values(detail, {name: number for number, name in enumerate(names)}, families)
-    places, height = _places(len(names), values)
+    whole = ties.whole_cluster(detail)
+    families = [str(name) for name in whole.family_ties["family"]]
+    drawn = _drawn(whole)
+    values = _values(whole, drawn, families, where="in the store" if detail.whole else "in the JSON file")
+    places, height = _places(len(drawn), values)
     told = [
         [
             families.index(value.family),
@@ -74,13 +94,15 @@ def graph_data(detail: ClusterDetail) -> dict[str, Any]:
             value.count,
             place[3],
         ]
-        for value, place in zip(values, places[len(names) :], strict=True)
+        for value, place in zip(values, places[len(drawn) :], strict=True)
     ]
     return {
         "families": [[name, family_mark(name)[0], wording.FAMILY_WORDS.get(name, "")] for name in families],
         "memberships": list(MEMBERSHIPS),
         "height": height,
-        "accounts": [[*row[:2], *place[:2], row[2]] for row, place in zip(_accounts(detail), places, strict=False)],
+        "accounts": [
+            [*row[:2], *place[:2], row[2]] for row, place in zip(_accounts(detail, drawn), places, strict=False)
+        ],
         "values": told,
     }
 
@@ -119,7 +141,26 @@ def graph_script(detail: ClusterDetail) -> Markup:
     return Markup(_MARKS.sub(lambda match: f"\\u{ord(match.group()[-1]):04x}", text))  # noqa: S704
 
 
-def _accounts(detail: ClusterDetail) -> list[tuple[str, int, list[tuple[str, str]]]]:
+def _drawn(whole: WholeCluster) -> npt.NDArray[np.int64]:
+    """Places of the members that are drawn: all, or of a large cluster those that its strongest narrow values tie."""
+    members = len(whole.account_bits)
+    left = drawn_accounts(members)
+    if left == members:
+        return np.arange(members)
+    is_drawn = np.zeros(members, dtype=bool)
+    for row in np.flatnonzero(np.diff(whole.held_from) <= _WIDE_SHARE * members):
+        fresh = whole.holders(int(row))
+        fresh = fresh[~is_drawn[fresh]]
+        fresh = fresh[:left]
+        is_drawn[fresh] = True
+        left -= len(fresh)
+        if not left:
+            break
+    is_drawn[np.flatnonzero(~is_drawn)[:left]] = True
+    return np.flatnonzero(is_drawn)
+
+
+def _accounts(detail: ClusterDetail, drawn: npt.NDArray[np.int64]) -> list[tuple[str, int, list[tuple[str, str]]]]:
     ranks = {str(name): number for number, name in enumerate(MEMBERSHIPS)}
     return [
         (
@@ -127,23 +168,34 @@ def _accounts(detail: ClusterDetail) -> list[tuple[str, int, list[tuple[str, str
             ranks.get(row["membership"], len(ranks) - 1),
             [("run as one", wording.percent(row["controller_probability"])), ("requests", f"{row['requests']:,}")],
         )
-        for row in records(detail.members)
+        for row in records(detail.members.iloc[drawn])
     ]
 
 
-def _values(detail: ClusterDetail, numbers: Mapping[str, int], families: Sequence[str]) -> list[_Value]:
+def _values(whole: WholeCluster, drawn: npt.NDArray[np.int64], families: Sequence[str], *, where: str) -> list[_Value]:
     """Values in the order of the families, the strongest first, and one for the rest of each family."""
-    rows = ties.shared_values(detail)
-    held = ties.value_holders(detail).groupby(["family", "kind", "value"])["account_id"]
-    holders = {key: tuple(sorted(numbers[name] for name in names)) for key, names in held}
-    by_family = {name: rows[rows["family"] == name] for name in families}
-    most = max(_FEWEST_VALUES, len(numbers) // 5)
-    shares = _shares([len(own) for own in by_family.values()], most=most)
+    number = np.full(len(whole.account_bits), -1)
+    number[drawn] = np.arange(len(drawn))
+    held = np.repeat(np.arange(len(whole.value_ties)), np.diff(whole.held_from))
+    ties_drawn = np.bincount(held[number[whole.held_by] >= 0], minlength=len(whole.value_ties)) >= 2
+
+    def numbers(places: npt.NDArray[Any]) -> tuple[int, ...]:
+        return tuple(each for each in number[places].tolist() if each >= 0)
+
+    by_family = {name: np.flatnonzero(whole.value_ties["family"] == name) for name in families}
+    most = max(_FEWEST_VALUES, len(drawn) // 5)
+    shares = _shares([int(ties_drawn[rows].sum()) for rows in by_family.values()], most=most)
     found: list[_Value] = []
-    for (name, own), share in zip(by_family.items(), shares, strict=True):
-        keys = list(zip(own["family"], own["kind"], own["value"], strict=True))
-        found += [_value(row, holders[key]) for row, key in zip(own.head(share).itertuples(), keys, strict=False)]
-        found += _rest(name, [holders[key] for key in keys[share:]], seen=[holders[key] for key in keys[:share]])
+    for (name, rows), share in zip(by_family.items(), shares, strict=True):
+        shown = rows[ties_drawn[rows]][:share]
+        weaker = np.setdiff1d(rows, shown)
+        found += [
+            _value(row, numbers(whole.holders(place)))
+            for place, row in zip(shown.tolist(), whole.value_ties.iloc[shown].itertuples(), strict=True)
+        ]
+        if len(weaker):
+            left = np.setdiff1d(whole.holders_of_any(weaker), whole.holders_of_any(shown))
+            found.append(_rest(name, len(weaker), len(left), numbers(left), where=where))
     return found
 
 
@@ -180,11 +232,7 @@ def _whole(text: str) -> list[tuple[str, str]]:
     return [("value", text)] if len(text) > _LABEL_CHARS else []
 
 
-def _rest(family: str, weaker: Sequence[tuple[int, ...]], *, seen: Sequence[tuple[int, ...]]) -> list[_Value]:
+def _rest(family: str, values: int, left: int, drawn: tuple[int, ...], *, where: str) -> _Value:
     """The weaker values of a family as one, tied to the accounts that no value drawn of this family ties."""
-    if not weaker:
-        return []
-    known = frozenset().union(*seen)
-    left = tuple(sorted(frozenset().union(*weaker) - known))
-    told = [("accounts that only these tie", f"{len(left):,}"), ("where", "in the JSON file")]
-    return [_Value(family, "", f"{len(weaker):,} more of {family}", told, left, len(weaker))]
+    told = [("accounts that only these tie", f"{left:,}"), ("where", where)]
+    return _Value(family, "", f"{values:,} more of {family}", told, drawn, values)

@@ -27,6 +27,12 @@ _FINGERPRINT: Final = re.compile(r"#[0-9a-f]{8}")
 _SHORTEST_REPLACED: Final = 4  # a payment id such as "12" would also replace plain numbers in sentences
 
 _FINGERPRINTED: Final = frozenset({"payment", "api_key"})
+_PREFIXED: Final = frozenset({"ip", "ip_prefix"})
+_MASKED_KINDS: Final = _FINGERPRINTED | _PREFIXED
+_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_PLAIN_ADDRESS: Final = re.compile(rf"((?:{_OCTET}\.){{3}}){_OCTET}(?:/24)?", re.ASCII)
+"""An IPv4 address as nearly all are written, or its /24: the library for addresses takes thirty times as long, and one
+cluster may have 400,000 of them."""
 
 
 def mask_detail(detail: ClusterDetail) -> ClusterDetail:
@@ -36,8 +42,9 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
     A prefix narrower than what may be shown is widened. Values of three characters or fewer are not looked
     for inside sentences. The detail handed in is not changed; masking twice is masking once.
     """
-    masks = _masks([detail.shared, detail.links])
-    hide = mask_sentences(detail)
+    masks = _masks(_valued(detail))
+    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
+    whole = detail.whole
     return dataclasses.replace(
         detail,
         cluster={key: hide(value) if isinstance(value, str) else value for key, value in detail.cluster.items()},
@@ -46,18 +53,24 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
         shared=_mask_values(detail.shared, masks),
         statements=_mask_columns(detail.statements, ["sentence", "rows"], hide),
         case_notes=_mask_columns(detail.case_notes, ["note"], hide),
+        whole=whole and dataclasses.replace(whole, value_ties=_mask_values(whole.value_ties, masks)),
     )
+
+
+def _valued(detail: ClusterDetail) -> list[pd.DataFrame]:
+    """The tables that hold every value of a cluster: what is not listed may still be named in a sentence."""
+    return [detail.shared, detail.links, *([detail.whole.value_ties] if detail.whole else [])]
 
 
 def mask_sentences(detail: ClusterDetail) -> Callable[[str], str]:
     """What masks a sentence like those of this detail: its values, and any other address."""
-    masks = _masks([detail.shared, detail.links])
+    masks = _masks(_valued(detail))
     return _sentence_masker({value: masked for (_, value), masked in masks.items()})
 
 
 def mask_clusters(clusters: pd.DataFrame, details: list[ClusterDetail]) -> pd.DataFrame:
     """The table of clusters with its sentences masked like those of the details."""
-    masks = _masks([frame for detail in details for frame in (detail.shared, detail.links)])
+    masks = _masks([frame for detail in details for frame in _valued(detail)])
     hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
     return _mask_columns(clusters, ["strongest", "readings"], hide)
 
@@ -74,7 +87,7 @@ def mask_value(kind: str, value: str) -> str:
     """
     if kind in _FINGERPRINTED:
         return _fingerprint(value)
-    if kind in ("ip", "ip_prefix") and not _NUMBERED.fullmatch(value):
+    if kind in _PREFIXED and not _NUMBERED.fullmatch(value):
         return _prefix_of(value) or _fingerprint(value)
     return value
 
@@ -85,6 +98,9 @@ def _fingerprint(value: str) -> str:
 
 
 def _prefix_of(value: str) -> str | None:
+    plain = _PLAIN_ADDRESS.fullmatch(value)
+    if plain:
+        return f"{plain[1]}0/24"
     try:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
@@ -97,30 +113,35 @@ def _prefix_of(value: str) -> str | None:
 
 def _masks(frames: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
     """(kind, raw value) to what is shown, for every value that may not be shown raw."""
-    pairs = sorted({pair for frame in frames for pair in zip(frame["kind"], frame["value"], strict=True)})
-    known = [(kind, value) for kind, value in pairs if isinstance(kind, str) and isinstance(value, str)]
-    masks = {(kind, value): mask_value(kind, value) for kind, value in known}
-    masks |= _numbered_addresses([value for kind, value in known if kind == "ip"])
-    return {pair: masked for pair, masked in masks.items() if masked != pair[1]}
+    masks: dict[tuple[str, str], str] = {}
+    for kind in sorted(_MASKED_KINDS):
+        every = {value for frame in frames for value in frame.loc[frame["kind"] == kind, "value"].unique().tolist()}
+        values = sorted(value for value in every if isinstance(value, str))
+        shown = _number_addresses(values) if kind == "ip" else {value: mask_value(kind, value) for value in values}
+        masks |= {(kind, value): masked for value, masked in shown.items() if masked != value}
+    return masks
 
 
-def _numbered_addresses(values: list[str]) -> dict[tuple[str, str], str]:
-    by_prefix: dict[str, list[str]] = {}
+def _number_addresses(values: list[str]) -> dict[str, str]:
+    """Prefixes of addresses, numbered: two in one prefix stay two."""
+    shown: dict[str, str] = {}
+    counts: dict[str, int] = {}
     for value in values:
         prefix = _prefix_of(value)
-        if prefix is not None and prefix != value:
-            by_prefix.setdefault(prefix, []).append(value)
-    return {
-        ("ip", value): f"{prefix} #{number}"
-        for prefix, same in by_prefix.items()
-        for number, value in enumerate(same, start=1)
-    }
+        if prefix is None or prefix == value:
+            shown[value] = mask_value("ip", value)
+        else:
+            counts[prefix] = counts.get(prefix, 0) + 1
+            shown[value] = f"{prefix} #{counts[prefix]}"
+    return shown
 
 
 def _mask_values(frame: pd.DataFrame, masks: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    pairs = zip(frame["kind"], frame["value"], strict=True)
-    shown = [masks.get((kind, value), value) for kind, value in pairs]
-    return frame.assign(value=pd.Series(shown, index=frame.index, dtype=frame["value"].dtype))
+    is_hidden = frame["kind"].isin(_MASKED_KINDS).to_numpy()
+    hidden = zip(*(frame.loc[is_hidden, name].tolist() for name in ("kind", "value")), strict=True)
+    value = frame["value"].astype(object)
+    value[is_hidden] = [masks.get(pair, pair[1]) for pair in hidden]
+    return frame.assign(value=value.astype(frame["value"].dtype))
 
 
 def _mask_columns(frame: pd.DataFrame, columns: list[str], hide: Callable[[str], str]) -> pd.DataFrame:
@@ -140,7 +161,7 @@ def _sentence_masker(masks: Mapping[str, str]) -> Callable[[str], str]:
     def mask_token(match: re.Match[str]) -> str:
         token = match.group()
         core = token.rstrip(".:/")
-        return known.get(core, _mask_address(core)) + token[len(core) :]
+        return (known[core] if core in known else _mask_address(core)) + token[len(core) :]
 
     def hide(sentence: str) -> str:
         if odd_pattern is not None:

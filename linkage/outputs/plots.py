@@ -31,7 +31,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 
 from linkage.outputs import ties
 from linkage.outputs.text import is_null, one_line, shorten_middle
-from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail
+from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail, WholeCluster
 
 INK: Final = "#1b2127"
 MUTED: Final = "#626b75"
@@ -146,33 +146,36 @@ def cluster(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
 
 def _hubs(detail: ClusterDetail) -> list[_Hub]:
     """Hubs in the order of the families, strongest value first inside a family."""
-    values = ties.shared_values(detail)
-    holders = ties.value_holders(detail).groupby(["family", "kind", "value"])["account_id"].agg(frozenset)
-    families = [name for name in ties.family_ties(detail)["family"] if name in set(values["family"])]
+    whole = ties.whole_cluster(detail)
+    values = whole.value_ties
+    found = set(values["family"].unique())
+    families = [name for name in whole.family_ties["family"] if name in found]
     each = 8
     while each > 1 and sum(min(each + 1, n) for n in values["family"].value_counts()) > _MOST_VALUES:
         each -= 1
     by_family = {family: values[values["family"] == family] for family in families}
     small = _SMALL_SHARE * len(detail.members)
-    return [hub for rows in by_family.values() for hub in _family_hubs(rows, holders, each=each, small=small)]
+    return [hub for rows in by_family.values() for hub in _family_hubs(rows, whole, each=each, small=small)]
 
 
-def _family_hubs(rows: pd.DataFrame, holders: pd.Series[Any], *, each: int, small: float) -> list[_Hub]:
+def _family_hubs(rows: pd.DataFrame, whole: WholeCluster, *, each: int, small: float) -> list[_Hub]:
+    names = whole.account_bits.index.to_numpy(dtype=object)
     wide = int((rows["inside"] >= small).sum())
     shown = len(rows) if len(rows) <= each + 1 else min(each, max(wide, _FEWEST_VALUES))
-    keys = list(zip(*(rows[name].astype("str").tolist() for name in ("family", "kind", "value")), strict=True))
+    first = [(int(str(place)), row) for place, row in rows.iloc[:shown].iterrows()]
     hubs = [
-        _Hub(key[0], _value_label(*key), _value_note(row), holders[key])
-        for key, (_, row) in zip(keys[:shown], rows.iloc[:shown].iterrows(), strict=True)
+        _Hub(str(row["family"]), _value_label(row), _value_note(row), frozenset(names[whole.holders(place)]))
+        for place, row in first
     ]
     if shown < len(rows):
-        rest: frozenset[str] = frozenset().union(*(holders[key] for key in keys[shown:]))
+        rest = frozenset(names[whole.holders_of_any(rows.index[shown:])])
         note = f"{len(rest):,} accounts share one or more"
-        hubs.append(_Hub(keys[0][0], f"{len(rows) - shown:,} more of {keys[0][0]}", note, rest))
+        hubs.append(_Hub(hubs[0].family, f"{len(rows) - shown:,} more of {hubs[0].family}", note, rest))
     return hubs
 
 
-def _value_label(family: str, kind: str, value: str) -> str:
+def _value_label(row: pd.Series[Any]) -> str:
+    family, kind, value = (str(row[name]) for name in ("family", "kind", "value"))
     if value == family:
         return f"alike in {family}"
     prefix = f"{kind} " if kind in _NAMED_KINDS else ""
@@ -403,19 +406,18 @@ def _activity_matrix(
     detail: ClusterDetail,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], list[str]]:
     """Requests (accounts x time bins), bin edges in matplotlib days, account ids in row order."""
-    rows = detail.activity.sort_values(["hour_at", "account_id"])
+    rows = ties.whole_cluster(detail).activity.sort_values(["hour_at", "account_id"])
     if rows.empty:
         return np.zeros((0, 0)), np.zeros(1), []
-    names = list(dict.fromkeys(rows["account_id"]))
+    index, names = pd.factorize(rows["account_id"])
     hours = rows["hour_at"].astype("int64").to_numpy() // HOUR_MS
     span = int(hours.max() - hours.min()) + 1
     width = next((hours for hours in _BIN_HOURS if span <= hours * _MOST_COLUMNS), _BIN_HOURS[-1])
     start = int(hours.min()) // width * width
     bins = (hours - start) // width
     matrix = np.zeros((len(names), int(bins.max()) + 1))
-    index = pd.Index(names).get_indexer(pd.Index(rows["account_id"]))
     np.add.at(matrix, (index, bins), rows["request_count"].to_numpy())
-    return matrix, (start + width * np.arange(matrix.shape[1] + 1)) / 24.0, names
+    return matrix, (start + width * np.arange(matrix.shape[1] + 1)) / 24.0, list(names)
 
 
 def evidence_matrix(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:

@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 from linkage.outputs.tables import REPORT_FORMAT
+from linkage.outputs.ties import SHARED_VALUES
 from linkage.terms import (
     ACTIVITY,
     CASE_NOTES,
@@ -69,13 +70,15 @@ def report_schema() -> dict[str, Any]:
         name: {"type": "array", "description": told, "items": _row(shape)} for name, (shape, told) in _TABLES.items()
     }
     properties = {"format": {"const": REPORT_FORMAT}, "run": _run(), "cluster": _row(CLUSTERS), **tables}
+    values = {"type": "array", "description": "Where links are not all listed: values that tie most, each once."}
+    of_large = {"listed": _listed(), "values": {**values, "items": _row(SHARED_VALUES)}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
         "title": "Report of one cluster of linked accounts",
         "type": "object",
         "required": list(properties),
-        "properties": properties,
+        "properties": properties | of_large,
     }
 
 
@@ -93,6 +96,23 @@ def _cell(name: str, dtype: str) -> dict[str, Any]:
         return {"enum": list(_CHOICES[name])}
     bounds = {"minimum": 0, "maximum": 1} if name in _SHARES else {"minimum": 0} if dtype == COUNT else {}
     return {**_TYPES[dtype], **bounds}
+
+
+def _listed() -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0}
+    table = {
+        "type": "object",
+        "required": ["rows", "of", "which"],
+        "properties": {"rows": count, "of": count, "which": {"type": "string"}},
+    }
+    return {
+        "type": "object",
+        "description": "There only where a table lists a part: how many rows of how many, which, and how to see all. "
+        "Figures are of the whole cluster.",
+        "required": ["all"],
+        "properties": {"all": {"type": "string", "description": "The command that prints everything."}},
+        "additionalProperties": table,
+    }
 
 
 def _run() -> dict[str, Any]:

@@ -155,35 +155,82 @@ def detail_json(detail: ClusterDetail) -> dict[str, Any]:
     """Everything the report of one cluster says, as plain JSON values.
 
     Keys: ``format`` (see ``REPORT_FORMAT``), ``run``, ``cluster``, then one list of objects per table of
-    :class:`~linkage.terms.ClusterDetail`, named as there. Nothing is masked here: hand in a masked detail
-    where personal data must not leave.
+    :class:`~linkage.terms.ClusterDetail`, named as there. Where tables list only a part, ``listed`` says how many rows
+    of how many and which, and ``values`` tells of the values that tie most, each once. Nothing is masked here: hand in
+    a masked detail where personal data must not leave.
     """
-    return _detail_head(detail) | {name: records(getattr(detail, name)) for name in _DETAIL_TABLES}
+    return _detail_head(detail) | {name: records(frame) for name, frame in _detail_tables(detail).items()}
 
 
 def detail_text(detail: ClusterDetail) -> str:
-    """:func:`detail_json` as indented JSON text; a cluster may have a million links, and no row of them is made twice.
+    """:func:`detail_json` as indented JSON text; a cluster may have many thousand links, and no row is made twice.
 
-    The same text as ``json.dumps(detail_json(detail), allow_nan=False, indent=1)``.
+    The same text as ``json.dumps(detail_json(detail), allow_nan=False, indent=1)``, but that rows stand on one line
+    each where only a part of them is listed.
     """
     head = json.dumps(_detail_head(detail), allow_nan=False, indent=1).removesuffix("\n}")
-    parts = [f',\n "{name}": {_rows_text(getattr(detail, name))}' for name in _DETAIL_TABLES]
+    write = _rows_text if detail.whole is None else _lines_text
+    parts = [f',\n "{name}": {write(frame)}' for name, frame in _detail_tables(detail).items()]
     return "".join([head, *parts, "\n}"])
 
 
-_DETAIL_TABLES: Final = ("members", "links", "shared", "activity", "templates", "statements", "events", "case_notes")
+_MOST_VALUES: Final = 2_000
+"""Values that the JSON of a large cluster tells of; those of each member are among its shared values."""
+
+_WHICH: Final = {
+    "links": "of each member the reasons worth most of its strongest pairs; a pair may have more reasons",
+    "shared": "of each member the values worth most bits, then the rarest",
+    "activity": "of each member its busiest hours",
+    "values": "those that tie most: bits times members",
+}
+
+
+def _detail_tables(detail: ClusterDetail) -> dict[str, pd.DataFrame]:
+    values = {"values": detail.whole.value_ties.head(_MOST_VALUES)} if detail.whole else {}
+    first = {name: getattr(detail, name) for name in ("members", "links", "shared")}
+    return first | values | {name: getattr(detail, name) for name in _LATER_TABLES}
+
+
+_LATER_TABLES: Final = ("activity", "templates", "statements", "events", "case_notes")
 
 
 def _detail_head(detail: ClusterDetail) -> dict[str, Any]:
-    return {"format": REPORT_FORMAT, "run": plain_value(detail.run), "cluster": plain_value(detail.cluster)}
+    head = {"format": REPORT_FORMAT, "run": plain_value(detail.run), "cluster": plain_value(detail.cluster)}
+    return head if detail.whole is None else head | {"listed": listed_rows(detail)}
+
+
+def listed_rows(detail: ClusterDetail) -> dict[str, Any]:
+    """Of each table that lists only a part: how many rows of how many and which; and where all of them are.
+
+    Figures (counts, medians, totals) are of all of the cluster in any case. Empty where everything is listed.
+    """
+    if detail.whole is None:
+        return {}
+    tables = _detail_tables(detail)
+    every = {**detail.whole.rows, "values": len(detail.whole.value_ties)}
+    told = {
+        name: {"rows": len(tables[name]), "of": of, "which": _WHICH[name]}
+        for name, of in every.items()
+        if len(tables[name]) < of
+    }
+    return {**told, "all": f"linkage show STORE {visible(str(detail.cluster['cluster_id']))} --json"}
 
 
 def _rows_text(frame: pd.DataFrame) -> str:
     """The rows of a table as indented JSON text, one level below the top."""
+    return _table_text(frame, opened="  {\n   ", between=",\n   ", closed="\n  }")
+
+
+def _lines_text(frame: pd.DataFrame) -> str:
+    """The rows of a table as JSON text, a line each."""
+    return _table_text(frame, opened="  {", between=", ", closed="}")
+
+
+def _table_text(frame: pd.DataFrame, *, opened: str, between: str, closed: str) -> str:
     if frame.empty:
         return "[]"
     names = [json.dumps(str(name)).replace("%", "%%") for name in frame.columns]
-    row = "  {\n" + ",\n".join(f"   {name}: %s" for name in names) + "\n  }"
+    row = opened + between.join(f"{name}: %s" for name in names) + closed
     cells = zip(*(_cell_texts(frame[name]) for name in frame.columns), strict=True)
     return "[\n" + ",\n".join(map(row.__mod__, cells)) + "\n ]"
 

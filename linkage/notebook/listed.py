@@ -1,0 +1,310 @@
+"""A large cluster read as numbers: all of it is counted, and of each member the strongest is listed.
+
+One cluster of 18,000 accounts has 1.5 million reasons and 4 million uses of shared values. As rows of text they take
+gigabytes and minutes; nobody reads them, and they stay in the store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from linkage.coding import run_places, run_starts
+from linkage.outputs.ties import CodedTies, Numbers, measure_ties
+from linkage.store.store import Database
+from linkage.terms import (
+    ACTIVITY,
+    COUNT,
+    EVIDENCE,
+    HOUR_MS,
+    LINK_EVIDENCE,
+    TEXT,
+    TIME,
+    Shape,
+    WholeCluster,
+    make_frame,
+)
+
+_VALUES: Final[Shape] = {
+    "family": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "accounts": COUNT,
+    "unrelated_accounts": COUNT,
+    "requests": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+    "members": TEXT,
+}
+_NEVER: Final = np.iinfo(np.int64).max
+_KEYS: Final = ["family", "kind", "value"]
+_ROWS_CHARS: Final = 2_000
+"""Characters of the rows behind a sentence: one that names 400,000 values has 8 MB of them (2026-11-29)."""
+
+_WORK: Final = ["hour_at", "request_count"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """The tables of a cluster as far as a report lists them, and what is told of all of it."""
+
+    links: pd.DataFrame
+    shared: pd.DataFrame
+    activity: pd.DataFrame
+    whole: WholeCluster
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ties:
+    """Links as numbers, one row per pair and family, sorted by pair."""
+
+    account_a: Numbers
+    account_b: Numbers
+    value: Numbers
+    accounts: Numbers
+    unrelated_accounts: Numbers
+    bits: npt.NDArray[np.float64]
+    first_ms: Numbers
+    last_ms: Numbers
+
+
+def list_strongest(
+    database: Database, members: pd.DataFrame, *, own: Mapping[str, str], days: Mapping[str, int], most: int
+) -> Listed | None:
+    """What a report lists of a cluster, where it has more links, shared values or hours than are to be listed.
+
+    Of each member as many are listed as keeps every table within ``most`` rows, but never less than one: of links those
+    of its strongest pairs, of these the reasons worth most; of shared values those worth most bits, then the rarest; of
+    hours the busiest. What is counted is all.
+
+    Parameters
+    ----------
+    database : the store, best inside a snapshot.
+    members : ``MEMBERS`` of the cluster.
+    own : ``run_id`` and ``cluster_id``.
+    days : the window as parameters of queries.
+    most : rows of a table.
+
+    Returns
+    -------
+    None where no table has more rows. Takes about 4 s for a million links, and 40 bytes of memory for each.
+    """
+    counts = database.query("cluster_row_counts", **own, **days)
+    rows = {str(name): int(counts[name].iloc[0]) for name in counts.columns}
+    if max(rows.values()) <= most:
+        return None
+    numbers = database.query("cluster_account_numbers", **own).set_index("account_id")["number"]
+    accounts = pd.Index(members["account_id"])
+    places = _Places(numbers.reindex(accounts).to_numpy(dtype=np.int64))
+    values, held_value, held_by = _read_values(database, own, places)
+    known = {key: number for number, key in enumerate(zip(*(values[name].tolist() for name in _KEYS), strict=True))}
+    ties = _read_ties(database, own, places, known)
+    values, held_value, held_by = _with_links(values, held_value, held_by, ties, list(known))
+    activity = _read_activity(database, own, days, places, accounts)
+    coded = CodedTies(
+        accounts=accounts,
+        members=len(accounts),
+        known=values,
+        held_value=held_value,
+        held_by=held_by,
+        account_a=ties.account_a,
+        account_b=ties.account_b,
+        link_value=ties.value,
+        bits=ties.bits,
+        activity=activity,
+        rows=rows,
+    )
+    return Listed(
+        links=_list_links(ties, values, accounts, most),
+        shared=_list_shared(database, own, coded, places.numbers, most),
+        activity=_list_activity(activity, most),
+        whole=measure_ties(coded),
+    )
+
+
+class _Places:
+    """The places of members by the numbers of their accounts."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self.numbers = numbers
+        self._order = np.argsort(numbers)
+        self._sorted = numbers[self._order]
+
+    def __call__(self, numbers: Numbers) -> Numbers:
+        found = np.searchsorted(self._sorted, numbers)
+        return np.asarray(self._order[found], dtype=np.int64)
+
+
+def _read_values(database: Database, own: Mapping[str, str], places: _Places) -> tuple[pd.DataFrame, Numbers, Numbers]:
+    """The values that members share, and which members (by place) have which value (by row)."""
+    values = database.frame("cluster_values", _VALUES, **own)
+    numbers = values.pop("members")
+    held_by = places(np.fromstring(",".join(numbers), sep=",", dtype=np.int64))
+    held_value = np.repeat(np.arange(len(values)), numbers.str.count(",").to_numpy(dtype=np.int64) + 1)
+    return values, held_value, held_by
+
+
+def _read_ties(
+    database: Database, own: Mapping[str, str], places: _Places, known: dict[tuple[str, str, str], int]
+) -> _Ties:
+    """Links, a part at a time; values that ``known`` lacks are added to it."""
+    parts = [
+        (
+            places(np.array(part["number_a"], dtype=np.int64)),
+            places(np.array(part["number_b"], dtype=np.int64)),
+            np.fromiter(
+                (known.setdefault(key, len(known)) for key in zip(*(part[name] for name in _KEYS), strict=True)),
+                dtype=np.int64,
+            ),
+            *(np.array(part[name], dtype=np.int64) for name in ("accounts", "unrelated_accounts")),
+            np.array(part["bits"], dtype=np.float64),
+            *(np.array(part[name], dtype=np.int64) for name in ("first_ms", "last_ms")),
+        )
+        for part in database.parts("cluster_ties", **own)
+    ]
+    return _Ties(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _with_links(
+    values: pd.DataFrame, held_value: Numbers, held_by: Numbers, ties: _Ties, keys: list[tuple[str, str, str]]
+) -> tuple[pd.DataFrame, Numbers, Numbers]:
+    """Values with what links say of them, and those that only links have, whose ends stand in for their holders."""
+    shared = len(values)
+    more = pd.DataFrame(keys[shared:], columns=_KEYS, dtype=TEXT)
+    every = pd.concat([values[_KEYS], more], ignore_index=True)
+    first, last = (values[name].astype("int64").to_numpy() for name in ("first_at", "last_at"))
+    missing = values["first_at"].isna().to_numpy()
+    counts = {name: np.zeros(len(every), dtype=np.int64) for name in ("accounts", "unrelated_accounts", "requests")}
+    for name, count in counts.items():
+        count[:shared] = values[name]
+    for name in ("accounts", "unrelated_accounts"):
+        np.maximum.at(counts[name], ties.value, getattr(ties, name))
+    bits = np.full(len(every), -np.inf)
+    np.maximum.at(bits, ties.value, ties.bits)
+    firsts, lasts = np.full(len(every), _NEVER), np.full(len(every), -1)
+    firsts[:shared], lasts[:shared] = np.where(missing, _NEVER, first), np.where(missing, -1, last)
+    np.minimum.at(firsts, ties.value, np.where(ties.first_ms < 0, _NEVER, ties.first_ms))
+    np.maximum.at(lasts, ties.value, ties.last_ms)
+    every = every.assign(
+        **counts,
+        bits=np.where(np.isfinite(bits), bits, np.nan),
+        first_at=_times(np.where(firsts == _NEVER, -1, firsts)),
+        last_at=_times(lasts),
+    )
+    is_new = ties.value >= shared
+    ends = np.concatenate([ties.account_a[is_new], ties.account_b[is_new]])
+    total = max(1, int(held_by.max(initial=0)), int(ends.max(initial=0))) + 1
+    pairs = np.unique(np.tile(ties.value[is_new], 2) * total + ends)
+    return every, np.concatenate([held_value, pairs // total]), np.concatenate([held_by, pairs % total])
+
+
+def _read_activity(
+    database: Database, own: Mapping[str, str], days: Mapping[str, int], places: _Places, accounts: pd.Index[str]
+) -> pd.DataFrame:
+    parts = list(database.numbers("cluster_hours", **own, **days))
+    rows = np.concatenate(parts) if parts else np.zeros((0, 3), dtype=np.int64)
+    place = places(rows[:, 0])
+    order = np.lexsort((rows[:, 1], place))
+    return pd.DataFrame(
+        {
+            "account_id": pd.Categorical.from_codes(place[order], accounts),
+            "hour_at": _times(rows[order, 1] * HOUR_MS),
+            "request_count": rows[order, 2],
+        }
+    )
+
+
+def _list_links(ties: _Ties, values: pd.DataFrame, accounts: pd.Index[str], most: int) -> pd.DataFrame:
+    """Of each member the first so many reasons of its strongest pairs."""
+    total = len(accounts)
+    pair_of = np.cumsum(np.diff(ties.account_a * total + ties.account_b, prepend=-1) != 0) - 1
+    start = run_starts(pair_of)
+    ends = np.concatenate([ties.account_a[start], ties.account_b[start]])
+    bits = np.tile(np.add.reduceat(ties.bits, start) if len(start) else ties.bits, 2)
+    rank = _places_within(ends, np.lexsort((np.tile(np.arange(len(start)), 2), -bits, ends)))
+    # A row counts for two members at most, so no more than these pairs of a member can be listed where all have some.
+    reach = 2 * most // max(1, total) + 1
+    own = np.concatenate([ties.account_a, ties.account_b])
+    row = np.tile(np.arange(len(pair_of)), 2)
+    rank = np.concatenate([each[pair_of] for each in np.split(rank, 2)])
+    near = np.flatnonzero(rank < reach)
+    own, row, rank = own[near], row[near], rank[near]
+    levels = np.full(len(pair_of), _NEVER)
+    np.minimum.at(levels, row, _places_within(own, np.lexsort((row, -ties.bits[row], rank, own))))
+    rows = _within(levels, most)
+    names = {name: accounts.take(getattr(ties, name)[rows]) for name in ("account_a", "account_b")}
+    told = {name: values[name].take(ties.value[rows]).array for name in _KEYS}
+    counts = {name: getattr(ties, name)[rows] for name in ("accounts", "unrelated_accounts", "bits")}
+    times = {"first_at": _times(ties.first_ms[rows]), "last_at": _times(ties.last_ms[rows])}
+    found = pd.DataFrame({**names, **told, **counts, **times}).sort_values(["account_a", "account_b", *_KEYS])
+    return make_frame(LINK_EVIDENCE, {name: found[name] for name in LINK_EVIDENCE})
+
+
+def _list_shared(
+    database: Database, own: Mapping[str, str], coded: CodedTies, numbers: Numbers, most: int
+) -> pd.DataFrame:
+    """Of each member the first so many of the values it shares."""
+    values = coded.known
+    worth = np.lexsort((np.arange(len(values)), values["accounts"], -values["bits"].fillna(-np.inf)))
+    place = np.empty(len(values), dtype=np.int64)
+    place[worth] = np.arange(len(values))
+    is_used = (values["requests"] > 0).to_numpy()[coded.held_value]  # others are told by links alone
+    value, by = coded.held_value[is_used], coded.held_by[is_used]
+    rows = _within(_places_within(by, np.lexsort((place[value], by))), most)
+    keys = zip(*(values[name].take(value[rows]).tolist() for name in _KEYS), numbers[by[rows]].tolist(), strict=True)
+    return database.frame("cluster_shared_rows", EVIDENCE, **own, wanted=json.dumps(list(keys)))
+
+
+def _list_activity(activity: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Of each member so many of its busiest hours."""
+    by = activity["account_id"].cat.codes.to_numpy().astype(np.int64)
+    order = np.lexsort((np.arange(len(activity)), -activity["request_count"], by))
+    rows = activity.iloc[_within(_places_within(by, order), most)]
+    return make_frame(ACTIVITY, {"account_id": rows["account_id"].astype(TEXT), **{n: rows[n] for n in _WORK}})
+
+
+def shorten_rows(statements: pd.DataFrame) -> pd.DataFrame:
+    """``STATEMENTS`` whose rows are cut between two of them, and say how many are left out.
+
+    Examples
+    --------
+    >>> long = pd.DataFrame({"rows": ["; ".join(["ip=192.0.2.1"] * 1000)]})
+    >>> shorten_rows(long)["rows"][0][-34:]
+    'ip=192.0.2.1; and 858 more of them'
+    """
+    return statements.assign(rows=[_shorten(text) for text in statements["rows"]]).astype({"rows": TEXT})
+
+
+def _shorten(text: Any) -> Any:
+    if not isinstance(text, str) or len(text) <= _ROWS_CHARS:
+        return text
+    end = text.rfind("; ", 0, _ROWS_CHARS)
+    return text if end < 0 else f"{text[:end]}; and {text.count('; ', end):,} more of them"
+
+
+def _places_within(values: Numbers, order: Numbers) -> Numbers:
+    """The place of each row among those of equal value, once they are in an order that sorts them by value."""
+    places = np.empty(len(values), dtype=np.int64)
+    places[order] = run_places(values[order])
+    return places
+
+
+def _within(levels: Numbers, most: int) -> Numbers:
+    """Rows of the first so many levels as ``most`` allows, but at least of the first; all, where there are no more."""
+    if len(levels) <= most:
+        return np.arange(len(levels))
+    counts = np.cumsum(np.bincount(levels[levels != _NEVER]))
+    return np.flatnonzero(levels < max(1, int(np.searchsorted(counts, most, side="right"))))
+
+
+def _times(moments_ms: Numbers) -> pd.Series[Any]:
+    """UTC times of epoch milliseconds; below 0 stands for none."""
+    times = moments_ms.astype("datetime64[ms]")
+    times[moments_ms < 0] = np.datetime64("NaT")
+    return pd.Series(times).dt.tz_localize("UTC")
