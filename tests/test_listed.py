@@ -126,7 +126,7 @@ def test_the_page_has_the_same_figures_and_says_what_it_leaves_out(cluster: lk.C
     note = re.search(r'<p class="muted">Figures on this page are of the whole cluster.*?</p>\n?', part)
     assert note
     count = len(cluster.evidence)
-    assert f"of {count:,} rows of “links”" in note[0]
+    assert f"of {count:,} reasons that link pairs" in note[0]
     cut = part.replace(note[0], "").replace("in the store", "in the JSON file")
     assert cut.replace("\n", "") == whole.replace("in the store", "in the JSON file").replace("\n", "")
 

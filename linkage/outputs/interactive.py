@@ -142,13 +142,17 @@ def graph_script(detail: ClusterDetail) -> Markup:
 
 
 def _drawn(whole: WholeCluster) -> npt.NDArray[np.int64]:
-    """Places of the members that are drawn: all, or of a large cluster those that its strongest narrow values tie."""
+    """Places of the members that are drawn: all, or of a large cluster those whom few others share a value with.
+
+    One value of thousands would fill the picture with accounts that have nothing else in common, so groups are taken
+    whole that are a tenth of it at most, those that tell most first.
+    """
     members = len(whole.account_bits)
     left = drawn_accounts(members)
     if left == members:
         return np.arange(members)
     is_drawn = np.zeros(members, dtype=bool)
-    for row in np.flatnonzero(np.diff(whole.held_from) <= _WIDE_SHARE * members):
+    for row in np.flatnonzero(np.diff(whole.held_from) <= left // 10):
         fresh = whole.holders(int(row))
         fresh = fresh[~is_drawn[fresh]]
         fresh = fresh[:left]
