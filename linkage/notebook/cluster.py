@@ -234,7 +234,8 @@ class Cluster:
     @property
     def detail(self) -> ClusterDetail:
         """All tables of the cluster together, as the outputs take them."""
-        return self._detail(links=self.evidence, shared=self.shared, activity=self.activity)
+        tables = {"links": self.evidence, "shared": self.shared, "activity": self.activity}
+        return self._detail(members=self.members, **tables)
 
     @property
     def brief(self) -> ClusterDetail:
@@ -255,14 +256,14 @@ class Cluster:
         found = list_strongest(self._run._database, members, own=own, days=self._run._days, most=most)
         if found is None:
             return self.detail
-        brief = self._detail(links=found.links, shared=found.shared, activity=found.activity, whole=found.whole)
+        tables = {"links": found.links, "shared": found.shared, "activity": found.activity, "whole": found.whole}
+        brief = self._detail(members=members, **tables)
         return dataclasses.replace(brief, statements=shorten_rows(brief.statements))
 
     def _detail(self, **tables: Any) -> ClusterDetail:
         return ClusterDetail(
             run=self._run.info,
             cluster=self._row,
-            members=self.members,
             templates=self.templates,
             statements=self._said(),
             events=self.events,
