@@ -15,7 +15,7 @@ from tiny_world import tiny_requests
 
 import linkage as lk
 from linkage.engines.local import ingest_files
-from linkage.engines.reading import Facts, read_log_facts
+from linkage.engines.reading import Checked, read_checked_log
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
 from linkage.settings import IngestSettings, Settings, TemplateSettings
 from linkage.store import facts
@@ -344,9 +344,9 @@ def die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
-def read_then_die(**how: Any) -> Iterator[Facts]:
+def read_then_die(**how: Any) -> Iterator[Checked]:
     """In a process of its own: the first batch, and then as if memory ran out."""
-    yield next(read_log_facts(**how))
+    yield next(read_checked_log(**how))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -390,7 +390,7 @@ def test_a_reading_process_that_dies_leaves_the_last_good_state_and_the_other_fi
     before = load(tmp_path / "s.db", [first])
     monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", 1)
     with monkeypatch.context() as patched, lk.open_store(tmp_path / "s.db") as store:
-        patched.setattr("linkage.engines.local.read_log_facts", read_then_die)
+        patched.setattr("linkage.engines.local.read_checked_log", read_then_die)
         result = store.ingest(second)
     assert isinstance(result.files[0].error, SourceError)
     assert "second.ndjson: wanted its records from a process beside this one" in str(result.files[0].error)

@@ -20,7 +20,7 @@ from typing import Final
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.load import Loader
-from linkage.engines.reading import Facts, Prepared, open_log, read_facts, read_log_facts
+from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Progress as Progress
 from linkage.engines.templates import mine_store
@@ -131,31 +131,41 @@ def _ingest_one(
     try:
         raw = open_log(path, kind, reading=reading, settings=settings)
         took_for = raw.took_for
-        if _is_for_worker(raw, reading):
-            how = {"path": path, "kind": kind, "reading": reading, "settings": settings}
-            facts_read = worker.stream(read_log_facts, how, about=raw.path)
-        else:
-            facts_read = read_facts(raw, reading=reading, settings=settings)
-        with contextlib.closing(facts_read):
-            return _load_once(database, texts, raw, facts_read, reading, settings, progress)
+        with contextlib.closing(_read(worker, raw, kind, reading, settings)) as checked:
+            return _load_once(database, texts, raw, checked, reading, settings, progress)
     except (FormatError, SourceError, RejectedShareError) as error:
         return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
 
-def _is_for_worker(raw: RawFile, reading: Reading) -> bool:
-    """Whether a file is large enough to be read by another process, and there is a core for it.
+def _read(
+    worker: Worker, raw: RawFile, kind: RecordKind | None, reading: Reading, settings: Settings
+) -> Generator[Checked]:
+    """The checked records of a file; a large one is read by the process beside this one, two batches ahead."""
+    if not _is_for_worker(worker, raw, reading):
+        yield from read_checked(raw, settings=settings)
+        return
+    how = {"path": raw.path, "kind": kind, "reading": reading, "settings": settings}
+    stream = worker.stream(read_checked_log, how, about=raw.path)
+    with contextlib.closing(stream), contextlib.closing(read_ahead(stream)) as ahead:
+        yield from ahead
+
+
+def _is_for_worker(worker: Worker, raw: RawFile, reading: Reading) -> bool:
+    """Whether a file is to be read by another process: one is there, or the file is worth its start and has a core.
 
     A mapping of the user's own holds functions, which do not travel.
     """
+    if reading.mapping is not None:
+        return False
     unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
-    return unpacked >= _BESIDE_BYTES and reading.mapping is None and has_two_cores() and bool(sys.executable)
+    return worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
 
 
 def _load_once(
     database: Database,
     texts: Texts,
     raw: RawFile,
-    facts_read: Generator[Facts],
+    checked: Generator[Checked],
     reading: Reading,
     settings: Settings,
     progress: Progress | None,
@@ -168,7 +178,8 @@ def _load_once(
     with database.transaction(f"store {raw.path}") as connection, texts.all_or_none():
         tally = _Tally()
         loader = Loader(connection, keep_text=reading.keep_prompts, settings=settings, texts=texts)
-        _load(loader, tally, raw, facts_read, progress)
+        made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
+        _load(loader, tally, raw, made, progress)
         _check_rejected_share(raw, tally, settings)
         file = SourceFile(
             path=raw.path,
@@ -184,8 +195,8 @@ def _load_once(
     return _result(raw, tally.counts, tally)
 
 
-def _load(loader: Loader, tally: _Tally, raw: RawFile, facts_read: Generator[Facts], progress: Progress | None) -> None:
-    with contextlib.closing(read_ahead(facts_read)) as batches:
+def _load(loader: Loader, tally: _Tally, raw: RawFile, made: Generator[Facts], progress: Progress | None) -> None:
+    with contextlib.closing(read_ahead(made)) as batches:
         for bytes_read, found in batches:
             if isinstance(found, Prepared):
                 tally.add(loader.add_requests(found), found.batch)

@@ -1,11 +1,15 @@
-"""A log file to what the store is given of it, batch by batch: all that needs no store."""
+"""A log file to what the store is given of it, batch by batch: all that needs no store.
+
+Two steps of about the same work, so that each can have a core of its own: records are read and checked, then facts are
+made of them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from os import PathLike
 from typing import Any, Final
 
@@ -20,7 +24,7 @@ from linkage.intake.files import RawFile, read_raw
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
-from linkage.intake.records import check_accounts, check_requests
+from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
 from linkage.settings import Settings
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
@@ -57,6 +61,9 @@ class Prepared:
     """Records left out that contradict a kept one."""
 
 
+Checked = tuple[int, CheckedRequests | CheckedAccounts]
+"""Bytes of the file read so far, and the checked records of a batch."""
+
 Facts = tuple[int, Prepared | AccountBatch]
 """Bytes of the file read so far, and the facts of a batch."""
 
@@ -68,24 +75,36 @@ def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Rea
     return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
 
 
-def read_facts(raw: RawFile, *, reading: Reading, settings: Settings) -> Generator[Facts]:
-    """The facts of each batch of an opened file."""
-    source, known = reading.source or raw.format_name, KnownIds()
+def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
+    """The checked records of each batch of an opened file."""
     for batch in raw.batches:
         if raw.kind == "accounts" and isinstance(batch, RawBatch):
-            checked = check_accounts(batch, raw.format, settings=settings.ingest)
-            yield batch.bytes_read, account_batch(checked, pseudonymizer=reading.pseudonymizer)
+            yield batch.bytes_read, check_accounts(batch, raw.format, settings=settings.ingest)
         else:
-            found = check_requests(batch, raw.format, settings=settings.ingest)
-            facts = request_batch(found, source=source, pseudonymizer=reading.pseudonymizer)
-            yield batch.bytes_read, prepare(facts, known=known)
+            yield batch.bytes_read, check_requests(batch, raw.format, settings=settings.ingest)
 
 
-def read_log_facts(
+def read_checked_log(
     path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
-) -> Generator[Facts]:
-    """The facts of each batch of a file, to be called in another process."""
-    yield from read_facts(open_log(path, kind, reading=reading, settings=settings), reading=reading, settings=settings)
+) -> Generator[Checked]:
+    """The checked records of each batch of a file, to be called in another process."""
+    yield from read_checked(open_log(path, kind, reading=reading, settings=settings), settings=settings)
+
+
+def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudonymizer | None) -> Generator[Facts]:
+    """The facts of each batch of a file.
+
+    Parameters
+    ----------
+    source : name of the system that the records come from.
+    """
+    known = KnownIds()
+    for bytes_read, checked in batches:
+        if isinstance(checked, CheckedAccounts):
+            yield bytes_read, account_batch(checked, pseudonymizer=pseudonymizer)
+        else:
+            facts = request_batch(checked, source=source, pseudonymizer=pseudonymizer)
+            yield bytes_read, prepare(facts, known=known)
 
 
 def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:
