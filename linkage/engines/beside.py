@@ -117,11 +117,10 @@ def serve() -> None:
         os.dup2(2, 1)  # whatever is printed must not stand between the values
         keep_apart()
         while True:
-            make, arguments = _receive(sys.stdin.buffer)
-            _run(make, arguments, target)
+            _run(target, *_receive(sys.stdin.buffer))
 
 
-def _run(make: Callable[..., Iterable[Any]], arguments: Mapping[str, Any], target: BinaryIO) -> None:
+def _run(target: BinaryIO, make: Callable[..., Iterable[Any]], arguments: Mapping[str, Any]) -> None:
     try:
         for value in make(**arguments):
             _send(target, (_VALUE, value))
@@ -131,6 +130,7 @@ def _run(make: Callable[..., Iterable[Any]], arguments: Mapping[str, Any], targe
         _send(target, (_ERROR, error))
     else:
         _send(target, (_END, None))
+    del arguments  # as large as a model
     give_back()
 
 
@@ -153,14 +153,15 @@ def _receive(source: BinaryIO) -> Any:
     places = [0]
     for size in sizes:
         places.append(places[-1] + size + -size % _ALIGNED)
-    whole = pa.allocate_buffer(places[-1])
-    room = memoryview(whole).cast("B")
+    whole = memoryview(pa.allocate_buffer(places[-1])).cast("B")
+    room = whole
     while len(room):
         got = source.readinto(room)  # type: ignore[attr-defined]
         if not got:
             raise EOFError
         room = room[got:]
-    parts = [whole.slice(at, size) for at, size in zip(places, sizes, strict=False)]
+    # Arrays that can be written: numba compiles anew for others.
+    parts = [whole[at : at + size] for at, size in zip(places, sizes, strict=False)]
     return pickle.loads(parts[0], buffers=parts[1:])  # noqa: S301 - our own process wrote it
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.engines.ahead import map_ahead, read_ahead
+from linkage.engines.assigning import assign_prompts
 from linkage.engines.beside import Worker
 from linkage.engines.texts import Texts
 from linkage.errors import SourceError
@@ -18,12 +19,10 @@ from linkage.intake.entities import entity_id
 from linkage.intake.following import Followed, Requested, follow_templates
 from linkage.intake.mining import (
     Assigned,
-    Assigning,
-    Assignment,
     Growing,
+    Model,
     Named,
     Naming,
-    assign_templates,
     find_changed,
     find_described,
     learn_unpacked,
@@ -57,13 +56,13 @@ class _Meter:
         self._prompts, self._progress = prompts, progress
         self._done = self._total = 0
 
-    def read(self, blocks: Iterator[PromptBlock]) -> Iterator[PromptBlock]:
-        """The blocks, each told when the next one is asked for."""
+    def read(self, blocks: Iterator[PromptBlock], each: int = 1) -> Iterator[PromptBlock]:
+        """The blocks, told when the next one is asked for; each stands for so many that are gone through at once."""
         for block in blocks:
             yield block
             size = sum(map(len, block.features))
             self._total = self._total or 3 * max(size, size * self._prompts // len(block.ids))
-            self._tell(self._done + size)
+            self._tell(self._done + each * size)
 
     def learned(self) -> None:
         """Tell that learning is over."""
@@ -96,7 +95,7 @@ def mine_store(
     ----------
     settings : how templates are mined.
     texts : of prompts that new templates can be described from; None: none is at hand.
-    worker : a process beside this one, asked to describe templates where it was started before.
+    worker : a process beside this one; assigns half of many prompts, and describes templates where it was started.
     progress : told under the name ``templates`` how far it is.
     """
     revision, mined = database.revision()
@@ -104,7 +103,9 @@ def mine_store(
         return
     with database.transaction("store templates") as connection:
         meter = _Meter(facts.stored_prompts(connection), progress)
-        assigned, last_learned = _assign(connection, settings, meter)
+        model, last_learned = _learn(connection, settings, meter)
+        assigned = _assign(database, connection, model, worker, meter)
+        del model
         _store_templates(connection, assigned)
         facts.forget_followed(connection)
         naming = _naming(connection, assigned, last_learned, texts)
@@ -118,35 +119,23 @@ def mine_store(
         meter.end()
 
 
-def _assign(connection: Connection, settings: TemplateSettings, meter: _Meter) -> tuple[Assigned, int]:
-    """Template and items of every prompt, and the last id that was learned from."""
+def _learn(connection: Connection, settings: TemplateSettings, meter: _Meter) -> tuple[Model, int]:
+    """What prompts say of templates, and the last id that was learned from."""
     last_learned = facts.last_of_lowest(connection, int(settings.learn_prompts))
     learned = meter.read(facts.prompt_blocks(connection, last_id=last_learned))
     with contextlib.closing(map_ahead(lambda block: unpack((block.ids, block.features)), learned)) as unpacked:
         model = learn_unpacked((features for _, features in unpacked), settings=settings)
     meter.learned()
-    assigning, gateway_names = Assigning(), set()
+    return model, last_learned
 
-    def assign(block: PromptBlock) -> Assignment:
-        return assign_templates((block.ids, block.features), model=model)
 
-    with contextlib.closing(map_ahead(assign, meter.read(facts.prompt_blocks(connection)))) as assigned:
-        for block, part in assigned:
-            chosen = _with_gateway(block, part.template_ids)
-            gateway_names |= {name for name in block.gateway_templates if name is not None}
-            assigning.add(block.ids, chosen, part)
+def _assign(database: Database, connection: Connection, model: Model, worker: Worker | None, meter: _Meter) -> Assigned:
+    """Template and items of every prompt; templates that gateways named are stored."""
+    assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
     texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
     facts.add_templates(connection, texts)
-    return assigning.finish(), last_learned
-
-
-def _with_gateway(block: PromptBlock, template_ids: Ints) -> Ints:
-    chosen = template_ids.copy()
-    for row, name in enumerate(block.gateway_templates):
-        if name is not None:
-            chosen[row] = entity_id("gateway_template", name)
-    return chosen
+    return assigned
 
 
 def _store_templates(connection: Connection, assigned: Assigned) -> None:

@@ -18,7 +18,8 @@ from linkage.templates.describe import describe, is_described
 from linkage.templates.families import tie_families
 from linkage.templates.features import Features
 from linkage.templates.mine import Assignment as Assignment
-from linkage.templates.mine import Model, assign, learn, template_name
+from linkage.templates.mine import Model as Model
+from linkage.templates.mine import assign, learn, template_name
 from linkage.terms import TemplateId
 
 Ints = npt.NDArray[np.int64]

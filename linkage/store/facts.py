@@ -257,6 +257,8 @@ class PromptBlock:
     features: list[bytes]
     gateway_templates: list[str | None]
     """Template ids that gateways gave."""
+    last_row: int
+    """Number of the last of them; prompts are numbered from 1 as they are stored."""
 
 
 def last_of_lowest(connection: Connection, most: int) -> int:
@@ -265,16 +267,24 @@ def last_of_lowest(connection: Connection, most: int) -> int:
     return _LAST_ID if row is None else int(row[0])
 
 
-def prompt_blocks(connection: Connection, *, last_id: int = _LAST_ID) -> Iterator[PromptBlock]:
-    """Distinct prompts with ids up to one, block by block, in the order they were stored; reads the table once."""
-    last = -1
-    while rows := connection.execute(statements.READ_PROMPTS, (last, last_id, _BLOCK_ROWS)).fetchall():
-        last = rows[-1][0]
-        yield PromptBlock(*map(list, itertools.islice(zip(*rows, strict=True), 1, None)))
+def prompt_blocks(
+    connection: Connection, *, last_id: int = _LAST_ID, after_row: int = 0, until_row: int = _LAST_ID
+) -> Iterator[PromptBlock]:
+    """Distinct prompts, block by block, in the order they were stored; reads the table once.
+
+    Parameters
+    ----------
+    last_id : of those with an id up to this one.
+    after_row, until_row : of those between two rows, the second included.
+    """
+    while rows := connection.execute(statements.READ_PROMPTS, (after_row, until_row, last_id, _BLOCK_ROWS)).fetchall():
+        after_row = rows[-1][0]
+        _, ids, features, gateway_templates = map(list, zip(*rows, strict=True))
+        yield PromptBlock(ids, features, gateway_templates, after_row)
 
 
 def stored_prompts(connection: Connection) -> int:
-    """How many distinct prompts there are, those that a purge took away included; told at once."""
+    """The last row of the prompts: how many there are, those that a purge took away included; told at once."""
     return int(connection.execute(statements.COUNT_PROMPT_ROWS).fetchone()[0])
 
 

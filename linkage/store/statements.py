@@ -175,7 +175,7 @@ COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
 select rowid, id, features, gateway_template from prompt
-where rowid > ? and id <= ? order by rowid limit ?
+where rowid > ? and rowid <= ? and id <= ? order by rowid limit ?
 """
 LAST_OF_LOWEST: Final = "select id from prompt order by id limit 1 offset ?"
 PROMPT_TEMPLATES: Final = "select prompt_id, template_id from prompt_template order by prompt_id"

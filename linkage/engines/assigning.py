@@ -1,0 +1,122 @@
+"""Templates and items of all prompts of a store; of many, half are assigned by the process beside this one."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from linkage.engines.ahead import map_ahead
+from linkage.engines.beside import Worker, has_two_cores
+from linkage.errors import SourceError
+from linkage.intake.entities import entity_id
+from linkage.intake.mining import Assigned, Assigning, Assignment, Model, assign_templates
+from linkage.store import facts
+from linkage.store.facts import PromptBlock
+from linkage.store.store import Database
+
+Ints = npt.NDArray[np.int64]
+
+Watch = Callable[[Iterator[PromptBlock], int], Iterator[PromptBlock]]
+"""Hands blocks on and tells how far mining is, where each stands for so many."""
+
+_BESIDE_PROMPTS: Final = 500_000
+"""So many are worth the start of a process, and the way of what was learned to it."""
+
+
+class Told(NamedTuple):
+    """What is assigned to the prompts of a block."""
+
+    last_row: int
+    """As the block has it."""
+    ids: Ints
+    template_ids: Ints
+    """What stands at last: a template that the gateway named goes before a mined one."""
+    assignment: Assignment
+    gateway_names: frozenset[str]
+
+
+class _Gathering:
+    """Gathers what is told of blocks, in any order; two threads may add at the same time."""
+
+    def __init__(self) -> None:
+        self._lock, self._assigning = threading.Lock(), Assigning()
+        self._gateway_names: set[str] = set()
+
+    def add(self, told: Told) -> None:
+        with self._lock:
+            self._assigning.add(told.ids, told.template_ids, told.assignment)
+            self._gateway_names |= told.gateway_names
+
+    def finish(self) -> tuple[Assigned, set[str]]:
+        return self._assigning.finish(), self._gateway_names
+
+
+def assign_prompts(
+    database: Database, model: Model, *, worker: Worker | None, watch: Watch
+) -> tuple[Assigned, set[str]]:
+    """Template and items of every prompt, and the names of templates that gateways gave.
+
+    What the process beside has not told when it dies, is assigned here.
+    """
+    connection, gathering = database.connection, _Gathering()
+    last, done = facts.stored_prompts(connection), 0
+    if worker and last >= _BESIDE_PROMPTS and has_two_cores():
+        middle = last // 2
+        with ThreadPoolExecutor(1) as pool:
+            there = pool.submit(_gather_there, worker, database.path, model, middle, gathering)
+            try:
+                here = facts.prompt_blocks(connection, until_row=middle)
+                _gather(_assign(watch(here, 2), model), gathering)
+            except BaseException:
+                worker.close()  # so that nobody waits for it
+                raise
+            done = there.result()
+    _gather(_assign(watch(facts.prompt_blocks(connection, after_row=done), 1), model), gathering)
+    return gathering.finish()
+
+
+def _gather(told: Iterable[Told], gathering: _Gathering) -> None:
+    for part in told:
+        gathering.add(part)
+
+
+def _gather_there(worker: Worker, path: Path, model: Model, after_row: int, gathering: _Gathering) -> int:
+    """Gather what the process beside tells of the rows after one; the last row that it told of."""
+    arguments = {"path": path, "model": model, "after_row": after_row}
+    with contextlib.suppress(SourceError):
+        for part in worker.stream(assign_rows, arguments, about="templates"):
+            gathering.add(part)
+            after_row = part.last_row
+    return after_row
+
+
+def assign_rows(path: Path, model: Model, after_row: int) -> Iterator[Told]:
+    """What is assigned to the prompts of a store after a row, to be called in another process."""
+    with Database(path, create=False) as database:
+        yield from _assign(facts.prompt_blocks(database.connection, after_row=after_row), model)
+
+
+def _assign(blocks: Iterable[PromptBlock], model: Model) -> Iterator[Told]:
+    def assign(block: PromptBlock) -> Assignment:
+        return assign_templates((block.ids, block.features), model=model)
+
+    with contextlib.closing(map_ahead(assign, blocks)) as assigned:
+        for block, part in assigned:
+            names = frozenset(name for name in block.gateway_templates if name is not None)
+            chosen = _with_gateway(block, part.template_ids) if names else part.template_ids
+            yield Told(block.last_row, np.array(block.ids, dtype=np.int64), chosen, part, names)
+
+
+def _with_gateway(block: PromptBlock, template_ids: Ints) -> Ints:
+    chosen = template_ids.copy()
+    for row, name in enumerate(block.gateway_templates):
+        if name is not None:
+            chosen[row] = entity_id("gateway_template", name)
+    return chosen
