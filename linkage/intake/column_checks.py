@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -62,8 +63,7 @@ def check_ids(texts: Any, read: Reader, *, longest: int) -> CheckedColumn:
 
 def check_prompts(texts: Any, read: Reader) -> CheckedColumn:
     """Prompt texts of any length."""
-    doubtful = pc.or_(pc.match_substring(texts, "\0"), _may_be_absent(texts))
-    if pc.any(pc.fill_null(doubtful, False)).as_py():
+    if _holds_nul(texts) or pc.any(pc.fill_null(_may_be_absent(texts), False)).as_py():
         return check_texts(texts, read, pa.large_string())
     return CheckedColumn(texts.cast(pa.large_string()), {})
 
@@ -97,6 +97,13 @@ def check_contracts(params: Any, read: Reader) -> CheckedColumn:
     codes, rows = contract_codes(params)
     results = [read_present(value, read) for value in params.take(pa.array(rows)).to_pylist()]
     return _spread(results, pa.array(codes), pa.string())
+
+
+def _holds_nul(texts: Any) -> bool:
+    """Whether there is a NUL in any text of an Arrow array; looking through its bytes is quicker than text by text."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return data is not None and not np.frombuffer(data, np.uint8)[ends[0] : ends[-1]].all()
 
 
 def _may_be_absent(texts: Any) -> Any:

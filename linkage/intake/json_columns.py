@@ -7,7 +7,6 @@ broken line, a number for an id, a key twice) sends that chunk, and only it, thr
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,11 +19,10 @@ from linkage import terms
 from linkage.intake.json_records import add_line, read_json_lines
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import MAX_DEPTH
-from linkage.intake.unpack import Line, Source
+from linkage.intake.unpack import BLOCK_BYTES, Line, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
 _PARSED_BYTES: Final = 1 << 22  # at once; a line longer than this is left to the slow reader
-_NOT_A_NUMBER: Final = re.compile(rb"[:\[,]\s*-?(?:NaN|Inf)")
 _NUMBERS: Final = {
     "input_tokens": pa.int64(),
     "output_tokens": pa.int64(),
@@ -76,29 +74,32 @@ def _chunks(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, by
     for block in blocks:
         parts.append(block)
         held = sum(map(len, parts))
-        if held < min(limits.batch_bytes, limits.batch_rows * per_line) and held <= limits.line_bytes:
+        # A few lines more than a batch may have would be a batch of their own: rather a block less.
+        wanted = min(limits.batch_bytes, limits.batch_rows * per_line) - BLOCK_BYTES
+        if held < wanted and held <= limits.line_bytes:
             continue
-        chunk, rest = _cut(b"".join(parts))
+        chunk, rest = _cut(parts)
         parts = [rest]
         if chunk:
             per_line = len(chunk) / chunk.count(b"\n")
         if chunk or len(rest) > limits.line_bytes:
             yield chunk, rest
-    yield _cut(b"".join(parts))
+    yield _cut(parts)
 
 
-def _cut(text: bytes) -> tuple[bytes, bytes]:
-    """The whole lines of a text, and what is behind the last line end."""
-    end = text.rfind(b"\n") + 1
-    return text[:end], text[end:]
+def _cut(parts: list[bytes]) -> tuple[bytes, bytes]:
+    """The whole lines of a text in parts, and what is behind the last line end."""
+    for at in reversed(range(len(parts))):
+        end = parts[at].rfind(b"\n") + 1
+        if end:
+            return b"".join([*parts[:at], parts[at][:end]]), b"".join([parts[at][end:], *parts[at + 1 :]])
+    return b"", b"".join(parts)
 
 
 def _parse(chunk: bytes, lines: int, *, longest: int) -> Any:
     """The lines as a table of the canonical fields; None where the slow reader must look at them."""
     if not lines:
         return pa.table({})
-    if (b"NaN" in chunk or b"Inf" in chunk) and _NOT_A_NUMBER.search(chunk):
-        return None
     try:
         _utf8(chunk)  # all of it: a name, or a value of no known field, must not be read otherwise than line by line
         table = pj.read_json(
@@ -108,6 +109,8 @@ def _parse(chunk: bytes, lines: int, *, longest: int) -> Any:
         )
         # One object a line: then every line begins and ends with its braces.
         if len(table) != lines or not _are_objects(chunk, longest) or not all(map(_is_exact, table.schema)):
+            return None
+        if not all(_is_finite(part) for column in table.columns for part in column.chunks):
             return None
         table = table.select([name for name in terms.REQUEST_FIELDS if name in table.column_names])
         table.validate(full=True)
@@ -137,6 +140,16 @@ def _is_exact(field: Any) -> bool:
     if field.name == "params" and not (pa.types.is_struct(kind) or pa.types.is_string(kind) or pa.types.is_null(kind)):
         return False
     return _depth(kind) < MAX_DEPTH and not (field.name == "params" and _holds_time(kind))
+
+
+def _is_finite(values: Any) -> bool:
+    """Whether no number is NaN or infinite: the parser reads both, and JSON has neither."""
+    kind = values.type
+    if pa.types.is_struct(kind):
+        return all(_is_finite(values.field(at)) for at in range(kind.num_fields))
+    if pa.types.is_list(kind):
+        return _is_finite(values.values)
+    return not pa.types.is_floating(kind) or pc.all(pc.is_finite(values)).as_py() is not False
 
 
 def _holds_time(kind: Any) -> bool:

@@ -57,7 +57,7 @@ def _blobs(features: Features, rows: Ids) -> Any:
     """The packed features of some rows as an Arrow binary array."""
     if not len(rows):
         return pa.array([], type=pa.binary())
-    data, places = features.take(rows).pack()
+    data, places = features.pack(rows)
     buffers = [None, pa.py_buffer(places.astype(np.int32)), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.binary(), len(rows), buffers)
 

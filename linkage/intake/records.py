@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from linkage import terms
 from linkage.errors import RecordError
@@ -262,10 +263,12 @@ def _with_system_first(checked: Any) -> Any:
     """The table with every prompt beginning with its system text."""
     if checked["system_prompt"].null_count == len(checked):
         return checked
-    columns = {name: checked[name].to_pylist() for name in ("prompt", "system_prompt")}
+    have_one = checked["system_prompt"].combine_chunks().is_valid()
+    columns = {name: checked[name].filter(have_one).to_pylist() for name in ("prompt", "system_prompt")}
     _put_system_first(columns)
-    at = checked.column_names.index("prompt")
-    return checked.set_column(at, "prompt", pa.array(columns["prompt"], type=REQUEST_TYPES["prompt"]))
+    joined = pa.array(columns["prompt"], type=REQUEST_TYPES["prompt"])
+    prompts = pc.replace_with_mask(checked["prompt"].combine_chunks(), have_one, joined)
+    return checked.set_column(checked.column_names.index("prompt"), "prompt", prompts)
 
 
 def _by_field(records: Sequence[Record], fields: tuple[str, ...]) -> dict[str, Sequence[Any]]:

@@ -47,15 +47,16 @@ def _get(source, at, width):
 
 
 @numba.njit(cache=True, nogil=True)
-def _pack(sizes, wholes, heads, tails, openings, starts, items, places, target):
-    """Fill the blobs of all rows, one after the other."""
+def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, target):
+    """Fill the blobs of these rows, one after the other."""
     present = np.empty(2, np.uint64)
-    for row in range(sizes.shape[0]):
+    for place in range(rows.size):
+        row = rows[place]
         present[:] = 0
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
                 present[slot % 2] |= np.uint64(1) << np.uint64(slot // 2)
-        at = _put(target, places[row], sizes[row, 0], 4)
+        at = _put(target, places[place], sizes[row, 0], 4)
         at = _put(target, at, sizes[row, 1], 1)
         at = _put(target, at, wholes[row, 0], 4)
         at = _put(target, at, wholes[row, 1], 4)
@@ -132,18 +133,19 @@ class Features:
 
     def to_blobs(self) -> list[bytes]:
         """One blob per prompt, at most 1 KB whatever the length of the prompt (typically 200 to 350 bytes)."""
-        packed, places = self.pack()
+        packed, places = self.pack(np.arange(len(self)))
         data, cuts = packed.tobytes(), places.tolist()
         return [data[a:b] for a, b in itertools.pairwise(cuts)]
 
-    def pack(self) -> tuple[npt.NDArray[np.uint8], Ints]:
-        """The bytes of all blobs, one after the other, and where each begins, the end of the last one included."""
+    def pack(self, rows: Ints) -> tuple[npt.NDArray[np.uint8], Ints]:
+        """The bytes of some rows' blobs, one after the other, and where each begins, the end of the last included."""
         sizes = np.column_stack([self.words, np.diff(self.item_starts)])
         ends = np.searchsorted(DEPTHS, self.words, side="right")
         lengths = _HEADER + 8 * ends + 4 * np.count_nonzero(self.openings, axis=1) + 5 * sizes[:, 1]
-        places = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.concatenate([[0], np.cumsum(lengths[rows])])
         target = np.empty(places[-1], dtype=np.uint8)
         _pack(
+            rows,
             sizes,
             self.wholes,
             self.heads,

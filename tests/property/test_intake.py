@@ -249,6 +249,8 @@ ODD_LINES = st.lists(
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","x":1,"x":2}\n',
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","latency_ms":NaN}\n',
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","x":-Infinity}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","x":[[],[1,Inf]]}\n',
+            b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a","params":{"t":[{"u":NaN}]}}\n',
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"a"}{"timestamp":"2026-11-24T05:52:28Z"}\n',
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"\xff"}\n',
             b'{"timestamp":"2026-11-24T05:52:28Z","account_id":"\\ud800"}\n',
@@ -295,13 +297,24 @@ def test_broken_lines_cost_only_themselves_in_columns_too(lines: list[bytes]) ->
 
 
 def test_well_formed_records_do_come_as_columns() -> None:
-    (record,) = [{"timestamp": "2026-11-24T05:52:28.104Z", "account_id": "a", "params": {"temperature": 1, "n": None}}]
+    record = {"timestamp": "2026-11-24T05:52:28.104Z", "account_id": "a", "params": {"temperature": 1, "n": None}}
+    record |= {"prompt": "Which is not JSON: [NaN, Infinity]?"}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log"
         path.write_bytes(ndjson([record] * 3))
         (batch,) = read_raw(path, as_columns=True).batches
     assert isinstance(batch, ColumnBatch)
     assert batch.lines.tolist() == [1, 2, 3]
+
+
+def test_a_file_of_like_lines_comes_in_whole_batches_and_not_in_crumbs(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    line = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a", "prompt": "x" * 2_000}
+    path.write_bytes(ndjson([line]) * 10_000)
+    batches = list(read_raw(path, settings=IngestSettings(batch_rows=2_000), as_columns=True).batches)
+    sizes = [len(batch.lines) for batch in batches]
+    assert sum(sizes) == 10_000
+    assert min(sizes[1:-1]) >= 1_400  # a block of the file less than 2,000
 
 
 def test_columns_come_in_batches_of_the_size_that_is_set(tmp_path: Path) -> None:
