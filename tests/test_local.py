@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from tiny_world import tiny_requests
 
 import linkage as lk
+from linkage.engines import local
 from linkage.engines.local import ingest_files
 from linkage.engines.reading import Checked, read_checked_log
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
@@ -54,6 +56,24 @@ def test_what_is_loaded_twice_is_stored_once(tiny_store: lk.Store, tiny_logs: Pa
     again = tiny_store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
     assert (again.kept, again.set_aside, again.seen_before) == (0, 0, 64 + 12)
     assert dump(tiny_store.path) == before
+
+
+def test_a_file_of_a_new_size_is_loaded_while_its_digest_is_made(
+    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = load(tmp_path / "at_once.db", [tiny_logs / "requests.ndjson"])
+    is_read, digest = threading.Event(), local._file_digest
+
+    def wait(path: str) -> str:
+        assert is_read.wait(timeout=60), "nothing is read before the digest is there"
+        return digest(path)
+
+    monkeypatch.setattr(local, "_file_digest", wait)
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(tiny_logs / "requests.ndjson", progress=lambda *_: is_read.set())
+        again = store.ingest(tiny_logs / "requests.ndjson")
+    assert again.seen_before == 64
+    assert dump(tmp_path / "s.db") == wanted
 
 
 def test_order_and_split_of_files_change_nothing(tiny_logs: Path, tmp_path: Path) -> None:

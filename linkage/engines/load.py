@@ -176,7 +176,7 @@ class Loader:
 
     def _add_entities(self, entities: Mapping[str, Any]) -> None:
         for kind, table in sorted(entities.items()):
-            self._entities.setdefault(kind, []).append(_own(table))
+            self._entities.setdefault(kind, []).append(table)
             self._entity_bytes += table.nbytes
             self._told += len(table)
         if self._told <= _NEAR_ENTITIES and not self._is_first:
@@ -214,11 +214,6 @@ class Loader:
         at = np.flatnonzero(places >= 0)
         contents = facts.find_contents(self._connection, (places[at] + 1).tolist()) if len(at) else {}
         return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
-
-
-def _own(table: Any) -> Any:
-    """A copy of a table: what came through a pipe would keep all of its batch in memory, the texts of prompts, too."""
-    return table.take(pa.array(np.arange(len(table))))
 
 
 def plain_rows(table: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -170,28 +171,35 @@ def _load_once(
     settings: Settings,
     progress: Progress | None,
 ) -> FileResult:
-    """Load a file unless the ledger says that these very bytes were loaded in this very way."""
-    ledger = {"sha256": _file_digest(raw.path), "format_name": raw.format_name, "reading": reading.digest()}
-    before = facts.find_source_file(database, **ledger)
-    if before is not None:
-        return _result(raw, BatchCounts(seen_before=before.kept + before.seen_before, conflicting=before.conflicting))
-    with database.transaction(f"store {raw.path}") as connection, texts.all_or_none():
-        tally = _Tally()
-        loader = Loader(connection, keep_text=reading.keep_prompts, settings=settings, texts=texts)
-        made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
-        _load(loader, tally, raw, made, progress)
-        _check_rejected_share(raw, tally, settings)
-        file = SourceFile(
-            path=raw.path,
-            size=raw.size,
-            sha256=ledger["sha256"],
-            format=raw.format_name,
-            reading=ledger["reading"],
-            kind=raw.kind,
-            set_aside=len(tally.rejected),
-            **dataclasses.asdict(tally.counts),
-        )
-        facts.add_source_file(connection, file, rejected=tally.rejected)
+    """Load a file unless the ledger says that these very bytes were loaded in this very way.
+
+    Where it has no file of that size, none can be the same: then the digest is made while the file is loaded.
+    """
+    how = {"format_name": raw.format_name, "reading": reading.digest()}
+    with ThreadPoolExecutor(1) as pool:
+        digest = pool.submit(_file_digest, raw.path)
+        if facts.has_file_of(database, size=raw.size):
+            before = facts.find_source_file(database, sha256=digest.result(), **how)
+            if before is not None:
+                seen_before = before.kept + before.seen_before
+                return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
+        with database.transaction(f"store {raw.path}") as connection, texts.all_or_none():
+            tally = _Tally()
+            loader = Loader(connection, keep_text=reading.keep_prompts, settings=settings, texts=texts)
+            made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
+            _load(loader, tally, raw, made, progress)
+            _check_rejected_share(raw, tally, settings)
+            file = SourceFile(
+                path=raw.path,
+                size=raw.size,
+                sha256=digest.result(),
+                format=raw.format_name,
+                reading=how["reading"],
+                kind=raw.kind,
+                set_aside=len(tally.rejected),
+                **dataclasses.asdict(tally.counts),
+            )
+            facts.add_source_file(connection, file, rejected=tally.rejected)
     return _result(raw, tally.counts, tally)
 
 

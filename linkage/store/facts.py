@@ -231,6 +231,11 @@ def _pack(text: str) -> bytes:
     return zlib.compress(text.encode("utf-8", "surrogatepass"))
 
 
+def has_file_of(database: Database, *, size: int) -> bool:
+    """Whether a file of so many bytes was loaded before, whatever is in it."""
+    return bool(database.connection.execute(statements.HAS_FILE_OF_SIZE, (size,)).fetchone()[0])
+
+
 def find_source_file(database: Database, *, sha256: str, format_name: str, reading: str) -> BatchCounts | None:
     """What became of a file that was loaded before in the same way; None when it was not."""
     values = {"sha256": sha256, "format": format_name, "reading": reading}

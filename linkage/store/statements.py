@@ -228,6 +228,7 @@ insert into source_file
 values (:path, :size, :sha256, :format, :reading, :kind, :kept, :set_aside, :seen_before, :conflicting)
 """
 
+HAS_FILE_OF_SIZE: Final = "select exists (select 1 from source_file where size = ?)"
 FIND_SOURCE_FILE: Final = """
 select kept, set_aside, seen_before, conflicting, kind
 from source_file
