@@ -18,6 +18,7 @@ import linkage as lk
 from linkage.engines import local
 from linkage.engines.local import ingest_files
 from linkage.engines.reading import Checked, read_checked_log
+from linkage.engines.templates import MINING
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
 from linkage.settings import IngestSettings, Settings, TemplateSettings
 from linkage.store import facts
@@ -74,6 +75,33 @@ def test_a_file_of_a_new_size_is_loaded_while_its_digest_is_made(
         again = store.ingest(tiny_logs / "requests.ndjson")
     assert again.seen_before == 64
     assert dump(tmp_path / "s.db") == wanted
+
+
+def test_a_first_load_and_its_mining_write_pages_once_and_a_later_one_writes_a_log(
+    tiny_logs: Path, tmp_path: Path
+) -> None:
+    rows = tiny_requests()
+    first, second = write(tmp_path / "a.ndjson", rows[:40]), write(tmp_path / "b.ndjson", rows[40:])
+    kept = dict[str, set[str]]()
+    with Database(tmp_path / "s.db") as database:
+
+        def look(name: str, *_: int) -> None:
+            journal = database.connection.execute("pragma journal_mode").fetchone()[0]
+            kept.setdefault(journal, set()).add(name)
+
+        for file in (first, second):
+            ingest_files(database, [file], progress=look)
+    assert kept == {"delete": {str(first), MINING}, "wal": {str(second), MINING}}
+
+
+def test_pages_that_loading_left_are_let_go_before_mining(tiny_logs: Path, tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        said = list[str]()
+        database.connection.set_trace_callback(said.append)
+        ingest_files(database, [tiny_logs / "requests.ndjson"])
+    begins = [at for at, statement in enumerate(said) if statement == "begin immediate"]
+    assert len(begins) == 2
+    assert said[begins[1] - 1] == "pragma shrink_memory"
 
 
 def test_order_and_split_of_files_change_nothing(tiny_logs: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def ingest_files(
         load = functools.partial(_ingest_one, database, worker, texts)
         with database.unlogged():
             results = [load(path, kind, how, limits, progress) for path, kind in plan]
-        mine_store(database, settings=limits.templates, texts=texts, worker=worker, progress=progress)
+            mine_store(database, settings=limits.templates, texts=texts, worker=worker, progress=progress)
     return results
 
 

@@ -101,6 +101,7 @@ def mine_store(
     revision, mined = database.revision()
     if mined == revision:
         return
+    database.give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
         meter = _Meter(facts.stored_prompts(connection), progress)
         model, last_learned = _learn(connection, settings, meter)

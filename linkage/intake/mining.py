@@ -205,8 +205,8 @@ def pick_examples(assigned: Assigned, *, known: Ints, at_hand: Ints, limit: int)
     """
     used = np.unique(assigned.template_ids)
     chosen: dict[int, list[int]] = {int(each): [] for each in np.setdiff1d(used, np.append(known, 0))}
-    rows = np.flatnonzero(_are_among(assigned.template_ids, np.array(list(chosen), dtype=np.int64)))
-    rows = rows[_are_among(assigned.prompt_ids[rows], at_hand)]
+    rows = np.searchsorted(assigned.prompt_ids, at_hand[_are_among(at_hand, assigned.prompt_ids)])
+    rows = rows[_are_among(assigned.template_ids[rows], np.array(list(chosen), dtype=np.int64))]
     rows = rows[np.argsort(assigned.template_ids[rows], kind="stable")]
     templates = assigned.template_ids[rows]
     is_early = np.arange(len(rows)) - np.searchsorted(templates, templates) < limit

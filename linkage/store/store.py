@@ -195,6 +195,10 @@ class Database:
             if is_unlogged:
                 self._try_journal(_LOG)
 
+    def give_back(self) -> None:
+        """Hand back the memory of pages that are kept, outside of a transaction; they are read again when needed."""
+        self.connection.execute("pragma shrink_memory")
+
     def _try_journal(self, pragma: str) -> bool:
         """Whether the file's journal is of this kind now; it stays as it was where others have the file open."""
         try:
