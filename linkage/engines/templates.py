@@ -30,6 +30,7 @@ from linkage.intake.mining import (
     pick_examples,
     unpack,
 )
+from linkage.memory import give_back
 from linkage.settings import TemplateSettings
 from linkage.store import facts
 from linkage.store.facts import Connection, PromptBlock
@@ -101,7 +102,8 @@ def mine_store(
     revision, mined = database.revision()
     if mined == revision:
         return
-    database.give_back()  # learning needs the memory
+    database.forget_pages()
+    give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
         meter = _Meter(facts.stored_prompts(connection), progress)
         model, last_learned = _learn(connection, settings, meter)

@@ -195,7 +195,7 @@ class Database:
             if is_unlogged:
                 self._try_journal(_LOG)
 
-    def give_back(self) -> None:
+    def forget_pages(self) -> None:
         """Hand back the memory of pages that are kept, outside of a transaction; they are read again when needed."""
         self.connection.execute("pragma shrink_memory")
 
