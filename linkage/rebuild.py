@@ -150,6 +150,7 @@ def _rebuild(
             f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
             "found none. Ingest logs of these days, or choose --as-of and --window"
         )
+    database.forget_pages()
     give_back()
     digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)

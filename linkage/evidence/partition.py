@@ -15,7 +15,7 @@ real people repeat more than the rate says, which only makes the test milder.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numba
@@ -178,16 +178,19 @@ def _gather_holders(wanted: Codes, items: Sequence[Codes], accounts: Sequence[Sm
     ----------
     items, accounts : arrays of one item and one account a row, of two kinds of rows.
     """
+    place = np.concatenate([np.empty(0, dtype=np.int32), *_find_places(wanted, items)])
+    start, rows = rows_by_code(place, count=len(wanted) + 1)  # the last are of no wanted item
+    del place
+    return start[:-1], np.concatenate(accounts)[rows[: start[-2]]]
+
+
+def _find_places(wanted: Codes, items: Sequence[Codes]) -> Iterator[Small]:
+    """The place of each item among the wanted ones, or behind them, some rows at a time."""
     known = pd.Index(wanted)
-    found: tuple[list[Small], list[Small]] = ([], [])
-    for item, account in zip(items, accounts, strict=True):
+    for item in items:
         for start in range(0, len(item), _PART_ROWS):
-            place = known.get_indexer(pd.Index(item[start : start + _PART_ROWS])).astype(np.int32)
-            found[0].append(place[place >= 0])
-            found[1].append(account[start : start + _PART_ROWS][place >= 0])
-    none = np.empty(0, dtype=np.int32)
-    begins, rows = rows_by_code(np.concatenate([none, *found[0]]), count=len(wanted))
-    return begins, np.concatenate([none, *found[1]])[rows]
+            place = known.get_indexer(pd.Index(item[start : start + _PART_ROWS]))
+            yield np.where(place < 0, len(wanted), place).astype(np.int32)
 
 
 @numba.njit(cache=True, nogil=True)

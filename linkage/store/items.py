@@ -113,6 +113,7 @@ class ItemLog:
             marks.add(part.items)
             _add_hashes(part.code, part.items, part.first_ms, sums)
         named = pd.util.hash_array(self._names.to_numpy(dtype=object), categorize=False)[sums > 0]
+        marks = dataclasses.replace(marks, seen=marks.seen[:0])
         return Marked(marks, hashlib.sha256(named.tobytes() + sums[sums > 0].tobytes()).digest())
 
     def read(self, accounts: Iterable[str] | None = None) -> AccountItems:
@@ -207,6 +208,7 @@ class Marks:
     last: int
     """The last bits that tell items apart."""
     seen: npt.NDArray[np.uint8]
+    """A bit for each place; nothing once all items were added."""
     twice: npt.NDArray[np.uint8]
     """A bit for each place."""
 
@@ -222,11 +224,11 @@ class Marks:
 
     def held_in(self, parts: Iterable[Ints]) -> Marks:
         """The same marks, but of shared items only those that are in these parts."""
-        held, ignored = np.zeros_like(self.seen), np.zeros_like(self.twice)
+        held, ignored = np.zeros_like(self.twice), np.zeros_like(self.twice)
         for items in parts:
             _mark(items, self.last, held, ignored)
         np.bitwise_and(held, self.twice, out=held)
-        return Marks(self.last, self.seen, held)
+        return dataclasses.replace(self, twice=held)
 
     def are_shared(self, items: Ints) -> npt.NDArray[np.bool_]:
         """Which items were added for more than one account."""
