@@ -101,6 +101,7 @@ def judge_evidence(
     tell("group evidence")
     give_back()
     inputs = inputs.with_items_of(communities["account_id"])
+    give_back()
     communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("verdicts")
     give_back()

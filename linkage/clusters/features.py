@@ -450,13 +450,14 @@ def _partition(
     index = pd.Index(accounts["account_id"])
     code = codes_of(items["account_id"], index)
     known = (code >= 0) & (group[code] >= 0)
-    of_row, item = group[code[known]], items["item"].to_numpy(dtype=np.int64)[known]
+    of_row, item = group[code[known]].astype(np.int32), items["item"].to_numpy(dtype=np.int64)[known]
     own = np.zeros(len(group), dtype=np.int64)
     if own_items is not None:
         owner = index.get_indexer(pd.Index(own_items["account_id"]))
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
     has_any = (np.bincount(code[known], minlength=len(group)) + own > 0) & (group >= 0)
     having = np.bincount(group[has_any], minlength=groups)
+    del code, known  # there are tens of millions of rows
     order = np.lexsort((item, of_row))
     of_row, item = of_row[order], item[order]
     starts = np.flatnonzero((np.diff(of_row, prepend=-1) != 0) | (np.diff(item, prepend=-1) != 0))
