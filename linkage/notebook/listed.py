@@ -18,6 +18,7 @@ import pandas as pd
 from linkage.coding import run_places, run_starts
 from linkage.outputs.ties import CodedTies, Numbers, measure_ties
 from linkage.store.store import Database
+from linkage.store.uses import Names
 from linkage.terms import (
     ACTIVITY,
     COUNT,
@@ -99,9 +100,10 @@ def list_strongest(
     rows = {str(name): int(counts[name].iloc[0]) for name in counts.columns}
     if max(rows.values()) <= most and database.query("cluster_hour_count", **own, **days)["activity"].iloc[0] <= most:
         return None
-    numbers = database.query("cluster_account_numbers", **own).set_index("account_id")["number"]
+    known_numbers = database.query("cluster_account_numbers", **own).set_index("account_id")["number"]
     accounts = pd.Index(members["account_id"])
-    places = _Places(numbers.reindex(accounts).to_numpy(dtype=np.int64))
+    numbers = known_numbers.reindex(accounts).to_numpy(dtype=np.int64)
+    places = Names(numbers)
     values, held_value, held_by = _read_values(database, own, places)
     known = {key: number for number, key in enumerate(zip(*(values[name].tolist() for name in _KEYS), strict=True))}
     ties = _read_ties(database, own, places, known)
@@ -122,42 +124,29 @@ def list_strongest(
     )
     return Listed(
         links=_list_links(ties, values, accounts, most),
-        shared=_list_shared(database, own, coded, places.numbers, most),
+        shared=_list_shared(database, own, coded, numbers, most),
         activity=_list_activity(activity, most),
         whole=measure_ties(coded),
     )
 
 
-class _Places:
-    """The places of members by the numbers of their accounts."""
-
-    def __init__(self, numbers: Numbers) -> None:
-        self.numbers = numbers
-        self._order = np.argsort(numbers)
-        self._sorted = numbers[self._order]
-
-    def __call__(self, numbers: Numbers) -> Numbers:
-        found = np.searchsorted(self._sorted, numbers)
-        return np.asarray(self._order[found], dtype=np.int64)
-
-
-def _read_values(database: Database, own: Mapping[str, str], places: _Places) -> tuple[pd.DataFrame, Numbers, Numbers]:
+def _read_values(database: Database, own: Mapping[str, str], places: Names) -> tuple[pd.DataFrame, Numbers, Numbers]:
     """The values that members share, and which members (by place) have which value (by row)."""
     values = database.frame("cluster_values", _VALUES, **own)
     numbers = values.pop("members")
-    held_by = places(np.fromstring(",".join(numbers), sep=",", dtype=np.int64))
+    held_by = places.places(np.fromstring(",".join(numbers), sep=",", dtype=np.int64))
     held_value = np.repeat(np.arange(len(values)), numbers.str.count(",").to_numpy(dtype=np.int64) + 1)
     return values, held_value, held_by
 
 
 def _read_ties(
-    database: Database, own: Mapping[str, str], places: _Places, known: dict[tuple[str, str, str], int]
+    database: Database, own: Mapping[str, str], places: Names, known: dict[tuple[str, str, str], int]
 ) -> _Ties:
     """Links, a part at a time; values that ``known`` lacks are added to it."""
     parts = [
         (
-            places(np.array(part["number_a"], dtype=np.int64)),
-            places(np.array(part["number_b"], dtype=np.int64)),
+            places.places(np.array(part["number_a"], dtype=np.int64)),
+            places.places(np.array(part["number_b"], dtype=np.int64)),
             np.fromiter(
                 (known.setdefault(key, len(known)) for key in zip(*(part[name] for name in _KEYS), strict=True)),
                 dtype=np.int64,
@@ -205,11 +194,11 @@ def _with_links(
 
 
 def _read_activity(
-    database: Database, own: Mapping[str, str], days: Mapping[str, int], places: _Places, accounts: pd.Index[str]
+    database: Database, own: Mapping[str, str], days: Mapping[str, int], places: Names, accounts: pd.Index[str]
 ) -> pd.DataFrame:
     parts = list(database.numbers("cluster_hours", **own, **days))
     rows = np.concatenate(parts) if parts else np.zeros((0, 3), dtype=np.int64)
-    place = places(rows[:, 0])
+    place = places.places(rows[:, 0])
     order = np.lexsort((rows[:, 1], place))
     return pd.DataFrame(
         {
