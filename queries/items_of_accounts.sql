@@ -6,8 +6,8 @@
 -- order:      account, day
 -- index:      item_day(primary key)
 select i.account_id as account, i.day as day, i.items as items
-from json_each(:accounts) as wanted
-join account as a on a.id = wanted.value
+from account as a
 join item_day as i on i.account_id = a.id
-where i.day >= :since_day and i.day < :until_day
+where a.id in (select value from json_each(:accounts))
+  and i.day >= :since_day and i.day < :until_day
 order by a.id, i.day

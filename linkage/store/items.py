@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import run_starts
+from linkage.parallel import in_threads
 from linkage.store.store import Database
 from linkage.store.uses import Names, join_parts
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
@@ -25,7 +27,7 @@ from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
 Ints = npt.NDArray[np.int64]
 
 _ITEM_BYTES: Final = 16
-_PART_ITEMS: Final = 3_000_000
+_PART_ITEMS: Final = 1_000_000
 
 
 def pack_items(items: Ints, request_counts: Ints, first_ms: Ints) -> bytes:
@@ -83,7 +85,8 @@ class ItemLog:
     Most items are somebody's own, and all that is asked of those is how many there are; group tests ask for items that
     accounts of groups have, and of everybody else only who has these. So items are read once to find out which are
     shared, and again to keep those that are asked for. Nothing may be written to the store in between. Memory: 20 bytes
-    an item that is kept, 12 of other accounts, two to four bits an item, and 200 MB to unpack a part.
+    an item that is kept, 12 of other accounts, eight to sixteen bits an item while
+    they are marked, half of it then, and 300 MB to unpack parts.
 
     Parameters
     ----------
@@ -106,12 +109,17 @@ class ItemLog:
         self.marked = marked or self._mark()
 
     def _mark(self) -> Marked:
-        sizes = self._database.numbers("item_sizes", **self._days)
-        marks = Marks.of(sum(int(rows[:, 1].sum()) for rows in sizes))
+        total = sum(int(rows.sum()) for rows in self._database.numbers("item_total", **self._days))
+        marks = Marks.of(total)
         sums = np.zeros(len(self._names), dtype=np.uint64)
-        for part in self._parts("account_items"):
-            marks.add(part.items)
-            _add_hashes(part.code, part.items, part.first_ms, sums)
+
+        def unpack(rows: _Rows) -> Ints:
+            part = _unpack(rows)
+            _add_hashes(part.code, part.items, part.first_ms, sums)  # no account is in two parts
+            return part.items
+
+        for items in in_threads(unpack, self._rows("account_items")):
+            marks.add(items)
         named = pd.util.hash_array(self._names.to_numpy(dtype=object), categorize=False)[sums > 0]
         marks = dataclasses.replace(marks, seen=marks.seen[:0])
         return Marked(marks, hashlib.sha256(named.tobytes() + sums[sums > 0].tobytes()).digest())
@@ -123,64 +131,69 @@ class ItemLog:
         ----------
         accounts : ids of those that are asked for; None: all.
         """
+        marks = self.marked.marks
         if accounts is None:
-            columns, own = _split(self._parts("account_items"), self.marked.marks, _Part._fields)
-            return self._name(columns, [_NO_ITEMS.code, _NO_ITEMS.items], [own])
+            listed, own = _gather(in_threads(lambda rows: _split(_unpack(rows), marks), self._rows("account_items")))
+            return self._name(listed, _NO_ITEMS, [own])
         asked = self._names.get_indexer(pd.Index(list(accounts), dtype=TEXT))
         is_asked = np.zeros(len(self._names), dtype=np.bool_)
         is_asked[asked[asked >= 0]] = True
         numbers = json.dumps(self._numbers[is_asked].tolist())
-        theirs = list(self._parts("items_of_accounts", accounts=numbers))
-        marks = self.marked.marks.held_in(part.items for part in theirs)
-        columns, own = _split(theirs, marks, _Part._fields)
+        theirs = list(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
+        marks = marks.held_in(part.items for part in theirs)
+        listed, own = _gather(_split(part, marks) for part in theirs)
         del theirs
-        rest = (part.take(~is_asked[part.code]) for part in self._parts("account_items"))
-        others, others_own = _split(rest, marks, ("code", "items"))
-        return self._name(columns, others, [own, others_own])
+        rest = (rows.take(~is_asked[rows.code]) for rows in self._rows("account_items"))
+        others, others_own = _gather(in_threads(lambda rows: _split_timeless(_unpack(rows), marks), rest))
+        return self._name(listed, others, [own, others_own])
 
-    def _parts(self, query: str, **more: str) -> Iterator[_Part]:
-        """Items of some accounts after the other."""
+    def _rows(self, query: str, **more: str) -> Iterator[_Rows]:
+        """Rows of whole accounts, as many as are unpacked at once."""
         places = Names(self._numbers)
-        for numbers, days, blobs in self._rows(query, **more):
-            starts = run_starts(numbers)
-            sizes = np.fromiter(map(len, blobs), np.int64, len(blobs)) // _ITEM_BYTES
-            words = np.frombuffer(b"".join(blobs), "<u4").astype(np.uint32, copy=False)
-            total = int(sizes.sum())
-            part = _Part(np.empty(total, np.int32), np.empty(total, np.int64), np.empty(total, np.int64))
-            code = places.places(numbers[starts]).astype(np.int32)
-            end = _merge_days(np.append(starts, len(numbers)), sizes, days * DAY_MS, words, code, *part)
-            yield part.take(slice(end))
-
-    def _rows(self, query: str, **more: str) -> Iterator[tuple[Ints, Ints, list[bytes]]]:
-        """Numbers of accounts, days and blobs of rows of whole accounts, as many as are unpacked at once."""
-        numbers, days = np.empty(0, np.int64), np.empty(0, np.int64)
-        blobs: list[bytes] = []
+        held = _Rows(np.empty(0, np.int64), np.empty(0, np.int64), [])
         for columns in self._database.parts(query, **self._days, **more):
-            account, day, packed = columns.values()
-            numbers = np.append(numbers, np.array(account, dtype=np.int64))
-            days = np.append(days, np.array(day, dtype=np.int64))
-            blobs += packed
-            if sum(map(len, blobs)) > _PART_ITEMS * _ITEM_BYTES and numbers[0] != numbers[-1]:
-                last = int(run_starts(numbers)[-1])
-                yield numbers[:last], days[:last], blobs[:last]
-                numbers, days, blobs = numbers[last:], days[last:], blobs[last:]
-        if blobs:
-            yield numbers, days, blobs
+            account, day, blobs = columns.values()
+            code = np.append(held.code, places.places(np.array(account, dtype=np.int64)))
+            rows = _Rows(code, np.append(held.day_ms, np.array(day, dtype=np.int64) * DAY_MS), [*held.blobs, *blobs])
+            cuts = rows.cuts()
+            yield from (rows.between(start, end) for start, end in itertools.pairwise(cuts))
+            held = rows.between(cuts[-1], len(code)) if cuts else rows
+        if held.blobs:
+            yield held
 
-    def _name(self, asked: list[Any], others: list[Any], own: list[pd.DataFrame]) -> AccountItems:
-        code, items, first_ms = asked
-        first_at = pd.DatetimeIndex(first_ms.view("datetime64[ms]")).tz_localize("UTC")
-        other_code, other_items = others
-        names = [pd.Categorical.from_codes(codes, self._names) for codes in (code, other_code)]
+    def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
+        first_at = pd.DatetimeIndex(asked.first_ms.view("datetime64[ms]")).tz_localize("UTC")
+        names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
         counted = pd.concat(own, ignore_index=True).sort_values("code")
         at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}
         count = counted["count"].to_numpy(dtype=np.int64)
         owners = {"account_id": self._names.take(counted["code"].to_numpy()), "item_count": count}
         return AccountItems(
-            pd.DataFrame({"account_id": names[0], "item": items, "first_at": first_at}, copy=False),
-            pd.DataFrame({"account_id": names[1], "item": other_items}, copy=False),
+            pd.DataFrame({"account_id": names[0], "item": asked.items, "first_at": first_at}, copy=False),
+            pd.DataFrame({"account_id": names[1], "item": others.items}, copy=False),
             make_frame(OWN_ITEMS, {**owners, "first_at": at["first"], "last_at": at["last"]}),
         )
+
+
+class _Rows(NamedTuple):
+    """Packed items: place of the account's name, first millisecond of the day and blob of each row."""
+
+    code: Ints
+    day_ms: Ints
+    blobs: list[bytes]
+
+    def cuts(self) -> list[int]:
+        """Where parts of about :data:`_PART_ITEMS` begin, and the last account: all at the first row of an account."""
+        starts = run_starts(self.code)
+        sizes = np.fromiter(map(len, self.blobs), np.int64, len(self.blobs)) // _ITEM_BYTES
+        part = (np.cumsum(sizes) - sizes)[starts] // _PART_ITEMS
+        return sorted({*starts[run_starts(part)].tolist(), *starts[-1:].tolist()})
+
+    def between(self, start: int, end: int) -> _Rows:
+        return _Rows(self.code[start:end], self.day_ms[start:end], self.blobs[start:end])
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> _Rows:
+        return _Rows(self.code[rows], self.day_ms[rows], list(itertools.compress(self.blobs, rows)))
 
 
 class _Part(NamedTuple):
@@ -195,6 +208,16 @@ class _Part(NamedTuple):
 
 
 _NO_ITEMS: Final = _Part(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def _unpack(rows: _Rows) -> _Part:
+    """Items of each account, one item once, ascending."""
+    sizes = np.fromiter(map(len, rows.blobs), np.int64, len(rows.blobs)) // _ITEM_BYTES
+    words = np.frombuffer(b"".join(rows.blobs), "<u4").astype(np.uint32, copy=False)
+    total = int(sizes.sum())
+    part = _Part(np.empty(total, np.int32), np.empty(total, np.int64), np.empty(total, np.int64))
+    end = _merge_days(rows.code, sizes, rows.day_ms, words, *part)
+    return part.take(slice(end))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,32 +247,45 @@ class Marks:
 
     def held_in(self, parts: Iterable[Ints]) -> Marks:
         """The same marks, but of shared items only those that are in these parts."""
-        held, ignored = np.zeros_like(self.twice), np.zeros_like(self.twice)
+        held = np.zeros_like(self.twice)
         for items in parts:
-            _mark(items, self.last, held, ignored)
+            _mark(items, self.last, held, held)
         np.bitwise_and(held, self.twice, out=held)
         return dataclasses.replace(self, twice=held)
 
     def are_shared(self, items: Ints) -> npt.NDArray[np.bool_]:
         """Which items were added for more than one account."""
-        place = items & self.last
-        return np.asarray((self.twice[place >> 3] >> (place & 7).astype(np.uint8)) & 1, dtype=np.bool_)
+        return np.asarray(_are_marked(items, self.last, self.twice), dtype=np.bool_)
 
 
-def _split(parts: Iterable[_Part], marks: Marks, kept: Sequence[str]) -> tuple[list[Any], pd.DataFrame]:
-    """Columns of the items that are marked as shared, by account, and how many others each account has."""
-    columns = [[getattr(_NO_ITEMS, name)] for name in kept]
-    own = [_count_own(_NO_ITEMS)]
-    for part in parts:
-        is_shared = marks.are_shared(part.items)
-        for column, name in zip(columns, kept, strict=True):
-            column.append(getattr(part, name)[is_shared])
-        own.append(_count_own(part.take(~is_shared)))
+def _split(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
+    """The items that are marked as shared, and how many others each account has."""
+    is_shared = marks.are_shared(part.items)
+    return part.take(is_shared), _count_own(part.take(~is_shared))
+
+
+def _split_timeless(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
+    """The same, but nobody asks when the shared items came."""
+    listed, own = _split(part, marks)
+    return listed._replace(first_ms=_NO_ITEMS.first_ms), own
+
+
+def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.DataFrame]:
+    """What was split, as one, by account."""
+    listed, own = [_NO_ITEMS], [_count_own(_NO_ITEMS)]
+    for part, counted in parts:
+        listed.append(part)
+        own.append(counted)
+    columns = [list(column) for column in zip(*listed, strict=True)]
+    del listed
     code = join_parts(columns[0])
     starts = run_starts(code)
     order = np.argsort(code[starts])
     runs = starts[order], np.diff(np.append(starts, len(code)))[order]
-    return [_take_runs(code, *runs), *(_take_runs(join_parts(column), *runs) for column in columns[1:])], pd.concat(own)
+    items, first_ms = _take_runs(join_parts(columns[1]), *runs), join_parts(columns[2])
+    if len(first_ms):
+        first_ms = _take_runs(first_ms, *runs)
+    return _Part(_take_runs(code, *runs), items, first_ms), pd.concat(own)
 
 
 def _count_own(part: _Part) -> pd.DataFrame:
@@ -286,6 +322,16 @@ _mark: Any = numba.njit(cache=True, nogil=True)(_mark_plain)
 
 
 @numba.njit(cache=True, nogil=True)
+def _are_marked(items: Ints, last: int, marked: Any) -> Any:
+    """Which items have their bit."""
+    result = np.empty(len(items), dtype=np.bool_)
+    for row in range(len(items)):
+        place = items[row] & last
+        result[row] = (marked[place >> 3] >> np.uint8(place & 7)) & 1
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
 def _mixed(value: np.uint64) -> np.uint64:
     """The 64 bits of a number, each of them of no account for itself (the finalizer of SplitMix64)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -301,39 +347,42 @@ def _add_hashes(code: Any, items: Ints, first_ms: Ints, sums: Any) -> None:
 
 
 def _merge_days_plain(
-    bounds: Ints, sizes: Ints, day_ms: Ints, words: Any, places: Any, code: Any, items: Ints, first_ms: Ints
+    account: Ints, sizes: Ints, day_ms: Ints, words: Any, code: Any, items: Ints, first_ms: Ints
 ) -> int:
-    """Unpack the rows of each account, one item once; how many items there are.
+    """Unpack the rows of each account and merge its days, one item once; how many items there are.
 
     Parameters
     ----------
-    bounds : where the rows of each account begin, and the end.
-    sizes, day_ms : items and first millisecond of the day of each row; days ascend within an account.
+    account, sizes, day_ms : code of the account, items and first millisecond of the day of each row; rows of an account
+        stand together, its days ascend.
     words : all blobs, in 32 bits.
-    places : code of each account.
     code, items, first_ms : filled from the left.
     """
-    end, base = 0, 0
-    for account in range(len(bounds) - 1):
-        begin = end
-        for row in range(bounds[account], bounds[account + 1]):
-            for number in range(sizes[row]):
-                low, high = words[base + 2 * number], words[base + 2 * number + 1]
-                items[end] = np.int64(low) | (np.int64(high) << 32)
-                first_ms[end] = np.int64(words[base + 3 * sizes[row] + number]) + day_ms[row]
-                end += 1
-            base += 4 * sizes[row]
-        if bounds[account + 1] - bounds[account] > 1:
-            order = np.argsort(items[begin:end], kind="mergesort")
-            own, own_first = items[begin:end][order], first_ms[begin:end][order]
-            end = begin
-            for number in range(len(own)):
-                if number and own[number] == own[number - 1]:
-                    first_ms[end - 1] = min(first_ms[end - 1], own_first[number])
-                else:
-                    items[end], first_ms[end] = own[number], own_first[number]
-                    end += 1
-        code[begin:end] = places[account]
+    begin, end, base = 0, 0, 0
+    earlier, earlier_ms = np.empty(0, np.int64), np.empty(0, np.int64)
+    for row in range(len(account)):
+        if row and account[row] != account[row - 1]:
+            begin = end
+        held, size = end - begin, sizes[row]
+        if held > len(earlier):
+            earlier, earlier_ms = np.empty(2 * held, np.int64), np.empty(2 * held, np.int64)
+        earlier[:held], earlier_ms[:held] = items[begin:end], first_ms[begin:end]
+        end, old, new = begin, 0, 0
+        while old < held or new < size:
+            item = np.int64(0)
+            if new < size:
+                item = np.int64(words[base + 2 * new]) | (np.int64(words[base + 2 * new + 1]) << 32)
+            code[end] = account[row]
+            if old < held and (new == size or earlier[old] <= item):
+                items[end], first_ms[end] = earlier[old], earlier_ms[old]
+                new += new < size and earlier[old] == item
+                old += 1
+            else:
+                items[end] = item
+                first_ms[end] = np.int64(words[base + 3 * size + new]) + day_ms[row]
+                new += 1
+            end += 1
+        base += 4 * size
     return end
 
 

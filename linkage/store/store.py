@@ -26,7 +26,7 @@ from linkage.terms import TIME, Shape, make_frame
 _BUSY_S: Final = 30.0
 _CACHE_MB: Final = 256  # of pages, where nobody asks for another size
 _LEAST_CACHE_MB: Final = 8
-_PART_ROWS: Final = 300_000  # of an answer, as Python values at a time
+_PART_ROWS: Final = 100_000  # of an answer, as Python values at a time
 _CACHE_SIZES: Final = tuple(f"pragma cache_size = -{1024 << power}" for power in range(21))
 """A pragma takes no bound value: 1 MB, 2 MB, 4 MB and so on."""
 
@@ -273,14 +273,14 @@ class Database:
         """The columns of the answer as plain values, some rows at a time, at least once; see :meth:`query`."""
         query = _checked_query(name, parameters)
         with self.errors_told(f"answer {name}"):
-            cursor = self.connection.execute(query.sql, dict(parameters))
-            rows = cursor.fetchmany(_PART_ROWS)
-            while True:
-                values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
-                yield dict(zip(query.columns, values, strict=True))
-                rows = cursor.fetchmany(_PART_ROWS)
-                if not rows:
+            rows = iter(self.connection.execute(query.sql, dict(parameters)))
+            width = len(query.columns)
+            for number in itertools.count():
+                # No tuple is kept: of many, Python's collector of cycles walks all that there is again and again.
+                values = list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
+                if number and not values:
                     return
+                yield {name: values[place::width] for place, name in enumerate(query.columns)}
 
     def numbers(self, name: str, **parameters: int | float | str) -> Iterator[npt.NDArray[np.int64]]:
         """The answer of a named query of whole numbers, some rows at a time, as arrays of rows x columns.
