@@ -114,6 +114,36 @@ def run_places(values: Codes) -> Codes:
     return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
 
 
+def count_distinct(codes: npt.NDArray[np.signedinteger[Any]], groups: npt.NDArray[np.signedinteger[Any]]) -> Codes:
+    """How many distinct codes the rows of each group have, group by group. Sorts nothing: O(rows).
+
+    Parameters
+    ----------
+    codes : from 0.
+    groups : of each row, from 0.
+
+    Examples
+    --------
+    >>> count_distinct(np.array([5, 5, 2, 5]), np.array([0, 0, 0, 1])).tolist()
+    [2, 1]
+    """
+    start, rows = rows_by_code(codes, count=int(codes.max(initial=-1)) + 1)
+    counts = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
+    _count_new(start, rows, groups, counts)
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_new(start: Codes, rows: npt.NDArray[np.int32], groups: Any, counts: Codes) -> None:
+    last = np.full(counts.size, -1)
+    for code in range(start.size - 1):
+        for place in range(start[code], start[code + 1]):
+            group = groups[rows[place]]
+            if last[group] != code:
+                last[group] = code
+                counts[group] += 1
+
+
 def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tuple[Codes, npt.NDArray[np.int32]]:
     """Where the rows of each code begin, and the end; and the rows, by code and then ascending. Sorts nothing: O(rows).
 

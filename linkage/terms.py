@@ -82,6 +82,7 @@ Shape = Mapping[str, str]
 
 TEXT: Final = "str"
 COUNT: Final = "int64"
+SMALL: Final = "int32"
 NUMBER: Final = "float64"
 TIME: Final = "datetime64[ms, UTC]"
 FLAG: Final = "bool"
@@ -181,17 +182,18 @@ CONDUCT: Final[Shape] = {
 
 ITEMS: Final[Shape] = {
     "account_id": TEXT,
-    "item": COUNT,
+    "item": SMALL,
     "first_at": TIME,
 }
-"""One row per account and item fingerprint (a 63-bit hash of what filled a template's slots). Items that one account
+"""One row per account and item (what filled a template's slots); items are numbered from 0. Those that one account
 alone has need not be listed: :data:`OWN_ITEMS` counts those that are not."""
 
 OTHER_ITEMS: Final[Shape] = {
     "account_id": TEXT,
-    "item": COUNT,
+    "item": SMALL,
 }
-"""One row per item and account that has it, of accounts that ``ITEMS`` does not list and of items that it does."""
+"""One row per item and account that has it, of accounts that ``ITEMS`` does not list and of items that it does, under
+the same number; -1: some other item."""
 
 OWN_ITEMS: Final[Shape] = {
     "account_id": TEXT,
@@ -505,7 +507,7 @@ def make_frame(shape: Shape, columns: Mapping[str, Any] | None = None) -> pd.Dat
 
 def _make_column(name: str, dtype: str, values: Any, rows: int) -> pd.Series[Any]:
     if values is None:
-        blank: Any = {COUNT: 0, FLAG: False, TIME: pd.NaT, NUMBER: float("nan")}.get(dtype)
+        blank: Any = {COUNT: 0, SMALL: 0, FLAG: False, TIME: pd.NaT, NUMBER: float("nan")}.get(dtype)
         values = [blank] * rows
     plain = values.array if isinstance(values, pd.Series) else values
     try:

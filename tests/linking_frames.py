@@ -148,6 +148,8 @@ class World:
         made = {}
         for name, (rows, shape) in tables.items():
             table = pd.DataFrame(rows)
+            if "item" in table:
+                table["item"] = pd.factorize(table["item"])[0]
             made[name] = make_frame(shape, {column: table[column].array for column in table.columns})
         made["accounts"] = made["accounts"].sort_values("account_id", ignore_index=True)
         return made

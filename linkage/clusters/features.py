@@ -17,7 +17,7 @@ import pandas as pd
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
-from linkage.coding import codes_of
+from linkage.coding import codes_of, count_distinct
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -450,20 +450,16 @@ def _partition(
     index = pd.Index(accounts["account_id"])
     code = codes_of(items["account_id"], index)
     known = (code >= 0) & (group[code] >= 0)
-    of_row, item = group[code[known]].astype(np.int32), items["item"].to_numpy(dtype=np.int64)[known]
     own = np.zeros(len(group), dtype=np.int64)
     if own_items is not None:
         owner = index.get_indexer(pd.Index(own_items["account_id"]))
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
     has_any = (np.bincount(code[known], minlength=len(group)) + own > 0) & (group >= 0)
     having = np.bincount(group[has_any], minlength=groups)
+    of_row, item = group[code[known]].astype(np.int32), items["item"].to_numpy(dtype=np.int32)[known]
     del code, known  # there are tens of millions of rows
-    order = np.lexsort((item, of_row))
-    of_row, item = of_row[order], item[order]
-    starts = np.flatnonzero((np.diff(of_row, prepend=-1) != 0) | (np.diff(item, prepend=-1) != 0))
-    number, users = of_row[starts], np.diff(np.append(starts, len(of_row)))
-    spread = (users - 1) / np.maximum(having[number] - 1, 1)
-    shared = np.bincount(number, weights=spread, minlength=groups)
-    alone = np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)
-    total = np.bincount(number, minlength=groups) + alone
+    distinct = count_distinct(item, of_row)
+    distinct = np.append(distinct, np.zeros(groups - len(distinct), dtype=np.int64))
+    shared = (np.bincount(of_row, minlength=groups) - distinct) / np.maximum(having - 1, 1)
+    total = distinct + np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)
     return np.where(having > 1, 1 - shared / np.maximum(total, 1), UNKNOWN["partition"])

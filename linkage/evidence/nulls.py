@@ -28,8 +28,6 @@ LEAST_BITS: Final = 4.0
 TESTED_ACCOUNTS: Final = 300
 """Accounts of one group that are looked at together; of a larger group, those with the most to tell."""
 
-_PART_ROWS: Final = 4_000_000
-
 FOUND: Final[Shape] = {
     "group": COUNT,
     "account_id": TEXT,
@@ -100,26 +98,6 @@ def group_codes(groups: pd.DataFrame, account_ids: pd.Series[str]) -> Small:
         of_category = np.append(number[known.get_indexer(account_ids.cat.categories)], np.int32(-1))
         return np.asarray(of_category[account_ids.cat.codes.to_numpy()], dtype=np.int32)
     return np.asarray(number[codes_of(account_ids, known)], dtype=np.int32)
-
-
-def rows_of_items(item: Codes, wanted: Codes) -> Codes:
-    """Rows whose item is a wanted one, ascending; and a few others, one in eight at most.
-
-    Items are told apart by their last bits: nothing is sorted, and what is asked of groups costs little more than
-    what groups have.
-
-    Examples
-    --------
-    >>> rows_of_items(np.array([7, 3, 7, 2]), np.array([7])).tolist()
-    [0, 2]
-    """
-    last = (1 << max(8 * len(wanted), 8).bit_length()) - 1
-    marked = np.zeros(last + 1, dtype=np.bool_)
-    marked[wanted & last] = True
-    found = [np.empty(0, dtype=np.int64)]
-    for start in range(0, len(item), _PART_ROWS):
-        found.append(np.flatnonzero(marked[item[start : start + _PART_ROWS] & last]) + start)
-    return np.concatenate(found)
 
 
 def rows_by_group(number: Codes | npt.NDArray[np.int32]) -> Iterator[tuple[int, Codes]]:

@@ -14,27 +14,28 @@ real people repeat more than the rate says, which only makes the test milder.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+import itertools
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import pdtr
 
 from linkage.coding import rows_by_code, text_codes
 from linkage.evidence.nulls import (
+    LEAST_BITS,
     Codes,
+    Numbers,
     Small,
     chance_bits,
     found_frame,
     group_codes,
     none_found,
-    rows_by_group,
 )
 from linkage.parallel import in_threads
-from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, TEXT, check_frame, make_frame
+from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
 
 SHARED_OUT: Final = "work_list"
 """Kind of a work list that is shared out."""
@@ -59,7 +60,7 @@ simulated campaigns the wording they share is 3 in 100 uses (2026-11-24)."""
 LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
 
-_PART_ROWS: Final = 4_000_000
+_PART_ACCOUNTS: Final = 50_000
 
 
 def find_shared_out_work(
@@ -84,187 +85,274 @@ def find_shared_out_work(
     Returns
     -------
     DataFrame of shape ``FOUND``: the family is ``partition``, ``request_count`` the account's items.
-    O(items + sum over groups of the uses of their items).
+    O(items + sum over items of the accounts times the groups that have it).
     """
     check_frame(items, ITEMS, name="items")
     if items.empty or groups.empty:
         return none_found()
     others = make_frame(OTHER_ITEMS) if other_items is None else other_items
-    drawn = _Draws(items, others, make_frame(OWN_ITEMS) if own_items is None else own_items, groups, conduct)
-    tries = float(groups["group"].nunique())
-    found = in_threads(lambda rows: _test_group(drawn, *rows, tries=tries), rows_by_group(drawn.number))
-    return pd.concat([none_found(), *(part for part in found if part is not None)], ignore_index=True)
+    sent = _look_up(items, others, make_frame(OWN_ITEMS) if own_items is None else own_items, groups)
+    shared = _count_users(sent)
+    drawn = _draw(sent, shared)
+    templated = float(conduct["templated_count"].sum())
+    carried = max(int(sent.volume.sum()) / max(templated, 1.0), 1.0)
+    bits = _weigh(sent, drawn, carried=carried, tries=float(groups["group"].nunique()))
+    told = np.flatnonzero(bits >= LEAST_BITS)
+    told = told[np.argsort(sent.group_of[told], kind="stable")]
+    first, last = sent.own_times[told].T.copy()
+    _span(told, first.view(np.int64), last.view(np.int64), _times(items), sent.group_of, *sent.listed[0], *shared)
+    rows = pd.DataFrame(
+        {
+            "group": sent.group_of[told].astype(np.int64),
+            "account_id": sent.names[told],
+            "request_count": drawn.each[told],
+            "first_at": pd.Series(first).dt.tz_localize("UTC"),
+            "last_at": pd.Series(last).dt.tz_localize("UTC"),
+            "bits": bits[told],
+        }
+    )
+    return found_frame(rows, family="partition", kind=SHARED_OUT)
 
 
-class _Draws:
-    """Who sent which items, as codes; accounts in the order of their ids.
-
-    Parameters
-    ----------
-    items, other_items, own_items, groups, conduct : as for :func:`find_shared_out_work`.
-    """
-
-    def __init__(
-        self,
-        items: pd.DataFrame,
-        other_items: pd.DataFrame,
-        own_items: pd.DataFrame,
-        groups: pd.DataFrame,
-        conduct: pd.DataFrame,
-    ) -> None:
-        told = [text_codes(frame["account_id"]) for frame in (items, other_items)]
-        counts = [np.bincount(codes, minlength=len(ids)) for codes, ids in told]
-        named = [ids[count > 0] for count, (_, ids) in zip(counts, told, strict=True)]
-        self.names: pd.Index[str] = pd.Index(sorted({*named[0], *named[1], *own_items["account_id"]}), dtype=TEXT)
-        listed = np.zeros(len(self.names), dtype=np.int64)
-        for count, ids in zip(counts, named, strict=True):
-            listed[self.names.get_indexer(ids)] += count[count > 0]
-        self._group_of = group_codes(groups, self.names.to_series())
-        places = [self.names.get_indexer(ids).astype(np.int32) for _, ids in told]
-        account, other = (place[codes] for place, (codes, _) in zip(places, told, strict=True))
-        # Of nobody outside of all groups it is asked when an item came.
-        mine = np.flatnonzero(self._group_of[account] >= 0)
-        self.account, self.number = account[mine], self._group_of[account[mine]]
-        self.first_at = items["first_at"].to_numpy(dtype="datetime64[ms]")[mine]
-        fingerprints = [frame["item"].to_numpy(dtype=np.int64) for frame in (items, other_items)]
-        number, wanted = pd.factorize(fingerprints[0][mine])
-        self.item = number.astype(np.int32)
-        self._start, self._account_by_item = _gather_holders(wanted, fingerprints, [account, other])
-        owner = self.names.get_indexer(pd.Index(own_items["account_id"]))
-        self.own = np.zeros(len(self.names), dtype=np.int64)
-        self.own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
-        self.own_times = np.full((len(self.names), 2), np.datetime64("NaT", "ms"))
-        for column, name in enumerate(("first_at", "last_at")):
-            self.own_times[owner, column] = own_items[name].to_numpy(dtype="datetime64[ms]")
-        self.volume = listed + self.own
-        templated = float(conduct["templated_count"].sum())
-        self.carried = max(int(self.volume.sum()) / max(templated, 1.0), 1.0)
-        self._holders = dict(rows_by_group(self._group_of))
-        self._counted = threading.local()
-
-    def holders_of(self, group: int) -> Codes:
-        """Accounts of a group that sent any item, ascending."""
-        return self._holders[group]
-
-    def outsiders(self, group: int, wanted: Small, inside: Codes) -> tuple[int, float, int]:
-        """Accounts outside a group that have :data:`OUTSIDER_HITS` of the ``wanted`` items.
-
-        How many they are; how often they meet a member of the group in an item, of which ``inside`` have each, less
-        the one that was spent on having chosen them; and how many items they sent.
-        """
-        if not hasattr(self._counted, "by_account"):
-            self._counted.by_account = tuple(np.zeros(len(self.names), dtype=np.int64) for _ in range(3))
-        by_item = (self._start, self._account_by_item, self._group_of)
-        outsiders, spent, sent = _meet(wanted, inside, *by_item, group, self.volume, *self._counted.by_account)
-        return int(outsiders), float(spent), int(sent)
-
-    def spans(self, code: Codes, mine: Codes, holders: Codes) -> tuple[Any, Any]:
-        """First and last time of the items of each holder: the listed ones, and its own.
-
-        Parameters
-        ----------
-        code : place among ``holders`` of each of the rows ``mine``.
-        """
-        first, last = self.own_times[holders].T.copy()
-        np.fmin.at(first, code, self.first_at[mine])
-        np.fmax.at(last, code, self.first_at[mine])
-        return first, last
+def _times(items: pd.DataFrame) -> Codes:
+    return items["first_at"].to_numpy(dtype="datetime64[ms]").view(np.int64)
 
 
-def _gather_holders(wanted: Codes, items: Sequence[Codes], accounts: Sequence[Small]) -> tuple[Codes, Small]:
-    """Where the accounts that have each wanted item begin, and the end; and these accounts.
+class _Listed(NamedTuple):
+    """Rows of items, by account."""
 
-    Parameters
-    ----------
-    items, accounts : arrays of one item and one account a row, of two kinds of rows.
-    """
-    place = np.concatenate([np.empty(0, dtype=np.int32), *_find_places(wanted, items)])
-    start, rows = rows_by_code(place, count=len(wanted) + 1)  # the last are of no wanted item
-    del place
-    return start[:-1], np.concatenate(accounts)[rows[: start[-2]]]
+    start: Codes
+    """Where the rows of each account begin, and the end."""
+    rows: Small
+    item: Small
+    """Of each row, in the order of the frame."""
 
 
-def _find_places(wanted: Codes, items: Sequence[Codes]) -> Iterator[Small]:
-    """The place of each item among the wanted ones, or behind them, some rows at a time."""
-    known = pd.Index(wanted)
-    for item in items:
-        for start in range(0, len(item), _PART_ROWS):
-            place = known.get_indexer(pd.Index(item[start : start + _PART_ROWS]))
-            yield np.where(place < 0, len(wanted), place).astype(np.int32)
+class _Sent(NamedTuple):
+    """Who sent which items; accounts are numbered in the order of their ids."""
+
+    names: pd.Index[str]
+    group_of: Small
+    """Of each account; -1: none."""
+    listed: tuple[_Listed, _Listed]
+    """Items of those who are asked for, and of others."""
+    own: Codes
+    """How many items of each account are not listed."""
+    own_times: npt.NDArray[np.datetime64]
+    """Accounts x 2: when the first and the last of these came; NaT where there are none."""
+    volume: Codes
+    """How many items each account sent."""
+
+    def by_group(self, values: npt.NDArray[Any]) -> Numbers:
+        """Sums of a figure of accounts over each group."""
+        inside = self.group_of >= 0
+        return np.asarray(np.bincount(self.group_of[inside], weights=values[inside]), dtype=np.float64)
+
+
+def _look_up(items: pd.DataFrame, other_items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame) -> _Sent:
+    told = [text_codes(frame["account_id"]) for frame in (items, other_items)]
+    names = told[0][1]
+    for others in (told[1][1], *(pd.Index(frame["account_id"]) for frame in (own_items, groups))):
+        names = names.union(others)
+    listed = []
+    for (codes, ids), frame in zip(told, (items, other_items), strict=True):
+        account = names.get_indexer(ids).astype(np.int32)[codes]
+        listed.append(_Listed(*rows_by_code(account, count=len(names)), frame["item"].to_numpy(dtype=np.int32)))
+    owner = names.get_indexer(pd.Index(own_items["account_id"]))
+    own = np.zeros(len(names), dtype=np.int64)
+    own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
+    own_times = np.full((len(names), 2), np.datetime64("NaT", "ms"))
+    for column, name in enumerate(("first_at", "last_at")):
+        own_times[owner, column] = own_items[name].to_numpy(dtype="datetime64[ms]")
+    volume = own + sum(np.diff(rows.start) for rows in listed)
+    return _Sent(names, group_codes(groups, names.to_series()), (listed[0], listed[1]), own, own_times, volume)
+
+
+class _Shared(NamedTuple):
+    """Groups whose accounts have an item, by item."""
+
+    start: Codes
+    """Where the groups of each item begin, and the end."""
+    group: Small
+    users: Small
+    """How many of the group's accounts have the item; 0 where it is boilerplate, or all of the group is left out."""
+
+
+def _count_users(sent: _Sent) -> _Shared:
+    asked = sent.listed[0]
+    group_of_row = np.empty(len(asked.item), dtype=np.int32)
+    group_of_row[asked.rows] = np.repeat(sent.group_of, np.diff(asked.start))
+    first, rows = rows_by_code(asked.item, count=int(asked.item.max()) + 1)
+    start, (group, users) = np.empty_like(first), np.empty((2, len(asked.item)), dtype=np.int32)
+    most = np.maximum(BOILERPLATE_SHARE * sent.by_group(sent.volume > 0), LEAST_BOILERPLATE)
+    common = np.zeros(len(most))
+    end = _share(first, rows, group_of_row, most, common, start, group, users)
+    shared = _Shared(start, group[:end], users[:end])
+    is_left_out = common > MOST_BOILERPLATE * sent.by_group(sent.volume)
+    shared.users[is_left_out[shared.group]] = 0
+    return shared
 
 
 @numba.njit(cache=True, nogil=True)
-def _meet(
-    wanted: Small,
-    inside: Codes,
+def _share(
+    first: Codes,
+    rows: Small,
+    group_of_row: Small,
+    most: Numbers,
+    common: Numbers,
     start: Codes,
-    account_by_item: Small,
-    group_of: Small,
-    group: int,
-    volume: Codes,
-    hits: Codes,
-    met: Codes,
-    seen: Codes,
-) -> tuple[int, float, int]:
-    """What :meth:`_Draws.outsiders` says.
+    group: Small,
+    users: Small,
+) -> int:
+    """Fill what :class:`_Shared` holds; how many pairs of an item and a group there are.
 
-    Popular items are looked up for each group that has them, so this walks instead of sorting. ``hits`` and ``met`` are
-    zeros, and are so again at the end.
+    Parameters
+    ----------
+    first, rows : where the rows of each item begin, and the end; and these rows.
+    most : accounts of each group that an item may have and be no boilerplate.
+    common : uses of boilerplate by each group, added up here.
     """
-    found = 0
-    for place in range(wanted.size):
-        for at in range(start[wanted[place]], start[wanted[place] + 1]):
-            account = account_by_item[at]
-            if group_of[account] == group:
+    end, counts = 0, np.zeros(most.size, dtype=np.int32)
+    for item in range(first.size - 1):
+        start[item] = end
+        for place in range(first[item], first[item + 1]):
+            found = group_of_row[rows[place]]
+            if found < 0:
                 continue
-            if not hits[account]:
-                seen[found] = account
-                found += 1
-            hits[account] += 1
-            met[account] += inside[place]
-    outsiders, spent, sent = 0, 0.0, 0
-    for account in seen[:found]:
-        if hits[account] >= OUTSIDER_HITS:
-            outsiders += 1
-            spent += met[account] * (1.0 - 1.0 / hits[account])
-            sent += volume[account]
-        hits[account] = met[account] = 0
-    return outsiders, spent, sent
+            if not counts[found]:
+                group[end] = found
+                end += 1
+            counts[found] += 1
+        for place in range(start[item], end):
+            found = group[place]
+            users[place] = counts[found]
+            if counts[found] > most[found]:
+                users[place] = 0
+                common[found] += counts[found]
+            counts[found] = 0
+    start[first.size - 1] = end
+    return end
 
 
-def _test_group(drawn: _Draws, group: int, mine: Codes, *, tries: float) -> pd.DataFrame | None:
-    """What the rows ``mine`` of a group show; None: nothing."""
-    holders = drawn.holders_of(group)
-    wanted, place, users = np.unique(drawn.item[mine], return_inverse=True, return_counts=True)
-    common = users > max(BOILERPLATE_SHARE * len(holders), LEAST_BOILERPLATE)
-    own = drawn.own[holders]
-    if users[common].sum() / (len(mine) + own.sum()) > MOST_BOILERPLATE:
-        return None
-    mine, place = mine[~common[place]], place[~common[place]]
-    outsiders, spent, volume = drawn.outsiders(group, wanted[~common], users[~common])
+class _Drawn(NamedTuple):
+    """What is drawn from the pools of groups, boilerplate left out."""
+
+    each: Codes
+    """Per account of a group: how many items it sent."""
+    met: Codes
+    """How often it meets a fellow in one of them."""
+    outsiders: Codes
+    """Per group: accounts outside of it that have :data:`OUTSIDER_HITS` of its items."""
+    spent: Numbers
+    """How often these meet a member in an item, less the one that was spent on having chosen them."""
+    sent: Codes
+    """How many items these sent."""
+
+
+def _draw(sent: _Sent, shared: _Shared) -> _Drawn:
+    each, met, groups = sent.own.copy(), np.zeros(len(sent.names), dtype=np.int64), int(sent.group_of.max()) + 1
+
+    def draw(part: tuple[_Listed, int]) -> tuple[Codes, Numbers, Codes]:
+        listed, begin = part
+        outside = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
+        _draw_part(begin, begin + _PART_ACCOUNTS, *listed, sent.group_of, sent.volume, *shared, each, met, *outside)
+        return outside
+
+    parts = itertools.product(sent.listed, range(0, len(sent.names), _PART_ACCOUNTS))
+    outsiders, spent, volume = (sum(figures) for figures in zip(*in_threads(draw, parts), strict=True))
+    return _Drawn(each, met, outsiders, spent, volume)
+
+
+@numba.njit(cache=True, nogil=True)
+def _draw_part(
+    begin: int,
+    end: int,
+    start: Codes,
+    rows: Small,
+    item: Small,
+    group_of: Small,
+    volume: Codes,
+    first: Codes,
+    group: Small,
+    users: Small,
+    each: Codes,
+    met: Codes,
+    outsiders: Codes,
+    spent: Numbers,
+    sent: Codes,
+) -> None:
+    """Add to what :class:`_Drawn` holds for accounts from ``begin`` to ``end``.
+
+    A popular item is in many groups and on many accounts. Looked at account by account, all that is counted of one are
+    its groups, which the processor's cache holds.
+    """
+    hits, meetings = np.zeros(outsiders.size, dtype=np.int64), np.zeros(outsiders.size, dtype=np.int64)
+    seen = np.empty(outsiders.size, dtype=np.int64)
+    for account in range(begin, min(end, start.size - 1)):
+        found = 0
+        for place in range(start[account], start[account + 1]):
+            known = item[rows[place]]
+            for entry in range(first[known], first[known + 1]) if known >= 0 else range(0):
+                other = group[entry]
+                if not users[entry]:
+                    continue
+                if other == group_of[account]:
+                    each[account] += 1
+                    met[account] += users[entry] - 1
+                    continue
+                if not hits[other]:
+                    seen[found] = other
+                    found += 1
+                hits[other] += 1
+                meetings[other] += users[entry]
+        for other in seen[:found]:
+            if hits[other] >= OUTSIDER_HITS:
+                outsiders[other] += 1
+                spent[other] += meetings[other] * (1.0 - 1.0 / hits[other])
+                sent[other] += volume[account]
+            hits[other] = meetings[other] = 0
+
+
+def _weigh(sent: _Sent, drawn: _Drawn, *, carried: float, tries: float) -> Numbers:
+    """Bits of each account that takes part; 0 of others."""
+    drawing = (sent.group_of >= 0) & (drawn.each > 0)  # whoever has nothing but boilerplate draws nothing
+    total = sent.by_group(drawn.each)
     # Items in common per pair of items sent, one by the group and one by an outsider.
-    rate = spent / max(float(len(mine) + own.sum()) * float(volume), 1.0)
-    if outsiders < LEAST_OUTSIDERS or rate <= 0:
-        return None
-    code = np.searchsorted(holders, drawn.account[mine])
-    each = (np.bincount(code, minlength=len(holders)) + own).astype(np.float64)
-    met = np.bincount(code, weights=users[place] - 1, minlength=len(holders))
-    having = each > 0  # whoever has nothing but boilerplate draws nothing
-    expected = LITTLE * rate * each * (each.sum() - each) / drawn.carried
-    observed = met / drawn.carried
-    whole = pdtr(np.floor(observed[having].sum() / 2), expected[having].sum() / 2)
-    group_bits = chance_bits(whole, tries=tries)
-    if group_bits <= 0:
-        return None
-    first_at, last_at = drawn.spans(code, mine, holders)
-    rows = pd.DataFrame(
-        {
-            "group": group,
-            "account_id": drawn.names[holders],
-            "request_count": each.astype(np.int64),
-            "first_at": pd.Series(first_at).dt.tz_localize("UTC"),
-            "last_at": pd.Series(last_at).dt.tz_localize("UTC"),
-            "bits": np.minimum(chance_bits(pdtr(np.floor(observed), expected)), group_bits),
-        }
-    )
-    return found_frame(rows[having], family="partition", kind=SHARED_OUT)
+    rate = drawn.spent / np.maximum(total * drawn.sent, 1.0)
+    number, each = sent.group_of[drawing], drawn.each[drawing].astype(np.float64)
+    expected = np.zeros(len(drawing))
+    expected[drawing] = LITTLE * rate[number] * each * (total[number] - each) / carried
+    whole = pdtr(np.floor(sent.by_group(drawn.met) / carried / 2), sent.by_group(expected) / 2)
+    is_told = (drawn.outsiders >= LEAST_OUTSIDERS) & (rate > 0)
+    group_bits = np.where(is_told, chance_bits(whole, tries=tries), 0.0)
+    bits = np.zeros(len(drawing))
+    own_bits = chance_bits(pdtr(np.floor(drawn.met[drawing] / carried), expected[drawing]))
+    bits[drawing] = np.minimum(own_bits, group_bits[number])
+    return bits
+
+
+@numba.njit(cache=True, nogil=True)
+def _span(
+    accounts: Codes,
+    first_ms: Codes,
+    last_ms: Codes,
+    at: Codes,
+    group_of: Small,
+    start: Codes,
+    rows: Small,
+    item: Small,
+    first: Codes,
+    group: Small,
+    users: Small,
+) -> None:
+    """Widen the first and last times of accounts (the least number where there is none) to items of their groups."""
+    none = np.iinfo(np.int64).min
+    for number in range(accounts.size):
+        account = accounts[number]
+        for place in range(start[account], start[account + 1]):
+            row = rows[place]
+            for entry in range(first[item[row]], first[item[row] + 1]):
+                if group[entry] == group_of[account] and users[entry]:
+                    if first_ms[number] == none or at[row] < first_ms[number]:
+                        first_ms[number] = at[row]
+                    last_ms[number] = max(last_ms[number], at[row])

@@ -29,14 +29,14 @@ from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
     Codes,
     Numbers,
+    Small,
     binomial_tail,
     chance_bits,
     found_frame,
     group_codes,
     none_found,
-    rows_of_items,
 )
-from linkage.terms import DAY_MS, GROUP_RELATIONS, HOUR_MS, make_frame
+from linkage.terms import DAY_MS, GROUP_RELATIONS, HOUR_MS, OTHER_ITEMS, make_frame
 
 HAND_OVER: Final = "hand_over"
 """Kind of a hand-over of work."""
@@ -144,16 +144,12 @@ def find_passed_items(
     -------
     DataFrame of ``giver, at, taker, again`` (who sent it first, who next), ``soon`` (both on one day) and ``chance``
     (that both are on one day, given how their volumes lie over the days); items that one request carries together are
-    one row. O(items log items).
+    one row. O(items).
     """
     inside = group_codes(groups, items["account_id"]) >= 0
-    at = items["first_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
-    item = items["item"].to_numpy(dtype=np.int64)
-    giver, taker = _rows_of_two(item, np.flatnonzero(inside))
-    for elsewhere in (item[~inside], *([] if other_items is None else [other_items["item"].to_numpy(dtype=np.int64)])):
-        elsewhere = elsewhere[rows_of_items(elsewhere, item[giver])]
-        alone = ~np.isin(item[giver], elsewhere)
-        giver, taker = giver[alone], taker[alone]
+    at = items["first_at"].to_numpy(dtype="datetime64[ms]").view(np.int64)
+    elsewhere = make_frame(OTHER_ITEMS) if other_items is None else other_items
+    giver, taker = _rows_of_two(inside, *(frame["item"].to_numpy(dtype=np.int32) for frame in (items, elsewhere)))
     later = at[giver] > at[taker]
     giver, taker = np.where(later, taker, giver), np.where(later, giver, taker)
     gap = at[taker] - at[giver]
@@ -180,12 +176,22 @@ def _between_groups(passed: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     return passed.loc[(passed["group_a"] >= 0) & (passed["group_b"] >= 0)]
 
 
-def _rows_of_two(item: Codes, rows: Codes) -> tuple[Codes, Codes]:
-    """Of each item that two of these rows are of, and no third, the one and the other."""
-    order = rows[np.argsort(item[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(item[order], prepend=-1) != 0)
-    first = starts[np.diff(np.append(starts, len(order))) == 2]
-    return order[first], order[first + 1]
+def _rows_of_two(inside: npt.NDArray[np.bool_], item: Small, elsewhere: Small) -> tuple[Small, Small]:
+    """Of each item that two rows are of, both inside, and no third, the one and the other, by item.
+
+    Parameters
+    ----------
+    inside, item : of each row.
+    elsewhere : items of other rows; -1 is none.
+    """
+    count = int(item.max(initial=-1)) + 1
+    holders = np.bincount(item, minlength=count) + np.bincount(elsewhere + 1, minlength=count + 1)[1 : count + 1]
+    rows = np.flatnonzero(inside & (holders[item] == 2)).astype(np.int32)
+    one, other = (np.full(count, -1, dtype=np.int32) for _ in range(2))
+    other[item[rows]] = rows
+    one[item[rows[::-1]]] = rows[::-1]
+    both = other > one
+    return one[both], other[both]
 
 
 def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:

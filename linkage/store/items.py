@@ -164,13 +164,14 @@ class ItemLog:
     def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
         first_at = pd.DatetimeIndex(asked.first_ms.view("datetime64[ms]")).tz_localize("UTC")
         names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
+        numbers, other_numbers = _number_items(asked.items, others.items)
         counted = pd.concat(own, ignore_index=True).sort_values("code")
         at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}
         count = counted["count"].to_numpy(dtype=np.int64)
         owners = {"account_id": self._names.take(counted["code"].to_numpy()), "item_count": count}
         return AccountItems(
-            pd.DataFrame({"account_id": names[0], "item": asked.items, "first_at": first_at}, copy=False),
-            pd.DataFrame({"account_id": names[1], "item": others.items}, copy=False),
+            pd.DataFrame({"account_id": names[0], "item": numbers, "first_at": first_at}, copy=False),
+            pd.DataFrame({"account_id": names[1], "item": other_numbers}, copy=False),
             make_frame(OWN_ITEMS, {**owners, "first_at": at["first"], "last_at": at["last"]}),
         )
 
@@ -296,6 +297,18 @@ def _count_own(part: _Part) -> pd.DataFrame:
     count = np.diff(np.append(starts, len(part.code)))
     first, last = np.minimum.reduceat(part.first_ms, starts), np.maximum.reduceat(part.first_ms, starts)
     return pd.DataFrame({"code": part.code[starts], "count": count, "first_ms": first, "last_ms": last})
+
+
+def _number_items(items: Ints, others: Ints) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Numbers of items, from 0 as they appear, and the same ones of other items, -1 for those that did not."""
+    plain, distinct = pd.factorize(items)
+    numbers = plain.astype(np.int32)
+    del plain
+    known = pd.Index(distinct)
+    parts = [np.empty(0, dtype=np.int32)]
+    for start in range(0, len(others), _PART_ITEMS):
+        parts.append(known.get_indexer(pd.Index(others[start : start + _PART_ITEMS])).astype(np.int32))
+    return numbers, np.concatenate(parts)
 
 
 @numba.njit(cache=True, nogil=True)
