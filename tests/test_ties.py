@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from linking_frames import World, run
 
+from linkage.clusters.nearness import Nearness
 from linkage.clusters.ties import (
     MAX_TIE,
     Incidence,
@@ -76,8 +77,8 @@ def test_a_card_on_four_of_thirty_is_worth_less_than_on_four_of_four(incidence: 
 
 
 def test_like_habits_tie_a_campaign_and_not_strangers(incidence: Incidence, world: dict[str, pd.DataFrame]) -> None:
-    habits = rank_habits(world["conduct"], world["accounts"])
-    tied = {p: conduct_ties(habits, group_of(incidence, p)).sum() for p in ("c", "s")}
+    near = Nearness(rank_habits(world["conduct"], world["accounts"]))
+    tied = {p: conduct_ties(near, group_of(incidence, p)).sum() for p in ("c", "s")}
     assert tied["c"] > 5 * max(tied["s"], 1)
 
 

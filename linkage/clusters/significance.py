@@ -10,6 +10,8 @@ innocent": a class or an agency passes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -65,9 +67,9 @@ def measure_significance(
         return np.empty(0)
     real = _family_means(incidence, group, groups)
     strongest = real.argmax(axis=1)
-    strata, draw = _strata(accounts), np.random.default_rng(seed)
-    moved = (group[_permute_within(strata, draw)] for _ in range(settings.permutations))
-    found = in_threads(lambda moved_group: _family_means(incidence, moved_group, groups), moved)
+    strata, draw = _split_strata(_strata(accounts)), np.random.default_rng(seed)
+    keys = (draw.random(len(accounts)) for _ in range(settings.permutations))
+    found = in_threads(lambda drawn: _family_means(incidence, group[_permute_within(strata, drawn)], groups), keys)
     null = np.array([_without(means, strongest) for means in found])
     p_value = _tail(_without(real, strongest), null)
     if null_cohesion is not None and len(null_cohesion) >= LEAST_NULL_GROUPS:
@@ -125,12 +127,17 @@ def _strata(accounts: pd.DataFrame) -> Codes:
     return np.asarray(np.nan_to_num(coarse), dtype=np.int64)
 
 
-def _permute_within(strata: Codes, draw: np.random.Generator) -> Codes:
-    """A permutation of account codes that keeps each account inside its stratum."""
+def _split_strata(strata: Codes) -> list[Codes]:
+    """The accounts of each stratum, ascending."""
     order = np.argsort(strata, kind="stable")
-    shuffled = np.lexsort((draw.random(len(strata)), strata))
-    result = np.empty(len(strata), dtype=np.int64)
-    result[order] = shuffled
+    return np.split(order, np.flatnonzero(np.diff(strata[order])) + 1)
+
+
+def _permute_within(strata: Sequence[Codes], drawn: Numbers) -> Codes:
+    """A permutation of account codes that keeps each account inside its stratum, in the order of what was drawn."""
+    result = np.empty(len(drawn), dtype=np.int64)
+    for accounts in strata:
+        result[accounts] = accounts[np.argsort(drawn[accounts])]
     return result
 
 

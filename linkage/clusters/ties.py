@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, first_rows, ranges, rows_by_code, run_starts, value_codes
+from linkage.coding import codes_of, first_rows, ranges, rows_by_code, value_codes
 from linkage.errors import ClusterError
+from linkage.parallel import in_threads
 from linkage.terms import HOUR_MS, TEXT
 
 Codes = npt.NDArray[np.int64]
@@ -85,10 +86,10 @@ class Incidence:
         return rows_by_code(self.account, count=len(self.accounts))
 
     @functools.cached_property
-    def users(self) -> tuple[Codes, Small]:
-        """Where the accounts that use each value begin, and the end; and these accounts."""
-        start, order = rows_by_code(self.value, count=len(self.bits))
-        return start, self.account.astype(np.int32)[order]
+    def values_of(self) -> tuple[Codes, Small]:
+        """Where the values that each account uses begin, and the end; and these values."""
+        start, order = self._by_account
+        return start, self.value.astype(np.int32)[order]
 
     @functools.cached_property
     def ranks(self) -> Codes:
@@ -157,45 +158,37 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     -------
     DataFrame of ``account`` (code), ``group``, ``family`` (position), ``value`` (code), ``fellows`` (how many
     fellows share the value), ``tie`` (bits, above 0 and at most ``MAX_TIE``); one row per account and family
-    with a tie, sorted by account and family. O(uses log uses).
+    with a tie, sorted by account and family. Of equal ties the lowest value counts. O(uses of accounts in groups).
     """
-    columns = _score_uses(incidence, group, groups)
-    account, family, value, tie = (columns[name] for name in ("account", "family", "value", "tie"))
-    order = np.flatnonzero(tie > 0)
-    order = order[np.lexsort((value[order], -tie[order], family[order], account[order]))]
-    order = order[run_starts(account[order] * len(incidence.families) + family[order])]
-    return pd.DataFrame({name: column[order] for name, column in columns.items()})
+    shared = _find_shared(incidence, group, groups)
+    tie, best = _find_best(incidence, shared)
+    use = best[best >= 0]
+    pair = shared.pair[use]
+    value = shared.value[pair].astype(np.int64)
+    columns = {
+        "account": shared.account[use].astype(np.int64),
+        "group": shared.group[pair].astype(np.int64),
+        "value": value,
+        "fellows": shared.users[pair].astype(np.int64) - 1,
+        "family": incidence.family[value],
+        "tie": tie[pair],
+    }
+    return pd.DataFrame(columns)
 
 
 def best_ties(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
-    """The ties of :func:`group_ties` as an array, accounts x families, 0 where there is none; nothing is ranked.
+    """The ties of :func:`group_ties` as an array, accounts x families, 0 where there is none.
 
     Parameters
     ----------
     incidence, group, groups : as for :func:`group_ties`.
     """
-    families = len(incidence.families)
-    matrix = np.zeros((len(incidence.accounts), families))
     shared = _find_shared(incidence, group, groups)
-    _keep_best(shared.account, shared.pair, incidence.family[shared.value], shared.ties(incidence), matrix)
+    tie, best = _find_best(incidence, shared)
+    matrix = np.zeros(best.shape)
+    cell = np.flatnonzero(best >= 0)
+    matrix.ravel()[cell] = tie[shared.pair[best.ravel()[cell]]]
     return matrix
-
-
-def _score_uses(incidence: Incidence, group: Codes, groups: int) -> dict[str, npt.NDArray[Any]]:
-    """Per use that an account has in common with a fellow: ``account, group, value, fellows, family`` and ``tie``.
-
-    A tie may be negative.
-    """
-    shared = _find_shared(incidence, group, groups)
-    value, pair = shared.value[shared.pair].astype(np.int64), shared.pair
-    return {
-        "account": shared.account.astype(np.int64),
-        "group": shared.group[pair].astype(np.int64),
-        "value": value,
-        "fellows": shared.users[pair].astype(np.int64) - 1,
-        "family": incidence.family[value],
-        "tie": shared.ties(incidence)[pair],
-    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,21 +217,25 @@ class _Shared:
 
 
 def _find_shared(incidence: Incidence, group: Codes, groups: int) -> _Shared:
-    start, users_of = incidence.users
-    pairs = np.empty((3, len(users_of) // 2 + 1), dtype=np.int32)
-    uses = np.empty((2, len(users_of)), dtype=np.int32)
-    found, used = _walk_values(group.astype(np.int32), start, users_of, max(groups, 1), *pairs, *uses)
+    members = np.flatnonzero(group >= 0)
+    members = members[np.argsort(group[members], kind="stable")]
+    start, values = incidence.values_of
+    most = int((start[members + 1] - start[members]).sum())
+    pairs, uses = np.empty((3, most // 2 + 1), dtype=np.int32), np.empty((2, most), dtype=np.int32)
+    owners = group[members].astype(np.int32)
+    found, used = _walk_groups(members, owners, start, values, np.zeros(len(incidence.bits), np.int32), *pairs, *uses)
     value, owner, users = pairs[:, :found]
-    size = np.bincount(group[group >= 0], minlength=max(groups, 1))
+    size = np.bincount(owners, minlength=max(groups, 1))
     account, pair = uses[:, :used]
     return _Shared(value, owner, users, size, account, pair)
 
 
-def _walk_values_plain(
+def _walk_groups_plain(
+    members: Codes,
     group: Small,
     start: Codes,
-    users_of: Small,
-    groups: int,
+    values: Small,
+    counts: Small,
     value: Small,
     owner: Small,
     users: Small,
@@ -249,47 +246,60 @@ def _walk_values_plain(
 
     Parameters
     ----------
-    start, users_of : the accounts that use each value (:attr:`Incidence.users`).
+    members, group : accounts group by group, and the group of each.
+    start, values : the values that each account uses (:attr:`Incidence.values_of`).
+    counts : a zero for each value.
     """
-    counts, place_of = np.zeros(groups, np.int32), np.full(groups, -1, np.int32)
-    found = used = 0
-    for number in range(len(start) - 1):
-        most, first = 0, found
-        for place in range(start[number], start[number + 1]):
-            mine = group[users_of[place]]
-            if mine >= 0:
-                counts[mine] += 1
-                most = max(most, counts[mine])
-        for place in range(start[number], start[number + 1] if most > 1 else start[number]):
-            mine = group[users_of[place]]
-            if mine >= 0 and counts[mine] > 1:
-                if place_of[mine] < first:
-                    place_of[mine] = found
-                    value[found], owner[found], users[found] = number, mine, counts[mine]
+    found = used = begin = 0
+    while begin < len(members):
+        end = begin
+        while end < len(members) and group[end] == group[begin]:
+            for place in range(start[members[end]], start[members[end] + 1]):
+                counts[values[place]] += 1
+            end += 1
+        for member in members[begin:end]:
+            for place in range(start[member], start[member + 1]):
+                shared = values[place]
+                if counts[shared] > 1:
+                    value[found], owner[found], users[found] = shared, group[begin], counts[shared]
+                    counts[shared] = -1 - found  # where its pair is
                     found += 1
-                account[used], pair[used] = users_of[place], place_of[mine]
-                used += 1
-        for place in range(start[number], start[number + 1] if most > 0 else start[number]):
-            if group[users_of[place]] >= 0:
-                counts[group[users_of[place]]] = 0
+                if counts[shared] < 0:
+                    account[used], pair[used] = member, -1 - counts[shared]
+                    used += 1
+        for member in members[begin:end]:
+            for place in range(start[member], start[member + 1]):
+                counts[values[place]] = 0
+        begin = end
     return found, used
 
 
-def _keep_best_plain(account: Small, pair: Small, family: Codes, tie: Numbers, matrix: Numbers) -> None:
-    """Raise the cell of each use's account and family to its tie.
+def _find_best(incidence: Incidence, shared: _Shared) -> tuple[Numbers, Small]:
+    """The ties of all pairs, and accounts x families with the use that ties the account best; -1: none does."""
+    tie = shared.ties(incidence)
+    best = np.full((len(incidence.accounts), len(incidence.families)), -1, dtype=np.int32)
+    _keep_best(shared.account, shared.pair, incidence.family[shared.value], tie, shared.value, best)
+    return tie, best
+
+
+def _keep_best_plain(account: Small, pair: Small, family: Codes, tie: Numbers, value: Small, best: Small) -> None:
+    """Write each account's best uses.
 
     Parameters
     ----------
-    family, tie : of each pair.
-    matrix : accounts x families; changed.
+    family, tie, value : of each pair.
     """
     for use in range(len(account)):
-        mine, column, bits = account[use], family[pair[use]], tie[pair[use]]
-        if bits > matrix[mine, column]:
-            matrix[mine, column] = bits
+        mine = pair[use]
+        known = best[account[use], family[mine]]
+        other = pair[known]
+        if tie[mine] > 0 and (
+            known < 0 or tie[mine] > tie[other] or (tie[mine] == tie[other] and value[mine] < value[other])
+        ):
+            best[account[use], family[mine]] = use
 
 
-_walk_values: Any = numba.njit(cache=True, nogil=True)(_walk_values_plain)
+_walk_groups: Any = numba.njit(cache=True, nogil=True)(_walk_groups_plain)
 _keep_best: Any = numba.njit(cache=True, nogil=True)(_keep_best_plain)
 
 
@@ -346,28 +356,37 @@ def ranks(values: Numbers) -> Numbers:
     return result
 
 
-def conduct_ties(habits: Numbers, group: Codes) -> Numbers:
+def conduct_ties(near: Nearness, group: Codes) -> Numbers:
     """Per account, in bits, how much its conduct speaks for its group; 0 where it does not.
 
     An account is near when it lies closer to the group's median habits than ``NEAR_SHARE`` of all accounts;
     a tie is log2 of how many times more members than strangers are near.
+
+    Parameters
+    ----------
+    near : of the habits of :func:`rank_habits`.
     """
     result = np.zeros(len(group))
-    told = np.flatnonzero(np.isfinite(habits).all(axis=1))
-    if len(told) < 10:
+    if len(near.told) < 10:
         return result
-    near_all = Nearness(habits[told])
-    mine = told[group[told] >= 0]
+    mine = near.told[group[near.told] >= 0]
     mine = mine[np.argsort(group[mine], kind="stable")]
-    for members in np.split(mine, np.flatnonzero(np.diff(group[mine])) + 1):
-        if len(members) < 3:
-            continue
-        center = np.median(habits[members], axis=0)
-        gap = np.sqrt(((habits[members] - center) ** 2).sum(axis=1))
-        near = members[gap <= near_all.reach(center, NEAR_SHARE)]
-        share = max(len(near) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
-        result[near] = max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
+    groups = np.split(mine, np.flatnonzero(np.diff(group[mine])) + 1)
+    for members, tie in in_threads(
+        lambda members: _tie_near(near, members), (some for some in groups if len(some) > 2)
+    ):
+        result[members] = tie
     return result
+
+
+def _tie_near(near: Nearness, members: Codes) -> tuple[Codes, float]:
+    """Those of a group's members who are near its center, and what ties them."""
+    habits = near.habits[members]
+    center = np.median(habits, axis=0)
+    gap = np.sqrt(((habits - center) ** 2).sum(axis=1))
+    inside = members[gap <= near.reach(center, NEAR_SHARE)]
+    share = max(len(inside) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
+    return inside, max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
 
 
 def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray[np.bool_]:

@@ -20,6 +20,7 @@ from linkage.clusters.features import (
     measure_controller,
     measure_extraction,
 )
+from linkage.clusters.nearness import Nearness
 from linkage.clusters.pools import find_pooled
 from linkage.clusters.reasons import noun, tell_reasons
 from linkage.clusters.significance import measure_significance
@@ -167,12 +168,12 @@ def judge(
     code = incidence.accounts.get_indexer(pd.Index(communities["account_id"]))
     whole[code] = communities["community"].to_numpy()
     groups = int(whole.max(initial=-1)) + 1
-    habits = rank_habits(conduct, accounts)
+    near = Nearness(rank_habits(conduct, accounts))
     found = make_frame(GROUP_EVIDENCE) if group_evidence is None else group_evidence
     check_frame(found, GROUP_EVIDENCE, name="group_evidence")
     own = found.loc[whole[incidence.accounts.get_indexer(pd.Index(found["account_id"]))] == found["group"]]
     extra = _bits_by(own, incidence, "family", GROUP_FAMILIES)
-    everything = np.column_stack([_all_ties(incidence, habits, whole, groups)[1], extra])
+    everything = np.column_stack([_all_ties(incidence, near, whole, groups)[1], extra])
     copyable = np.isin((*incidence.families, "conduct", *GROUP_FAMILIES), COPYABLE_FAMILIES)
     belonging = _belonging(everything, whole, copyable, settings)
     group = np.where(belonging >= settings.probable_share, whole, -1)
@@ -193,7 +194,7 @@ def judge(
         incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed, null_cohesion=null_cohesion
     )
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
-    judged = _judge_groups(incidence, habits, group, q_value, features, accounts, hours, settings, coefficients, own)
+    judged = _judge_groups(incidence, near, group, q_value, features, accounts, hours, settings, coefficients, own)
     is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
     kept = np.flatnonzero(is_told & (np.bincount(group[group >= 0], minlength=groups) >= 2))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
@@ -225,14 +226,14 @@ def _pattern_q_value(found: pd.DataFrame, groups: int) -> Numbers:
     return np.asarray(np.minimum(2 * np.exp2(-bits), 1.0), dtype=np.float64)
 
 
-def _all_ties(incidence: Incidence, habits: Numbers, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
+def _all_ties(incidence: Incidence, near: Nearness, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
     """Ties by shared values as a frame, and ties of all families as an array with conduct in the last column.
 
     Conduct adds at most what the shared values give together: alone it says nothing.
     """
     ties = group_ties(incidence, group, groups=groups)
     matrix = tie_matrix(ties, incidence)
-    conduct = np.minimum(conduct_ties(habits, group), matrix.sum(axis=1))
+    conduct = np.minimum(conduct_ties(near, group), matrix.sum(axis=1))
     return ties, np.column_stack([matrix, conduct])
 
 
@@ -275,7 +276,7 @@ def _own_probability(matrix: Numbers, group: Codes) -> Numbers:
 
 def _judge_groups(
     incidence: Incidence,
-    habits: Numbers,
+    near: Nearness,
     group: Codes,
     q_value: Numbers,
     extraction: pd.DataFrame,
@@ -286,7 +287,7 @@ def _judge_groups(
     patterns: pd.DataFrame,
 ) -> _Judged:
     groups = len(q_value)
-    ties, matrix = _all_ties(incidence, habits, group, groups)
+    ties, matrix = _all_ties(incidence, near, group, groups)
     controller = measure_controller(
         matrix,
         group,
