@@ -114,34 +114,37 @@ def run_places(values: Codes) -> Codes:
     return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
 
 
-def count_distinct(codes: npt.NDArray[np.signedinteger[Any]], groups: npt.NDArray[np.signedinteger[Any]]) -> Codes:
-    """How many distinct codes the rows of each group have, group by group. Sorts nothing: O(rows).
+def count_distinct(
+    codes: npt.NDArray[np.signedinteger[Any]], group: npt.NDArray[np.signedinteger[Any]], *, groups: int
+) -> Codes:
+    """How many distinct codes the rows of each group have. Sorts nothing: O(rows).
 
     Parameters
     ----------
     codes : from 0.
-    groups : of each row, from 0.
+    group : of each row; -1: none.
+    groups : how many there are.
 
     Examples
     --------
-    >>> count_distinct(np.array([5, 5, 2, 5]), np.array([0, 0, 0, 1])).tolist()
-    [2, 1]
+    >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 0, 0, 1, -1]), groups=3).tolist()
+    [2, 1, 0]
     """
     start, rows = rows_by_code(codes, count=int(codes.max(initial=-1)) + 1)
-    counts = np.zeros(int(groups.max(initial=-1)) + 1, dtype=np.int64)
-    _count_new(start, rows, groups, counts)
+    counts = np.zeros(groups, dtype=np.int64)
+    _count_new(start, rows, group, counts)
     return counts
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_new(start: Codes, rows: npt.NDArray[np.int32], groups: Any, counts: Codes) -> None:
+def _count_new(start: Codes, rows: npt.NDArray[np.int32], group: Any, counts: Codes) -> None:
     last = np.full(counts.size, -1)
     for code in range(start.size - 1):
         for place in range(start[code], start[code + 1]):
-            group = groups[rows[place]]
-            if last[group] != code:
-                last[group] = code
-                counts[group] += 1
+            mine = group[rows[place]]
+            if mine >= 0 and last[mine] != code:
+                last[mine] = code
+                counts[mine] += 1
 
 
 def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tuple[Codes, npt.NDArray[np.int32]]:

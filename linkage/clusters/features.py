@@ -17,7 +17,7 @@ import pandas as pd
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
-from linkage.coding import codes_of, count_distinct
+from linkage.coding import codes_of, count_distinct, text_codes
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -387,13 +387,13 @@ def _work_features(
     templated: pd.Series[float],
 ) -> dict[str, Numbers]:
     """What the templates shared inside each group make up: of its traffic, in volume, and who else has them."""
-    mine = group[incidence.account]
     of_work = incidence.table["kind"].isin(list(CONTENT_KINDS)).to_numpy(dtype=bool)
-    inside = (mine >= 0) & of_work[incidence.value]
-    columns = {"group": mine[inside], "account": incidence.account[inside], "value": incidence.value[inside]}
-    rows = pd.DataFrame(columns)
-    rows["kind"] = incidence.table["kind"].array.take(incidence.value[inside]).astype(TEXT)
-    rows["requests"] = evidence["request_count"].to_numpy(dtype=np.float64)[inside]
+    inside = incidence.uses_inside(group)
+    inside = inside[of_work[incidence.value[inside]]]
+    account, value = incidence.account[inside].astype(np.int64), incidence.value[inside].astype(np.int64)
+    rows = pd.DataFrame({"group": group[account], "account": account, "value": value})
+    rows["kind"] = incidence.table["kind"].array.take(value).astype(TEXT)
+    rows["requests"] = evidence["request_count"].to_numpy()[inside].astype(np.float64)
     size = np.bincount(group[group >= 0], minlength=groups)
     rows["users"] = rows.groupby(["group", "value"])["requests"].transform("size")
     needed = np.maximum(2, SHARED_SHARE * size[rows["group"].to_numpy(dtype=np.int64)])
@@ -448,18 +448,19 @@ def _partition(
     out twice over, for checking, still counts as dealt out in a group of many accounts.
     """
     index = pd.Index(accounts["account_id"])
-    code = codes_of(items["account_id"], index)
-    known = (code >= 0) & (group[code] >= 0)
     own = np.zeros(len(group), dtype=np.int64)
     if own_items is not None:
         owner = index.get_indexer(pd.Index(own_items["account_id"]))
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
-    has_any = (np.bincount(code[known], minlength=len(group)) + own > 0) & (group >= 0)
-    having = np.bincount(group[has_any], minlength=groups)
-    of_row, item = group[code[known]].astype(np.int32), items["item"].to_numpy(dtype=np.int32)[known]
-    del code, known  # there are tens of millions of rows
-    distinct = count_distinct(item, of_row)
-    distinct = np.append(distinct, np.zeros(groups - len(distinct), dtype=np.int64))
-    shared = (np.bincount(of_row, minlength=groups) - distinct) / np.maximum(having - 1, 1)
+    # There are tens of millions of rows: what is asked of accounts is asked of each account once.
+    code, ids = text_codes(items["account_id"])
+    place = index.get_indexer(ids)
+    of_id = np.append(group, -1)[place].astype(np.int32)
+    listed = np.bincount(code, minlength=len(ids))
+    sent = own + np.bincount(place[place >= 0], weights=listed[place >= 0], minlength=len(group)).astype(np.int64)
+    having = np.bincount(group[(sent > 0) & (group >= 0)], minlength=groups)
+    distinct = count_distinct(items["item"].to_numpy(dtype=np.int32), of_id[code], groups=groups)
+    rows = np.bincount(of_id[of_id >= 0], weights=listed[of_id >= 0], minlength=groups)
+    shared = (rows - distinct) / np.maximum(having - 1, 1)
     total = distinct + np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)
     return np.where(having > 1, 1 - shared / np.maximum(total, 1), UNKNOWN["partition"])

@@ -90,8 +90,9 @@ def _holdings(group: Codes, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
     """Each group and a value that it holds, and how many of its accounts have that."""
     groups, values = int(group.max(initial=-1)) + 1, len(incidence.bits)
     size = np.bincount(group[group >= 0], minlength=groups)
-    mine = group[incidence.account]
-    code, count = np.unique((mine * values + incidence.value)[mine >= 0], return_counts=True)
+    inside = incidence.uses_inside(group)
+    held = group[incidence.account[inside]] * values + incidence.value[inside]
+    code, count = np.unique(held, return_counts=True)
     holder, value = np.divmod(code, max(values, 1))
     holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * size[holder])
     return holder[holds], value[holds], count[holds]

@@ -70,15 +70,19 @@ class Incidence:
     """Chance that an account has each value."""
     unseen: npt.NDArray[np.float64]
     """Unseen accounts that are taken to have each value."""
-    account: Codes
+    account: Small
     """Account code of each use."""
-    value: Codes
+    value: Small
     """Value code of each use."""
 
     def uses_of(self, accounts: Codes) -> Small:
         """The uses of some accounts, account by account."""
         start, order = self._by_account
         return order[ranges(start[accounts], start[accounts + 1] - start[accounts])]
+
+    def uses_inside(self, group: Codes) -> Small:
+        """The uses of accounts that are in a group (-1: none), ascending."""
+        return np.sort(self.uses_of(np.flatnonzero(group >= 0)))
 
     @functools.cached_property
     def _by_account(self) -> tuple[Codes, Small]:
@@ -137,11 +141,11 @@ def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.D
             "none. Hand over the values of the same linking"
         )
     index: pd.Index[str] = pd.Index(accounts["account_id"])
-    account = codes_of(evidence["account_id"], index)
+    account = codes_of(evidence["account_id"], index).astype(np.int32)
     families = tuple(sorted(table["family"].unique()))
     family = pd.Categorical(table["family"], categories=list(families)).codes.astype(np.int64)
     bits, chance, unseen = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance", "unseen"))
-    value = code.to_numpy(dtype=np.int64)[number]
+    value = code.to_numpy(dtype=np.int32)[number]
     return Incidence(index, families, table, family, bits, chance, unseen, account, value)
 
 
@@ -399,11 +403,11 @@ def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray
     group : group of each account, by code; -1 for none.
     groups : how many there are.
     """
-    size = np.bincount(group[group >= 0], minlength=groups)
+    size, inside = np.bincount(group[group >= 0], minlength=groups), incidence.uses_inside(group)
     is_open = size > 0
     for hard in ("payment", "ip"):
         is_hard = (incidence.table["kind"] == hard).to_numpy(dtype=bool)
-        uses = np.flatnonzero(is_hard[incidence.value] & (group[incidence.account] >= 0))
+        uses = inside[is_hard[incidence.value[inside]]]
         pairs = np.unique(np.column_stack([incidence.value[uses], incidence.account[uses]]), axis=0)
         held = pd.DataFrame({"group": group[pairs[:, 1]], "value": pairs[:, 0]})
         most = held.value_counts().groupby("group").max().reindex(range(groups), fill_value=0).to_numpy()
