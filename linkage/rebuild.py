@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, Settled, settle
@@ -23,7 +25,7 @@ from linkage.clusters.pivots import measure_pivots, tell_pivots
 from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.slices import tell_slices
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
-from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
+from linkage.coding import Codes, codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, NoRunError
 from linkage.evidence.weights import Linked
 from linkage.memory import give_back, keep_apart
@@ -227,13 +229,19 @@ def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple
     accounts = pd.Index(tracked.members["account_id"])
     number, ids = text_codes(tracked.members["cluster_id"])
     frames = (judged.evidence, judged.group_evidence)
-    inside = [frame.loc[frame["account_id"].isin(accounts), list(EVIDENCE)] for frame in frames]
-    shared = stack_frames(inside)
-    account = codes_of(shared["account_id"], accounts)
-    cluster = number[account]
+    shared = stack_frames([frame.take(_shared_rows(frame, accounts, number))[list(EVIDENCE)] for frame in frames])
+    cluster = number[codes_of(shared["account_id"], accounts)]
     shared = shared.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
-    shared = shared[count_holders(account, cluster, value_keys(shared)) > 1]
     return settle(tracked.clusters, tracked.members, shared, decided=decided), shared
+
+
+def _shared_rows(evidence: pd.DataFrame, accounts: pd.Index[str], cluster: npt.NDArray[np.integer[Any]]) -> Codes:
+    """Rows of evidence whose value two accounts of one cluster have, ascending; no other frame has the same values."""
+    account = codes_of(evidence["account_id"], accounts)
+    inside = np.flatnonzero(account >= 0)
+    account = account[inside]
+    key = value_keys(evidence)[inside]
+    return inside[count_holders(account, cluster[account].astype(np.int64), key) > 1]
 
 
 def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs, settings: Settings) -> RunTables:

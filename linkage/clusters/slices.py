@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.clock import hour_entropy, squared_length
-from linkage.coding import codes_of, run_starts
-from linkage.terms import CLUSTER_STATEMENTS, TEXT, join_words, make_frame
+from linkage.coding import codes_of, run_starts, text_codes
+from linkage.terms import CLUSTER_STATEMENTS, join_words, make_frame
 
 Numbers = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -229,16 +229,13 @@ def tell_slices(
     both = {community: told for community, *told in zip(*columns, strict=True)}
     firm = members.loc[members["membership"] != "bystander", ["account_id", "cluster_id", "requests"]]
     firm = firm.merge(assigned[assigned["community"].isin(list(both))], on="account_id")
-    names = {"account_id": TEXT, "kind": TEXT, "work": TEXT}
-    counts = works.astype(names).groupby(list(names), as_index=False)[["request_count"]].sum()
-    everybody = counts["work"].value_counts()
+    groups_of = ["cluster_id", "community"]
+    shared = dict(list(_count_works(firm, works).groupby(groups_of)))
     rows: list[tuple[str, ...]] = []
-    for (cluster, community), part in firm.groupby(["cluster_id", "community"]):
-        own = counts[counts["account_id"].isin(part["account_id"])].groupby(["kind", "work"], as_index=False)
-        table = own.agg(members=("account_id", "size"), requests=("request_count", "sum"))
+    for (cluster, community), part in firm.groupby(groups_of):
+        table = shared.get((cluster, community), pd.DataFrame({"members": []}))
         table = table[table["members"] >= np.maximum(2, SHARED_SHARE * len(part))]
         if len(table):
-            table["accounts"] = everybody.reindex(table["work"]).to_numpy()
             said, behind = _name_works(table, int(part["requests"].sum()))
             own_probability, whole_probability = both[community]
             said += (
@@ -248,6 +245,30 @@ def tell_slices(
             rows.append((str(cluster), "extraction", said, "cluster_shared_values", behind))
     made = dict(zip(CLUSTER_STATEMENTS, zip(*rows, strict=True), strict=True)) if rows else None
     return make_frame(CLUSTER_STATEMENTS, made)
+
+
+def _count_works(firm: pd.DataFrame, works: pd.DataFrame) -> pd.DataFrame:
+    """Per cluster, community and work: ``kind``, ``work``, its ``members``, their ``requests``, and all ``accounts``.
+
+    Parameters
+    ----------
+    firm : ``account_id``, ``cluster_id`` and ``community`` of members.
+    works : frame of shape ``WORKS``.
+    """
+    (account, _), (kind, kinds), (work, names) = (text_codes(works[name]) for name in ("account_id", "kind", "work"))
+    owned = np.unique((account.astype(np.int64) * len(kinds) + kind) * len(names) + work)
+    accounts = np.bincount(owned % max(len(names), 1), minlength=len(names))
+    place = codes_of(works["account_id"], pd.Index(firm["account_id"]))
+    columns = {"member": place, "kind": kind, "work": work, "requests": works["request_count"].to_numpy()}
+    rows = pd.DataFrame(columns)[place >= 0]
+    each = rows.groupby(["member", "kind", "work"], as_index=False)["requests"].sum()
+    each = each.assign(**{name: firm[name].array.take(each["member"]) for name in ("cluster_id", "community")})
+    table = each.groupby(["cluster_id", "community", "kind", "work"], as_index=False).agg(
+        members=("member", "size"), requests=("requests", "sum")
+    )
+    number = table["work"].to_numpy(dtype=np.int64)
+    named = {"kind": kinds.take(table["kind"].to_numpy(dtype=np.int64)), "work": names.take(number)}
+    return pd.DataFrame({**table, **named, "accounts": accounts[number]})
 
 
 def _name_works(table: pd.DataFrame, requests: int) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from linkage.coding import codes_of
 from linkage.evidence.partition import find_shared_out_work
 from linkage.evidence.registration import find_signup_bursts
 from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses
@@ -77,7 +78,7 @@ def gather_group_evidence(
     size = pattern.transform("size")
     value = "with " + pattern.transform("first")
     rows = rows.assign(accounts=size, value=value, unrelated_accounts=0)
-    rows = rows.loc[(size >= 2) & rows["account_id"].isin(accounts["account_id"])]
+    rows = rows.loc[(size >= 2) & (codes_of(rows["account_id"], pd.Index(accounts["account_id"])) >= 0)]
     made = make_frame(GROUP_EVIDENCE, {name: rows[name].array for name in rows.columns})
     made["unrelated_accounts"] = count_unrelated(made[list(EVIDENCE)], accounts, relations=evidence)
     return made
