@@ -4,6 +4,7 @@ import pytest
 from group_frames import conduct_of, groups_of, items_of
 
 from linkage.clusters import features
+from linkage.evidence import partition
 from linkage.evidence.nulls import FOUND
 from linkage.evidence.partition import find_shared_out_work
 from linkage.terms import OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
@@ -40,6 +41,17 @@ def _found(workers: list[np.ndarray], outsiders: list[np.ndarray]) -> list[str]:
 
 def test_a_public_pool_shared_out_in_shards_is_found() -> None:
     assert _found(_shards(WORKERS, seed=1), _draws(OUTSIDERS, seed=2)) == WORKERS
+
+
+@pytest.mark.parametrize(("first", "enough"), [(7, 1_000), (7, 8), (1_000, 8)])
+def test_it_is_found_whether_outsiders_are_looked_for_among_some_or_all(
+    first: int, enough: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition, "FIRST_ACCOUNTS", first)
+    monkeypatch.setattr(partition, "ENOUGH_OUTSIDERS", enough)
+    monkeypatch.setattr(partition, "_PART_ACCOUNTS", 3)
+    assert _found(_shards(WORKERS, seed=1), _draws(OUTSIDERS, seed=2)) == WORKERS
+    assert _found(_draws(WORKERS, seed=3), _draws(OUTSIDERS, seed=13)) == []
 
 
 @pytest.mark.parametrize("seed", [3, 4, 5])

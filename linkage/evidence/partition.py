@@ -60,7 +60,13 @@ simulated campaigns the wording they share is 3 in 100 uses (2026-11-24)."""
 LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
 
-_PART_ACCOUNTS: Final = 50_000
+ENOUGH_OUTSIDERS: Final = 500
+"""Outsiders from which on more would hardly move the rate."""
+
+FIRST_ACCOUNTS: Final = 50_000
+"""Accounts among whom outsiders are looked for first; everybody is looked at for groups that lack outsiders then."""
+
+_PART_ACCOUNTS: Final = 20_000
 
 
 def find_shared_out_work(
@@ -90,17 +96,19 @@ def find_shared_out_work(
     check_frame(items, ITEMS, name="items")
     if items.empty or groups.empty:
         return none_found()
-    others = make_frame(OTHER_ITEMS) if other_items is None else other_items
+    items = _sort_by_account(items)
+    others = _sort_by_account(make_frame(OTHER_ITEMS) if other_items is None else other_items)
     sent = _look_up(items, others, make_frame(OWN_ITEMS) if own_items is None else own_items, groups)
-    shared = _count_users(sent)
-    drawn = _draw(sent, shared)
+    each, met = sent.own.copy(), np.zeros(len(sent.names), dtype=np.int64)
+    shared = _count_users(sent, each, met)
+    drawn = _Drawn(each, met, *_look_outside(sent, shared))
     templated = float(conduct["templated_count"].sum())
     carried = max(int(sent.volume.sum()) / max(templated, 1.0), 1.0)
     bits = _weigh(sent, drawn, carried=carried, tries=float(groups["group"].nunique()))
     told = np.flatnonzero(bits >= LEAST_BITS)
     told = told[np.argsort(sent.group_of[told], kind="stable")]
     first, last = sent.own_times[told].T.copy()
-    _span(told, first.view(np.int64), last.view(np.int64), _times(items), sent.group_of, *sent.listed[0], *shared)
+    _span(told, first.view(np.int64), last.view(np.int64), _times(items), sent.group_of, *sent.listed[0], *shared[:2])
     rows = pd.DataFrame(
         {
             "group": sent.group_of[told].astype(np.int64),
@@ -118,14 +126,18 @@ def _times(items: pd.DataFrame) -> Codes:
     return items["first_at"].to_numpy(dtype="datetime64[ms]").view(np.int64)
 
 
+def _sort_by_account(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame itself where it is sorted already, as those of a store are."""
+    codes, _ = text_codes(frame["account_id"])
+    return frame if (codes[1:] >= codes[:-1]).all() else frame.iloc[np.argsort(codes, kind="stable")]
+
+
 class _Listed(NamedTuple):
     """Rows of items, by account."""
 
     start: Codes
     """Where the rows of each account begin, and the end."""
-    rows: Small
     item: Small
-    """Of each row, in the order of the frame."""
 
 
 class _Sent(NamedTuple):
@@ -156,8 +168,9 @@ def _look_up(items: pd.DataFrame, other_items: pd.DataFrame, own_items: pd.DataF
         names = names.union(others)
     listed = []
     for (codes, ids), frame in zip(told, (items, other_items), strict=True):
-        account = names.get_indexer(ids).astype(np.int32)[codes]
-        listed.append(_Listed(*rows_by_code(account, count=len(names)), frame["item"].to_numpy(dtype=np.int32)))
+        sizes = np.zeros(len(names), dtype=np.int64)
+        sizes[names.get_indexer(ids)] = np.bincount(codes, minlength=len(ids))
+        listed.append(_Listed(np.append(0, np.cumsum(sizes)), frame["item"].to_numpy(dtype=np.int32)))
     owner = names.get_indexer(pd.Index(own_items["account_id"]))
     own = np.zeros(len(names), dtype=np.int64)
     own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
@@ -175,36 +188,48 @@ class _Shared(NamedTuple):
     """Where the groups of each item begin, and the end."""
     group: Small
     users: Small
-    """How many of the group's accounts have the item; 0 where it is boilerplate, or all of the group is left out."""
+    """How many of the group's accounts have the item."""
+
+    def without(self, groups: npt.NDArray[np.bool_]) -> _Shared:
+        """The same but for these groups, and for items that none of a group's accounts have."""
+        kept = (self.users > 0) & ~groups[self.group]
+        before = np.append(0, np.cumsum(kept, dtype=np.int32))
+        return _Shared(before[self.start].astype(np.int64), self.group[kept], self.users[kept])
 
 
-def _count_users(sent: _Sent) -> _Shared:
+def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
+    """Which groups have which items, boilerplate left out, and groups that send too much of it.
+
+    Parameters
+    ----------
+    each, met : of :class:`_Drawn`; items that are listed are added.
+    """
     asked = sent.listed[0]
-    group_of_row = np.empty(len(asked.item), dtype=np.int32)
-    group_of_row[asked.rows] = np.repeat(sent.group_of, np.diff(asked.start))
+    account_of_row = np.repeat(np.arange(len(sent.names), dtype=np.int32), np.diff(asked.start))
     first, rows = rows_by_code(asked.item, count=int(asked.item.max()) + 1)
     start, (group, users) = np.empty_like(first), np.empty((2, len(asked.item)), dtype=np.int32)
     most = np.maximum(BOILERPLATE_SHARE * sent.by_group(sent.volume > 0), LEAST_BOILERPLATE)
     common = np.zeros(len(most))
-    end = _share(first, rows, group_of_row, most, common, start, group, users)
-    shared = _Shared(start, group[:end], users[:end])
+    end = _share(first, rows, account_of_row, sent.group_of, most, common, each, met, start, group, users)
     is_left_out = common > MOST_BOILERPLATE * sent.by_group(sent.volume)
-    shared.users[is_left_out[shared.group]] = 0
-    return shared
+    return _Shared(start, group[:end], users[:end]).without(is_left_out)
 
 
 @numba.njit(cache=True, nogil=True)
 def _share(
     first: Codes,
     rows: Small,
-    group_of_row: Small,
+    account_of_row: Small,
+    group_of: Small,
     most: Numbers,
     common: Numbers,
+    each: Codes,
+    met: Codes,
     start: Codes,
     group: Small,
     users: Small,
 ) -> int:
-    """Fill what :class:`_Shared` holds; how many pairs of an item and a group there are.
+    """Fill what :class:`_Shared` holds, with 0 users of boilerplate; how many pairs of an item and a group there are.
 
     Parameters
     ----------
@@ -215,21 +240,26 @@ def _share(
     end, counts = 0, np.zeros(most.size, dtype=np.int32)
     for item in range(first.size - 1):
         start[item] = end
-        for place in range(first[item], first[item + 1]):
-            found = group_of_row[rows[place]]
-            if found < 0:
-                continue
-            if not counts[found]:
-                group[end] = found
-                end += 1
-            counts[found] += 1
+        for row in rows[first[item] : first[item + 1]]:
+            found = group_of[account_of_row[row]]
+            if found >= 0:
+                if not counts[found]:
+                    group[end] = found
+                    end += 1
+                counts[found] += 1
         for place in range(start[item], end):
             found = group[place]
-            users[place] = counts[found]
             if counts[found] > most[found]:
-                users[place] = 0
                 common[found] += counts[found]
-            counts[found] = 0
+                counts[found] = 0
+            users[place] = counts[found]
+        for row in rows[first[item] : first[item + 1]]:
+            account = account_of_row[row]
+            if group_of[account] >= 0 and counts[group_of[account]]:
+                each[account] += 1
+                met[account] += counts[group_of[account]] - 1
+        for place in range(start[item], end):
+            counts[group[place]] = 0
     start[first.size - 1] = end
     return end
 
@@ -249,62 +279,64 @@ class _Drawn(NamedTuple):
     """How many items these sent."""
 
 
-def _draw(sent: _Sent, shared: _Shared) -> _Drawn:
-    each, met, groups = sent.own.copy(), np.zeros(len(sent.names), dtype=np.int64), int(sent.group_of.max()) + 1
+def _look_outside(sent: _Sent, shared: _Shared) -> tuple[Codes, Numbers, Codes]:
+    """``outsiders``, ``spent`` and ``sent`` of :class:`_Drawn`."""
+    everybody = np.arange(len(sent.names))
+    is_first = everybody % max(len(everybody) // FIRST_ACCOUNTS, 1) == 0
+    found = _meet_all(sent, shared, everybody[is_first])
+    rest = shared.without(found[0] >= ENOUGH_OUTSIDERS)
+    more = _meet_all(sent, rest, everybody[~is_first])
+    return found[0] + more[0], found[1] + more[1], found[2] + more[2]
 
-    def draw(part: tuple[_Listed, int]) -> tuple[Codes, Numbers, Codes]:
-        listed, begin = part
-        outside = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
-        _draw_part(begin, begin + _PART_ACCOUNTS, *listed, sent.group_of, sent.volume, *shared, each, met, *outside)
-        return outside
 
-    parts = itertools.product(sent.listed, range(0, len(sent.names), _PART_ACCOUNTS))
-    outsiders, spent, volume = (sum(figures) for figures in zip(*in_threads(draw, parts), strict=True))
-    return _Drawn(each, met, outsiders, spent, volume)
+def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Numbers, Codes]:
+    """What :func:`_look_outside` returns, of some accounts."""
+    groups = int(sent.group_of.max(initial=-1)) + 1
+
+    def meet(part: tuple[_Listed, Codes]) -> tuple[Codes, Numbers, Codes]:
+        (start, item), (first, group, users) = part[0], shared
+        outsiders, spent, volume = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
+        _meet(part[1], start, item, sent.group_of, sent.volume, first, group, users, outsiders, spent, volume)
+        return outsiders, spent, volume
+
+    parts = np.array_split(accounts, len(accounts) // _PART_ACCOUNTS + 1)
+    met = list(in_threads(meet, itertools.product(sent.listed, parts)))
+    outsiders, spent, volume = (np.sum(figures, axis=0) for figures in zip(*met, strict=True))
+    return outsiders, spent, volume
 
 
 @numba.njit(cache=True, nogil=True)
-def _draw_part(
-    begin: int,
-    end: int,
+def _meet(
+    accounts: Codes,
     start: Codes,
-    rows: Small,
     item: Small,
     group_of: Small,
     volume: Codes,
     first: Codes,
     group: Small,
     users: Small,
-    each: Codes,
-    met: Codes,
     outsiders: Codes,
     spent: Numbers,
     sent: Codes,
 ) -> None:
-    """Add to what :class:`_Drawn` holds for accounts from ``begin`` to ``end``.
+    """Add to what :class:`_Drawn` holds of outsiders.
 
     A popular item is in many groups and on many accounts. Looked at account by account, all that is counted of one are
     its groups, which the processor's cache holds.
     """
     hits, meetings = np.zeros(outsiders.size, dtype=np.int64), np.zeros(outsiders.size, dtype=np.int64)
     seen = np.empty(outsiders.size, dtype=np.int64)
-    for account in range(begin, min(end, start.size - 1)):
+    for account in accounts:
         found = 0
-        for place in range(start[account], start[account + 1]):
-            known = item[rows[place]]
+        for known in item[start[account] : start[account + 1]]:
             for entry in range(first[known], first[known + 1]) if known >= 0 else range(0):
                 other = group[entry]
-                if not users[entry]:
-                    continue
-                if other == group_of[account]:
-                    each[account] += 1
-                    met[account] += users[entry] - 1
-                    continue
-                if not hits[other]:
-                    seen[found] = other
-                    found += 1
-                hits[other] += 1
-                meetings[other] += users[entry]
+                if other != group_of[account]:
+                    if not hits[other]:
+                        seen[found] = other
+                        found += 1
+                    hits[other] += 1
+                    meetings[other] += users[entry]
         for other in seen[:found]:
             if hits[other] >= OUTSIDER_HITS:
                 outsiders[other] += 1
@@ -339,20 +371,17 @@ def _span(
     at: Codes,
     group_of: Small,
     start: Codes,
-    rows: Small,
     item: Small,
     first: Codes,
     group: Small,
-    users: Small,
 ) -> None:
     """Widen the first and last times of accounts (the least number where there is none) to items of their groups."""
     none = np.iinfo(np.int64).min
     for number in range(accounts.size):
         account = accounts[number]
-        for place in range(start[account], start[account + 1]):
-            row = rows[place]
+        for row in range(start[account], start[account + 1]):
             for entry in range(first[item[row]], first[item[row] + 1]):
-                if group[entry] == group_of[account] and users[entry]:
+                if group[entry] == group_of[account]:
                     if first_ms[number] == none or at[row] < first_ms[number]:
                         first_ms[number] = at[row]
                     last_ms[number] = max(last_ms[number], at[row])
