@@ -273,13 +273,12 @@ class Database:
         """The columns of the answer as plain values, some rows at a time, at least once; see :meth:`query`."""
         query = _checked_query(name, parameters)
         with self.errors_told(f"answer {name}"):
-            cursor = self.connection.execute(query.sql, dict(parameters))
-            rows = cursor.fetchmany(_PART_ROWS)
+            rows, width = iter(self.connection.execute(query.sql, dict(parameters))), len(query.columns)
+            values = _next_values(rows)
             while True:
-                values = zip(*rows, strict=True) if rows else ([] for _ in query.columns)
-                yield dict(zip(query.columns, values, strict=True))
-                rows = cursor.fetchmany(_PART_ROWS)
-                if not rows:
+                yield {column: values[place::width] for place, column in enumerate(query.columns)}
+                values = _next_values(rows)
+                if not values:
                     return
 
     def numbers(self, name: str, **parameters: int | float | str) -> Iterator[npt.NDArray[np.int64]]:
@@ -332,6 +331,11 @@ def _checked_query(name: str, parameters: Mapping[str, int | float | str]) -> Qu
         found = ", ".join(sorted(parameters)) or "none"
         raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
     return query
+
+
+def _next_values(rows: Iterator[tuple[Any, ...]]) -> list[Any]:
+    """All values of the next rows. No row is kept: Python would go over them again and again, looking for cycles."""
+    return list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:
