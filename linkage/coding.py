@@ -91,6 +91,33 @@ def value_codes(frame: pd.DataFrame) -> Codes:
     return np.asarray(np.repeat(code, np.diff(np.append(heads, len(key)))), dtype=np.int64)
 
 
+def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
+    """The row of the table that has the family, kind and value of each row of a frame, -1 where none has.
+
+    Parameters
+    ----------
+    frame, table : as for :func:`value_keys`; no value is in the table twice. O(rows), where rows of a value stand
+        together in the frame.
+
+    Examples
+    --------
+    >>> rows = {"family": ["n", "n", "p"], "kind": ["ip", "ip", "card"], "value": ["x", "x", "x"]}
+    >>> frame = pd.DataFrame(rows, dtype="str")
+    >>> find_values(frame, frame.iloc[1:2]).tolist()
+    [0, 0, -1]
+    """
+    key, wanted = value_keys(frame), np.zeros(len(table), dtype=np.int64)
+    for name in _VALUE_KEYS:
+        texts = text_codes(frame[name])[1]
+        place = codes_of(table[name], texts)
+        wanted = np.where((wanted < 0) | (place < 0), -1, wanted * max(len(texts), 1) + place)
+    order = np.argsort(wanted, kind="stable")
+    heads = run_starts(key)
+    row = np.append(order, -1)[np.searchsorted(wanted[order], key[heads])]
+    found = np.where(np.append(wanted, -1)[row] == key[heads], row, -1)
+    return np.asarray(np.repeat(found, np.diff(np.append(heads, len(key)))), dtype=np.int64)
+
+
 def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:
     """Where runs of equal values begin; the values are 0 or more.
 

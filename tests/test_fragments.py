@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from linkage.clusters import fragments
-from linkage.clusters.fragments import Counts, join_fragments, share_bits
+from linkage.clusters.coverage import Counts, GroupBits
+from linkage.clusters.fragments import join_fragments
 from linkage.clusters.ties import Incidence
 from linkage.settings import CommunitySettings
 
@@ -63,11 +64,11 @@ def test_shared_bits_are_those_counted_one_by_one(seed: int) -> None:
     group = np.random.default_rng(seed).integers(-1, 5, len(incidence.accounts))
     pairs = np.array([[0, 1], [1, 3], [2, 4]])
     habits = np.full((len(group), 3), np.nan)
-    cover = Counts(group, incidence).cover(np.arange(5))
-    inside, between, work = share_bits(cover, group, pairs, incidence=incidence, habits=habits, yardstick=np.empty(0))
-    assert work.tolist() == [True, True, True, False]
+    bits = GroupBits(group, incidence, habits=habits)
+    between = bits.between(pairs)
+    assert bits.is_work.tolist() == [True, True, True, False]
     for number in range(5):
-        assert inside[number, :3] == pytest.approx(slow_share(incidence, group, number, number))
+        assert bits.inside[number, :3] == pytest.approx(slow_share(incidence, group, number, number))
     for row, (left, right) in enumerate(pairs):
         assert between[row, :3] == pytest.approx(slow_share(incidence, group, left, right))
 
@@ -91,6 +92,21 @@ def test_counts_of_joined_groups_are_those_counted_anew(seed: int) -> None:
             assert getattr(joined, name).tolist() == getattr(anew, name).tolist()
 
 
+def test_bits_of_joined_groups_are_those_looked_at_anew() -> None:
+    incidence = incidence_of(7, accounts=90)
+    draw = np.random.default_rng(7)
+    group, habits = draw.permutation(np.arange(90) // 10), draw.random((90, 3))
+    habits[::7] = np.nan
+    bits = GroupBits(group, incidence, habits=habits)
+    target = np.array([0, 1, 1, 3, 0, 5, 6, 1, 8])
+    bits.join(target)
+    anew = GroupBits(target[group], incidence, habits=habits)
+    there = np.flatnonzero(bits.accounts)
+    assert bits.inside[there].tolist() == anew.inside[there].tolist()
+    pairs = np.column_stack(np.triu_indices(len(there), 1))
+    assert bits.between(there[pairs]).tolist() == anew.between(there[pairs]).tolist()
+
+
 @pytest.mark.parametrize("seed", [4, 5, 6])
 def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     incidence = incidence_of(seed, accounts=200, values=40, uses=3_000)
@@ -104,9 +120,9 @@ def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkey
     scored = fragments._score_pairs
     asked: list[int] = []
 
-    def score_all(group: np.ndarray, pairs: np.ndarray, **rest: object) -> np.ndarray:
+    def score_all(bits: GroupBits, pairs: np.ndarray, settings: CommunitySettings) -> np.ndarray:
         asked.append(len(pairs))
-        return scored(group, pairs, **rest)
+        return scored(bits, pairs, settings)
 
     monkeypatch.setattr(fragments, "_score_pairs", score_all)
     monkeypatch.setattr(fragments, "_changed", lambda groups, _chosen: np.ones(groups, dtype=bool))

@@ -1,4 +1,4 @@
-"""Rows of whole numbers into a table, several with each run of a statement."""
+"""Rows into a table, several with each run of a statement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from linkage.store import inserts
-from linkage.store.inserts import BLANK, insert_rows, insertion
+from linkage.store.inserts import BLANK, insert_columns, insert_rows, insertion
 
 CREATE = "create table t (a integer primary key, b integer, c real) strict"
 INSERT = insertion(
@@ -36,3 +36,14 @@ def test_every_row_is_stored_with_its_own_values(count: int, chunk: int, monkeyp
 def test_what_is_no_number_is_null_and_what_is_stored_merges() -> None:
     rows = [[each % 4, 1, 0] for each in range(24)]
     assert stored(rows, [math.nan] * 24) == [(each, 6, None) for each in range(4)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 45])
+def test_columns_are_stored_beside_what_all_rows_have_in_common(count: int) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.execute("create table t (run text, a integer, b text) strict")
+    names = [None if each % 4 == 0 else f"n{each}" for each in range(count)]
+    columns = [list(range(count)), names]
+    insert_columns(connection, insertion("insert into t values", "(?1, ?, ?)"), common="r", columns=columns)
+    found = connection.execute("select run, a, b from t order by a").fetchall()
+    assert found == [("r", each, name) for each, name in enumerate(names)]

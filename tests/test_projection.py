@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from linkage.evidence.projection import ValueIndex, pair_up, propose, propose_pairs, signature
+from linkage.evidence.projection import ValueIndex, in_order, pair_up, propose, propose_pairs, signature
 
 
 def test_one_address_on_100_thousand_accounts_gives_ten_links_each_at_most() -> None:
@@ -74,14 +74,18 @@ def test_pairs_of_one_organization_are_not_proposed_and_all_others_are_known(
     monkeypatch.setattr(importlib.import_module("linkage.evidence.projection"), "_PART_ROOM", room)
     found = propose(uses[:, 0], uses[:, 1], orders=orders, links_per_use=3, organization=organization)
     assert len(found) == apart.sum() < len(apart)
-    assert np.column_stack(found.part(slice(None))).tolist() == np.column_stack(every)[apart].tolist()
-    assert np.column_stack(found.part(slice(7, 20))).tolist() == np.column_stack(every)[apart][7:20].tolist()
+    assert np.column_stack(in_order(*found.part(slice(None)))).tolist() == np.column_stack(every)[apart].tolist()
+    ends = np.column_stack(found.part(slice(None)))
+    assert np.column_stack(found.part(slice(7, 20))).tolist() == ends[7:20].tolist()
+    held = np.bincount(uses[:, 0], minlength=50)[ends]
+    assert (np.diff(held[:, 0]) <= 0).all()  # accounts with many values have the first turns
+    assert (held[:, 0] >= held[:, 1]).all()
     a, b = np.triu_indices(50, 1)
     known = set(zip(*(side[apart].tolist() for side in every), strict=True))
     assert found.among(a, b).tolist() == [pair in known for pair in zip(a.tolist(), b.tolist(), strict=True)]
     turned = pair_up(every[0][apart][::-1], every[1][apart][::-1], accounts=50)
-    assert turned.start.tolist() == found.start.tolist()
-    assert turned.other.tolist() == found.other.tolist()
+    assert np.column_stack(turned.part(slice(None))).tolist() == np.column_stack(every)[apart].tolist()
+    assert turned.among(b, a).tolist() == found.among(a, b).tolist()
 
 
 def test_accounts_with_the_same_values_have_the_same_signature() -> None:

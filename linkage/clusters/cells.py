@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from linkage.clusters.fragments import MERGE_FAMILY_BITS, Counts, sample_gaps, share_bits
+from linkage.clusters.coverage import GroupBits
+from linkage.clusters.fragments import MERGE_FAMILY_BITS
 from linkage.clusters.ties import build_incidence, rank_habits
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, CONDUCT, GROUP_RELATIONS, check_frame, make_frame
@@ -50,9 +51,7 @@ def join_cells(
     group = np.full(len(accounts), -1, dtype=np.int64)
     group[incidence.accounts.get_indexer(pd.Index(communities["account_id"]))] = communities["community"].to_numpy()
     pairs = strong[["group_a", "group_b"]].to_numpy(dtype=np.int64)
-    habits = rank_habits(conduct, accounts)
-    cover = Counts(group, incidence).cover(np.arange(int(group.max()) + 1))
-    between = share_bits(cover, group, pairs, incidence=incidence, habits=habits, yardstick=sample_gaps(habits))[1]
+    between = GroupBits(group, incidence, habits=rank_habits(conduct, accounts)).between(pairs)
     tied = (between >= MERGE_FAMILY_BITS).any(axis=1)
     label = np.arange(int(group.max()) + 1)
     for first, second in pairs[tied]:

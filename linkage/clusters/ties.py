@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, first_rows, ranges, rows_by_code, value_codes
+from linkage.coding import codes_of, find_values, ranges, rows_by_code, value_keys
 from linkage.errors import ClusterError
 from linkage.parallel import in_threads
-from linkage.terms import HOUR_MS, TEXT
+from linkage.terms import HOUR_MS
 
 Codes = npt.NDArray[np.int64]
 
@@ -130,22 +130,19 @@ def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.D
     ------
     ClusterError : evidence names a value that ``values`` does not have.
     """
-    keys = ["family", "kind", "value"]
     table = values.reset_index(drop=True)
-    number = value_codes(evidence)
-    told = evidence[keys].iloc[first_rows(number)].astype(TEXT)
-    code = told.merge(table[keys].astype(TEXT).assign(code=np.arange(len(table))), on=keys, how="left")["code"]
-    if code.isna().any():
+    value = find_values(evidence, table).astype(np.int32)
+    if (value < 0).any():
+        missing = len(np.unique(value_keys(evidence)[value < 0]))
         raise ClusterError(
-            f"values: wanted one row for every value of the evidence; {int(code.isna().sum())} of its values have "
-            "none. Hand over the values of the same linking"
+            f"values: wanted one row for every value of the evidence; {missing} of its values have none. Hand over the "
+            "values of the same linking"
         )
     index: pd.Index[str] = pd.Index(accounts["account_id"])
     account = codes_of(evidence["account_id"], index).astype(np.int32)
     families = tuple(sorted(table["family"].unique()))
     family = pd.Categorical(table["family"], categories=list(families)).codes.astype(np.int64)
     bits, chance, unseen = (table[name].to_numpy(dtype=np.float64) for name in ("bits", "chance", "unseen"))
-    value = code.to_numpy(dtype=np.int32)[number]
     return Incidence(index, families, table, family, bits, chance, unseen, account, value)
 
 

@@ -11,13 +11,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import codes_of, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex
+from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex, distinct
 from linkage.parallel import in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 
@@ -132,17 +133,18 @@ class Sight:
         self._habits, self._edges = habits, edges
         self._level = coded.table["level"].to_numpy(dtype=np.int32)
         self._levels = int(self._level.max(initial=-1)) + 1
+        self._code = _PatternCode.of(self._level, family, families=len(coded.families), levels=self._levels)
 
     def count(self, pairs: Proposed) -> Patterns:
         """The patterns of levels that the pairs have."""
-        seen = list(_each_part(lambda part: self._patterns_of(self._look(*pairs.part(part))), len(pairs)))
-        rows, numbers = place_patterns(list(np.concatenate([found for found, _, _ in seen]).T))
-        ends = np.cumsum([len(found) for found, _, _ in seen])
-        times, of_pairs = np.zeros(len(rows), dtype=np.int64), []
-        for mine, (_, place, counts) in zip(np.split(numbers, ends[:-1]), seen, strict=True):
+        seen = list(_each_part(lambda part: self._patterns_of(*pairs.part(part)), len(pairs)))
+        codes = distinct(np.concatenate([found for found, _, _ in seen]))
+        times, of_pairs = np.zeros(len(codes), dtype=np.int64), []
+        for found, place, counts in seen:
+            mine = np.searchsorted(codes, found)
             times[mine] += counts
             of_pairs.append((mine, place))
-        return Patterns(rows, times, of_pairs)
+        return Patterns(self._code.rows(codes), times, of_pairs)
 
     def weigh(
         self,
@@ -187,13 +189,52 @@ class Sight:
         columns = {family: np.ascontiguousarray(best[:, number]) for number, family in enumerate(self._families)}
         return Pairs(a, b, columns, pair_levels(self._habits, a, b, edges=self._edges))
 
-    def _patterns_of(self, pairs: Pairs) -> tuple[Codes, npt.NDArray[Any], Codes]:
+    def _patterns_of(self, a: Small, b: Small) -> tuple[Codes, npt.NDArray[Any], Codes]:
         """The patterns of levels that these pairs have, which of them each has, and how many have each."""
-        level = np.append(self._level, np.int32(-1))
-        levels = [level[pairs.best[family]] for family in self._families]
-        conduct = np.where(pairs.conduct >= 0, pairs.conduct + np.int32(self._levels), -1)
-        rows, place = place_patterns([*levels, conduct])
-        return rows, place.astype(np.min_scalar_type(len(rows))), np.bincount(place, minlength=len(rows))
+        conduct = pair_levels(self._habits, a, b, edges=self._edges)
+        place, found = pd.factorize(self._code.of_pairs(self._index.best_shared(a, b), conduct))
+        return found, place.astype(np.min_scalar_type(len(found))), np.bincount(place, minlength=len(found))
+
+
+@dataclasses.dataclass(frozen=True)
+class _PatternCode:
+    """Patterns of levels as whole numbers, which ascend as the levels do, family by family and conduct last."""
+
+    digit: Codes
+    """What each value adds to a number where it is the best one of its family, and 0 for no value."""
+    levels: list[Codes]
+    """The levels of each family, and of conduct, ascending; -1 for none is the first."""
+
+    @classmethod
+    def of(cls, level: Small, family: Codes, *, families: int, levels: int) -> _PatternCode:
+        """For values of these levels and families."""
+        conduct = levels + np.arange(len(LEVEL_SHARES) + 1)
+        held = [np.append(-1, distinct(level[family == number])) for number in range(families)]
+        held.append(np.append(-1, conduct))
+        steps = np.cumprod([1, *(len(known) for known in held[:0:-1])])[::-1]
+        digit = np.zeros(len(level) + 1, dtype=np.int64)
+        for number, (known, step) in enumerate(zip(held[:-1], steps[:-1], strict=True)):
+            mine = np.flatnonzero(family == number)
+            digit[mine] = np.searchsorted(known, level[mine]) * step
+        return cls(digit, held)
+
+    def of_pairs(self, best: Small, conduct: npt.NDArray[np.int8]) -> Codes:
+        """The number of each pair's pattern."""
+        code = conduct.astype(np.int64) + 1
+        _add_digits(best, self.digit, code)
+        return code
+
+    def rows(self, codes: Codes) -> Codes:
+        """The patterns of these numbers: a column per family and one of conduct."""
+        places = np.unravel_index(codes, [len(known) for known in self.levels])
+        return np.column_stack([known[at] for known, at in zip(self.levels, places, strict=True)]).astype(np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
+    for pair in range(best.shape[0]):
+        for family in range(best.shape[1]):
+            code[pair] += digit[best[pair, family]]  # of no value, -1, the last one
 
 
 def _each_part(function: Callable[[slice], _T], length: int) -> Iterator[_T]:

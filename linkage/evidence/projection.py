@@ -49,31 +49,54 @@ def value_table(evidence: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
 
 @dataclasses.dataclass(frozen=True)
 class Proposed:
-    """Distinct pairs of accounts ``a < b``, by ``a`` and then ``b``: four bytes a pair."""
+    """Distinct pairs of accounts, four bytes each: of every account those with accounts whose turn comes later.
+
+    Where pairs are gathered, accounts with many values have the first turns: the values of the first account are marked
+    once for all of its pairs, and only those of the other one are walked for each.
+    """
 
     start: Codes
-    """Where the pairs of each ``a`` begin, and the end."""
+    """Where the pairs of each turn begin, and the end."""
     other: Small
-    """The ``b`` of each pair."""
+    """The later turn of each pair."""
+    account_of: Small
+    """The account of each turn."""
 
     def __len__(self) -> int:
         return len(self.other)
 
     def part(self, rows: slice) -> tuple[Small, Small]:
-        """Both accounts of some consecutive pairs."""
+        """Both accounts of some consecutive pairs; those of one first account stand together."""
         first, last, _ = rows.indices(len(self))
         inside = np.clip(self.start, first, last)
-        return np.repeat(np.arange(len(self.start) - 1, dtype=np.int32), np.diff(inside)), self.other[first:last]
+        return np.repeat(self.account_of, np.diff(inside)), self.account_of[self.other[first:last]]
 
     def among(self, a: Codes, b: Codes) -> npt.NDArray[np.bool_]:
-        """Which of these pairs, ``a < b``, are among the proposed ones."""
-        return np.asarray(_is_proposed(self.start, self.other, a, b), dtype=np.bool_)
+        """Which of these pairs are among the proposed ones, whichever account is named first."""
+        turn = turns_of(self.account_of)
+        first, later = np.minimum(turn[a], turn[b]), np.maximum(turn[a], turn[b])
+        return np.asarray(_is_proposed(self.start, self.other, first, later, np.argsort(first)), dtype=np.bool_)
+
+
+def turns_of(account_of: Small) -> Small:
+    """The turn of each account."""
+    turn = np.empty(len(account_of), dtype=np.int32)
+    turn[account_of] = np.arange(len(account_of), dtype=np.int32)
+    return turn
 
 
 def pair_up(a: Codes, b: Codes, *, accounts: int) -> Proposed:
-    """These pairs, which are distinct and ``a < b``, in any order."""
+    """These pairs, which are distinct and ``a < b``, in any order; the turns are the codes."""
     order = np.lexsort((b, a))
-    return Proposed(np.searchsorted(a[order], np.arange(accounts + 1)).astype(np.int64), b[order].astype(np.int32))
+    start = np.searchsorted(a[order], np.arange(accounts + 1)).astype(np.int64)
+    return Proposed(start, b[order].astype(np.int32), np.arange(accounts, dtype=np.int32))
+
+
+def in_order(a: Small, b: Small) -> tuple[Codes, Codes]:
+    """The same pairs with ``a < b``, by ``a`` and then ``b``."""
+    low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
+    order = np.lexsort((high, low))
+    return low[order], high[order]
 
 
 def propose_pairs(account: Codes, value: Codes, *, orders: Sequence[Codes], links_per_use: int) -> tuple[Codes, Codes]:
@@ -101,8 +124,7 @@ def propose_pairs(account: Codes, value: Codes, *, orders: Sequence[Codes], link
     keys = [order[:accounts] for order in orders]
     apart = np.full(accounts, -1, dtype=np.int64)
     found = propose(account, value, orders=keys, links_per_use=links_per_use, organization=apart)
-    a, b = found.part(slice(None))
-    return a.astype(np.int64), b.astype(np.int64)
+    return in_order(*found.part(slice(None)))
 
 
 def propose(
@@ -115,16 +137,22 @@ def propose(
     account, value, orders, links_per_use : as for :func:`propose_pairs`; a key for every account there is.
     organization : of each account, -1 for none.
     """
-    counts, others = _gather_pairs(account, value, orders, links_per_use, organization)
-    return Proposed(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(others))
+    account_of = np.argsort(-np.bincount(account, minlength=len(organization)), kind="stable").astype(np.int32)
+    counts, others = _gather_pairs(account, value, orders, links_per_use, organization[account_of], account_of)
+    return Proposed(np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(others), account_of)
 
 
 def _gather_pairs(
-    account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, organization: Codes
+    account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, organization: Codes, account_of: Small
 ) -> tuple[Sequence[Codes], Sequence[Small]]:
-    """How many pairs begin with each account, and their other accounts, in parts; the uses in order end here."""
-    runs = _order_uses(account, value, orders, links_per_use, accounts=len(organization))
-    room = runs.room()
+    """How many pairs there are of each turn, and their later turns, in parts; the uses in order end here.
+
+    Parameters
+    ----------
+    organization : of each turn.
+    """
+    room = 2 * links_per_use * np.bincount(account, minlength=len(account_of))[account_of]
+    runs = _order_uses(account, value, orders, links_per_use, turns_of(account_of))
     parts = np.arange(_PART_ROOM, int(room.sum()), _PART_ROOM)
     bounds = [0, *np.unique(np.searchsorted(np.cumsum(room), parts)).tolist(), len(organization)]
 
@@ -140,65 +168,54 @@ def _gather_pairs(
 class _Runs(NamedTuple):
     """Uses in several orders of the accounts within each value, one order after the other.
 
-    Accounts that stand up to ``reach`` apart within one value and order are pairs.
+    Accounts that stand up to the reach of the order apart within one value are pairs.
     """
 
-    account: Small
-    reach: npt.NDArray[np.int16]
-    is_first: npt.NDArray[np.bool_]
-    """Where another value begins, or another order."""
+    turn: Small
+    """Of the account of each use; inverted where another value begins, or another order, and once at the end."""
+    ends: Codes
+    """Where each order ends."""
+    reach: Codes
+    """Of each order."""
     start: Codes
-    """Where the rows of each account begin, and the end."""
+    """Where the rows of each turn begin, and the end."""
     rows: Small
-    """Rows of these columns, account by account."""
-
-    def room(self) -> Codes:
-        """How many pairs each account can have at most."""
-        return np.asarray(_add_reach(self.account, self.reach, np.zeros(len(self.start) - 1, dtype=np.int64)))
+    """Rows of ``turn``, turn by turn."""
 
 
-def _order_uses(account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, *, accounts: int) -> _Runs:
+def _order_uses(account: Codes, value: Codes, orders: Sequence[Codes], links_per_use: int, turn: Small) -> _Runs:
     """The uses of small values in one order, with a reach that makes pairs of all; those of others in each order."""
     small = (np.bincount(value) <= links_per_use + 1)[value] if len(value) else np.empty(0, dtype=np.bool_)
-    hubs = account[~small], value[~small]
-    ends = [int(small.sum()) + len(hubs[0]) * number for number in range(len(orders) + 1)]
-    whole, reach = np.empty(ends[-1], dtype=np.int32), np.empty(ends[-1], dtype=np.int16)
-    is_first = np.empty(ends[-1], dtype=np.bool_)
-    _order_into(whole[: ends[0]], is_first[: ends[0]], account[small], value[small], np.arange(accounts))
-    reach[: ends[0]] = links_per_use
-    shares = _split(links_per_use, len(orders))
-    for (begin, end), key, share in zip(itertools.pairwise(ends), orders, shares, strict=True):
-        _order_into(whole[begin:end], is_first[begin:end], *hubs, key)
-        reach[begin:end] = share
-    return _Runs(whole, reach, is_first, *rows_by_code(whole, count=accounts))
-
-
-def _order_into(ordered: Small, is_first: npt.NDArray[np.bool_], account: Codes, value: Codes, key: Codes) -> None:
-    """Put uses by value and then in the order of a key, one for each account (equal ones by account)."""
-    by_key = np.lexsort((np.arange(len(key)), key))
-    rank = np.empty(len(key), dtype=np.int64)
-    rank[by_key] = np.arange(len(key))
-    both = rank[account]
-    both += value * len(key)
-    both.sort()
-    values = both // max(len(key), 1)
-    np.not_equal(values, np.concatenate([[-1], values[:-1]]), out=is_first)
-    values *= len(key)
-    both -= values
-    by_key.astype(np.int32).take(both, out=ordered)
+    sizes = [int(small.sum()), *[int((~small).sum())] * len(orders)]
+    ends, reach = np.cumsum(sizes), np.array([links_per_use, *_split(links_per_use, len(orders))])
+    whole, firsts, end = np.zeros(ends[-1] + 1, dtype=np.int32), [ends[-1:]], 0
+    for mine, keys in ((small, [np.arange(len(turn))]), (~small, orders)):
+        held, holders = rows_by_code(account[mine], count=len(turn)), np.bincount(value[mine])
+        values = value.astype(np.int32)[mine][held[1]]
+        for key in keys:
+            place = end + np.cumsum(holders) - holders
+            firsts.append(place[holders > 0])
+            _place_uses(np.argsort(key, kind="stable"), turn, held[0], values, place.copy(), whole)
+            end += len(values)
+    start, rows = rows_by_code(whole[:-1], count=len(turn))
+    first = np.concatenate(firsts)
+    whole[first] = ~whole[first]
+    return _Runs(whole, ends, reach, start, rows)
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_reach(account: Small, reach: npt.NDArray[np.int16], room: Codes) -> Codes:
-    for row in range(len(account)):
-        room[account[row]] += 2 * reach[row]
-    return room
+def _place_uses(by_key: Codes, turn: Small, start: Codes, values: Small, place: Codes, whole: Small) -> None:
+    """Put the uses of the accounts, taken in this order, to the places of their values, which move on."""
+    for account in by_key:
+        for value in values[start[account] : start[account + 1]]:
+            whole[place[value]] = turn[account]
+            place[value] += 1
 
 
 def _list_pairs_plain(
-    account: Small,
-    reach: npt.NDArray[np.int16],
-    is_first: npt.NDArray[np.bool_],
+    turn: Small,
+    ends: Codes,
+    reach: Codes,
     start: Codes,
     rows: Small,
     organization: Codes,
@@ -206,43 +223,54 @@ def _list_pairs_plain(
     count: Codes,
     other: Small,
 ) -> int:
-    """Fill how many distinct pairs begin with each account from ``low`` on, and their other accounts, ascending.
+    """Fill how many distinct pairs there are of each turn from ``low`` on, and their later turns.
 
     How many there are in all. Pairs of one organization are left out.
     """
-    marks = np.full(len(organization), -1, dtype=np.int32)  # the last account that had each as its other one
+    marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that had each as its later one
     end = 0
-    for a in range(low, low + len(count)):
-        first = end
-        for row in rows[start[a] : start[a + 1]]:
-            for side in (-1, 1):
-                at = row
-                for _ in range(reach[row]):
-                    if is_first[at] if side < 0 else (at + 1 == len(account) or is_first[at + 1]):
-                        break
-                    at += side
-                    b = account[at]
-                    is_apart = organization[a] < 0 or organization[a] != organization[b]
-                    if b > a and marks[b] != a and is_apart:
-                        marks[b] = a
-                        other[end] = b
-                        end += 1
-        other[first:end] = np.sort(other[first:end])
-        count[a - low] = end - first
+    for mine in range(low, low + len(count)):
+        first, order = end, 0
+        for row in rows[start[mine] : start[mine + 1]]:
+            while row >= ends[order]:
+                order += 1
+            left, right = row, row
+            while turn[left] >= 0 and row - left < reach[order]:
+                left -= 1
+            while turn[right + 1] >= 0 and right - row < reach[order]:
+                right += 1
+            for at in range(left, right + 1):
+                later = max(turn[at], ~turn[at])
+                if later > mine and marks[later] != mine:
+                    marks[later] = mine
+                    other[end] = later
+                    end += 1
+        if organization[mine] >= 0:
+            end = _leave_out(other, first, end, organization, mine)
+        count[mine - low] = end - first
     return end
 
 
-def _is_proposed_plain(start: Codes, other: Small, a: Codes, b: Codes) -> Any:
-    result = np.zeros(len(a), dtype=np.bool_)
-    for pair in range(len(a)):
-        low, high = start[a[pair]], start[a[pair] + 1]
-        while low < high:
-            middle = (low + high) // 2
-            if other[middle] < b[pair]:
-                low = middle + 1
-            else:
-                high = middle
-        result[pair] = low < start[a[pair] + 1] and other[low] == b[pair]
+@numba.njit(cache=True, nogil=True)
+def _leave_out(other: Small, first: int, end: int, organization: Codes, mine: int) -> int:
+    """Close the gaps that pairs of one organization leave; where the others end."""
+    kept = first
+    for at in range(first, end):
+        if organization[other[at]] != organization[mine]:
+            other[kept] = other[at]
+            kept += 1
+    return kept
+
+
+def _is_proposed_plain(start: Codes, other: Small, first: Small, later: Small, by_first: Codes) -> Any:
+    result = np.zeros(len(first), dtype=np.bool_)
+    marks = np.full(len(start) - 1, -1, dtype=np.int32)
+    marked = -1
+    for pair in by_first:
+        if first[pair] != marked:
+            marked = first[pair]
+            marks[other[start[marked] : start[marked + 1]]] = marked
+        result[pair] = marks[later[pair]] == marked
     return result
 
 
@@ -311,43 +339,55 @@ class ValueIndex:
     ) -> None:
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
-        self.order = order.astype(np.int32)
-        cell = account * families + family[value]
-        both = np.sort(cell * max(len(order), 1) + rank[value])
-        self.rank = (both % max(len(order), 1)).astype(np.int32)
-        counts = np.bincount(cell, minlength=accounts * families)
-        self.start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.families = families
+        self._value = np.append(order, -1).astype(np.int32)
+        self._family = np.append(family[order] + 1, 0).astype(np.uint8)
+        both = np.sort(account * max(len(order), 1) + rank[value])
+        self._rank = (both % max(len(order), 1)).astype(np.uint32)
+        self._start = np.concatenate([[0], np.cumsum(np.bincount(account, minlength=accounts))]).astype(np.uint64)
 
     def best_shared(self, a: Any, b: Any) -> Small:
         """Per pair and family the best value both accounts have, or -1; O(pairs * values per account).
 
-        Twice as fast where pairs of one ``a`` stand together.
+        Faster where pairs of one ``a`` stand together, and ``b`` has fewer values.
         """
         best = np.empty((len(a), self.families), dtype=np.int32)
-        _best_shared(self.start, self.rank, self.order, a, b, np.zeros(len(self.order), dtype=np.int32), best)
+        _best_shared(self._start, self._rank, self._value, self._family, a, b, np.zeros_like(self._family), best)
         return best
 
 
-def _best_shared_plain(start: Codes, rank: Small, order: Small, a: Small, b: Small, marks: Small, best: Small) -> None:
-    """Fill ``best``; ``marks`` has a zero for each value, and says which account had it last.
+def _best_shared_plain(
+    start: Any, rank: Any, value: Small, family: Any, a: Small, b: Small, marks: Any, best: Small
+) -> None:
+    """Fill ``best``.
 
-    Merging the values of both would be a third as fast: which of two is behind cannot be guessed (2026-11-29).
+    Merging the values of both would be a third as fast: which of two is behind cannot be guessed (2026-11-29). For the
+    same reason all values of ``b`` are walked, the best ones last, and what is not shared goes to a place of its own.
+
+    Parameters
+    ----------
+    start, rank : where the ranks of each account begin, and the end; these ranks, ascending.
+    value : of each rank, and -1.
+    family : of each rank, from 1.
+    marks : a zero for each rank; says the family of those that the present ``a`` has.
     """
-    families = best.shape[1]
-    marked = -1
+    found = np.empty(best.shape[1] + 1, dtype=np.uint32)
+    marked = np.int64(-1)
     for pair in range(len(a)):
         if a[pair] != marked:
-            marked = a[pair]
-            for place in range(start[marked * families], start[(marked + 1) * families]):
-                marks[rank[place]] = marked + 1
-        for family in range(families):
-            best[pair, family] = -1
-            cell = b[pair] * families + family
-            for place in range(start[cell], start[cell + 1]):
-                if marks[rank[place]] == marked + 1:
-                    best[pair, family] = order[rank[place]]
-                    break
+            if marked >= 0:
+                for place in range(start[marked], start[marked + 1]):
+                    marks[rank[place]] = 0
+            marked = np.int64(a[pair])
+            for place in range(start[marked], start[marked + 1]):
+                marks[rank[place]] = family[rank[place]]
+        found[:] = len(value) - 1
+        end, size = start[b[pair] + 1], start[b[pair] + 1] - start[b[pair]]
+        for back in range(size):
+            seen = rank[end - back - np.uint64(1)]
+            found[marks[seen]] = seen
+        for number in range(best.shape[1]):
+            best[pair, number] = value[found[number + 1]]
 
 
 _best_shared: Any = numba.njit(cache=True, nogil=True)(_best_shared_plain)

@@ -35,7 +35,17 @@ from linkage.evidence.pairs import (
     score_pairs,
     sort_pairs,
 )
-from linkage.evidence.projection import Codes, Proposed, Small, distinct, pair_up, propose, signature, value_table
+from linkage.evidence.projection import (
+    Codes,
+    Proposed,
+    Small,
+    distinct,
+    in_order,
+    pair_up,
+    propose,
+    signature,
+    value_table,
+)
 from linkage.evidence.strongest import are_strongest, draw_by_name, keep_strongest
 from linkage.settings import EvidenceSettings
 from linkage.terms import (
@@ -292,13 +302,14 @@ def _fellows_of_fellows(
 
     Parameters
     ----------
-    a, b : the strong links.
+    a, b : the strong links, in any order.
     known : pairs that were looked at.
     organization : as for :func:`propose`; pairs of one do not come back.
     """
     accounts = len(organization)
     draw = np.random.default_rng(seed)
-    near = _cap(np.concatenate([a, b]), np.concatenate([b, a]), links_per_use, draw)
+    ends = in_order(a, b)
+    near = _cap(np.concatenate(ends), np.concatenate(ends[::-1]), links_per_use, draw)
     frame = pd.DataFrame({"via": near[0], "account": near[1]})
     two_steps = frame.merge(frame, on="via")
     left = two_steps["account_x"].to_numpy(dtype=np.int64)

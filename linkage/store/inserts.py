@@ -1,4 +1,4 @@
-"""Rows of whole numbers into a table, several with each run of a statement.
+"""Rows into a table, several with each run of a statement: a matrix of whole numbers, or columns of any plain values.
 
 Starting and ending a statement costs as much as half a row of it, and Python's binding spends 0.4 microseconds on
 every ``None`` and ``bytes`` it is given, looking for somebody who adapts them (2026-11-29): so blanks come as a number
@@ -7,6 +7,7 @@ that is made null on the way in.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -19,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 BLANK: Final = -1
 """Stands for null where a statement says ``nullif(?, -1)``."""
 
-_MANY: Final = 10  # rows with one run of a statement
+_MANY: Final = 20  # rows with one run of a statement
 _CHUNK_ROWS: Final = 50_000  # made to plain values at a time
 
 
@@ -54,3 +55,20 @@ def insert_rows(
                 for at, row in enumerate(listed, (start + first) // count):
                     row[column :: rows.shape[1]] = values[at * count : (at + 1) * count]
             connection.executemany(statement, listed)
+
+
+def insert_columns(
+    connection: sqlite3.Connection, insert: Insert, *, common: int | str, columns: Sequence[Sequence[Any]]
+) -> None:
+    """Insert rows that are told by column, in their order.
+
+    Parameters
+    ----------
+    insert : of a row that names its values ``?1``, which all rows have in common, and then ``?`` for each column.
+    """
+    whole = len(columns[0]) // _MANY * _MANY
+    for statement, count, part in ((insert.many, _MANY, slice(whole)), (insert.one, 1, slice(whole, None))):
+        values = list(itertools.chain.from_iterable(zip(*(column[part] for column in columns), strict=True)))
+        size = count * len(columns)
+        starts = range(0, len(values), size)
+        connection.executemany(statement, ([common, *values[start : start + size]] for start in starts))

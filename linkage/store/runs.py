@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import text_codes
+from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
 from linkage.terms import CLUSTERS, EVENTS, TIME, RunId
@@ -25,10 +25,10 @@ values (:run_id, (select coalesce(max(sequence), 0) + 1 from run), :input_digest
 """
 
 _ACCOUNT_ID: Final = "select id from account where value = ?"
-_ADD_CLUSTER: Final = "insert into cluster values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ADD_MEMBER: Final = "insert into membership values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ADD_LINK: Final = "insert into link values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_ADD_SHARED: Final = "insert into shared_value values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_CLUSTER: Final = insertion("insert into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_MEMBER: Final = insertion("insert into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_LINK: Final = insertion("insert into link values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_SHARED: Final = insertion("insert into shared_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_STATEMENT: Final = "insert into statement values (?, ?, ?, ?, ?, ?, ?)"
 _ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -105,16 +105,17 @@ def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
 def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
     ids = _account_ids(connection, tables)
 
-    def add(statement: str, table: pd.DataFrame, columns: tuple[str, ...], *, place: tuple[str, ...] = ()) -> None:
+    def add(insert: Insert, table: pd.DataFrame, columns: tuple[str, ...], *, place: tuple[str, ...] = ()) -> None:
         numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in columns}
         known = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0)) if numbers else None
         named = table[list(columns)].assign(**numbers)
         named = named if known is None else named.iloc[known]
         # In the order of the table's key, which SQLite takes fastest.
         ordered = named.iloc[_order(named, place)] if place else named
+        plain = [_plain(ordered[name]) for name in columns]
         for start in range(0, len(ordered), _PART_ROWS):
-            rows = _columns(ordered.iloc[start : start + _PART_ROWS], columns)
-            connection.executemany(statement, zip(itertools.repeat(run_id), *rows, strict=False))
+            part = slice(start, start + _PART_ROWS)
+            insert_columns(connection, insert, common=run_id, columns=[values(part) for values in plain])
 
     add(_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS)
     add(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, place=("account_id",))
@@ -198,19 +199,19 @@ _EVENT_COLUMNS: Final = tuple(EVENTS)
 
 def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     """Rows of plain values SQLite takes: times as epoch milliseconds, nulls as None."""
-    return zip(*_columns(frame, columns), strict=True)
+    return zip(*(_plain(frame[column])(slice(None)) for column in columns), strict=True)
 
 
-def _columns(frame: pd.DataFrame, columns: tuple[str, ...]) -> list[list[Any]]:
-    return [_plain(frame[column]) for column in columns]
-
-
-def _plain(column: pd.Series[Any]) -> list[Any]:
+def _plain(column: pd.Series[Any]) -> Callable[[slice], list[Any]]:
+    """Hands out parts of a column as plain values; a text of many rows is there once."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        # Each text is there once, however many rows have it; most categories may be those of other parts.
-        used, place = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
-        texts = column.cat.categories.take(used[used >= 0]).tolist()
-        return list(np.array([None] * int((used < 0).any()) + texts, dtype=object)[place])
+        texts = np.array([*column.cat.categories, None], dtype=object)
+        codes = column.cat.codes.to_numpy()
+        return lambda part: texts[codes[part]].tolist()
+    return lambda part: _plain_part(column.iloc[part])
+
+
+def _plain_part(column: pd.Series[Any]) -> list[Any]:
     if str(column.dtype) == TIME:
         times = column.dt.tz_localize(None).to_numpy().astype("int64").tolist()
         if not column.hasnans:

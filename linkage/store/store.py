@@ -273,14 +273,13 @@ class Database:
         """The columns of the answer as plain values, some rows at a time, at least once; see :meth:`query`."""
         query = _checked_query(name, parameters)
         with self.errors_told(f"answer {name}"):
-            rows = iter(self.connection.execute(query.sql, dict(parameters)))
-            width = len(query.columns)
-            for number in itertools.count():
-                # No tuple is kept: of many, Python's collector of cycles walks all that there is again and again.
-                values = list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
-                if number and not values:
+            rows, width = iter(self.connection.execute(query.sql, dict(parameters))), len(query.columns)
+            values = _next_values(rows)
+            while True:
+                yield {column: values[place::width] for place, column in enumerate(query.columns)}
+                values = _next_values(rows)
+                if not values:
                     return
-                yield {name: values[place::width] for place, name in enumerate(query.columns)}
 
     def numbers(self, name: str, **parameters: int | float | str) -> Iterator[npt.NDArray[np.int64]]:
         """The answer of a named query of whole numbers, some rows at a time, as arrays of rows x columns.
@@ -332,6 +331,11 @@ def _checked_query(name: str, parameters: Mapping[str, int | float | str]) -> Qu
         found = ", ".join(sorted(parameters)) or "none"
         raise QueryError(f"{name}: wanted {wanted}; found {found}. Give exactly these by name")
     return query
+
+
+def _next_values(rows: Iterator[tuple[Any, ...]]) -> list[Any]:
+    """All values of the next rows. No row is kept: Python would go over them again and again, looking for cycles."""
+    return list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:
