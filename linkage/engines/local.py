@@ -30,7 +30,7 @@ from linkage.errors import FormatError, LinkageError, RejectedShareError, Source
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
-from linkage.memory import keep_apart
+from linkage.memory import keep_apart, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, SourceFile
@@ -112,7 +112,7 @@ def ingest_files(
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=int(limits.ingest.memory_mb) // 2)
-    with writing, Texts() as texts, Worker() as worker:
+    with writing, seldom_collected(), Texts() as texts, Worker() as worker:
         load = functools.partial(_ingest_one, database, worker, texts)
         with database.unlogged():
             results = [load(path, kind, how, limits, progress) for path, kind in plan]
