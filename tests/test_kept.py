@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,11 +12,12 @@ import pytest
 from test_local import dump, write
 
 from conftest import tiny_requests
-from linkage.engines import local
+from linkage.engines import local, templates
 from linkage.engines.kept import Kept
 from linkage.engines.local import Reading, ingest_files
 from linkage.errors import StoreError
 from linkage.settings import IngestSettings, Settings, TemplateSettings
+from linkage.store import facts
 from linkage.store.store import Database
 
 Rows = list[dict[str, object]]
@@ -25,7 +28,7 @@ def mined(path: Path, logs: list[Path], *, memory_mb: int = 100, keep_prompts: b
     were_whole = []
     mine = local.mine_store
 
-    def watched(*given: object, kept: Kept, **how: object) -> None:
+    def watched(*given: object, kept: Kept[Any], **how: object) -> None:
         were_whole.append(kept.is_whole)
         mine(*given, kept=kept, **how)  # type: ignore[arg-type]
 
@@ -94,8 +97,8 @@ def test_what_a_failed_file_told_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_lowest_prompts_and_halves_are_found() -> None:
-    rand, blobs = np.random.default_rng(4), {}
-    with Kept() as kept:
+    rand, blobs = np.random.default_rng(4), dict[int, bytes]()
+    with Kept[None]() as kept:
         kept.begin()
         for count in (5, 0, 30, 12):
             ids = np.sort(rand.integers(1, 2**62, count))
@@ -121,3 +124,43 @@ def test_a_folder_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     with pytest.raises(StoreError, match="set TMPDIR to another folder; what was stored is intact"):
         Kept()
+
+
+def test_mining_begins_while_the_rest_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logs = [write(tmp_path / f"{at}.ndjson", rows) for at, rows in enumerate((asked(150), asked(220)[100:]))]
+    accounts = write(tmp_path / "accounts.ndjson", [{"account_id": f"a{n}", "email_domain": "a.org"} for n in range(7)])
+    threads, learn = list[str](), templates._learn
+
+    def watched(*given: Any) -> Any:
+        threads.append(threading.current_thread().name.rpartition("_")[0])
+        return learn(*given)
+
+    monkeypatch.setattr(templates, "_learn", watched)
+    monkeypatch.setattr(local, "has_two_cores", lambda: True)
+    for name, files in (("one", logs[:1]), ("two", logs)):
+        with Database(tmp_path / f"{name}.db") as database:
+            ingest_files(database, files, accounts=[accounts])
+            assert database.revision() == (len(files) + 1, len(files) + 1)
+    assert threads == ["linkage-mine-ahead", ""]
+    monkeypatch.setattr(local, "has_two_cores", lambda: False)
+    with Database(tmp_path / "later.db") as database:
+        ingest_files(database, logs[:1], accounts=[accounts])
+    assert dump(tmp_path / "later.db") == dump(tmp_path / "one.db")
+
+
+def test_a_file_that_fails_when_all_was_read_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    log = write(tmp_path / "log.ndjson", asked(150))
+    monkeypatch.setattr(local, "has_two_cores", lambda: True)
+    with Database(tmp_path / "s.db") as database:
+        with monkeypatch.context() as patched:
+            patched.setattr(facts, "lay_other_indexes", fail)
+            with pytest.raises(KeyboardInterrupt):
+                ingest_files(database, [log])
+        assert not any(rows for name, rows in dump(tmp_path / "s.db").items() if name != "input_state")
+        ingest_files(database, [log])
+    with Database(tmp_path / "alone.db") as database:
+        ingest_files(database, [log])
+    assert dump(tmp_path / "s.db") == dump(tmp_path / "alone.db")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,14 +58,14 @@ class _Gathering:
         return self._assigning.finish(), self._gateway_names
 
 
-def assign_kept(kept: Kept, model: Model, *, watch: Watch) -> tuple[Assigned, set[str]]:
+def assign_kept(kept: Kept[Any], model: Model, *, watch: Watch) -> Assigned:
     """Template and items of every prompt that a first load kept, by two threads; gateways named no templates."""
     gathering, middle = _Gathering(), kept.count() // 2
     with ThreadPoolExecutor(1) as pool:
         there = pool.submit(lambda: _gather(_assign(kept.blocks(after_row=middle), model), gathering))
         _gather(_assign(watch(kept.blocks(until_row=middle), 2), model), gathering)
         there.result()
-    return gathering.finish()
+    return gathering.finish()[0]
 
 
 def assign_prompts(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from linkage.engines.texts import Texts
 from linkage.intake.following import Requested
 
 Ints = npt.NDArray[np.int64]
+
+T = TypeVar("T")
 
 FOLLOWED_COLUMNS: Final = ("account_id", "prompt_id", "at_ms", "output_tokens")
 """Columns of requests that are kept."""
@@ -29,19 +32,25 @@ class _Part(NamedTuple):
     """How many prompts are in the parts before it."""
 
 
-class Kept:
+class Kept(Generic[T]):
     """Texts that templates are described from; and of a store that was empty, all prompts and who asked them.
 
     A row of SQLite costs Python a microsecond and its lock, and mining reads prompts twice: from a file they are taken
     by two threads at once. Where the store holds more than this, or tells something else, that part is given up, and
     is read from the store. Files without a name, 250 bytes a prompt and 32 a request.
 
+    Parameters
+    ----------
+    make_ahead : is called with this object in a second thread as soon as all is there; it must not use the store.
+
     Raises
     ------
     StoreError : a file cannot be made, written or read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make_ahead: Callable[[Kept[T]], T] | None = None) -> None:
+        self._make_ahead = make_ahead
+        self._ahead: Future[T] | None = None
         self._is_whole = False
         self._parts: list[_Part] = []
         self._rows = 0
@@ -49,6 +58,7 @@ class Kept:
             self.texts = files.enter_context(Texts())
             self._prompts = files.enter_context(Scratch("prompts until templates are mined"))
             self._requests = files.enter_context(Scratch("who asked prompts until templates are mined"))
+            self._pool = files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="linkage-mine-ahead"))
             self._files = files.pop_all()
 
     def __enter__(self) -> Self:
@@ -57,6 +67,7 @@ class Kept:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.give_up()
         self._files.close()
 
     @property
@@ -69,8 +80,21 @@ class Kept:
         self._is_whole = True
 
     def give_up(self) -> None:
-        """Say that the store has, or will have, something else."""
+        """Say that the store has, or will have, something else; what is made ahead ends soon, and is forgotten."""
         self._is_whole = False
+        if self._ahead:
+            wait([self._ahead])
+            self._ahead = None
+
+    def complete(self) -> None:
+        """Say that all is there, so that something can be made of it while the rest of the store is written."""
+        if self._is_whole and self._make_ahead:
+            self._ahead = self._pool.submit(self._make_ahead, self)
+
+    def ahead(self) -> T | None:
+        """What was made of it meanwhile; None where nothing was."""
+        ahead, self._ahead = self._ahead, None
+        return ahead.result() if ahead else None
 
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:
@@ -80,6 +104,7 @@ class Kept:
             try:
                 yield
             except BaseException:
+                self.give_up()
                 self._is_whole, self._rows, count, prompts, requests = before
                 del self._parts[count:]
                 self._prompts.cut(prompts)
@@ -114,7 +139,7 @@ class Kept:
     def blocks(self, *, last_id: int = LAST, after_row: int = 0, until_row: int = LAST) -> Iterator[Prompts]:
         """See :class:`linkage.engines.prompts.Source`."""
         for part in self._parts:
-            if after_row <= part.after_row < until_row:
+            if self._is_whole and after_row <= part.after_row < until_row:
                 ids = self._numbers(part.start, part.rows)
                 ids = ids[: np.searchsorted(ids, last_id, side="right")]
                 if len(ids):

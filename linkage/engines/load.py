@@ -70,7 +70,7 @@ class Loader:
     record must be replaced, the indexes are made at once and the rest goes on as in any later load.
     """
 
-    def __init__(self, connection: Connection, *, kept: Kept, keep_text: bool, settings: Settings) -> None:
+    def __init__(self, connection: Connection, *, kept: Kept[Any], keep_text: bool, settings: Settings) -> None:
         """``kept`` : gets what mining needs; ``keep_text`` : keep prompts' text in the store."""
         self._connection = connection
         self._keep_text = keep_text
@@ -125,6 +125,8 @@ class Loader:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
         self._write_entities()
         self._lay_key_indexes()
+        if self._is_first:
+            self._kept.complete()
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 _write_rollups(self._connection, rollups)

@@ -24,8 +24,8 @@ from linkage.engines.kept import Kept
 from linkage.engines.load import Loader
 from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
+from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.engines.templates import Progress as Progress
-from linkage.engines.templates import mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
@@ -112,7 +112,9 @@ def ingest_files(
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=int(limits.ingest.memory_mb) // 2)
-    with writing, seldom_collected(), Kept() as kept, Worker() as worker:
+    mine = functools.partial(mine_kept, settings=limits.templates)
+    ahead = mine if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
+    with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
         load = functools.partial(_ingest_one, database, worker, kept)
         with database.unlogged():
             results = [load(path, kind, how, limits, progress) for path, kind in plan]
@@ -123,7 +125,7 @@ def ingest_files(
 def _ingest_one(
     database: Database,
     worker: Worker,
-    kept: Kept,
+    kept: Kept[Mined],
     path: str | PathLike[str],
     kind: RecordKind | None,
     reading: Reading,
@@ -166,7 +168,7 @@ def _is_for_worker(worker: Worker, raw: RawFile, reading: Reading) -> bool:
 
 def _load_once(
     database: Database,
-    kept: Kept,
+    kept: Kept[Mined],
     raw: RawFile,
     checked: Generator[Checked],
     reading: Reading,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,11 @@ class _Meter:
             self._total = self._total or 3 * max(size, size * self._prompts // len(block.ids))
             self._tell(self._done + each * size)
 
+    def tell(self, progress: Progress | None) -> None:
+        """Tell how far it is, and from now on how far it comes."""
+        self._progress = progress
+        self._tell(self._done)
+
     def learned(self) -> None:
         """Tell that learning is over."""
         self._tell(2 * self._total // 3)
@@ -84,7 +89,7 @@ def mine_store(
     database: Database,
     *,
     settings: TemplateSettings,
-    kept: Kept | None = None,
+    kept: Kept[Mined] | None = None,
     worker: Worker | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -106,25 +111,58 @@ def mine_store(
     database.forget_pages()
     give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
-        prompts: Source = kept if kept and kept.is_whole else StoredPrompts(connection)
-        meter = _Meter(prompts.count(), progress)
-        model, last_learned = _learn(prompts, settings, meter)
-        if isinstance(prompts, Kept):
-            assigned, _ = assign_kept(prompts, model, watch=meter.read)
+        if kept and kept.is_whole:
+            assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)
+            meter.tell(progress)
+            requested = kept.requested
         else:
-            assigned = _assign(database, connection, model, worker, meter)
-        del model
+            assigned, last_learned, meter = _mine(database, connection, settings, worker, progress)
+            requested = StoredPrompts(connection).requested
         _store_templates(connection, assigned)
         facts.forget_followed(connection)
         naming = _naming(connection, assigned, last_learned, kept.texts if kept else None)
         with ThreadPoolExecutor(1) as beside:
             named = beside.submit(_name_beside, worker, naming, settings)
-            with contextlib.closing(read_ahead(follow_templates(prompts.requested(), assigned))) as followed:
+            with contextlib.closing(read_ahead(follow_templates(requested(), assigned))) as followed:
                 for part in followed:
                     _store_followed(connection, part)
             _store_named(connection, assigned, named.result())
         facts.finish_mining(connection)
         meter.end()
+
+
+class Mined(NamedTuple):
+    """What was mined of all prompts."""
+
+    assigned: Assigned
+    last_learned: int
+    """The last id that was learned from."""
+    meter: _Meter
+
+
+def mine_kept(kept: Kept[Mined], *, settings: TemplateSettings, progress: Progress | None = None) -> Mined:
+    """Templates and items of all prompts that a first load kept; asks nothing of the store."""
+    meter = _Meter(kept.count(), progress)
+    model, last_learned = _learn(kept, settings, meter)
+    return Mined(assign_kept(kept, model, watch=meter.read), last_learned, meter)
+
+
+def _mine(
+    database: Database,
+    connection: Connection,
+    settings: TemplateSettings,
+    worker: Worker | None,
+    progress: Progress | None,
+) -> Mined:
+    """Templates and items of all prompts in the store; templates that gateways named are stored."""
+    prompts = StoredPrompts(connection)
+    meter = _Meter(prompts.count(), progress)
+    model, last_learned = _learn(prompts, settings, meter)
+    assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
+    named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
+    texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
+    facts.add_templates(connection, texts)
+    return Mined(assigned, last_learned, meter)
 
 
 def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[Model, int]:
@@ -136,15 +174,6 @@ def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[
         model = learn_unpacked((features for _, features in unpacked), settings=settings)
     meter.learned()
     return model, last_learned
-
-
-def _assign(database: Database, connection: Connection, model: Model, worker: Worker | None, meter: _Meter) -> Assigned:
-    """Template and items of every prompt; templates that gateways named are stored."""
-    assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
-    named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
-    texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
-    facts.add_templates(connection, texts)
-    return assigned
 
 
 def _store_templates(connection: Connection, assigned: Assigned) -> None:
