@@ -71,7 +71,8 @@ class Scratch:
         room = np.empty(size, np.uint8)
         with self._errors_told(), self._lock:
             self._file.seek(start)
-            self._file.readinto(room.data)
+            if self._file.readinto(room.data) < size:
+                raise OSError("the file ends too early")
         return room
 
     @contextlib.contextmanager

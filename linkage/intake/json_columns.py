@@ -23,6 +23,7 @@ from linkage.intake.trees import MAX_DEPTH
 from linkage.intake.unpack import BLOCK_BYTES, Line, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
+_SPREAD: Final = 16  # possible codes for each row: more are rather sorted than ticked off
 _PARSED_BYTES: Final = 1 << 22  # at once; a line longer than this is left to the slow reader
 _NUMBERS: Final = {
     "input_tokens": pa.int64(),
@@ -201,14 +202,28 @@ def contract_codes(params: Any) -> tuple[Any, Any]:
     -------
     Codes (one per row, from 0) and, for each code, a row that has it.
     """
-    codes = np.asarray(params.is_valid().to_numpy(zero_copy_only=False), dtype=np.int64)
+    codes, count = np.asarray(params.is_valid().to_numpy(zero_copy_only=False), dtype=np.int64), 2
     for child in params.flatten():
+        told = child.drop_null()
         if pa.types.is_nested(child.type):
-            child = pa.array([repr(value) for value in child.to_pylist()])
-        elif pa.types.is_null(child.type):
-            continue
-        encoded = child.dictionary_encode()
-        inner = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), dtype=np.int64) + 1
-        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + inner, return_inverse=True)
-    _, rows, codes = np.unique(codes, return_index=True, return_inverse=True)
+            told = pa.array([repr(value) for value in told.to_pylist()], type=pa.string())
+        encoded = told.dictionary_encode()
+        inner = np.zeros(len(child), np.int64)
+        inner[np.asarray(child.is_valid().to_numpy(zero_copy_only=False))] = encoded.indices.to_numpy() + 1
+        values = len(encoded.dictionary) + 1
+        codes, count = _close_gaps(codes * values + inner, count * values)
+    codes, count = _close_gaps(codes, count)
+    rows = np.empty(count, np.int64)
+    rows[codes] = np.arange(len(codes))
     return codes, rows
+
+
+def _close_gaps(codes: npt.NDArray[np.int64], limit: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Codes below a limit, numbered anew from 0 in their order, and how many there are; sorted only if they are few."""
+    if limit > _SPREAD * len(codes):
+        found, codes = np.unique(codes, return_inverse=True)
+        return codes, len(found)
+    is_used = np.zeros(limit, np.bool_)
+    is_used[codes] = True
+    places = np.cumsum(is_used)
+    return places[codes] - 1, int(places[-1]) if limit else 0
