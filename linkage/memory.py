@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
+from collections.abc import Iterator
 from typing import Final
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow as pa
 _MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 
 _APART_BYTES: Final = 4 << 20
+_SELDOM: Final = (200_000, 20, 100)
 
 
 def keep_apart() -> None:
@@ -22,6 +25,21 @@ def keep_apart() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _APART_BYTES)
+
+
+@contextlib.contextmanager
+def seldom_collected() -> Iterator[None]:
+    """In a ``with`` block, look for dead cycles of objects after 200 thousand new ones, not after 700.
+
+    Rows on their way to and from SQLite are tuples and lists by the million, and none is part of a cycle: looking for
+    cycles took 2 microseconds of 55 a request (2026-11-29).
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def give_back() -> None:

@@ -66,7 +66,7 @@ def test_half_is_assigned_beside_and_the_store_is_the_same(
             yield block
 
     monkeypatch.setattr(assigning, "_BESIDE_PROMPTS", 1)
-    monkeypatch.setattr("linkage.engines.assigning.facts.prompt_blocks", watched)
+    monkeypatch.setattr("linkage.engines.prompts.facts.prompt_blocks", watched)
     assert mined(tmp_path / "beside.db", log) == wanted
     assert len(rows) == 2 * len(CITIES)  # half for learning, half for assigning
 

@@ -34,7 +34,7 @@ def test_known_ids_grow() -> None:
     for part in np.array_split(ids, 7):
         known.add(part)
     assert known.places(ids).tolist() == list(range(100_000))
-    assert small < known.nbytes <= 60 * len(ids)
+    assert small < known.nbytes <= 24 * len(ids)
 
 
 def prompts(rows: dict[int, str | None]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Templates and items of all prompts of a store; of many, half are assigned by the process beside this one."""
+"""Templates and items of all prompts of a store; of many, half are assigned by a second thread or process."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from linkage.engines.ahead import map_ahead
 from linkage.engines.beside import Worker, has_two_cores
+from linkage.engines.kept import Kept
+from linkage.engines.prompts import Prompts, StoredPrompts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
-from linkage.intake.mining import Assigned, Assigning, Assignment, Model, assign_templates
-from linkage.store import facts
-from linkage.store.facts import PromptBlock
+from linkage.intake.mining import Assigned, Assigning, Assignment, Model, assign_unpacked, unpack_joined
 from linkage.store.store import Database
 
 Ints = npt.NDArray[np.int64]
 
-Watch = Callable[[Iterator[PromptBlock], int], Iterator[PromptBlock]]
+Watch = Callable[[Iterator[Prompts], int], Iterator[Prompts]]
 """Hands blocks on and tells how far mining is, where each stands for so many."""
 
 _BESIDE_PROMPTS: Final = 500_000
@@ -58,27 +58,36 @@ class _Gathering:
         return self._assigning.finish(), self._gateway_names
 
 
+def assign_kept(kept: Kept[Any], model: Model, *, watch: Watch) -> Assigned:
+    """Template and items of every prompt that a first load kept, by two threads; gateways named no templates."""
+    gathering, middle = _Gathering(), kept.count() // 2
+    with ThreadPoolExecutor(1) as pool:
+        there = pool.submit(lambda: _gather(_assign(kept.blocks(after_row=middle), model), gathering))
+        _gather(_assign(watch(kept.blocks(until_row=middle), 2), model), gathering)
+        there.result()
+    return gathering.finish()[0]
+
+
 def assign_prompts(
     database: Database, model: Model, *, worker: Worker | None, watch: Watch
 ) -> tuple[Assigned, set[str]]:
-    """Template and items of every prompt, and the names of templates that gateways gave.
+    """Template and items of every prompt in the store, and the names of templates that gateways gave.
 
     What the process beside has not told when it dies, is assigned here.
     """
-    connection, gathering = database.connection, _Gathering()
-    last, done = facts.stored_prompts(connection), 0
+    prompts, gathering = StoredPrompts(database.connection), _Gathering()
+    last, done = prompts.count(), 0
     if worker and last >= _BESIDE_PROMPTS and has_two_cores():
         middle = last // 2
         with ThreadPoolExecutor(1) as pool:
             there = pool.submit(_gather_there, worker, database.path, model, middle, gathering)
             try:
-                here = facts.prompt_blocks(connection, until_row=middle)
-                _gather(_assign(watch(here, 2), model), gathering)
+                _gather(_assign(watch(prompts.blocks(until_row=middle), 2), model), gathering)
             except BaseException:
                 worker.close()  # so that nobody waits for it
                 raise
             done = there.result()
-    _gather(_assign(watch(facts.prompt_blocks(connection, after_row=done), 1), model), gathering)
+    _gather(_assign(watch(prompts.blocks(after_row=done), 1), model), gathering)
     return gathering.finish()
 
 
@@ -100,21 +109,21 @@ def _gather_there(worker: Worker, path: Path, model: Model, after_row: int, gath
 def assign_rows(path: Path, model: Model, after_row: int) -> Iterator[Told]:
     """What is assigned to the prompts of a store after a row, to be called in another process."""
     with Database(path, create=False) as database:
-        yield from _assign(facts.prompt_blocks(database.connection, after_row=after_row), model)
+        yield from _assign(StoredPrompts(database.connection).blocks(after_row=after_row), model)
 
 
-def _assign(blocks: Iterable[PromptBlock], model: Model) -> Iterator[Told]:
-    def assign(block: PromptBlock) -> Assignment:
-        return assign_templates((block.ids, block.features), model=model)
+def _assign(blocks: Iterable[Prompts], model: Model) -> Iterator[Told]:
+    def assign(block: Prompts) -> Assignment:
+        return assign_unpacked(unpack_joined(block.ids, block.features, block.places), model=model)
 
     with contextlib.closing(map_ahead(assign, blocks)) as assigned:
         for block, part in assigned:
             names = frozenset(name for name in block.gateway_templates if name is not None)
             chosen = _with_gateway(block, part.template_ids) if names else part.template_ids
-            yield Told(block.last_row, np.array(block.ids, dtype=np.int64), chosen, part, names)
+            yield Told(block.last_row, block.ids, chosen, part, names)
 
 
-def _with_gateway(block: PromptBlock, template_ids: Ints) -> Ints:
+def _with_gateway(block: Prompts, template_ids: Ints) -> Ints:
     chosen = template_ids.copy()
     for row, name in enumerate(block.gateway_templates):
         if name is not None:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, Self, TypeVar, cast
 import pyarrow as pa
 
 from linkage.errors import SourceError
-from linkage.memory import give_back, keep_apart
+from linkage.memory import give_back, keep_apart, seldom_collected
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class Worker:
 
 def serve() -> None:
     """What the process does: run what stdin asks for, hand the values to stdout; ends when nobody is there."""
-    with os.fdopen(os.dup(1), "wb") as target, contextlib.suppress(EOFError, BrokenPipeError):
+    with os.fdopen(os.dup(1), "wb") as target, seldom_collected(), contextlib.suppress(EOFError, BrokenPipeError):
         os.dup2(2, 1)  # whatever is printed must not stand between the values
         keep_apart()
         while True:

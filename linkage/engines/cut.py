@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from linkage.engines.load import Loader
+from linkage.engines.load import count_replaced
 from linkage.engines.templates import mine_store
 from linkage.settings import TemplateSettings
 from linkage.store.cut import cut_off
@@ -37,6 +37,6 @@ def store_until(database: Database, until_ms: int, *, settings: TemplateSettings
         with Database(path, create=False) as copy:
             with copy.writing(), copy.transaction("cut a copy") as connection:
                 cut_off(connection, until_ms)
-                Loader(connection, keep_text=False).finish()
+                count_replaced(connection)
             mine_store(copy, settings=settings)
             yield copy

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linkage.engines.ahead import read_ahead
+from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
 from linkage.engines.known import KnownIds
 from linkage.engines.reading import Prepared
-from linkage.engines.texts import Texts
 from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
 from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows, roll_up_rows
@@ -30,6 +30,7 @@ from linkage.store.statements import REQUEST_COLUMNS
 Ints = npt.NDArray[np.int64]
 
 _COUNTED: Final = [REQUEST_COLUMNS.index(name) for name in COUNTED_COLUMNS]
+_FOLLOWED: Final = [REQUEST_COLUMNS.index(name) for name in FOLLOWED_COLUMNS]
 _LATENCY: Final = REQUEST_COLUMNS.index("latency_ms")
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 _NEAR_ENTITIES: Final = (
@@ -69,16 +70,13 @@ class Loader:
     record must be replaced, the indexes are made at once and the rest goes on as in any later load.
     """
 
-    def __init__(
-        self, connection: Connection, *, keep_text: bool, settings: Settings | None = None, texts: Texts | None = None
-    ) -> None:
-        """``keep_text`` : keep prompts' text in the store; ``texts`` : gets what templates may be described from."""
-        limits = settings or Settings()
+    def __init__(self, connection: Connection, *, kept: Kept[Any], keep_text: bool, settings: Settings) -> None:
+        """``kept`` : gets what mining needs; ``keep_text`` : keep prompts' text in the store."""
         self._connection = connection
         self._keep_text = keep_text
-        self._texts = texts
-        self._most_described = int(limits.templates.learn_prompts)
-        self._memory_bytes = int(limits.ingest.memory_mb) * 1_000_000
+        self._kept = kept
+        self._most_described = int(settings.templates.learn_prompts)
+        self._memory_bytes = int(settings.ingest.memory_mb) * 1_000_000
         share = self._memory_bytes // _COUNTED_PART
         self._waiting = Waiting(columns=len(COUNTED_COLUMNS), memory_bytes=share)
         self._has_begun = self._is_first = False
@@ -98,6 +96,10 @@ class Loader:
             self._has_begun = True
             self._is_first = facts.lift_indexes(self._connection)
             self._first = _FirstLoad() if self._is_first else None
+            if self._is_first:
+                self._kept.begin()
+            else:
+                self._kept.give_up()
         batch = prepared.batch
         self._add_entities(batch.entities)
         self._add_prompts(batch.prompts)
@@ -107,8 +109,9 @@ class Loader:
         self._waiting.add(rows[:, _COUNTED])
         if self._first is not None:
             self._first.requests.add(sorted_out.new["key"].to_numpy())
+        self._kept.add_requests(rows[:, _FOLLOWED])
         if len(sorted_out.replacing):
-            self._lay_key_indexes()
+            self._leave_first()
             facts.replace_requests(self._connection, *_request_rows(sorted_out.replacing))
         self._bound_memory()
         return BatchCounts(kept=len(sorted_out.new), seen_before=sorted_out.same, conflicting=sorted_out.other)
@@ -122,31 +125,31 @@ class Loader:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
         self._write_entities()
         self._lay_key_indexes()
+        if self._is_first:
+            self._kept.complete()
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
-                self._write_rollups(rollups)
+                _write_rollups(self._connection, rollups)
         give_back()  # mining comes next, and needs it
         if self._is_first:
             facts.lay_other_indexes(self._connection)
-        of_accounts, of_days = facts.take_dirty(self._connection)
-        if of_days:
-            rollups = roll_up_rows(counted_rows(request_table(of_accounts)))
-            self._write_rollups({**rollups, "coverage_day": coverage_rows(counted_rows(request_table(of_days)))})
+        count_replaced(self._connection)
 
     def _bound_memory(self) -> None:
         if self._entity_bytes > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
             self._write_entities()
         if self._first and self._first.requests.nbytes + self._first.prompts.nbytes > self._memory_bytes // _KNOWN_PART:
-            self._lay_key_indexes()
+            self._leave_first()
+
+    def _leave_first(self) -> None:
+        """Go on as in any later load."""
+        self._lay_key_indexes()
+        self._kept.give_up()
 
     def _lay_key_indexes(self) -> None:
         if self._first is not None:
             self._first = None
             facts.lay_key_indexes(self._connection)
-
-    def _write_rollups(self, rollups: Mapping[str, Any]) -> None:
-        for name, rows in rollups.items():
-            facts.add_rollup(self._connection, name, rows)
 
     def _add_prompts(self, prompts: Any) -> None:
         """Add the prompts that are new, and what a known one did not tell before."""
@@ -157,11 +160,16 @@ class Loader:
             told = [prompts["gateway_template"], *([prompts["text"]] if self._keep_text else [])]
             again = pa.array(~is_new)
             if any(pc.any(pc.and_(again, column.is_valid())).as_py() for column in told):
-                self._lay_key_indexes()
+                self._leave_first()
             else:
                 self._first.prompts.add(ids[is_new])
                 new, are_new = _those(prompts, is_new), True
-        if are_new and not self._keep_text and new["gateway_template"].null_count == len(new):
+        is_plain = are_new and new["gateway_template"].null_count == len(new)
+        if is_plain:
+            self._kept.add_prompts(new["id"].to_numpy(), new["features"].combine_chunks())
+        else:
+            self._kept.give_up()
+        if is_plain and not self._keep_text:
             facts.append_prompts(self._connection, new["id"].to_numpy().tolist(), new["features"].to_pylist())
         else:
             columns = [
@@ -170,9 +178,8 @@ class Loader:
             ]
             rows = zip(*columns, strict=True)
             facts.add_prompts(self._connection, rows, keep_text=self._keep_text, are_new=are_new)
-        if self._texts is not None:
-            last = facts.last_described(self._connection, self._most_described)
-            self._texts.add(_those(prompts.select(["id", "text"]), ids <= last))
+        last = facts.last_described(self._connection, self._most_described)
+        self._kept.texts.add(_those(prompts.select(["id", "text"]), ids <= last))
 
     def _add_entities(self, entities: Mapping[str, Any]) -> None:
         for kind, table in sorted(entities.items()):
@@ -214,6 +221,19 @@ class Loader:
         at = np.flatnonzero(places >= 0)
         contents = facts.find_contents(self._connection, (places[at] + 1).tolist()) if len(at) else {}
         return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
+
+
+def count_replaced(connection: Connection) -> None:
+    """Make anew the rollups of accounts and days whose records were replaced."""
+    of_accounts, of_days = facts.take_dirty(connection)
+    if of_days:
+        rollups = roll_up_rows(counted_rows(request_table(of_accounts)))
+        _write_rollups(connection, {**rollups, "coverage_day": coverage_rows(counted_rows(request_table(of_days)))})
+
+
+def _write_rollups(connection: Connection, rollups: Mapping[str, Any]) -> None:
+    for name, rows in rollups.items():
+        facts.add_rollup(connection, name, rows)
 
 
 def plain_rows(table: Any, columns: Sequence[str]) -> list[tuple[Any, ...]]:

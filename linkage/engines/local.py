@@ -20,17 +20,17 @@ from typing import Final
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
+from linkage.engines.kept import Kept
 from linkage.engines.load import Loader
 from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
+from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.engines.templates import Progress as Progress
-from linkage.engines.templates import mine_store
-from linkage.engines.texts import Texts
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
-from linkage.memory import keep_apart
+from linkage.memory import keep_apart, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, SourceFile
@@ -112,18 +112,20 @@ def ingest_files(
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=int(limits.ingest.memory_mb) // 2)
-    with writing, Texts() as texts, Worker() as worker:
-        load = functools.partial(_ingest_one, database, worker, texts)
+    mine = functools.partial(mine_kept, settings=limits.templates)
+    ahead = mine if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
+    with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
+        load = functools.partial(_ingest_one, database, worker, kept)
         with database.unlogged():
             results = [load(path, kind, how, limits, progress) for path, kind in plan]
-            mine_store(database, settings=limits.templates, texts=texts, worker=worker, progress=progress)
+            mine_store(database, settings=limits.templates, kept=kept, worker=worker, progress=progress)
     return results
 
 
 def _ingest_one(
     database: Database,
     worker: Worker,
-    texts: Texts,
+    kept: Kept[Mined],
     path: str | PathLike[str],
     kind: RecordKind | None,
     reading: Reading,
@@ -135,7 +137,7 @@ def _ingest_one(
         raw = open_log(path, kind, reading=reading, settings=settings)
         took_for = raw.took_for
         with contextlib.closing(_read(worker, raw, kind, reading, settings)) as checked:
-            return _load_once(database, texts, raw, checked, reading, settings, progress)
+            return _load_once(database, kept, raw, checked, reading, settings, progress)
     except (FormatError, SourceError, RejectedShareError) as error:
         return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
@@ -166,7 +168,7 @@ def _is_for_worker(worker: Worker, raw: RawFile, reading: Reading) -> bool:
 
 def _load_once(
     database: Database,
-    texts: Texts,
+    kept: Kept[Mined],
     raw: RawFile,
     checked: Generator[Checked],
     reading: Reading,
@@ -185,9 +187,9 @@ def _load_once(
             if before is not None:
                 seen_before = before.kept + before.seen_before
                 return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
-        with database.transaction(f"store {raw.path}") as connection, texts.all_or_none():
+        with database.transaction(f"store {raw.path}") as connection, kept.all_or_none():
             tally = _Tally()
-            loader = Loader(connection, keep_text=reading.keep_prompts, settings=settings, texts=texts)
+            loader = Loader(connection, kept=kept, keep_text=reading.keep_prompts, settings=settings)
             made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
             _load(loader, tally, raw, made, progress)
             _check_rejected_share(raw, tally, settings)

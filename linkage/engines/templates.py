@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from linkage.engines.ahead import map_ahead, read_ahead
-from linkage.engines.assigning import assign_prompts
+from linkage.engines.assigning import assign_kept, assign_prompts
 from linkage.engines.beside import Worker
+from linkage.engines.kept import Kept
+from linkage.engines.prompts import Prompts, Source, StoredPrompts
 from linkage.engines.texts import Texts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
-from linkage.intake.following import Followed, Requested, follow_templates
+from linkage.intake.following import Followed, follow_templates
 from linkage.intake.mining import (
     Assigned,
-    Growing,
     Model,
     Named,
     Naming,
@@ -28,12 +29,12 @@ from linkage.intake.mining import (
     learn_unpacked,
     name_templates,
     pick_examples,
-    unpack,
+    unpack_joined,
 )
 from linkage.memory import give_back
 from linkage.settings import TemplateSettings
 from linkage.store import facts
-from linkage.store.facts import Connection, PromptBlock
+from linkage.store.facts import Connection
 from linkage.store.items import pack_items
 from linkage.store.store import Database
 from linkage.store.works import pack_works
@@ -57,13 +58,18 @@ class _Meter:
         self._prompts, self._progress = prompts, progress
         self._done = self._total = 0
 
-    def read(self, blocks: Iterator[PromptBlock], each: int = 1) -> Iterator[PromptBlock]:
+    def read(self, blocks: Iterator[Prompts], each: int = 1) -> Iterator[Prompts]:
         """The blocks, told when the next one is asked for; each stands for so many that are gone through at once."""
         for block in blocks:
             yield block
-            size = sum(map(len, block.features))
+            size = block.features.size
             self._total = self._total or 3 * max(size, size * self._prompts // len(block.ids))
             self._tell(self._done + each * size)
+
+    def tell(self, progress: Progress | None) -> None:
+        """Tell how far it is, and from now on how far it comes."""
+        self._progress = progress
+        self._tell(self._done)
 
     def learned(self) -> None:
         """Tell that learning is over."""
@@ -83,7 +89,7 @@ def mine_store(
     database: Database,
     *,
     settings: TemplateSettings,
-    texts: Texts | None = None,
+    kept: Kept[Mined] | None = None,
     worker: Worker | None = None,
     progress: Progress | None = None,
 ) -> None:
@@ -95,7 +101,7 @@ def mine_store(
     Parameters
     ----------
     settings : how templates are mined.
-    texts : of prompts that new templates can be described from; None: none is at hand.
+    kept : what loading kept beside the store; None: nothing, and no texts to describe templates from.
     worker : a process beside this one; assigns half of many prompts, and describes templates where it was started.
     progress : told under the name ``templates`` how far it is.
     """
@@ -105,16 +111,19 @@ def mine_store(
     database.forget_pages()
     give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
-        meter = _Meter(facts.stored_prompts(connection), progress)
-        model, last_learned = _learn(connection, settings, meter)
-        assigned = _assign(database, connection, model, worker, meter)
-        del model
+        if kept and kept.is_whole:
+            assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)
+            meter.tell(progress)
+            requested = kept.requested
+        else:
+            assigned, last_learned, meter = _mine(database, connection, settings, worker, progress)
+            requested = StoredPrompts(connection).requested
         _store_templates(connection, assigned)
         facts.forget_followed(connection)
-        naming = _naming(connection, assigned, last_learned, texts)
+        naming = _naming(connection, assigned, last_learned, kept.texts if kept else None)
         with ThreadPoolExecutor(1) as beside:
             named = beside.submit(_name_beside, worker, naming, settings)
-            with contextlib.closing(read_ahead(follow_templates(_requested(connection), assigned))) as followed:
+            with contextlib.closing(read_ahead(follow_templates(requested(), assigned))) as followed:
                 for part in followed:
                     _store_followed(connection, part)
             _store_named(connection, assigned, named.result())
@@ -122,23 +131,49 @@ def mine_store(
         meter.end()
 
 
-def _learn(connection: Connection, settings: TemplateSettings, meter: _Meter) -> tuple[Model, int]:
-    """What prompts say of templates, and the last id that was learned from."""
-    last_learned = facts.last_of_lowest(connection, int(settings.learn_prompts))
-    learned = meter.read(facts.prompt_blocks(connection, last_id=last_learned))
-    with contextlib.closing(map_ahead(lambda block: unpack((block.ids, block.features)), learned)) as unpacked:
-        model = learn_unpacked((features for _, features in unpacked), settings=settings)
-    meter.learned()
-    return model, last_learned
+class Mined(NamedTuple):
+    """What was mined of all prompts."""
+
+    assigned: Assigned
+    last_learned: int
+    """The last id that was learned from."""
+    meter: _Meter
 
 
-def _assign(database: Database, connection: Connection, model: Model, worker: Worker | None, meter: _Meter) -> Assigned:
-    """Template and items of every prompt; templates that gateways named are stored."""
+def mine_kept(kept: Kept[Mined], *, settings: TemplateSettings, progress: Progress | None = None) -> Mined:
+    """Templates and items of all prompts that a first load kept; asks nothing of the store."""
+    meter = _Meter(kept.count(), progress)
+    model, last_learned = _learn(kept, settings, meter)
+    return Mined(assign_kept(kept, model, watch=meter.read), last_learned, meter)
+
+
+def _mine(
+    database: Database,
+    connection: Connection,
+    settings: TemplateSettings,
+    worker: Worker | None,
+    progress: Progress | None,
+) -> Mined:
+    """Templates and items of all prompts in the store; templates that gateways named are stored."""
+    prompts = StoredPrompts(connection)
+    meter = _Meter(prompts.count(), progress)
+    model, last_learned = _learn(prompts, settings, meter)
     assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
     texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
     facts.add_templates(connection, texts)
-    return assigned
+    return Mined(assigned, last_learned, meter)
+
+
+def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[Model, int]:
+    """What prompts say of templates, and the last id that was learned from."""
+    last_learned = prompts.last_of_lowest(int(settings.learn_prompts))
+    learned = meter.read(prompts.blocks(last_id=last_learned))
+    unpacking = map_ahead(lambda block: unpack_joined(block.ids, block.features, block.places), learned)
+    with contextlib.closing(unpacking) as unpacked:
+        model = learn_unpacked((features for _, features in unpacked), settings=settings)
+    meter.learned()
+    return model, last_learned
 
 
 def _store_templates(connection: Connection, assigned: Assigned) -> None:
@@ -189,14 +224,6 @@ def _store_named(connection: Connection, assigned: Assigned, named: Named) -> No
     facts.tie_templates(connection, ties)
     families = {tie.family_id: tie.family_name for tie in named.tied if tie.family_id is not None and tie.family_name}
     facts.add_template_entities(connection, families)
-
-
-def _requested(connection: Connection) -> Requested:
-    """Account, prompt, time and output length of every request that has a prompt."""
-    table = Growing()
-    for block in facts.requested_prompts(connection):
-        table.add(block)
-    return Requested(*table.take().reshape(-1, 4).T)
 
 
 def _store_followed(connection: Connection, part: Followed) -> None:

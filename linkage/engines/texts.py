@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from linkage.errors import StoreError
+from linkage.engines.scratch import Scratch
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,8 +35,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._parts: list[_Part] = []
-        with file_errors_told(_KEPT):
-            self._file = tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end of the block
+        self._file = Scratch(_KEPT)
 
     def __enter__(self) -> Self:
         return self
@@ -56,10 +54,7 @@ class Texts:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         data = sink.getvalue()
-        with file_errors_told(_KEPT):
-            start = self._file.seek(0, 2)
-            self._file.write(data)
-            self._file.flush()
+        start = self._file.append(data)
         self._parts.append(_Part(np.array(table["id"].to_numpy(), dtype=np.int64), start, data.size))
 
     @contextlib.contextmanager
@@ -70,7 +65,7 @@ class Texts:
             yield
         except BaseException:
             if forgotten := self._parts[count:]:
-                self._file.truncate(forgotten[0].start)
+                self._file.cut(forgotten[0].start)
             del self._parts[count:]
             raise
 
@@ -90,18 +85,4 @@ class Texts:
         return found
 
     def _table(self, part: _Part) -> Any:
-        with file_errors_told(_KEPT):
-            self._file.seek(part.start)
-            return pa.ipc.open_stream(pa.py_buffer(self._file.read(part.size))).read_all()
-
-
-@contextlib.contextmanager
-def file_errors_told(kept: str) -> Iterator[None]:
-    """Errors of a temporary file in a ``with`` block, told as ours; ``kept`` says what is kept there until when."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{tempfile.gettempdir()}: wanted to keep {kept} there; {error}. Check disk space and rights, or set "
-            "TMPDIR to another folder; what was stored is intact"
-        ) from error
+        return pa.ipc.open_stream(pa.py_buffer(self._file.read(part.start, part.size))).read_all()

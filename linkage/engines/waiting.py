@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from linkage.engines.texts import file_errors_told
+from linkage.engines.scratch import Scratch
 
 Ints = npt.NDArray[np.int64]
 
@@ -19,6 +18,7 @@ _PART_ROWS: Final = 250_000  # handed out at a time, about: counting them takes 
 
 
 class _Block(NamedTuple):
+    file: Scratch
     start: int
     """Where its first row lies in the file, in bytes."""
     limits: list[int]
@@ -37,7 +37,7 @@ class Waiting:
         self._columns, self._memory_bytes = columns, memory_bytes
         self._held: list[Ints] = []
         self._blocks: list[_Block] = []
-        self._file: Any = None
+        self._file: Scratch | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -58,11 +58,8 @@ class Waiting:
         self._held.append(rows)
         if sum(each.nbytes for each in self._held) > self._memory_bytes:
             rows, limits = self._ordered()
-            with file_errors_told("requests until they are counted"):
-                self._file = self._file or tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end
-                self._blocks.append(_Block(self._file.seek(0, 2), limits))
-                self._file.write(rows)
-                self._file.flush()
+            self._file = self._file or Scratch("requests until they are counted")
+            self._blocks.append(_Block(self._file, self._file.append(rows), limits))
 
     def take(self) -> Iterator[Ints]:
         """All rows, some at a time, by ascending ranges of accounts; nothing waits any more."""
@@ -89,7 +86,5 @@ class Waiting:
 
     def _read(self, block: _Block, place: int) -> Ints:
         first, stop, size = block.limits[place], block.limits[place + 1], 8 * self._columns
-        with file_errors_told("requests until they are counted"):
-            self._file.seek(block.start + first * size)
-            data = self._file.read((stop - first) * size)
-        return np.frombuffer(data, np.int64).reshape(-1, self._columns)
+        data = block.file.read(block.start + first * size, (stop - first) * size)
+        return data.view(np.int64).reshape(-1, self._columns)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
@@ -22,6 +23,7 @@ from linkage.intake.trees import MAX_DEPTH
 from linkage.intake.unpack import BLOCK_BYTES, Line, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
+_SPREAD: Final = 16  # possible codes for each row: more are rather sorted than ticked off
 _PARSED_BYTES: Final = 1 << 22  # at once; a line longer than this is left to the slow reader
 _NUMBERS: Final = {
     "input_tokens": pa.int64(),
@@ -30,6 +32,15 @@ _NUMBERS: Final = {
     "latency_ms": pa.float64(),
 }
 _SCHEMA: Final = pa.schema({name: _NUMBERS.get(name, pa.string()) for name in terms.REQUEST_FIELDS if name != "params"})
+
+
+class _Chunk(NamedTuple):
+    text: bytes
+    """Whole lines."""
+    ends: npt.NDArray[np.int64]
+    """Where the line ends are."""
+    rest: bytes
+    """What was read behind them."""
 
 
 def read_json_columns(
@@ -45,14 +56,14 @@ def read_json_columns(
     """
     number = 1
     rest = b""
-    for chunk, rest in _chunks(source, blocks):
+    for chunk in _chunks(source, blocks):
+        rest, lines = chunk.rest, len(chunk.ends)
         if len(rest) > source.settings.line_bytes:
             # One endless line: the slow reader drops it piece by piece.
-            blocks = itertools.chain([chunk + rest], blocks)
+            blocks = itertools.chain([chunk.text + rest], blocks)
             yield from read_json_lines(source, blocks, builder, first=number)
             return
-        lines = chunk.count(b"\n")
-        table = _parse(chunk, lines, longest=source.settings.line_bytes)
+        table = _parse(chunk, longest=source.settings.line_bytes)
         if table is not None and not len(table):
             continue
         if table is not None:
@@ -61,13 +72,13 @@ def read_json_columns(
                 part = table.slice(start, rows)
                 yield ColumnBatch(np.arange(len(part)) + number + start, part, source.position)
         else:
-            yield from _read_slowly(source, chunk, builder, number)
+            yield from _read_slowly(source, chunk.text, builder, number)
         number += lines
     yield from read_json_lines(source, iter([rest]), builder, first=number)
 
 
-def _chunks(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks of whole lines, about as many as a batch may have, each with the bytes read behind it."""
+def _chunks(source: Source, blocks: Iterator[bytes]) -> Iterator[_Chunk]:
+    """Chunks of whole lines, about as many as a batch may have."""
     limits = source.settings
     parts: list[bytes] = []
     per_line = float(_FIRST_LINE_BYTES)
@@ -78,37 +89,40 @@ def _chunks(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, by
         wanted = min(limits.batch_bytes, limits.batch_rows * per_line) - BLOCK_BYTES
         if held < wanted and held <= limits.line_bytes:
             continue
-        chunk, rest = _cut(parts)
-        parts = [rest]
-        if chunk:
-            per_line = len(chunk) / chunk.count(b"\n")
-        if chunk or len(rest) > limits.line_bytes:
-            yield chunk, rest
+        chunk = _cut(parts)
+        parts = [chunk.rest]
+        if chunk.text:
+            per_line = len(chunk.text) / len(chunk.ends)
+        if chunk.text or len(chunk.rest) > limits.line_bytes:
+            yield chunk
     yield _cut(parts)
 
 
-def _cut(parts: list[bytes]) -> tuple[bytes, bytes]:
+def _cut(parts: list[bytes]) -> _Chunk:
     """The whole lines of a text in parts, and what is behind the last line end."""
     for at in reversed(range(len(parts))):
         end = parts[at].rfind(b"\n") + 1
         if end:
-            return b"".join([*parts[:at], parts[at][:end]]), b"".join([parts[at][end:], *parts[at + 1 :]])
-    return b"", b"".join(parts)
+            text = b"".join([*parts[:at], parts[at][:end]])
+            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+            return _Chunk(text, ends, b"".join([parts[at][end:], *parts[at + 1 :]]))
+    return _Chunk(b"", np.zeros(0, np.int64), b"".join(parts))
 
 
-def _parse(chunk: bytes, lines: int, *, longest: int) -> Any:
+def _parse(chunk: _Chunk, *, longest: int) -> Any:
     """The lines as a table of the canonical fields; None where the slow reader must look at them."""
-    if not lines:
+    if not len(chunk.ends):
         return pa.table({})
     try:
-        _utf8(chunk)  # all of it: a name, or a value of no known field, must not be read otherwise than line by line
+        # All of it: a name, or a value of no known field, must not be read otherwise than line by line.
+        _utf8(chunk.text)
         table = pj.read_json(
-            pa.BufferReader(chunk),
+            pa.BufferReader(chunk.text),
             read_options=pj.ReadOptions(use_threads=False, block_size=_PARSED_BYTES),
             parse_options=pj.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="infer"),
         )
         # One object a line: then every line begins and ends with its braces.
-        if len(table) != lines or not _are_objects(chunk, longest) or not all(map(_is_exact, table.schema)):
+        if len(table) != len(chunk.ends) or not _are_objects(chunk, longest) or not all(map(_is_exact, table.schema)):
             return None
         if not all(_is_finite(part) for column in table.columns for part in column.chunks):
             return None
@@ -125,10 +139,9 @@ def _utf8(chunk: bytes) -> None:
     pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(chunk)]).validate(full=True)
 
 
-def _are_objects(chunk: bytes, longest: int) -> bool:
+def _are_objects(chunk: _Chunk, longest: int) -> bool:
     """Whether every line begins and ends with braces and none is longer than allowed."""
-    text = np.frombuffer(chunk, np.uint8)
-    ends = np.flatnonzero(text == ord("\n"))
+    text, ends = np.frombuffer(chunk.text, np.uint8), chunk.ends
     starts = np.append(0, ends[:-1] + 1)
     is_braced = (text[starts] == ord("{")).all() and (text[ends - 1] == ord("}")).all()
     return bool(is_braced and (ends - starts).max() <= longest)
@@ -189,14 +202,28 @@ def contract_codes(params: Any) -> tuple[Any, Any]:
     -------
     Codes (one per row, from 0) and, for each code, a row that has it.
     """
-    codes = np.asarray(params.is_valid().to_numpy(zero_copy_only=False), dtype=np.int64)
+    codes, count = np.asarray(params.is_valid().to_numpy(zero_copy_only=False), dtype=np.int64), 2
     for child in params.flatten():
+        told = child.drop_null()
         if pa.types.is_nested(child.type):
-            child = pa.array([repr(value) for value in child.to_pylist()])
-        elif pa.types.is_null(child.type):
-            continue
-        encoded = child.dictionary_encode()
-        inner = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), dtype=np.int64) + 1
-        _, codes = np.unique(codes * (len(encoded.dictionary) + 1) + inner, return_inverse=True)
-    _, rows, codes = np.unique(codes, return_index=True, return_inverse=True)
+            told = pa.array([repr(value) for value in told.to_pylist()], type=pa.string())
+        encoded = told.dictionary_encode()
+        inner = np.zeros(len(child), np.int64)
+        inner[np.asarray(child.is_valid().to_numpy(zero_copy_only=False))] = encoded.indices.to_numpy() + 1
+        values = len(encoded.dictionary) + 1
+        codes, count = _close_gaps(codes * values + inner, count * values)
+    codes, count = _close_gaps(codes, count)
+    rows = np.empty(count, np.int64)
+    rows[codes] = np.arange(len(codes))
     return codes, rows
+
+
+def _close_gaps(codes: npt.NDArray[np.int64], limit: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Codes below a limit, numbered anew from 0 in their order, and how many there are; sorted only if they are few."""
+    if limit > _SPREAD * len(codes):
+        found, codes = np.unique(codes, return_inverse=True)
+        return codes, len(found)
+    is_used = np.zeros(limit, np.bool_)
+    is_used[codes] = True
+    places = np.cumsum(is_used)
+    return places[codes] - 1, int(places[-1]) if limit else 0

@@ -96,6 +96,11 @@ def unpack(block: Block) -> Features:
     return Features.from_blobs(ids, blobs)
 
 
+def unpack_joined(ids: Ints, features: npt.NDArray[np.uint8], places: Ints) -> Features:
+    """The fingerprints of prompts whose blobs stand one after the other, each from its place to the next."""
+    return Features.from_packed(ids, features, places)
+
+
 def learn_unpacked(parts: Iterable[Features], *, settings: TemplateSettings) -> Model:
     """What :func:`learn_templates` says of blocks that were unpacked before."""
     return learn(parts, settings=settings)
@@ -103,7 +108,12 @@ def learn_unpacked(parts: Iterable[Features], *, settings: TemplateSettings) -> 
 
 def assign_templates(block: Block, *, model: Model) -> Assignment:
     """Template and items of every prompt of a block, in its order."""
-    return assign(unpack(block), model)
+    return assign_unpacked(unpack(block), model=model)
+
+
+def assign_unpacked(features: Features, *, model: Model) -> Assignment:
+    """What :func:`assign_templates` says of a block that was unpacked before."""
+    return assign(features, model)
 
 
 class Growing:

@@ -171,13 +171,20 @@ class Features:
                 f"wanted one id per blob; got {len(prompt_ids)} ids, {len(blobs)} blobs. Read both from one query"
             )
         places = np.concatenate([[0], np.cumsum([len(blob) for blob in blobs], dtype=np.int64)])
-        source = np.frombuffer(b"".join(blobs), dtype=np.uint8)
+        return cls.from_packed(prompt_ids, np.frombuffer(b"".join(blobs), dtype=np.uint8), places)
+
+    @classmethod
+    def from_packed(cls, prompt_ids: Sequence[int] | Ints, source: npt.NDArray[np.uint8], places: Ints) -> Features:
+        """The features in bytes that :meth:`pack` gave; raises as :meth:`from_blobs` does."""
+        source, places = source.view(), places.view()
+        for array in (source, places):
+            array.setflags(write=False)  # of one type for the compiler, wherever they come from
         _check(bool(np.all(np.diff(places) >= _HEADER)))
         words = source[places[:-1, None] + np.arange(4)].view(np.uint32)[:, 0].astype(np.int64)
         counts = source[places[:-1] + 4].astype(np.int64)
         ends = np.searchsorted(DEPTHS, words, side="right")
         _check(bool(np.all(np.diff(places) >= _HEADER + 8 * ends + 5 * counts)))
-        made = cls._blank(len(blobs), counts)
+        made = cls._blank(len(counts), counts)
         sizes = np.column_stack([words, counts])
         _check(
             _unpack(
