@@ -159,10 +159,12 @@ def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[s
         return database.frame(name, shape, **window.days, **more)
 
     accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
+    digests = [_digest(accounts), _digest(conduct)]
+    _let_go(database)
     marked = ItemLog(database, accounts=names, marked=None, **window.days).marked
     hours = read_hours(database, accounts=names, **window.days)
     moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-    digests = [_digest(accounts), _digest(conduct), marked.digest, *map(_digest, (hours, moves))]
+    digests += [marked.digest, *map(_digest, (hours, moves))]
     return _Rest(accounts, conduct, hours, moves, marked, digests)
 
 
@@ -177,12 +179,19 @@ class _Used(NamedTuple):
 
 def _read_used(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Used:
     uses = read_uses(database, accounts=names, **window.days)
+    _let_go(database)
     uses_digest = _digest(uses)
-    give_back()
+    _let_go(database)
     works = read_works(database, accounts=names, **window.days)
     used = _Used(uses, works, uses_digest, _digest(works))
-    give_back()
+    _let_go(database)
     return used
+
+
+def _let_go(database: Database) -> None:
+    """Hand back what reading has left before more is read: both processes hold half of it at a time."""
+    database.forget_pages()
+    give_back()
 
 
 def _join(used: _Used, rest: _Rest, log: ItemLog) -> Inputs:

@@ -197,7 +197,7 @@ class Database:
                 self._try_journal(_LOG)
 
     def forget_pages(self) -> None:
-        """Hand back the memory of pages that are kept, outside of a transaction; they are read again when needed."""
+        """Hand back the memory of pages that are kept and not written to; they are read again when needed."""
         self.connection.execute("pragma shrink_memory")
 
     def _try_journal(self, pragma: str) -> bool:
