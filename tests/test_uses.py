@@ -1,5 +1,7 @@
 """What is read as numbers and named once is what the queries of text say."""
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,23 +24,29 @@ def windows(store: lk.Store) -> list[dict[str, int]]:
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_uses_and_hours_as_numbers_are_those_of_the_queries(planted: lk.Store, number: int) -> None:
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_uses_and_hours_as_numbers_are_those_of_the_queries(planted: lk.Store, number: int, is_settled: bool) -> None:
     database, days = planted._database, windows(planted)[number]
     names = read_account_names(database)
-    for made, wanted in (
-        (read_uses(database, accounts=names, **days), database.frame("account_uses", USES, **days)),
-        (read_hours(database, accounts=names, **days), database.frame("account_hours", HOURS, **days)),
-    ):
+    with database.settled() if is_settled else contextlib.nullcontext():
+        found = read_uses(database, accounts=names, **days), read_hours(database, accounts=names, **days)
+    queries = (("account_uses", USES), ("account_hours", HOURS))
+    for made, (query, shape) in zip(found, queries, strict=True):
+        wanted = database.frame(query, shape, **days)
         texts = [name for name in ("account_id", "kind", "value") if name in made]
         assert all(made[name].cat.categories.is_monotonic_increasing for name in texts)
         pd.testing.assert_frame_equal(made.astype(dict.fromkeys(texts, TEXT)), wanted)
         assert hash_rows(made) == hash_rows(wanted)
 
 
-def test_numbers_are_the_rows_of_their_query(planted: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_numbers_are_the_rows_of_their_query(
+    planted: lk.Store, is_settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("linkage.store.store._PART_ROWS", 7)
     database: Database = planted._database
     days = {"since_day": 0, "until_day": 30_000}
-    parts = list(database.numbers("window_hours", **days))
+    with database.settled() if is_settled else contextlib.nullcontext():
+        parts = list(database.numbers("window_hours", **days))
     assert {len(part) for part in parts[:-1]} == {7}
     assert np.concatenate(parts).tolist() == database.query("window_hours", **days).to_numpy().tolist()

@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 import pandas as pd
 
-from linkage.parallel import Beside, worth_beside
+from linkage.memory import give_back
+from linkage.parallel import BESIDE_ACCOUNTS, Beside, worth_beside
 from linkage.store.items import ItemLog, Marked
 from linkage.store.store import Database
 from linkage.store.uses import Ints, read_account_names, read_hours, read_uses
@@ -119,17 +120,19 @@ def read_inputs(
         be written to the store until then.
     beside : reads half of it, where there are many accounts; only for whoever keeps others from writing meanwhile.
     """
-    with database.snapshot():
+    with database.snapshot(), contextlib.ExitStack() as stack:
         names = read_account_names(database)
         aside = worth_beside(beside, accounts=len(names[0]))
+        if items_later and len(names[0]) >= BESIDE_ACCOUNTS:
+            stack.enter_context(database.settled())
         if aside is None:
-            uses, works = _read_used(database, window, names)
+            used = _read_used(database, window, names)
             rest = _read_rest(database, window, names)
         else:
             with aside(read_rest_of, {"path": database.path, "window": window}) as ask:
-                uses, works = _read_used(database, window, names)
+                used = _read_used(database, window, names)
                 rest = ask()
-        inputs = _join(uses, works, rest, ItemLog(database, accounts=names, **window.days, marked=rest.marked))
+        inputs = _join(used, rest, ItemLog(database, accounts=names, **window.days, marked=rest.marked))
         return inputs if items_later else inputs.with_items_of(None)
 
 
@@ -147,7 +150,7 @@ class _Rest(NamedTuple):
 
 def read_rest_of(path: Path, window: Window) -> _Rest:
     """The rest of what :func:`read_inputs` reads, in a process that has the store still to open."""
-    with contextlib.closing(Database(path)) as database, database.snapshot():
+    with contextlib.closing(Database(path)) as database, database.snapshot(), database.settled():
         return _read_rest(database, window, read_account_names(database))
 
 
@@ -156,28 +159,50 @@ def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[s
         return database.frame(name, shape, **window.days, **more)
 
     accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
+    digests = [_digest(accounts), _digest(conduct)]
+    _let_go(database)
     marked = ItemLog(database, accounts=names, marked=None, **window.days).marked
     hours = read_hours(database, accounts=names, **window.days)
     moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
-    digests = [_digest(accounts), _digest(conduct), marked.digest, *map(_digest, (hours, moves))]
+    digests += [marked.digest, *map(_digest, (hours, moves))]
     return _Rest(accounts, conduct, hours, moves, marked, digests)
 
 
-def _read_used(
-    database: Database, window: Window, names: tuple[Ints, pd.Index[str]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return read_uses(database, accounts=names, **window.days), read_works(database, accounts=names, **window.days)
+class _Used(NamedTuple):
+    """The other half, with a digest of each."""
+
+    uses: pd.DataFrame
+    works: pd.DataFrame
+    uses_digest: bytes
+    works_digest: bytes
 
 
-def _join(uses: pd.DataFrame, works: pd.DataFrame, rest: _Rest, log: ItemLog) -> Inputs:
+def _read_used(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Used:
+    uses = read_uses(database, accounts=names, **window.days)
+    _let_go(database)
+    uses_digest = _digest(uses)
+    _let_go(database)
+    works = read_works(database, accounts=names, **window.days)
+    used = _Used(uses, works, uses_digest, _digest(works))
+    _let_go(database)
+    return used
+
+
+def _let_go(database: Database) -> None:
+    """Hand back what reading has left before more is read: both processes hold half of it at a time."""
+    database.forget_pages()
+    give_back()
+
+
+def _join(used: _Used, rest: _Rest, log: ItemLog) -> Inputs:
     return Inputs(
-        uses,
+        used.uses,
         rest.accounts,
         rest.conduct,
         make_frame(ITEMS),
         rest.hours,
         rest.moves,
-        works=works,
-        read_digest=_joint_digest([_digest(uses), *rest.digests, _digest(works)]),
+        works=used.works,
+        read_digest=_joint_digest([used.uses_digest, *rest.digests, used.works_digest]),
         item_log=log,
     )

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.memory import give_back
 from linkage.store.store import Database
 from linkage.terms import HOUR_MS, HOURS, TEXT, USES, check_frame
 
@@ -70,6 +72,7 @@ def read_uses(
     del code
     kind_code, kind_names = pd.factorize(kinds, sort=True)
     value_code, value_names = pd.factorize(values, sort=True)
+    give_back()  # what texts took while they were sorted: a gigabyte at a million accounts
     count, first_ms, last_ms = numbers
     columns = {
         "account_id": pd.Categorical.from_codes(account.astype(np.int32), accounts[1]),
@@ -122,7 +125,8 @@ def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str,
         for column, part in zip(columns, (account * total + place, *rows.T), strict=True):
             column.append(part.copy())
 
-    for rows in database.numbers("window_uses", **days):
+    for part in database.numbers("window_uses", **days):
+        rows = part[: _join_days(part)]
         account, place = names.places(rows[:, 0]), entities.places(rows[:, 1])
         add(account, place, rows[:, 2:])
         parent = parent_of[place]
@@ -130,7 +134,23 @@ def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str,
     for rows in database.numbers("declared_uses", **days):
         add(names.places(rows[:, 0]), entities.places(rows[:, 1]), rows[:, 2:])
     code, count, first_ms, last_ms = (join_parts(column) for column in columns)
+    give_back()  # what the parts were
     return _merge_uses(code, count, first_ms, last_ms)
+
+
+@numba.njit(cache=True, nogil=True)
+def _join_days(rows: Ints) -> int:
+    """Make one row of neighbours of one account and entity, in place: how many there are then."""
+    end = 0
+    for row in range(len(rows)):
+        if end and rows[row, 0] == rows[end - 1, 0] and rows[row, 1] == rows[end - 1, 1]:
+            rows[end - 1, 2] += rows[row, 2]
+            rows[end - 1, 3] = min(rows[end - 1, 3], rows[row, 3])
+            rows[end - 1, 4] = max(rows[end - 1, 4], rows[row, 4])
+        else:
+            rows[end] = rows[row]
+            end += 1
+    return end
 
 
 def join_parts(parts: list[Any]) -> Any:

@@ -1,0 +1,74 @@
+"""Numbers that compiled code reads from SQLite: the same rows, errors told, and nothing where it cannot be asked."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from linkage.errors import StoreError
+from linkage.store.stepping import Calls, find_calls, step_through
+from linkage.store.store import Database
+
+
+@pytest.fixture
+def calls() -> Calls:
+    found = find_calls()
+    if found is None:
+        pytest.skip("SQLite is a part of this interpreter")
+    return found
+
+
+def read(calls: Calls, path: Path, sql: str, *, width: int = 2, **parameters: int) -> list[list[list[int]]]:
+    parts = step_through(calls, path, sql=sql, parameters=parameters, width=width, part_rows=4)
+    return [part.tolist() for part in parts]
+
+
+def test_rows_come_in_parts_of_their_order(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table t (a integer, b integer)")
+        connection.executemany("insert into t values (?, ?)", [(each, -(2**62) + each) for each in range(9)])
+    connection.close()
+    rows = [[each, -(2**62) + each] for each in range(9)]
+    ask = "select a, b from t where a >= :least order by a"
+    assert read(calls, path, ask, least=0) == [rows[:4], rows[4:8], rows[8:]]
+    assert read(calls, path, ask, least=5) == [rows[5:]]
+    assert read(calls, path, ask, least=9) == []
+
+
+def test_what_sqlite_says_of_a_failure_is_told(calls: Calls, tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        read(calls, tmp_path / "none.db", "select 1, 2")
+    (tmp_path / "text.db").write_bytes(b"no database" * 100)
+    with pytest.raises(sqlite3.OperationalError, match="not a database"):
+        read(calls, tmp_path / "text.db", "select count(*), 1 from sqlite_master")
+    path = tmp_path / "store.db"
+    sqlite3.connect(path).close()
+    with pytest.raises(sqlite3.OperationalError, match="no such table: t"):
+        read(calls, path, "select a, b from t")
+    with pytest.raises(sqlite3.OperationalError, match="integer overflow"):
+        read(calls, path, "select sum(value), 1 from json_each('[9223372036854775807, 1]')")
+
+
+def test_a_store_tells_of_it_as_of_its_own_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_calls: object, **_asked: object) -> list[np.ndarray]:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("linkage.store.store.step_through", fail)
+    monkeypatch.setattr("linkage.store.store.find_calls", lambda: True)
+    with Database(tmp_path / "store.db") as database, database.settled(), pytest.raises(StoreError, match="disk I/O"):
+        list(database.numbers("entity_parents"))
+
+
+@pytest.mark.parametrize("file", [None, "/no/such/library.so"])
+def test_without_a_library_rows_come_through_python(file: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("_sqlite3")
+    if file:
+        module.__file__ = file
+    monkeypatch.setitem(sys.modules, "_sqlite3", module)
+    assert find_calls.__wrapped__() is None
