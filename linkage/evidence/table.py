@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from linkage.coding import codes_of, run_starts, stack_frames, value_codes, value_keys
+from linkage.coding import Codes, codes_of, rows_by_code, run_starts, stack_frames, text_codes, value_codes, value_keys
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
@@ -88,9 +89,10 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str], rank: npt.NDArray[np.
     """
     account = codes_of(rows["account_id"], names)
     known = np.flatnonzero(account >= 0)
+    (value, values), (kind, kinds) = text_codes(rows["value"]), text_codes(rows["kind"])
+    for code, count in ((rank[account], len(names)), (value, len(values)), (kind, len(kinds))):
+        known = known[rows_by_code(code[known], count=count)[1]]
     key = value_keys(rows)[known]
-    order = np.argsort(key * len(names) + rank[account[known]], kind="stable")
-    known, key = known[order], key[order]
     starts = run_starts(key)
     length = np.diff(np.append(starts, len(key)))
     account = account[known]
@@ -158,8 +160,18 @@ def _related(evidence: pd.DataFrame, accounts: pd.DataFrame, *, families: Sequen
 
 def _singletons(value: npt.NDArray[np.int64], label: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Per row: how many labels occur exactly once among the rows of its value."""
-    labels = int(label.max()) + 1
-    both = np.sort(value * labels + label)
-    starts = run_starts(both)
-    alone = starts[np.diff(np.append(starts, len(both))) == 1]
-    return np.asarray(np.bincount(both[alone] // labels, minlength=int(value.max()) + 1)[value], dtype=np.int64)
+    start, rows = rows_by_code(value, count=int(value.max()) + 1)
+    return np.asarray(_count_alone(start, rows, label, np.zeros(int(label.max()) + 1, dtype=np.int32))[value])
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_alone(start: Codes, rows: npt.NDArray[np.int32], label: Codes, counts: npt.NDArray[np.int32]) -> Codes:
+    """How many labels occur once among the rows of each value; ``counts`` is a zero for each label, and is again."""
+    alone = np.zeros(start.size - 1, dtype=np.int64)
+    for value in range(start.size - 1):
+        for row in rows[start[value] : start[value + 1]]:
+            counts[label[row]] += 1
+            alone[value] += (counts[label[row]] == 1) - (counts[label[row]] == 2)
+        for row in rows[start[value] : start[value + 1]]:
+            counts[label[row]] = 0
+    return alone
