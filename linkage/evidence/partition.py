@@ -61,10 +61,15 @@ LEAST_BOILERPLATE: Final = 3
 """An item on fewer accounts than this is never boilerplate, however small the group."""
 
 ENOUGH_OUTSIDERS: Final = 500
-"""Outsiders from which on more would hardly move the rate."""
+"""Outsiders among some accounts from which on these tell the rate."""
 
 FIRST_ACCOUNTS: Final = 50_000
 """Accounts among whom outsiders are looked for first; everybody is looked at for groups that lack outsiders then."""
+
+LARGE_SHARE: Final = 0.01
+"""Share of the accounts, those with the most items, who are always looked at: one may send as much as thousands do.
+So looked for, 99 of 100 rates were within 5 in 100 of what all accounts say, and all within 10 (6,458 groups of one
+simulated world of a million accounts, 2026-11-29)."""
 
 _PART_ACCOUNTS: Final = 20_000
 
@@ -280,13 +285,17 @@ class _Drawn(NamedTuple):
 
 
 def _look_outside(sent: _Sent, shared: _Shared) -> tuple[Codes, Numbers, Codes]:
-    """``outsiders``, ``spent`` and ``sent`` of :class:`_Drawn`."""
-    everybody = np.arange(len(sent.names))
-    is_first = everybody % max(len(everybody) // FIRST_ACCOUNTS, 1) == 0
-    found = _meet_all(sent, shared, everybody[is_first])
-    rest = shared.without(found[0] >= ENOUGH_OUTSIDERS)
-    more = _meet_all(sent, rest, everybody[~is_first])
-    return found[0] + more[0], found[1] + more[1], found[2] + more[2]
+    """``outsiders``, ``spent`` and ``sent`` of :class:`_Drawn`; told by some accounts where these are enough."""
+    every = max(len(sent.names) // FIRST_ACCOUNTS, 1)
+    is_large = sent.volume > np.quantile(sent.volume, 1 - LARGE_SHARE)
+    is_first = pd.util.hash_array(sent.names.to_numpy(dtype=object), categorize=False) % every == 0
+    large = _meet_all(sent, shared, np.flatnonzero(is_large))
+    some = _meet_all(sent, shared, np.flatnonzero(is_first & ~is_large))
+    is_told = some[0] >= ENOUGH_OUTSIDERS
+    others = _meet_all(sent, shared.without(is_told), np.flatnonzero(~is_first & ~is_large))
+    weight = np.where(is_told, every, 1)
+    outsiders, spent, volume = (a + weight * b + c for a, b, c in zip(large, some, others, strict=True))
+    return outsiders, spent, volume
 
 
 def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Numbers, Codes]:
