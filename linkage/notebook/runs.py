@@ -34,6 +34,7 @@ from linkage.terms import (
     EVENTS,
     MEMBERS,
     NUMBER,
+    TEMPLATE_USES,
     TEXT,
     TIERS,
     USES,
@@ -410,15 +411,15 @@ class Run:
         return [Cluster(self, known[name]) if name in known else self.cluster(name) for name in cluster_ids]
 
     def _template_uses(self, names: Iterable[str]) -> pd.DataFrame:
-        """How templates are used in the whole store, each looked up once: many clusters use the same ones."""
+        """How templates are used by all accounts: as the run counted it, else looked up, each once for all clusters."""
         revision = self._database.revision()
         if self._uses_known is None or self._uses_known[0] != revision:
-            self._uses_known = (revision, self._database.query("template_uses", template_ids="[]", **self._days))
+            self._uses_known = (revision, self._frame("run_templates", TEMPLATE_USES))
         known = self._uses_known[1]
-        missing = sorted(set(names) - set(known["template_id"]))
-        if missing:
-            found = self._database.query("template_uses", template_ids=json.dumps(missing), **self._days)
-            known = found if known.empty else pd.concat([known, found], ignore_index=True)
+        missing = json.dumps(sorted(set(names) - set(known["template_id"])))
+        if missing != "[]":
+            found = self._database.frame("template_uses", TEMPLATE_USES, template_ids=missing, **self._days)
+            known = pd.concat([known, found], ignore_index=True)
             self._uses_known = (revision, known)
         return known
 
