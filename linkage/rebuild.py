@@ -37,6 +37,7 @@ from linkage.store.inputs import Inputs, Window, hash_rows, read_inputs
 from linkage.store.ledger import RunEntry, StepTimes, add_failure
 from linkage.store.runs import RunRecord, RunTables, publish_run
 from linkage.store.store import Database
+from linkage.store.uses import count_template_uses
 from linkage.terms import (
     CLUSTERS,
     DAY_MS,
@@ -158,10 +159,11 @@ def _rebuild(
     run_id = _run_id(digest, plan)
     previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
     evidence = find_evidence(inputs, settings=settings, step=times.tell)
-    sizes, inputs = _sizes(inputs), inputs.without_uses()
+    sizes, templates, inputs = _sizes(inputs), count_template_uses(inputs.uses), inputs.without_uses()
     give_back()
     judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
     tables = _compute(inputs, judged, previous, decided, as_of_ms=window.as_of_ms, settings=settings)
+    tables = dataclasses.replace(tables, templates=_shared_templates(tables.shared, templates))
     record = _record(sizes, judged.linked, tables, digest, plan, revision)
     times.tell("publish")
     entry = _entry(database, record, window, known, times, settings.health)
@@ -275,6 +277,12 @@ def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs
         statements=pd.concat(statements, ignore_index=True),
         events=tracked.events,
     )
+
+
+def _shared_templates(shared: pd.DataFrame, templates: pd.DataFrame) -> pd.DataFrame:
+    """Those rows of ``TEMPLATE_USES`` whose template members of a cluster share."""
+    names = shared.loc[shared["kind"] == "template", "value"].unique()
+    return templates[templates["template_id"].isin(names)]
 
 
 def digest_of(inputs: Inputs, decided: Decisions) -> str:

@@ -370,6 +370,15 @@ TEMPLATES: Final[Shape] = {
 }
 """One row per template; ``text`` marks slots with ``<*>``; ``prompts`` counts distinct prompts."""
 
+TEMPLATE_USES: Final[Shape] = {
+    "template_id": TEXT,
+    "requests": COUNT,
+    "accounts": COUNT,
+    "first_at": TIME,
+    "last_at": TIME,
+}
+"""One row per template: how often, by how many accounts and when it is used in a window."""
+
 TEMPLATE_LIST: Final[Shape] = {**TEMPLATES, "unrelated_accounts": COUNT, "follows_id": TEXT}
 """``TEMPLATES`` with how common each is among accounts that share no address, payment instrument or organization
 with another account of it, and the earlier version from which its accounts moved (null for none)."""

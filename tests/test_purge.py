@@ -104,6 +104,16 @@ def test_the_run_stays_without_the_account_and_the_note_without_its_name(store: 
     assert lk.rebuild(store).counts["accounts"] == 11
 
 
+def test_uses_of_templates_are_counted_without_the_account_at_once(store: lk.Store) -> None:
+    def told() -> list[int]:
+        return store.run.clusters[store.run.clusters["cluster_id"].iloc[0]].templates["accounts"].tolist()
+
+    before = told()
+    store.purge(account="c1-secret")
+    assert store.query("run_templates", run_id=store.run.run_id).empty
+    assert told() == [count - 1 for count in before]
+
+
 def test_templates_that_others_use_keep_their_ids(store: lk.Store) -> None:
     before = store.templates
     store.purge(account="c1-secret")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -18,12 +19,14 @@ import linkage as lk
 from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
 from linkage.notebook.beside import SPREAD_VALUES, beside_here, run_beside, spread
+from linkage.notebook.listed import Listed, list_strongest
 from linkage.parallel import BESIDE_ACCOUNTS
 from linkage.rebuild import newest_window
 from linkage.settings import Settings, settings_from
 from linkage.stages import find_evidence, judge_inputs, search_by_chance
 from linkage.store.inputs import Inputs, read_inputs
-from linkage.terms import HOURS, ITEMS, make_frame
+from linkage.store.store import Database
+from linkage.terms import HOURS, ITEMS, ClusterDetail, make_frame
 
 
 def die() -> int:
@@ -136,6 +139,70 @@ def square_here(value: tuple[int, int]) -> int:
     return number * number if os.getpid() == parent else die()
 
 
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two clusters are enough to be read in two processes; which of them this one reads."""
+    if not has_two_cores():
+        pytest.skip("all is read here on one core")
+    monkeypatch.setattr(importlib.import_module("linkage.notebook.beside"), "SPREAD_VALUES", 0)
+    read: list[str] = []
+
+    def note(database: Database, members: pd.DataFrame, *, own: Mapping[str, str], **more: Any) -> Listed | None:
+        read.append(own["cluster_id"])
+        return list_strongest(database, members, own=own, **more)
+
+    monkeypatch.setattr("linkage.notebook.cluster.list_strongest", note)
+    return read
+
+
+def briefs_of(run: lk.Run) -> list[ClusterDetail]:
+    """What a report that names the first cluster three times reads."""
+    with run._database.snapshot():
+        return run._briefs([run.clusters["cluster_id"].iloc[0]] * 3)
+
+
+def assert_same(found: ClusterDetail, wanted: ClusterDetail) -> None:
+    for field in dataclasses.fields(ClusterDetail):
+        told, known = getattr(found, field.name), getattr(wanted, field.name)
+        if isinstance(known, pd.DataFrame):
+            pd.testing.assert_frame_equal(told, known)
+        else:
+            assert told == known
+
+
+def test_clusters_read_in_another_process_are_those_read_here(planted: lk.Store, read_here: list[str]) -> None:
+    here, there, again = briefs_of(planted.run)
+    assert len(read_here) == 2
+    assert_same(there, here)
+    assert_same(again, here)
+
+
+def die_reading(values: Sequence[str], **_: Any) -> list[int]:
+    return [die() for _ in values]
+
+
+def test_clusters_are_read_here_where_the_other_process_dies(
+    planted: lk.Store, read_here: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.notebook.runs.read_briefs", die_reading)
+    here, there, _ = briefs_of(planted.run)
+    assert len(read_here) == 3
+    assert_same(there, here)
+
+
+def test_a_store_that_is_written_meanwhile_is_read_here(tiny_store: lk.Store, read_here: list[str]) -> None:
+    run = lk.rebuild(tiny_store)
+    cluster = run.cluster(run.clusters["cluster_id"].iloc[0])
+    with run._database.snapshot():
+        assert cluster.case_notes.empty  # from now on this state is read
+        with lk.open_store(tiny_store.path) as other:
+            other.run.cluster(cluster.cluster_id).confirm(note="seen since", author="ana")
+        found = run._briefs([cluster.cluster_id] * 3)
+    assert len(read_here) == 3
+    assert [len(detail.case_notes) for detail in found] == [0, 0, 0]
+    assert len(cluster.case_notes) == 1
+
+
 def stop_at_five(value: int) -> int:
     if value == 5:
         raise ClusterError("wanted another number; found five. Choose one")
@@ -150,6 +217,13 @@ def test_every_other_value_is_made_in_another_process_and_the_order_stays() -> N
         others = {process for _, process in found[1::2]}
         assert len(others) == 1
         assert os.getpid() not in others
+
+
+def test_what_takes_longest_goes_where_there_is_less_to_do() -> None:
+    found = list(spread(square, range(4), costs=[1.0, 2.0, 9.0, 5.0]))
+    assert [value for value, _ in found] == [0, 1, 4, 9]
+    is_here = [process == os.getpid() for _, process in found]
+    assert is_here == ([False, False, True, False] if has_two_cores() else [True] * 4)
 
 
 def test_a_few_values_are_made_here() -> None:

@@ -1,6 +1,8 @@
 """What is read as numbers and named once is what the queries of text say."""
 
 import contextlib
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,8 @@ import pytest
 import linkage as lk
 from linkage.store.inputs import hash_rows
 from linkage.store.store import Database
-from linkage.store.uses import read_account_names, read_hours, read_uses
-from linkage.terms import HOURS, TEXT, USES
+from linkage.store.uses import count_template_uses, read_account_names, read_hours, read_uses
+from linkage.terms import HOURS, TEMPLATE_USES, TEXT, USES, make_frame
 
 
 def windows(store: lk.Store) -> list[dict[str, int]]:
@@ -50,3 +52,29 @@ def test_numbers_are_the_rows_of_their_query(
         parts = list(database.numbers("window_hours", **days))
     assert {len(part) for part in parts[:-1]} == {7}
     assert np.concatenate(parts).tolist() == database.query("window_hours", **days).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_uses_of_templates_are_counted_as_the_query_counts_them(planted: lk.Store, number: int) -> None:
+    database, days = planted._database, windows(planted)[number]
+    uses = read_uses(database, accounts=read_account_names(database), **days)
+    names = json.dumps(planted.templates["template_id"].tolist())
+    wanted = database.frame("template_uses", TEMPLATE_USES, template_ids=names, **days)
+    assert wanted.empty == (number == 2)
+    for told in (uses, database.frame("account_uses", USES, **days)):  # categories, and plain text
+        pd.testing.assert_frame_equal(count_template_uses(told), wanted)
+    assert count_template_uses(make_frame(USES)).empty
+
+
+def test_a_run_keeps_how_the_templates_of_its_clusters_are_used(tiny_store: lk.Store, tmp_path: Path) -> None:
+    run, connection = lk.rebuild(tiny_store), tiny_store._database.connection
+    [cluster_id] = run.clusters["cluster_id"]
+    counted, told = tiny_store.query("run_templates", run_id=run.run_id), run.cluster(cluster_id).templates
+    assert not told.empty
+    assert sorted(told["template_id"]) == counted["template_id"].tolist()
+    run.report(tmp_path / "report")
+    connection.execute("delete from template_use")  # as a run of an earlier version
+    pd.testing.assert_frame_equal(tiny_store.run.cluster(cluster_id).templates, told)
+    assert tiny_store.verify(tmp_path / "report").is_true
+    connection.execute("insert into template_use values (?, ?, 7, 3, 0, 1)", (run.run_id, told["template_id"].iloc[0]))
+    assert tiny_store.run.cluster(cluster_id).templates.loc[0, ["requests", "accounts"]].tolist() == [7, 3]

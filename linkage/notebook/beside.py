@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -17,7 +18,10 @@ from linkage.settings import Settings
 SPREAD_VALUES: Final = 12
 """Values from which on a second process is worth its start, when each takes about a second."""
 
-_AHEAD: Final = 2
+Make = Callable[[Iterable[Any]], Iterable[Any]]
+"""Makes something of each value, in their order."""
+
+_AHEAD: Final = 8
 
 
 @contextlib.contextmanager
@@ -60,19 +64,29 @@ def once(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Iterator
     yield function(**arguments)
 
 
-def spread(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterator[Any]:
-    """What a function makes of each value, in their order; every other one is made in another process.
+def spread(
+    function: Callable[[Any], Any],
+    values: Sequence[Any],
+    *,
+    costs: Sequence[float] | None = None,
+    there: Make | None = None,
+) -> Iterator[Any]:
+    """What a function makes of each value, in their order; about half of them are made in another process.
 
     Parameters
     ----------
-    function : stands in a module; its values and what it makes of them can be pickled.
-    values : below ``SPREAD_VALUES`` of them, or on one core, all is made here.
+    function : stands in a module, unless ``there`` is given; what it makes can be pickled.
+    values : can be pickled.
+    costs : about how long each value takes, in seconds; None: all take one. Below ``SPREAD_VALUES`` seconds together,
+        or on one core, all is made here.
+    there : makes the same of values in the other process; stands in a module. None: the function does.
 
     Raises
     ------
     Whatever the function raises. Where the other process cannot be started or dies, its values are made here, too.
     """
-    if len(values) < SPREAD_VALUES or not has_two_cores():
+    chosen = _choose([1.0] * len(values) if costs is None else costs)
+    if not chosen or not has_two_cores():
         yield from map(function, values)
         return
     made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_AHEAD)
@@ -86,8 +100,8 @@ def spread(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterator[An
 
     def fetch(worker: Worker) -> None:
         try:
-            arguments = {"function": function, "values": list(values[1::2])}
-            for value in worker.stream(each, arguments, about=f"{function}"):
+            asked = {"values": [values[place] for place in sorted(chosen)]}
+            for value in worker.stream(there or functools.partial(each, function), asked, about=f"{function}"):
                 put(value, None)
         except BaseException as error:  # whatever it is, it is raised where the values are used
             put(None, error)
@@ -95,19 +109,36 @@ def spread(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterator[An
     with Worker() as worker, ThreadPoolExecutor(1) as pool:
         pool.submit(fetch, worker)
         try:
-            yield from _merge(function, values, made)
+            yield from _merge(function, values, chosen, made)
         finally:
             is_over.set()
             worker.close()
 
 
+def _choose(costs: Sequence[float]) -> frozenset[int]:
+    """Places of the values that are made elsewhere: the dearest first, each goes where there is less to do."""
+    if sum(costs) < SPREAD_VALUES:
+        return frozenset()
+    here, elsewhere, chosen = 0.0, 0.0, set()
+    for place in sorted(range(len(costs)), key=lambda place: -costs[place]):
+        if here <= elsewhere:
+            here += costs[place]
+        else:
+            elsewhere += costs[place]
+            chosen.add(place)
+    return frozenset(chosen)
+
+
 def _merge(
-    function: Callable[[Any], Any], values: Sequence[Any], made: queue.Queue[tuple[Any, BaseException | None]]
+    function: Callable[[Any], Any],
+    values: Sequence[Any],
+    chosen: Container[int],
+    made: queue.Queue[tuple[Any, BaseException | None]],
 ) -> Iterator[Any]:
-    """Values of even places made here, those of odd places from the queue while there is somebody to fill it."""
+    """Values of chosen places from the queue while there is somebody to fill it, all others made here."""
     is_alone = False
     for place, value in enumerate(values):
-        if place % 2 == 0 or is_alone:
+        if place not in chosen or is_alone:
             yield function(value)
             continue
         found, error = made.get()

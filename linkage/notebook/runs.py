@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
-from linkage.errors import NoSuchClusterError
+from linkage.errors import NoSuchClusterError, SourceError
 from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
 from linkage.notebook.progress import step_progress
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.graphs import write_graph
-from linkage.outputs.html import notebook_table, pressing_clusters, write_report
+from linkage.outputs.html import Spread, notebook_table, pressing_clusters, write_report
 from linkage.outputs.masking import mask_values
 from linkage.outputs.pack import write_pack
 from linkage.outputs.parquet import write_parquet
@@ -34,6 +36,7 @@ from linkage.terms import (
     EVENTS,
     MEMBERS,
     NUMBER,
+    TEMPLATE_USES,
     TEXT,
     TIERS,
     USES,
@@ -77,6 +80,12 @@ _SHOWN: Final = [
     "strongest",
     "first_seen",
 ]
+
+
+_READ_S: Final = 0.1  # a cluster, and each of its accounts besides: 50 s for 68,000 in eight clusters (2026-11-29)
+_READ_ACCOUNT_S: Final = 0.0007
+_DRAW_S: Final = 0.8  # fifty small pages in 40 s, and seven large ones of 67,000 accounts, too (2026-11-29)
+_DRAW_ACCOUNT_S: Final = 0.0006
 
 
 class Clusters(pd.DataFrame):
@@ -386,7 +395,7 @@ class Run:
         table = pd.DataFrame(self.clusters)
         chosen = pressing_clusters(table) if clusters is None else list(clusters)
         with self._database.snapshot():
-            details = [cluster.brief for cluster in self._named(chosen)]
+            details = self._briefs(chosen)
         shown = table[table["cluster_id"].isin(chosen)]
         sources = self._database.query("source_files")
         return write_report(
@@ -397,8 +406,18 @@ class Run:
             include_personal_data=personal_data,
             sources=sources,
             pdf=pdf,
-            spread=spread,
+            spread=spread_pages(details),
         )
+
+    def _briefs(self, cluster_ids: Sequence[str]) -> list[ClusterDetail]:
+        """Clusters as a report lists them, of one state of the store: to be called inside a snapshot.
+
+        Half of them are read by another process, where there is enough to read.
+        """
+        clusters = dict(zip(cluster_ids, self._named(cluster_ids), strict=True))
+        costs = [_READ_S + clusters[name].summary["accounts"] * _READ_ACCOUNT_S for name in cluster_ids]
+        there = functools.partial(read_briefs, path=self._database.path, row=self._row, state=_state(self._database))
+        return list(spread(lambda name: clusters[name].brief, cluster_ids, costs=costs, there=there))
 
     @property
     def _details(self) -> list[ClusterDetail]:
@@ -410,15 +429,15 @@ class Run:
         return [Cluster(self, known[name]) if name in known else self.cluster(name) for name in cluster_ids]
 
     def _template_uses(self, names: Iterable[str]) -> pd.DataFrame:
-        """How templates are used in the whole store, each looked up once: many clusters use the same ones."""
+        """How templates are used by all accounts: as the run counted it, else looked up, each once for all clusters."""
         revision = self._database.revision()
         if self._uses_known is None or self._uses_known[0] != revision:
-            self._uses_known = (revision, self._database.query("template_uses", template_ids="[]", **self._days))
+            self._uses_known = (revision, self._frame("run_templates", TEMPLATE_USES))
         known = self._uses_known[1]
-        missing = sorted(set(names) - set(known["template_id"]))
-        if missing:
-            found = self._database.query("template_uses", template_ids=json.dumps(missing), **self._days)
-            known = found if known.empty else pd.concat([known, found], ignore_index=True)
+        missing = json.dumps(sorted(set(names) - set(known["template_id"])))
+        if missing != "[]":
+            found = self._database.frame("template_uses", TEMPLATE_USES, template_ids=missing, **self._days)
+            known = pd.concat([known, found], ignore_index=True)
             self._uses_known = (revision, known)
         return known
 
@@ -436,3 +455,36 @@ class Run:
 
     def _frame(self, name: str, shape: Mapping[str, str]) -> pd.DataFrame:
         return self._database.frame(name, shape, run_id=self.run_id)
+
+
+def read_briefs(
+    values: Sequence[str], *, path: Path, row: Mapping[str, Any], state: tuple[Any, ...]
+) -> Iterator[ClusterDetail]:
+    """What a report lists of some clusters of a run, by their ids, in a process that has the store still to open.
+
+    Parameters
+    ----------
+    path, row : the store's file and the row of the run.
+    state : the state of the store that is to be read.
+
+    Raises
+    ------
+    SourceError : the store is in another state now.
+    """
+    with contextlib.closing(Database(path, create=False)) as database, database.snapshot():
+        if _state(database) != state:
+            raise SourceError(
+                f"{path}: wanted the state that is read elsewhere; found a later one. Read all of it there"
+            )
+        for cluster in Run(database, row)._named(values):
+            yield cluster.brief
+
+
+def _state(database: Database) -> tuple[Any, ...]:
+    """What is another after anything was written that a report tells of."""
+    return (*database.revision(), *database.query("published_run").itertuples(index=False, name=None))
+
+
+def spread_pages(details: Iterable[ClusterDetail]) -> Spread:
+    """What draws the pages of these clusters, in two processes where there is enough to draw."""
+    return functools.partial(spread, costs=[_DRAW_S + len(each.members) * _DRAW_ACCOUNT_S for each in details])

@@ -7,9 +7,9 @@ import dataclasses
 import pandas as pd
 
 from linkage.errors import NoRunError
-from linkage.notebook.beside import spread
 from linkage.notebook.given import AnyPath
 from linkage.notebook.ledger import kept_run
+from linkage.notebook.runs import spread_pages
 from linkage.outputs.manifest import MANIFEST, Manifest, read_manifest
 from linkage.outputs.verify import Difference, Verification, verify_files, verify_report
 from linkage.store.store import Database
@@ -37,14 +37,15 @@ def verify_folder(database: Database, folder: AnyPath) -> Verification:
             return _without_run(folder, manifest, f"the run has no cluster {', '.join(unknown)}")
         kept = database.query("runs")
         own = kept.loc[kept["run_id"] == run.run_id, "sequence"].iloc[0]
+        details = run._briefs(manifest.clusters)
         return verify_report(
             folder,
             manifest,
-            details=[run.cluster(name).brief for name in manifest.clusters],
+            details=details,
             clusters=clusters.loc[manifest.listed].reset_index(drop=True),
             run=run.info,
             sources=database.query("source_files"),
-            spread=spread,
+            spread=spread_pages(details),
             kept_runs=list(kept.loc[kept["sequence"] <= own, "run_id"]),
         )
 

@@ -86,6 +86,7 @@ _HIDDEN: Final = (
     "source_file",
     "sqlite_stat1",
     "statement",
+    "template_use",
     "work_day",
 )
 """Tables that are empty in a snapshot, or that a view or a question shows with ids as text."""

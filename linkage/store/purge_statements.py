@@ -96,6 +96,7 @@ FORGET_RUN: Final[Statements] = (
     ("membership", "delete from membership where run_id = :run_id"),
     ("link", "delete from link where run_id = :run_id"),
     ("shared_value", "delete from shared_value where run_id = :run_id"),
+    ("template_use", "delete from template_use where run_id = :run_id"),
     ("statement", "delete from statement where run_id = :run_id"),
     ("event", "delete from event where run_id = :run_id"),
     ("published", "delete from published where run_id = :run_id"),
@@ -112,6 +113,8 @@ delete from prompt where id not in (select prompt_id from request where prompt_i
     ("prompt_template", "delete from prompt_template where prompt_id not in (select id from prompt)"),
     # Whose prompts a past template read like is not known.
     ("past_template", "delete from past_template"),
+    # Whose requests are counted in it is not known; until the next run the uses that are left are counted.
+    ("template_use", "delete from template_use"),
     (
         "template",
         """

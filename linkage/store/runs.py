@@ -15,7 +15,7 @@ from linkage.coding import text_codes
 from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
-from linkage.terms import CLUSTERS, EVENTS, TIME, RunId
+from linkage.terms import CLUSTERS, EVENTS, TEMPLATE_USES, TIME, RunId, make_frame
 
 _ADD_RUN: Final = """
 insert into run (id, sequence, input_digest, as_of_ms, since_ms, seed, settings, input_revision, versions, counts,
@@ -29,6 +29,7 @@ _ADD_CLUSTER: Final = insertion("insert into cluster values", "(?1, ?, ?, ?, ?, 
 _ADD_MEMBER: Final = insertion("insert into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_LINK: Final = insertion("insert into link values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_SHARED: Final = insertion("insert into shared_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_TEMPLATE: Final = insertion("insert into template_use values", "(?1, ?, ?, ?, ?, ?)")
 _ADD_STATEMENT: Final = "insert into statement values (?, ?, ?, ?, ?, ?, ?)"
 _ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -41,6 +42,7 @@ _FORGET_RUN: Final = (
     "delete from membership where run_id = ?",
     "delete from link where run_id = ?",
     "delete from shared_value where run_id = ?",
+    "delete from template_use where run_id = ?",
     "delete from statement where run_id = ?",
     "delete from event where run_id = ?",
     "delete from run where id = ?",
@@ -76,6 +78,8 @@ class RunTables:
     shared: pd.DataFrame
     statements: pd.DataFrame
     events: pd.DataFrame
+    templates: pd.DataFrame = dataclasses.field(default_factory=lambda: make_frame(TEMPLATE_USES))
+    """``TEMPLATE_USES`` of the templates in ``shared``, as far as they were counted."""
 
 
 def publish_run(
@@ -121,6 +125,7 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
     add(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, place=("account_id",))
     add(_ADD_LINK, tables.links, _LINK_COLUMNS, place=_LINK_COLUMNS[:4])
     add(_ADD_SHARED, tables.shared, _SHARED_COLUMNS, place=("cluster_id", "family", "kind", "value", "account_id"))
+    add(_ADD_TEMPLATE, tables.templates, tuple(TEMPLATE_USES), place=("template_id",))
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))

@@ -465,6 +465,21 @@ pragma user_version = 8;
 commit;
 """
 
+_COUNTED: Final = """
+begin immediate;
+create table template_use (     -- how a template that members of a cluster share is used in the window of the run
+    run_id text not null,
+    name text not null,
+    requests integer not null,
+    accounts integer not null,
+    first_ms integer not null,
+    last_ms integer not null,
+    primary key (run_id, name)
+) strict, without rowid;
+pragma user_version = 9;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -474,5 +489,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _WORKED,
     _APART,
     _NAMED,
+    _COUNTED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

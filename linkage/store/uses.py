@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.coding import text_codes
 from linkage.memory import give_back
 from linkage.store.store import Database
-from linkage.terms import HOUR_MS, HOURS, TEXT, USES, check_frame
+from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
 
 Ints = npt.NDArray[np.int64]
 
 _NONE: Final = np.empty(0, dtype=np.int64)
+_NEVER: Final = np.iinfo(np.int64).max
 _NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
 
 
@@ -113,6 +115,34 @@ def read_hours(
         "limited_count": rows[order, 3],
     }
     return check_frame(pd.DataFrame(columns, copy=False), HOURS, name="hours")
+
+
+def count_template_uses(uses: pd.DataFrame) -> pd.DataFrame:
+    """How each template is used, by all accounts together: what the query ``template_uses`` tells of one.
+
+    Parameters
+    ----------
+    uses : ``USES``, one row per account, kind and value.
+
+    Returns
+    -------
+    DataFrame of shape ``TEMPLATE_USES``, by template. O(uses).
+    """
+    rows = uses[uses["kind"] == "template"]
+    code, names = text_codes(rows["value"])
+    place, used = pd.factorize(code, sort=True)
+    requests, firsts, lasts = np.zeros(len(used), dtype=np.int64), np.full(len(used), _NEVER), np.full(len(used), -1)
+    np.add.at(requests, place, rows["request_count"].to_numpy())
+    np.minimum.at(firsts, place, rows["first_at"].astype("int64").to_numpy())
+    np.maximum.at(lasts, place, rows["last_at"].astype("int64").to_numpy())
+    columns = {
+        "template_id": names[used],
+        "requests": requests,
+        "accounts": np.bincount(place, minlength=len(used)),
+        "first_at": _times(firsts),
+        "last_at": _times(lasts),
+    }
+    return make_frame(TEMPLATE_USES, columns)
 
 
 def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str, int]) -> tuple[Ints, Ints, Ints, Ints]:
