@@ -1,6 +1,7 @@
 """Pictures: what they show at 5 to 2,000 accounts, that log text cannot break them, that nothing is global."""
 
 import dataclasses
+import io
 import re
 
 import numpy as np
@@ -165,6 +166,29 @@ def test_the_same_detail_gives_the_same_picture_and_nothing_a_policy_blocks(draw
     assert "style" not in first
     assert "http" not in first
     assert set(re.findall(r'(?:href="|url\()#([^")]*)', first)) <= set(re.findall(r'id="([^"]*)"', first))
+
+
+class SavedCanvas:
+    """Writes a figure as matplotlib does by itself: drawn for its layout, then drawn again."""
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    def print_svg(self, file: io.BytesIO, *, metadata: dict[str, None]) -> None:
+        self._figure.savefig(file, format="svg", metadata=metadata, transparent=True, dpi=150)
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
+@pytest.mark.parametrize("accounts", [5, 400])
+def test_a_picture_drawn_once_is_the_one_drawn_twice(
+    draw: object, accounts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def picture() -> str:
+        return pictures.inline_svg(lambda: draw(make_detail(accounts)), name="p", label="a picture")  # type: ignore[operator]
+
+    once = picture()
+    monkeypatch.setattr(pictures, "FigureCanvasSVG", SavedCanvas)
+    assert picture() == once
 
 
 def regrowth_days() -> pd.DataFrame:

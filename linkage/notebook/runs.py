@@ -13,6 +13,7 @@ import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.errors import NoSuchClusterError, SourceError
+from linkage.memory import seldom_collected
 from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
@@ -376,6 +377,7 @@ class Run:
             return write_parquet(uses, self._accounts, self.members, out=out, about=about)
         return write_graph(self._graph(personal_data=personal_data), format=format, out=out, about=about)
 
+    @seldom_collected()
     def report(
         self,
         out: AnyPath,

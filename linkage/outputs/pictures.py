@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from io import BytesIO
-from typing import Final
+from typing import Final, cast
 from xml.etree import ElementTree
 
 import matplotlib
 import matplotlib.style
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from linkage.outputs.text import visible
 
 _REFERENCE: Final = re.compile(r"url\(#")
 # matplotlib sets these two in a style sheet, which the policy of the page would block.
 _ROOT_STYLE: Final = {"stroke-linejoin": "round", "stroke-linecap": "butt"}
+_RASTER_DPI: Final = 150
 _DROPPED: Final = frozenset({"metadata", "style"})
 
 
@@ -35,10 +38,14 @@ def inline_svg(draw: Callable[[], Axes], *, name: str, label: str) -> Markup:
     """
     options = {"svg.fonttype": "path", "svg.hashsalt": "linkage", "axes.linewidth": 0.6}
     with matplotlib.style.context(["default", options]):
-        figure = draw().get_figure(root=True)
+        figure = cast(Figure, draw().get_figure(root=True))
         buffer = BytesIO()
         no_date = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        figure.savefig(buffer, format="svg", metadata=no_date, transparent=True, dpi=150)  # type: ignore[union-attr]
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set(facecolor="none", edgecolor="none")
+        figure.set_dpi(_RASTER_DPI)
+        # Not savefig: it draws twice, first for the layout alone, which drawing finds anyway.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=no_date)  # type: ignore[no-untyped-call]
     root = ElementTree.fromstring(buffer.getvalue())  # noqa: S314 - our own picture, made above
     _simplify(root, prefix=f"{name}-")
     _describe(root, label=label)
