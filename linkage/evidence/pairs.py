@@ -306,7 +306,7 @@ class Ties:
     names: pd.Index[str]
     """Ids of the accounts, by code."""
     value_table: pd.DataFrame
-    value: Codes
+    value: npt.NDArray[np.int32]
     """Row of ``value_table`` of each row of ``evidence``."""
     evidence: pd.DataFrame
 

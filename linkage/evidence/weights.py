@@ -239,7 +239,7 @@ def link_accounts(
     del candidates, patterns
     pairs = keep(itertools.chain([pairs], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
     values = coded.table.assign(bits=bits)
-    ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, coded.value, evidence)
+    ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, coded.value.astype(np.int32), evidence)
     return Linked(_frame_links(ties), weights, _shape_values(values), prior_bits, ties)
 
 

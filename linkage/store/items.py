@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -134,17 +135,17 @@ class ItemLog:
         marks = self.marked.marks
         if accounts is None:
             listed, own = _gather(in_threads(lambda rows: _split(_unpack(rows), marks), self._rows("account_items")))
-            return self._name(listed, _NO_ITEMS, [own])
+            return self._name(_number_items(listed)[0], _NO_ITEMS, [own])
         asked = self._names.get_indexer(pd.Index(list(accounts), dtype=TEXT))
         is_asked = np.zeros(len(self._names), dtype=np.bool_)
         is_asked[asked[asked >= 0]] = True
         numbers = json.dumps(self._numbers[is_asked].tolist())
-        theirs = list(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
+        theirs = deque(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
         marks = marks.held_in(part.items for part in theirs)
-        listed, own = _gather(_split(part, marks) for part in theirs)
-        del theirs
+        listed, own = _gather(_split(theirs.popleft(), marks) for _ in range(len(theirs)))
+        listed, known = _number_items(listed)
         rest = (rows.take(~is_asked[rows.code]) for rows in self._rows("account_items"))
-        others, others_own = _gather(in_threads(lambda rows: _split_timeless(_unpack(rows), marks), rest))
+        others, others_own = _gather(in_threads(lambda rows: _find_numbers(_unpack(rows), marks, known), rest))
         return self._name(listed, others, [own, others_own])
 
     def _rows(self, query: str, **more: str) -> Iterator[_Rows]:
@@ -164,14 +165,13 @@ class ItemLog:
     def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
         first_at = pd.DatetimeIndex(asked.first_ms.view("datetime64[ms]")).tz_localize("UTC")
         names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
-        numbers, other_numbers = _number_items(asked.items, others.items)
         counted = pd.concat(own, ignore_index=True).sort_values("code")
         at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}
         count = counted["count"].to_numpy(dtype=np.int64)
         owners = {"account_id": self._names.take(counted["code"].to_numpy()), "item_count": count}
         return AccountItems(
-            pd.DataFrame({"account_id": names[0], "item": numbers, "first_at": first_at}, copy=False),
-            pd.DataFrame({"account_id": names[1], "item": other_numbers}, copy=False),
+            pd.DataFrame({"account_id": names[0], "item": asked.items, "first_at": first_at}, copy=False),
+            pd.DataFrame({"account_id": names[1], "item": others.items.astype(np.int32, copy=False)}, copy=False),
             make_frame(OWN_ITEMS, {**owners, "first_at": at["first"], "last_at": at["last"]}),
         )
 
@@ -198,10 +198,10 @@ class _Rows(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Items of some accounts: place of the account's name, item and first time each."""
+    """Items of some accounts: place of the account's name, item (or its number) and first time each."""
 
     code: npt.NDArray[np.int32]
-    items: Ints
+    items: npt.NDArray[Any]
     first_ms: Ints
 
     def take(self, rows: npt.NDArray[np.bool_] | slice) -> _Part:
@@ -265,10 +265,11 @@ def _split(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
     return part.take(is_shared), _count_own(part.take(~is_shared))
 
 
-def _split_timeless(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
-    """The same, but nobody asks when the shared items came."""
+def _find_numbers(part: _Part, marks: Marks, known: pd.Index[int]) -> tuple[_Part, pd.DataFrame]:
+    """The same, with the numbers of these items, -1 for those that have none; nobody asks when they came."""
     listed, own = _split(part, marks)
-    return listed._replace(first_ms=_NO_ITEMS.first_ms), own
+    numbers = known.get_indexer(pd.Index(listed.items)).astype(np.int32)
+    return _Part(listed.code, numbers, _NO_ITEMS.first_ms), own
 
 
 def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.DataFrame]:
@@ -299,16 +300,12 @@ def _count_own(part: _Part) -> pd.DataFrame:
     return pd.DataFrame({"code": part.code[starts], "count": count, "first_ms": first, "last_ms": last})
 
 
-def _number_items(items: Ints, others: Ints) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Numbers of items, from 0 as they appear, and the same ones of other items, -1 for those that did not."""
-    plain, distinct = pd.factorize(items)
-    numbers = plain.astype(np.int32)
-    del plain
-    known = pd.Index(distinct)
-    parts = [np.empty(0, dtype=np.int32)]
-    for start in range(0, len(others), _PART_ITEMS):
-        parts.append(known.get_indexer(pd.Index(others[start : start + _PART_ITEMS])).astype(np.int32))
-    return numbers, np.concatenate(parts)
+def _number_items(part: _Part) -> tuple[_Part, pd.Index[int]]:
+    """The same with numbers instead of items, from 0 as they appear; and the items by number."""
+    plain, distinct = pd.factorize(part.items)
+    known: pd.Index[int] = pd.Index(distinct)
+    known.get_indexer(known[:1])  # makes its table, before threads ask for it
+    return part._replace(items=plain.astype(np.int32)), known
 
 
 @numba.njit(cache=True, nogil=True)
