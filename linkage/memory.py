@@ -46,8 +46,9 @@ def give_back() -> None:
     """Hand back what dead cycles of objects hold, and what is free in the pools of Arrow and of the C library.
 
     Arrays are few objects, so Python's collector of cycles may not look for long: 2.4 GB of them stayed after a million
-    accounts were read (2026-11-29). It looks at young objects here, which costs nothing where there are many. Both pools keep what was freed, which is another gigabyte there that no later step
-    makes use of. Where the C library cannot be asked, that part is left out.
+    accounts were read (2026-11-29). Only young objects are looked at here; all of them would take a second where there
+    are millions. Both pools keep what was freed, which is another gigabyte there that no later step makes use of. Where
+    the C library cannot be asked, that part is left out.
     """
     gc.collect(1)
     pa.default_memory_pool().release_unused()
