@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from test_local import dump, write
+from tiny_world import tiny_requests
 
-from conftest import tiny_requests
 from linkage.engines import local, templates
 from linkage.engines.kept import Kept
 from linkage.engines.local import Reading, ingest_files
