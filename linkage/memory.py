@@ -14,6 +14,7 @@ _MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 
 _APART_BYTES: Final = 4 << 20
 _SELDOM: Final = (200_000, 20, 100)
+_MANY_ACCOUNTS: Final = 20_000
 
 
 def keep_apart() -> None:
@@ -42,15 +43,20 @@ def seldom_collected() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def give_back() -> None:
-    """Hand back what dead cycles of objects hold, and what is free in the pools of Arrow and of the C library.
+def give_back(*, accounts: int = 0) -> None:
+    """Hand back what is free in the pools of Arrow and of the C library, and what dead cycles of objects hold.
 
-    Arrays are few objects, so Python's collector of cycles may not look for long: 2.4 GB of them stayed after a million
-    accounts were read (2026-11-29). Only young objects are looked at here; all of them would take a second where there
-    are millions. Both pools keep what was freed, which is another gigabyte there that no later step makes use of. Where
-    the C library cannot be asked, that part is left out.
+    Both pools keep what was freed: at a million accounts a gigabyte that no later step makes use of. Where the C
+    library cannot be asked, that part is left out.
+
+    Parameters
+    ----------
+    accounts : how many are worked on. Arrays are few objects, so Python's collector of cycles may not look for long:
+        2.4 GB of them stayed after a million accounts were read (2026-11-29). From 20,000 on it looks here; below, what
+        cycles hold is not worth the time.
     """
-    gc.collect(1)
+    if accounts >= _MANY_ACCOUNTS:
+        gc.collect()
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -99,12 +99,12 @@ def judge_evidence(
     tell("null searches")
     null_cohesion = search_by_chance(inputs, evidence, settings=settings, seed=seed, beside=beside)
     tell("group evidence")
-    give_back()
+    give_back(accounts=len(inputs.accounts))
     inputs = inputs.with_items_of(communities["account_id"])
-    give_back()
+    give_back(accounts=len(inputs.accounts))
     communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("verdicts")
-    give_back()
+    give_back(accounts=len(inputs.accounts))
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
 
@@ -123,7 +123,7 @@ def _search(
         margin_bits=max(MARGIN_BITS, weightless_bits(settings.communities)),
         seed=seed,
     )
-    give_back()
+    give_back(accounts=len(inputs.accounts))
     tell("communities")
     communities = find_communities(
         linked.links,
@@ -151,7 +151,7 @@ def search_by_chance(
         if sum(map(len, found)) >= ENOUGH_NULL_GROUPS:
             break
         permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
-        give_back()
+        give_back(accounts=len(inputs.accounts))
         linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None, beside)
         found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
     return np.concatenate(found)

@@ -160,7 +160,7 @@ def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[s
 
     accounts, conduct = read("account_profiles", ACCOUNTS), read("account_conduct", CONDUCT)
     digests = [_digest(accounts), _digest(conduct)]
-    _let_go(database)
+    _let_go(database, accounts=len(names[0]))
     marked = ItemLog(database, accounts=names, marked=None, **window.days).marked
     hours = read_hours(database, accounts=names, **window.days)
     moves = read("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS)
@@ -179,19 +179,19 @@ class _Used(NamedTuple):
 
 def _read_used(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Used:
     uses = read_uses(database, accounts=names, **window.days)
-    _let_go(database)
+    _let_go(database, accounts=len(names[0]))
     uses_digest = _digest(uses)
-    _let_go(database)
+    _let_go(database, accounts=len(names[0]))
     works = read_works(database, accounts=names, **window.days)
     used = _Used(uses, works, uses_digest, _digest(works))
-    _let_go(database)
+    _let_go(database, accounts=len(names[0]))
     return used
 
 
-def _let_go(database: Database) -> None:
+def _let_go(database: Database, *, accounts: int) -> None:
     """Hand back what reading has left before more is read: both processes hold half of it at a time."""
     database.forget_pages()
-    give_back()
+    give_back(accounts=accounts)
 
 
 def _join(used: _Used, rest: _Rest, log: ItemLog) -> Inputs:

@@ -74,7 +74,7 @@ def read_uses(
     del code
     kind_code, kind_names = pd.factorize(kinds, sort=True)
     value_code, value_names = pd.factorize(values, sort=True)
-    give_back()  # what texts took while they were sorted: a gigabyte at a million accounts
+    give_back(accounts=len(accounts[0]))  # what texts took while they were sorted: a gigabyte at a million accounts
     count, first_ms, last_ms = numbers
     columns = {
         "account_id": pd.Categorical.from_codes(account.astype(np.int32), accounts[1]),
