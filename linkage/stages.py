@@ -26,7 +26,7 @@ from linkage.memory import give_back
 from linkage.parallel import Beside
 from linkage.settings import Settings
 from linkage.store.inputs import Inputs
-from linkage.terms import GROUP_RELATIONS, GROUPS, make_frame
+from linkage.terms import GROUP_RELATIONS, GROUPS, OTHER_ITEMS, make_frame
 
 Step = Callable[[str], None]
 """Called with the name of each step as it begins."""
@@ -104,6 +104,7 @@ def judge_evidence(
     give_back(accounts=len(inputs.accounts))
     communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("verdicts")
+    inputs = dataclasses.replace(inputs, other_items=make_frame(OTHER_ITEMS))  # verdicts do not ask who else has them
     give_back(accounts=len(inputs.accounts))
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
