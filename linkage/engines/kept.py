@@ -56,8 +56,9 @@ class Kept(Generic[T]):
         self._rows = 0
         with contextlib.ExitStack() as files:
             self.texts = files.enter_context(Texts())
-            self._prompts = files.enter_context(Scratch("prompts until templates are mined"))
-            self._requests = files.enter_context(Scratch("who asked prompts until templates are mined"))
+            self._prompts = files.enter_context(contextlib.closing(Scratch("prompts until templates are mined")))
+            who = "who asked prompts until templates are mined"
+            self._requests = files.enter_context(contextlib.closing(Scratch(who)))
             self._pool = files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="linkage-mine-ahead"))
             self._files = files.pop_all()
 

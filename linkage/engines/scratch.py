@@ -6,8 +6,7 @@ import contextlib
 import tempfile
 import threading
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +30,7 @@ class Scratch:
         """``holds`` : what is kept there until when, for a message."""
         self._holds, self._lock, self._size = holds, threading.Lock(), 0
         with self._errors_told():
-            self._file = tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed at the end of the block
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+            self._file = tempfile.TemporaryFile(prefix="linkage-")  # noqa: SIM115 - closed by close()
 
     def close(self) -> None:
         """Let go of the file; its bytes are gone."""
