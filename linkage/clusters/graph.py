@@ -6,6 +6,7 @@ links before it builds, so that the same links in any order give the same graph.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -20,6 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from linkage.coding import stack_frames, text_codes
 from linkage.errors import ClusterError
+from linkage.memory import seldom_collected
 from linkage.terms import LINKS, USES, check_frame
 
 GRAPH_KINDS: Final = ("ip", "payment", "template")
@@ -62,15 +64,16 @@ class AccountGraph:
         self.accounts: tuple[str, ...] = tuple(map(str, accounts))
         self._ends = ends[order]
         self._weights = weights[order]
-        self._graph: Any = igraph.Graph(n=len(self.accounts), edges=self._ends.data)
+
+    @functools.cached_property
+    def _graph(self) -> Any:
+        """Made when it is asked for: two processes make theirs at the same time."""
+        with seldom_collected():  # igraph turns the links into lists, a million of which Python went over again and again
+            return igraph.Graph(n=len(self.accounts), edges=self._ends.data)
 
     def __getstate__(self) -> dict[str, Any]:
         """What the graph is made of: igraph would hand its links on as a list of pairs."""
         return {name: value for name, value in vars(self).items() if name != "_graph"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._graph = igraph.Graph(n=len(self.accounts), edges=self._ends.data)
 
     def __repr__(self) -> str:
         return f"AccountGraph({len(self.accounts)} accounts, {len(self._ends)} links)"
