@@ -157,21 +157,20 @@ def count_distinct(
     >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 0, 0, 1, -1]), groups=3).tolist()
     [2, 1, 0]
     """
-    start, rows = rows_by_code(codes, count=int(codes.max(initial=-1)) + 1)
+    start, rows = rows_by_code(group + 1, count=groups + 1)
     counts = np.zeros(groups, dtype=np.int64)
-    _count_new(start, rows, group, counts)
+    _count_new(codes, start[1:], rows, np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32), counts)
     return counts
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_new(start: Codes, rows: npt.NDArray[np.int32], group: Any, counts: Codes) -> None:
-    last = np.full(counts.size, -1)
-    for code in range(start.size - 1):
-        for place in range(start[code], start[code + 1]):
-            mine = group[rows[place]]
-            if mine >= 0 and last[mine] != code:
-                last[mine] = code
-                counts[mine] += 1
+def _count_new(codes: Any, start: Codes, rows: npt.NDArray[np.int32], last: Any, counts: Codes) -> None:
+    """Count the codes of each group; ``last`` is the last group that had each code, -1 at first."""
+    for group in range(counts.size):
+        for row in rows[start[group] : start[group + 1]]:
+            if last[codes[row]] != group:
+                last[codes[row]] = group
+                counts[group] += 1
 
 
 def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tuple[Codes, npt.NDArray[np.int32]]:

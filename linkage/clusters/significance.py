@@ -36,6 +36,9 @@ ENOUGH_NULL_GROUPS = 500
 """Groups found by chance from which on another search would hardly move their law: mean and variance are known to
 within a tenth."""
 
+_TOGETHER = 1_000
+"""Groups that are compared together with all that chance has found."""
+
 
 def measure_significance(
     incidence: Incidence,
@@ -73,8 +76,10 @@ def measure_significance(
     null = np.array([_without(means, strongest) for means in found])
     p_value = _tail(_without(real, strongest), null)
     if null_cohesion is not None and len(null_cohesion) >= LEAST_NULL_GROUPS:
-        searched = np.repeat(null_cohesion[:, None], groups, axis=1)
-        p_value = np.maximum(p_value, _tail(measure_cohesion(incidence, group, groups=groups), searched))
+        cohesion = measure_cohesion(incidence, group, groups=groups)
+        parts = np.array_split(cohesion, groups // _TOGETHER + 1)
+        searched = [_tail(part, np.repeat(null_cohesion[:, None], len(part), axis=1)) for part in parts]
+        p_value = np.maximum(p_value, np.concatenate(searched))
     return adjust_p_values(p_value)
 
 

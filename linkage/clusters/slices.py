@@ -129,7 +129,8 @@ def _own_rows(works: pd.DataFrame, index: pd.Index[str], group: Codes, groups: i
     code = codes_of(works["account_id"], index)
     work, names = pd.factorize(works["work"])
     known = code >= 0
-    pair = np.unique(work[known].astype(np.int64) * len(index) + code[known])
+    pair = np.sort(work[known].astype(np.int64) * len(index) + code[known])
+    pair = pair[run_starts(pair)]
     everybody = np.bincount(pair // max(len(index), 1), minlength=max(len(names), 1))
     mine = group[pair % max(len(index), 1)]
     cell = (pair // max(len(index), 1))[mine >= 0] * groups + mine[mine >= 0]
@@ -256,7 +257,8 @@ def _count_works(firm: pd.DataFrame, works: pd.DataFrame) -> pd.DataFrame:
     works : frame of shape ``WORKS``.
     """
     (account, _), (kind, kinds), (work, names) = (text_codes(works[name]) for name in ("account_id", "kind", "work"))
-    owned = np.unique((account.astype(np.int64) * len(kinds) + kind) * len(names) + work)
+    owned = np.sort((account.astype(np.int64) * len(kinds) + kind) * len(names) + work)
+    owned = owned[run_starts(owned)]
     accounts = np.bincount(owned % max(len(names), 1), minlength=len(names))
     place = codes_of(works["account_id"], pd.Index(firm["account_id"]))
     columns = {"member": place, "kind": kind, "work": work, "requests": works["request_count"].to_numpy()}

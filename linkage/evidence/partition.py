@@ -212,10 +212,12 @@ def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
     asked = sent.listed[0]
     account_of_row = np.repeat(np.arange(len(sent.names), dtype=np.int32), np.diff(asked.start))
     first, rows = rows_by_code(asked.item, count=int(asked.item.max()) + 1)
+    owner = account_of_row[rows]
+    del account_of_row, rows
     start, (group, users) = np.empty_like(first), np.empty((2, len(asked.item)), dtype=np.int32)
     most = np.maximum(BOILERPLATE_SHARE * sent.by_group(sent.volume > 0), LEAST_BOILERPLATE)
     common = np.zeros(len(most))
-    end = _share(first, rows, account_of_row, sent.group_of, most, common, each, met, start, group, users)
+    end = _share(first, owner, sent.group_of, most, common, each, met, start, group, users)
     is_left_out = common > MOST_BOILERPLATE * sent.by_group(sent.volume)
     return _Shared(start, group[:end], users[:end]).without(is_left_out)
 
@@ -223,8 +225,7 @@ def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
 @numba.njit(cache=True, nogil=True)
 def _share(
     first: Codes,
-    rows: Small,
-    account_of_row: Small,
+    owner: Small,
     group_of: Small,
     most: Numbers,
     common: Numbers,
@@ -238,15 +239,15 @@ def _share(
 
     Parameters
     ----------
-    first, rows : where the rows of each item begin, and the end; and these rows.
+    first, owner : where the accounts of each item begin, and the end; and these accounts.
     most : accounts of each group that an item may have and be no boilerplate.
     common : uses of boilerplate by each group, added up here.
     """
     end, counts = 0, np.zeros(most.size, dtype=np.int32)
     for item in range(first.size - 1):
         start[item] = end
-        for row in rows[first[item] : first[item + 1]]:
-            found = group_of[account_of_row[row]]
+        for account in owner[first[item] : first[item + 1]]:
+            found = group_of[account]
             if found >= 0:
                 if not counts[found]:
                     group[end] = found
@@ -258,8 +259,7 @@ def _share(
                 common[found] += counts[found]
                 counts[found] = 0
             users[place] = counts[found]
-        for row in rows[first[item] : first[item + 1]]:
-            account = account_of_row[row]
+        for account in owner[first[item] : first[item + 1]]:
             if group_of[account] >= 0 and counts[group_of[account]]:
                 each[account] += 1
                 met[account] += counts[group_of[account]] - 1
