@@ -157,9 +157,9 @@ def count_distinct(
     >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 0, 0, 1, -1]), groups=3).tolist()
     [2, 1, 0]
     """
-    start, rows = rows_by_code(group + 1, count=groups + 1)
+    start, rows = rows_by_code(group, count=groups)
     counts = np.zeros(groups, dtype=np.int64)
-    _count_new(codes, start[1:], rows, np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32), counts)
+    _count_new(codes, start, rows, np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32), counts)
     return counts
 
 
@@ -178,7 +178,7 @@ def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tu
 
     Parameters
     ----------
-    codes : from 0.
+    codes : from 0; -1 for none, whose rows come before the first code's.
     count : how many codes there are.
 
     Examples
@@ -186,6 +186,9 @@ def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tu
     >>> start, rows = rows_by_code(np.array([2, 0, 2]), count=3)
     >>> start.tolist(), rows.tolist()
     ([0, 1, 1, 3], [1, 0, 2])
+    >>> start, rows = rows_by_code(np.array([1, -1, 0]), count=2)
+    >>> start.tolist(), rows.tolist()
+    ([1, 2, 3], [1, 2, 0])
     """
     start, rows = np.zeros(count + 2, dtype=np.int64), np.empty(len(codes), dtype=np.int32)
     _place_rows(codes, start, rows)

@@ -48,12 +48,13 @@ def join_cells(
     if strong.empty:
         return communities
     incidence = build_incidence(evidence, values, accounts)
-    group = np.full(len(accounts), -1, dtype=np.int64)
-    group[incidence.accounts.get_indexer(pd.Index(communities["account_id"]))] = communities["community"].to_numpy()
     pairs = strong[["group_a", "group_b"]].to_numpy(dtype=np.int64)
+    asked = communities[communities["community"].isin(pairs.ravel())]
+    group = np.full(len(accounts), -1, dtype=np.int64)
+    group[incidence.accounts.get_indexer(pd.Index(asked["account_id"]))] = asked["community"].to_numpy()
     between = GroupBits(group, incidence, habits=rank_habits(conduct, accounts)).between(pairs)
     tied = (between >= MERGE_FAMILY_BITS).any(axis=1)
-    label = np.arange(int(group.max()) + 1)
+    label = np.arange(int(communities["community"].max()) + 1)
     for first, second in pairs[tied]:
         low, high = sorted((label[first], label[second]))
         label[label == high] = low

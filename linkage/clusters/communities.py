@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.fragments import join_fragments
-from linkage.clusters.graph import AccountGraph
+from linkage.clusters.graph import MANY_LINKS, AccountGraph
 from linkage.clusters.pools import join_pools
 from linkage.clusters.ties import Codes, build_incidence, rank_habits
 from linkage.parallel import Beside, afterwards
@@ -32,9 +32,9 @@ FADING_BITS = 3.0
 MAX_WEIGHT = 2.5
 """Weight of the strongest link, so that no single link holds a community together."""
 
-BESIDE_LINKS = 500_000
+BESIDE_LINKS = MANY_LINKS
 """Links from which on half of the partitions are worth a process of its own, which takes a second or two to start; a
-partition of so many takes about two."""
+partition of so many takes about one."""
 
 
 def find_communities(

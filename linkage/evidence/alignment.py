@@ -40,9 +40,9 @@ def permute_evidence(evidence: pd.DataFrame, accounts: pd.DataFrame, *, seed: in
 
     Returns
     -------
-    DataFrame of shape ``EVIDENCE``, row by row the one given but for its accounts: the same values with as many accounts
-    each, in no order within a value. ``unrelated_accounts`` stays that of the real accounts. O(rows), and nothing but
-    the accounts is copied.
+    DataFrame of shape ``EVIDENCE``, row by row the one given but for its accounts: the same values with as many
+    accounts each, in no order within a value. ``unrelated_accounts`` stays that of the real accounts. O(rows), and
+    nothing but the accounts is copied.
 
     References
     ----------
