@@ -42,6 +42,13 @@ def test_families_no_longer_agree(made: Frames) -> None:
     assert _together(permute_evidence(evidence, accounts, seed=1), accounts["account_id"]) < 7
 
 
+def test_rows_differ_in_nothing_but_their_accounts(made: Frames) -> None:
+    evidence, accounts = made
+    permuted = permute_evidence(evidence, accounts, seed=1)
+    pd.testing.assert_frame_equal(permuted.drop(columns="account_id"), evidence.drop(columns="account_id"))
+    assert (permuted["account_id"].astype("str") != evidence["account_id"].astype("str")).mean() > 0.9
+
+
 def test_values_of_one_family_stay_together(made: Frames) -> None:
     evidence, accounts = made
     permuted = permute_evidence(evidence, accounts, seed=2)

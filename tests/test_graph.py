@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import random
 
 import networkx as nx
@@ -40,6 +41,32 @@ def test_leiden_leaves_the_global_generator_alone() -> None:
     expected = random.Random(5).random()
     AccountGraph(cliques("abcd"), weight="bits").leiden(resolution=0.5, seed=6)
     assert random.random() == expected
+
+
+def test_many_links_get_two_rounds_of_leiden(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+
+    class Partitioned:
+        membership = (0, 0, 0)
+
+        def community_leiden(self, *, n_iterations: int, **_rest: object) -> Partitioned:
+            rounds.append(n_iterations)
+            return self
+
+    graph = AccountGraph(cliques("abc"), weight="bits")
+    vars(graph)["_graph"] = Partitioned()
+    graph.leiden(resolution=0.5, seed=1)
+    monkeypatch.setattr("linkage.clusters.graph.MANY_LINKS", 3)
+    graph.leiden(resolution=0.5, seed=1)
+    assert rounds == [4, 2]
+
+
+def test_a_graph_is_sent_without_what_igraph_made_of_it() -> None:
+    graph = AccountGraph(cliques("abcd", "wxyz"), weight="bits")
+    label = graph.leiden(resolution=0.5, seed=1)
+    sent = copy.deepcopy(graph)
+    assert "_graph" not in vars(sent)
+    assert (sent.leiden(resolution=0.5, seed=1) == label).all()
 
 
 def test_components_follow_the_kept_links() -> None:

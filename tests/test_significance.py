@@ -71,3 +71,16 @@ def test_a_larger_group_as_firmly_tied_is_more_cohesive(made: tuple[Incidence, p
     part[np.flatnonzero(whole == 0)[4:]] = -1
     large, small = (measure_cohesion(incidence, group, groups=1)[0] for group in (whole, part))
     assert large > small
+
+
+def test_groups_are_compared_with_chance_in_parts_as_at_once(
+    made: tuple[Incidence, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incidence, accounts = made
+    group = np.full(len(accounts), -1, dtype=np.int64)
+    group[:40] = np.repeat(np.arange(10), 4)
+    rest = {"groups": 10, "accounts": accounts, "settings": VerdictSettings(), "seed": 1}
+    null = np.linspace(0.1, 9.0, 40)
+    at_once = measure_significance(incidence, group, **rest, null_cohesion=null)
+    monkeypatch.setattr("linkage.clusters.significance._TOGETHER", 3)
+    np.testing.assert_array_equal(measure_significance(incidence, group, **rest, null_cohesion=null), at_once)
