@@ -104,7 +104,8 @@ def judge_evidence(
     give_back(accounts=len(inputs.accounts))
     communities, group_evidence = _look_at_groups(inputs, evidence, linked, communities, settings, seed, without)
     tell("verdicts")
-    inputs = dataclasses.replace(inputs, other_items=make_frame(OTHER_ITEMS))  # verdicts do not ask who else has them
+    # Verdicts do not ask who else has items, and when they came.
+    inputs = dataclasses.replace(inputs, other_items=make_frame(OTHER_ITEMS), items=inputs.items[list(OTHER_ITEMS)])
     give_back(accounts=len(inputs.accounts))
     known = (evidence, linked, communities, group_evidence, null_cohesion)
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))

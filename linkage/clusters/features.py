@@ -124,6 +124,8 @@ UNTOLD_SPREAD: Final = 0.11
 COMMON_SHARE: Final = 0.3
 """Share of a group that must use a family of templates for it to be the group's."""
 
+_COUNTED_ROWS: Final = 10_000_000
+
 
 def measure_controller(
     matrix: Numbers,
@@ -456,7 +458,9 @@ def _partition(
     code, ids = text_codes(items["account_id"])
     place = index.get_indexer(ids)
     of_id = np.append(group, -1)[place].astype(np.int32)
-    listed = np.bincount(code, minlength=len(ids))
+    # Counting makes eight bytes of every code it is given.
+    parts = np.array_split(code, len(code) // _COUNTED_ROWS + 1)
+    listed = np.sum([np.bincount(part, minlength=len(ids)) for part in parts], axis=0)
     sent = own + np.bincount(place[place >= 0], weights=listed[place >= 0], minlength=len(group)).astype(np.int64)
     having = np.bincount(group[(sent > 0) & (group >= 0)], minlength=groups)
     distinct = count_distinct(items["item"].to_numpy(dtype=np.int32), of_id[code], groups=groups)

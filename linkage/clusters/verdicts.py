@@ -47,8 +47,8 @@ from linkage.terms import (
     FLAGGED_TIER,
     GROUP_EVIDENCE,
     HOURS,
-    ITEMS,
     MEMBERS,
+    OTHER_ITEMS,
     check_frame,
     make_frame,
 )
@@ -148,7 +148,7 @@ def judge(
     communities : frame of shape ``COMMUNITIES``.
     evidence : frame of shape ``EVIDENCE``.
     values : worth of its values (``Linked.values``).
-    accounts, conduct, items, hours : frames of the shapes of those names.
+    accounts, conduct, items, hours : frames of the shapes of those names; when items came is not asked for.
     settings : thresholds.
     seed : of the permutations behind the q-values.
     coefficients : of the two verdicts.
@@ -209,7 +209,7 @@ _GIVEN: Final = (
     ("evidence", EVIDENCE),
     ("accounts", ACCOUNTS),
     ("conduct", CONDUCT),
-    ("items", ITEMS),
+    ("items", OTHER_ITEMS),
     ("hours", HOURS),
 )
 

@@ -143,10 +143,20 @@ class ItemLog:
         theirs = deque(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
         marks = marks.held_in(part.items for part in theirs)
         listed, own = _gather(_split(theirs.popleft(), marks) for _ in range(len(theirs)))
+        listed, others, others_own = self._find_others(listed, marks, is_asked)
+        return self._name(listed, others, [own, others_own])
+
+    def _find_others(
+        self, listed: _Part, marks: Marks, is_asked: npt.NDArray[np.bool_]
+    ) -> tuple[_Part, _Part, pd.DataFrame]:
+        """The items with numbers, who else has them, and how many other items those have.
+
+        What tells numbers is as large as all that is listed, and is gone before this is named.
+        """
         listed, known = _number_items(listed)
         rest = (rows.take(~is_asked[rows.code]) for rows in self._rows("account_items"))
-        others, others_own = _gather(in_threads(lambda rows: _find_numbers(_unpack(rows), marks, known), rest))
-        return self._name(listed, others, [own, others_own])
+        others, own = _gather(in_threads(lambda rows: _find_numbers(_unpack(rows), marks, known), rest))
+        return listed, others, own
 
     def _rows(self, query: str, **more: str) -> Iterator[_Rows]:
         """Rows of whole accounts, as many as are unpacked at once."""
