@@ -11,12 +11,16 @@ import pytest
 from linkage.errors import UsageError
 from linkage.intake.entities import (
     Pseudonymizer,
+    address_entities,
     address_entity,
     client_text,
+    client_texts,
     encode_column,
+    encode_texts,
     entity_id,
     entity_ids,
     ip_prefix,
+    ip_prefixes,
     read_keyfile,
 )
 
@@ -56,6 +60,9 @@ def test_many_ids_are_the_single_ids() -> None:
 )
 def test_ipv6_is_one_client_per_64_and_a_masked_address_is_none(address: str, entity: str | None, prefix: str) -> None:
     assert (address_entity(address), ip_prefix(address)) == (entity, prefix)
+    several = pa.array(["192.0.2.1", None, address])
+    assert address_entities(several).to_pylist() == ["192.0.2.1", None, entity]
+    assert ip_prefixes(several).to_pylist() == ["192.0.2.0/24", None, prefix]
 
 
 def test_client_is_user_agent_and_tls_fingerprint_together() -> None:
@@ -65,6 +72,14 @@ def test_client_is_user_agent_and_tls_fingerprint_together() -> None:
     assert client_text(None, None) is None
 
 
+def test_many_clients_are_the_single_clients() -> None:
+    agents, prints = ["ua", None, "ua", None], ["ja4", "ja4", None, None]
+    texts = client_texts(pa.chunked_array([agents]), pa.chunked_array([prints], pa.string()))
+    assert texts.to_pylist() == [client_text(*pair) for pair in zip(agents, prints, strict=True)]
+    blank = pa.chunked_array([pa.nulls(4, pa.string())])
+    assert client_texts(pa.chunked_array([agents]), blank).to_pylist() == agents
+
+
 def test_column_becomes_ids_and_the_table_of_what_they_name() -> None:
     column = pa.chunked_array([["b", None, "a"], ["b"]])
     ids, table = encode_column("model", column)
@@ -72,6 +87,7 @@ def test_column_becomes_ids_and_the_table_of_what_they_name() -> None:
     assert ids.to_pylist() == [b, None, a, b]
     assert table["id"].to_pylist() == sorted([a, b])
     assert dict(zip(table["id"].to_pylist(), table["value"].to_pylist(), strict=True)) == {a: "a", b: "b"}
+    assert encode_column("model", encode_texts(column)) == (ids, table)
 
 
 @pytest.mark.parametrize("column", [pa.nulls(3, pa.string()), pa.array([], pa.string())])
@@ -95,7 +111,7 @@ def test_pseudonyms_hide_values_but_keep_which_are_equal() -> None:
 
 def test_prefix_of_pseudonymised_addresses_is_still_shared() -> None:
     column = pa.array(["203.0.113.7", "203.0.113.8", "198.51.100.1"])
-    ids, table = encode_column("ip_prefix", column, derive=ip_prefix, pseudonymizer=Pseudonymizer(KEY))
+    ids, table = encode_column("ip_prefix", column, derive=ip_prefixes, pseudonymizer=Pseudonymizer(KEY))
     assert ids[0] == ids[1] != ids[2]
     assert all(value.startswith("ip_prefix-") for value in table["value"].to_pylist())
 

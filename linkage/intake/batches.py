@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 from linkage.intake.entities import (
     Ids,
     Pseudonymizer,
-    address_entity,
-    client_text,
+    address_entities,
+    client_texts,
     encode_column,
+    encode_texts,
     entity_ids,
-    ip_prefix,
+    ip_prefixes,
 )
 from linkage.intake.hashing import hash_rows
 from linkage.intake.prompt_ids import identify_prompts
@@ -95,7 +96,7 @@ class RequestBatch:
     ``forwarded_id`` (nullable int64). Rows with equal keys are one request; where their contents differ too, its
     records contradict each other."""
     entities: Mapping[str, Any]
-    """Kind to table ``id`` (int64), ``value`` (string), distinct, sorted by id; ``ip`` also has ``prefix_id``."""
+    """Kind to table ``id`` (int64), ``value`` (string), distinct, sorted by id."""
     prompts: Any
     """Distinct prompts, sorted by id: ``id`` (int64), ``text`` (large_string; null where only the gateway's template
     is known), ``gateway_template`` (string; the least, where one prompt came with several), ``features`` (binary)."""
@@ -138,9 +139,8 @@ def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseud
     table = checked.table
     columns, entities = _encode_all(table, _PLAIN_KINDS, pseudonymizer)
     _encode_addresses(table, columns, entities, pseudonymizer)
-    columns["client_id"], entities["client"] = encode_column(
-        "client", _client_column(table), pseudonymizer=pseudonymizer
-    )
+    clients = client_texts(table["user_agent"], table["tls_fingerprint"])
+    columns["client_id"], entities["client"] = encode_column("client", clients, pseudonymizer=pseudonymizer)
     prompts = identify_prompts(table["prompt"], table["prompt_template"])
     columns["prompt_id"] = prompts.ids
     content = _content_ids(table, [columns[name] for name in _ID_COLUMNS], columns["forwarded_id"])
@@ -204,34 +204,24 @@ def _encode_addresses(
     table: Any, columns: dict[str, Any], entities: dict[str, Any], pseudonymizer: Pseudonymizer | None
 ) -> None:
     """Add addresses and prefixes; prefixes are made from raw addresses, so that pseudonyms keep them."""
+    addresses = encode_texts(table["ip"])
     kinds = (
-        ("ip", "ip", address_entity),
-        ("ip_prefix", "ip", ip_prefix),
-        ("forwarded", "forwarded_for", address_entity),
+        ("ip", addresses, address_entities),
+        ("ip_prefix", addresses, ip_prefixes),
+        ("forwarded", table["forwarded_for"], address_entities),
     )
-    for kind, field, derive in kinds:
-        column, entities[kind] = encode_column(kind, table[field], derive=derive, pseudonymizer=pseudonymizer)
-        columns[f"{kind}_id"] = column
-    ids, prefixes = (_filled(columns[name], 0) for name in ("ip_id", "ip_prefix_id"))
-    found, at = np.unique(ids, return_index=True)
-    at = at[found != 0]
-    entities["ip"] = entities["ip"].append_column("prefix_id", pa.array(prefixes[at], type=pa.int64()))
-
-
-def _client_column(table: Any) -> Any:
-    agents, prints = table["user_agent"], table["tls_fingerprint"]
-    if prints.null_count == len(prints):
-        return agents
-    pairs = zip(agents.to_pylist(), prints.to_pylist(), strict=True)
-    return pa.array([client_text(agent, fingerprint) for agent, fingerprint in pairs], type=pa.string())
+    for kind, column, derive in kinds:
+        found = encode_column(kind, column, derive=derive, pseudonymizer=pseudonymizer)
+        columns[f"{kind}_id"], entities[kind] = found
 
 
 def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ids:
     """A hash of the whole canonical record, request id included."""
-    request_ids = encode_column("request", table["request_id"])[0]
+    request_ids = _ids_one_by_one("request", table["request_id"], blank=np.int64(-1))
     numbers = [table[name] for name in ("input_tokens", "output_tokens", "status")]
     latency = np.asarray(table["latency_ms"].to_numpy(), dtype="<f8") + 0.0
-    content = _row_hashes([*ids, request_ids, table["timestamp"].cast(pa.int64()), *numbers], latency.view("<i8"))
+    times = table["timestamp"].cast(pa.int64())
+    content = _row_hashes([*ids, pa.array(request_ids), times, *numbers], latency.view("<i8"))
     # A field that came later: records without it keep the hash they had.
     told = np.flatnonzero(np.asarray(forwarded.is_valid().to_numpy(zero_copy_only=False), dtype=bool))
     content[told] = _row_hashes([pa.array(content[told]), forwarded.take(pa.array(told))])
@@ -250,11 +240,17 @@ def _filled(column: Any, blank: int) -> npt.NDArray[np.int64]:
 
 def _request_keys(request_ids: Any, content: Ids, source: str) -> Ids:
     """What makes a request the same: source and request id, or where it has none the whole record."""
-    names = request_ids.combine_chunks() if isinstance(request_ids, pa.ChunkedArray) else request_ids
-    keys = content.copy()
-    present = np.asarray(names.is_valid().to_numpy(zero_copy_only=False))
-    keys[present] = entity_ids(f"request\0{source}", names.drop_null())
-    return keys
+    return _ids_one_by_one(f"request\0{source}", request_ids, blank=content)
+
+
+def _ids_one_by_one(kind: str, texts: Any, *, blank: Ids | np.int64) -> Ids:
+    """The id of each text of a chunked array, no two of which are alike as a rule; ``blank`` where there is none."""
+    whole = texts.combine_chunks()
+    present = np.asarray(whole.is_valid().to_numpy(zero_copy_only=False))
+    ids = np.empty(len(whole), np.int64)
+    ids[:] = blank
+    ids[present] = entity_ids(kind, whole.drop_null())
+    return ids
 
 
 def _to_ms(times: Any) -> Any:

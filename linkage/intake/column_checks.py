@@ -18,6 +18,9 @@ from linkage.intake.values import (
     ABSENT_TEXTS,
     FIRST_TIME_US,
     LAST_TIME_US,
+    NO_CLIENT_V4,
+    PLAIN_V4,
+    RAW_KEY,
     Fault,
     Reader,
     Repaired,
@@ -59,6 +62,26 @@ def check_ids(texts: Any, read: Reader, *, longest: int) -> CheckedColumn:
     if pc.any(pc.fill_null(pc.or_(unfit, _may_be_absent(texts)), False)).as_py():
         return check_texts(texts, read, pa.string())
     return CheckedColumn(texts, {})
+
+
+def check_keys(texts: Any, read: Reader, *, longest: int) -> CheckedColumn:
+    """Ids of API keys: opaque ids, none of them a raw key."""
+    if pc.any(pc.starts_with(texts, RAW_KEY)).as_py():
+        return check_texts(texts, read, pa.string())
+    return check_ids(texts, read, longest=longest)
+
+
+def check_addresses(texts: Any, read: Reader) -> CheckedColumn:
+    """Addresses of clients; those that are no plain IPv4 address are read each."""
+    is_plain = pc.and_not(pc.match_substring_regex(texts, PLAIN_V4), pc.match_substring_regex(texts, NO_CLIENT_V4))
+    rows = np.flatnonzero(~np.asarray(is_plain.fill_null(True).to_numpy(zero_copy_only=False), dtype=bool))
+    if not len(rows):
+        return CheckedColumn(texts, {})
+    found = check_texts(texts.take(pa.array(rows)), read, pa.string())
+    is_read = np.zeros(len(texts), bool)
+    is_read[rows] = True
+    reasons = {int(rows[at]): reason for at, reason in found.reasons.items()}
+    return CheckedColumn(pc.replace_with_mask(texts, pa.array(is_read), found.values), reasons)
 
 
 def check_prompts(texts: Any, read: Reader) -> CheckedColumn:

@@ -82,6 +82,26 @@ def ip_prefix(address: str) -> str:
     return f"{address.rpartition('.')[0]}.0/24"
 
 
+def address_entities(addresses: Any) -> Any:
+    """What :func:`address_entity` says of each text of an Arrow array; null where it drops it."""
+    return _with_others(addresses, addresses, address_entity)
+
+
+def ip_prefixes(addresses: Any) -> Any:
+    """What :func:`ip_prefix` says of each text of an Arrow array."""
+    networks = pc.list_element(pc.split_pattern(addresses, ".", max_splits=1, reverse=True), 0)
+    return _with_others(addresses, pc.binary_join_element_wise(networks, "0/24", "."), ip_prefix)
+
+
+def _with_others(addresses: Any, of_plain: Any, read: Callable[[str], str | None]) -> Any:
+    """What is said of plain IPv4 addresses, most of all there are, with what is read of each other one."""
+    is_other = pc.match_substring_regex(addresses, "[:/]")
+    if not pc.any(is_other).as_py():
+        return of_plain
+    told = [read(address) for address in addresses.filter(is_other).to_pylist()]
+    return pc.replace_with_mask(of_plain, is_other, pa.array(told, type=pa.string()))
+
+
 def client_text(user_agent: str | None, tls_fingerprint: str | None) -> str | None:
     """One text for a client: user agent and TLS fingerprint together, a tab between them.
 
@@ -95,6 +115,14 @@ def client_text(user_agent: str | None, tls_fingerprint: str | None) -> str | No
     if tls_fingerprint is None:
         return user_agent
     return f"{user_agent or '-'}\t{tls_fingerprint}"
+
+
+def client_texts(user_agents: Any, tls_fingerprints: Any) -> Any:
+    """What :func:`client_text` says of each row of two Arrow columns of strings that are null or not empty."""
+    if tls_fingerprints.null_count == len(tls_fingerprints):
+        return user_agents
+    both = pc.binary_join_element_wise(user_agents.fill_null("-"), tls_fingerprints, "\t")
+    return pc.coalesce(both, user_agents)
 
 
 class Pseudonymizer:
@@ -156,7 +184,7 @@ def encode_column(
     kind: str,
     column: Any,
     *,
-    derive: Callable[[str], str | None] | None = None,
+    derive: Callable[[Any], Any] | None = None,
     pseudonymizer: Pseudonymizer | None = None,
 ) -> tuple[Any, Any]:
     """A text column as ids, and the table of its entities.
@@ -166,8 +194,8 @@ def encode_column(
     Parameters
     ----------
     kind : what the texts name.
-    column : Arrow array or chunked array of strings.
-    derive : text to the entity's value (an address to its prefix, say); None drops it.
+    column : Arrow array or chunked array of strings, or such an array as a dictionary.
+    derive : an Arrow array of texts to the entities' values (addresses to their prefixes, say); null drops one.
     pseudonymizer : replaces private values.
 
     Returns
@@ -175,14 +203,11 @@ def encode_column(
     Arrow array of int64 ids (null where the text is), and an Arrow table ``id`` (int64), ``value`` (string)
     of the distinct entities sorted by id.
     """
-    encoded = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
-    encoded = encoded.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    texts = encoded.dictionary
-    if derive or (pseudonymizer and kind in PRIVATE_KINDS):
-        made = [_entity_value(kind, text, derive, pseudonymizer) for text in texts.to_pylist()]
-        texts = pa.array(made, type=pa.string())
+    encoded = column if isinstance(column, pa.DictionaryArray) else encode_texts(column)
+    texts = derive(encoded.dictionary) if derive else encoded.dictionary
+    if pseudonymizer and kind in PRIVATE_KINDS:
+        names = [None if text is None else pseudonymizer.replace(kind, text) for text in texts.to_pylist()]
+        texts = pa.array(names, type=pa.string())
     present = texts.drop_null()
     ids = entity_ids(kind, present)
     if texts.null_count:
@@ -194,14 +219,11 @@ def encode_column(
     return pc.take(column_ids, encoded.indices), entity_table(ids, present)
 
 
-def _entity_value(
-    kind: str,
-    text: str,
-    derive: Callable[[str], str | None] | None,
-    pseudonymizer: Pseudonymizer | None,
-) -> str | None:
-    value = derive(text) if derive else text
-    return pseudonymizer.replace(kind, value) if pseudonymizer and value is not None else value
+def encode_texts(column: Any) -> Any:
+    """An Arrow array or chunked array of strings as one dictionary array."""
+    encoded = pa.chunked_array([column]) if isinstance(column, pa.Array) else column
+    encoded = encoded.combine_chunks().dictionary_encode()
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
 
 
 def entity_table(ids: Ids, values: Any) -> Any:

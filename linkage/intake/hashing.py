@@ -76,8 +76,9 @@ def hash_texts(prefix: bytes, texts: Any) -> Ids:
 
 def hash_rows(rows: npt.NDArray[np.int64]) -> Ids:
     """A 63-bit id of each row of a matrix, its bytes being the little-endian numbers one after the other."""
-    data = np.ascontiguousarray(rows, dtype="<i8").reshape(-1).view(np.uint8)
-    return _hash_all(b"", data, np.arange(len(rows) + 1, dtype=np.int64) * (8 * rows.shape[1]))
+    ids = np.empty(len(rows), np.int64)
+    _hash_rows(np.ascontiguousarray(rows, dtype="<i8").view(np.uint64), ids)
+    return ids
 
 
 def _hash_all(prefix: bytes, data: npt.NDArray[np.uint8], offsets: Ids) -> Ids:
@@ -136,6 +137,34 @@ def _compress(state, m, count, is_last):
     state[7] ^= v7 ^ v15
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _begin(state):
+    state[:] = _START
+    state[0] ^= _PARAMETERS
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _id_of(state):
+    """The first 63 bits of the digest, big endian; never 0."""
+    value = np.uint64(0)
+    for step in range(_DIGEST_BYTES):
+        value = value << np.uint64(8) | (state[0] >> np.uint64(8 * step)) & np.uint64(0xFF)
+    return max(np.int64(value >> np.uint64(1)), np.int64(1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash_rows(rows, ids):
+    """Fill the id of each row of words."""
+    words, state = np.empty(_BLOCK // 8, np.uint64), np.empty(8, np.uint64)
+    for row in range(ids.size):
+        _begin(state)
+        for start in range(0, rows.shape[1], words.size):
+            stop = min(start + words.size, rows.shape[1])
+            words[: stop - start], words[stop - start :] = rows[row, start:stop], 0
+            _compress(state, words, 8 * stop, stop == rows.shape[1])
+        ids[row] = _id_of(state)
+
+
 @numba.njit(cache=True, nogil=True)
 def _hash_runs(prefix, data, offsets, ids):
     """Fill the id of each run of bytes behind the prefix."""
@@ -143,8 +172,7 @@ def _hash_runs(prefix, data, offsets, ids):
     words = block.view(np.uint64)
     for row in range(ids.size):
         start, size = offsets[row] - prefix.size, prefix.size + offsets[row + 1] - offsets[row]
-        state[:] = _START
-        state[0] ^= _PARAMETERS
+        _begin(state)
         done = 0
         while True:
             taken = min(size - done, _BLOCK)
@@ -156,7 +184,4 @@ def _hash_runs(prefix, data, offsets, ids):
             _compress(state, words, done, done == size)
             if done == size:
                 break
-        value = np.uint64(0)
-        for step in range(_DIGEST_BYTES):
-            value = value << np.uint64(8) | (state[0] >> np.uint64(8 * step)) & np.uint64(0xFF)
-        ids[row] = max(np.int64(value >> np.uint64(1)), np.int64(1))
+        ids[row] = _id_of(state)

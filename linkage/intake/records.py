@@ -18,8 +18,10 @@ from linkage import terms
 from linkage.errors import RecordError
 from linkage.intake.column_checks import (
     CheckedColumn,
+    check_addresses,
     check_contracts,
     check_ids,
+    check_keys,
     check_numbers,
     check_prompts,
     check_texts,
@@ -254,6 +256,10 @@ def _check_column(table: Any, field: str, read: Reader, settings: IngestSettings
         return check_numbers(values, read, most=MAX_LATENCY_MS)
     if field == "params":
         return check_contracts(values, read)
+    if field == "ip":
+        return check_addresses(values, read)
+    if field == "api_key_id":
+        return check_keys(values, read, longest=settings.id_chars)
     if field in _PLAIN_IDS:
         return check_ids(values, read, longest=settings.id_chars)
     return check_texts(values, read, REQUEST_TYPES[field])

@@ -34,6 +34,9 @@ LAST_TIME_US: Final = 4_102_444_800_000_000
 MAX_LATENCY_MS: Final = 1e9
 """Eleven days; a longer request is a unit mistake."""
 
+RAW_KEY: Final = "sk-"
+"""What an API key begins with that is no id of one."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -44,8 +47,11 @@ _DECIMAL: Final = re.compile(r"\d{1,18}(?:\.\d{1,18})?", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_CLIENT_V4: Final = re.compile(rf"(?!0\.0\.0\.0$|127\.|169\.254\.|22[4-9]\.|23[0-9]\.)(?:{_OCTET}\.){{3}}{_OCTET}")
-"""Plain IPv4 addresses that may name a client: they are their own canonical text, and most of all there are."""
+PLAIN_V4: Final = rf"^(?:{_OCTET}\.){{3}}{_OCTET}$"
+NO_CLIENT_V4: Final = r"^(?:0\.0\.0\.0$|127\.|169\.254\.|22[4-9]\.|23[0-9]\.)"
+_CLIENT_V4: Final = re.compile(rf"(?!{NO_CLIENT_V4}){PLAIN_V4}")
+"""Plain IPv4 addresses that may name a client: they are their own canonical text, and most of all there are.
+The two patterns of it read alike to Arrow, which cannot look ahead."""
 
 _MASKED_V4: Final = re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3})\.(?:\*{1,3}|[xX]{1,3})", re.ASCII)
 _CARD_NUMBER: Final = re.compile(r"[2-6]\d{3}(?:[ -]?\d){9,15}", re.ASCII)
@@ -324,7 +330,7 @@ def key_reader(longest: int) -> Reader:
 
     def read(value: Any) -> Any:
         found = read_id(value)
-        if isinstance(found, str) and found.startswith("sk-"):
+        if isinstance(found, str) and found.startswith(RAW_KEY):
             return Repaired(hashlib.sha256(found.encode()).hexdigest(), "a raw key, replaced by its SHA-256")
         return found
 

@@ -41,7 +41,11 @@ RECORDS = st.lists(
             "timestamp": st.sampled_from(["2026-11-24T05:52:28.104Z", "2026-11-24 05:52:28", "yesterday"]),
             "request_id": MAYBE,
             "account_id": WORDS,
-            "ip": st.sampled_from([None, "203.0.113.7:80", "2001:db8::1", "203.0.113.***", "banana", "1.2.3"]),
+            "ip": st.sampled_from([None, "203.0.113.7:80", "2001:db8::1", "203.0.113.***", "banana", "1.2.3"])
+            | st.sampled_from(
+                ["203.0.113.7", "198.51.100.255", "198.51.100.256", "127.0.0.1", "239.0.0.1", "224.0.0.9"]
+            ),
+            "api_key_id": st.sampled_from([None, "key_1", "key_2", "sk-key", "-"]),
             "user_agent": MAYBE,
             "prompt": MAYBE | st.text(alphabet=st.characters(blacklist_categories=("Cs",)), max_size=30),
             "input_tokens": st.sampled_from([None, 0, 7, -1]),
