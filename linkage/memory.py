@@ -12,7 +12,11 @@ import pyarrow as pa
 
 _MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 
+_TRIM_THRESHOLD: Final = -1
 _APART_BYTES: Final = 4 << 20
+_APART_TRIM_BYTES: Final = 128 << 10  # what the C library begins with
+_NEAR_BYTES: Final = 32 << 20  # the most it takes
+_NEAR_TRIM_BYTES: Final = 64 << 20
 _SELDOM: Final = (200_000, 20, 100)
 _MANY_ACCOUNTS: Final = 20_000
 
@@ -24,8 +28,25 @@ def keep_apart() -> None:
     it keeps such memory for itself, in pieces that larger arrays do not fit into. So 3.0 GB became 2.5 where candidate
     pairs of a million accounts are gathered (2026-11-29). Where the C library cannot be asked, nothing happens.
     """
+    _set_thresholds(_APART_BYTES, _APART_TRIM_BYTES)
+
+
+def keep_near() -> None:
+    """From now on keep freed memory of up to 32 MiB a piece for those who ask next.
+
+    Where batches of like size follow each other, arrays are taken and freed without end, and the first touch of each
+    page that the system hands out costs half a microsecond: 1.5 microseconds a request while reading (2026-11-29).
+    Where the C library cannot be asked, nothing happens.
+    """
+    _set_thresholds(_NEAR_BYTES, _NEAR_TRIM_BYTES)
+
+
+def _set_thresholds(mapped_bytes: int, trimmed_bytes: int) -> None:
+    """Arrays of so many bytes are maps of their own; so much free memory at an end of what is held goes back."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _APART_BYTES)
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, mapped_bytes)
+        library.mallopt(_TRIM_THRESHOLD, trimmed_bytes)
 
 
 @contextlib.contextmanager

@@ -62,3 +62,13 @@ def test_a_failure_of_the_function_is_raised_where_its_value_is_due() -> None:
     assert next(found) == (1, 1)
     with pytest.raises(ZeroDivisionError):
         next(found)
+
+
+def test_with_more_threads_more_values_are_in_work_and_results_come_in_order() -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def meet(value: int) -> int:
+        both.wait()  # broken, and raised, where one value is made after the other
+        return value
+
+    assert list(map_ahead(meet, range(4), threads=2)) == [(value, value) for value in range(4)]

@@ -29,10 +29,11 @@ def read_ahead(values: Iterable[T]) -> Generator[T]:
             yield taken[0]
 
 
-def map_ahead(function: Callable[[T], Result], values: Iterable[T]) -> Generator[tuple[T, Result]]:
-    """Each value and what the function makes of it, in a second thread while the next value is made here.
+def map_ahead(function: Callable[[T], Result], values: Iterable[T], *, threads: int = 1) -> Generator[tuple[T, Result]]:
+    """Each value and what the function makes of it, in other threads while the next value is made here.
 
-    For values that only this thread may make, such as rows of an open connection. At most two values exist at once.
+    For values that only this thread may make, such as rows of an open connection. At most one value more than there
+    are threads exists at once.
 
     Examples
     --------
@@ -40,10 +41,10 @@ def map_ahead(function: Callable[[T], Result], values: Iterable[T]) -> Generator
     [(0, '0'), (1, '1'), (2, '2')]
     """
     waiting: list[tuple[T, Future[Result]]] = []
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="linkage-map-ahead") as pool:
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="linkage-map-ahead") as pool:
         for value in values:
             waiting.append((value, pool.submit(function, value)))
-            if len(waiting) > 1:
+            if len(waiting) > threads:
                 before, made = waiting.pop(0)
                 yield before, made.result()
         for before, made in waiting:

@@ -30,7 +30,7 @@ from linkage.errors import FormatError, LinkageError, RejectedShareError, Source
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
-from linkage.memory import keep_apart, seldom_collected
+from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, SourceFile
@@ -107,7 +107,7 @@ def ingest_files(
     StoreBusyError : another process writes and did not end within ``wait_s``.
     StoreError : the store cannot be written; what was stored before is intact.
     """
-    keep_apart()
+    keep_near()
     how, limits = reading or Reading(), settings or Settings()
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]

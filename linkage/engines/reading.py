@@ -6,6 +6,7 @@ made of them.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from linkage.engines.ahead import map_ahead
 from linkage.engines.known import KnownIds
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
 from linkage.intake.catalogue import AUTO
@@ -25,8 +27,10 @@ from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
+from linkage.memory import keep_near
 from linkage.settings import Settings
 
+_THREADS: Final = 2
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
 
 
@@ -88,6 +92,7 @@ def read_checked_log(
     path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
 ) -> Generator[Checked]:
     """The checked records of each batch of a file, to be called in another process."""
+    keep_near()
     yield from read_checked(open_log(path, kind, reading=reading, settings=settings), settings=settings)
 
 
@@ -99,12 +104,16 @@ def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudo
     source : name of the system that the records come from.
     """
     known = KnownIds()
-    for bytes_read, checked in batches:
+
+    def make(batch: Checked) -> RequestBatch | AccountBatch:
+        checked = batch[1]
         if isinstance(checked, CheckedAccounts):
-            yield bytes_read, account_batch(checked, pseudonymizer=pseudonymizer)
-        else:
-            facts = request_batch(checked, source=source, pseudonymizer=pseudonymizer)
-            yield bytes_read, prepare(facts, known=known)
+            return account_batch(checked, pseudonymizer=pseudonymizer)
+        return request_batch(checked, source=source, pseudonymizer=pseudonymizer)
+
+    with contextlib.closing(map_ahead(make, batches, threads=_THREADS)) as made:
+        for (bytes_read, _), facts in made:
+            yield bytes_read, facts if isinstance(facts, AccountBatch) else prepare(facts, known=known)
 
 
 def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:

@@ -24,6 +24,7 @@ from linkage.intake.unpack import BLOCK_BYTES, Line, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
 _SPREAD: Final = 16  # possible codes for each row: more are rather sorted than ticked off
+_SEARCHED_BYTES: Final = 1 << 18
 _PARSED_BYTES: Final = 1 << 22  # at once; a line longer than this is left to the slow reader
 _NUMBERS: Final = {
     "input_tokens": pa.int64(),
@@ -104,9 +105,16 @@ def _cut(parts: list[bytes]) -> _Chunk:
         end = parts[at].rfind(b"\n") + 1
         if end:
             text = b"".join([*parts[:at], parts[at][:end]])
-            ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-            return _Chunk(text, ends, b"".join([parts[at][end:], *parts[at + 1 :]]))
+            return _Chunk(text, _line_ends(text), b"".join([parts[at][end:], *parts[at + 1 :]]))
     return _Chunk(b"", np.zeros(0, np.int64), b"".join(parts))
+
+
+def _line_ends(text: bytes) -> npt.NDArray[np.int64]:
+    """Where the line ends of a text are; looked for in pieces that the processor's cache holds."""
+    marks = np.frombuffer(text, np.uint8)
+    starts = range(0, len(marks), _SEARCHED_BYTES)
+    found = [np.flatnonzero(marks[start : start + _SEARCHED_BYTES] == ord("\n")) + start for start in starts]
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def _parse(chunk: _Chunk, *, longest: int) -> Any:
