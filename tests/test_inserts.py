@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 
 from linkage.store import inserts
-from linkage.store.inserts import BLANK, insert_columns, insert_rows, insertion
+from linkage.store.inserts import BLANK, insert_columns, insert_rows, insertion, with_nulls
 
 CREATE = "create table t (a integer primary key, b integer, c real) strict"
-INSERT = insertion(
-    "insert into t values", "(?, nullif(?, -1), ?)", after="on conflict (a) do update set b = b + excluded.b"
-)
+INSERT = insertion("insert into t values", "(?, ?, ?)", after="on conflict (a) do update set b = b + excluded.b")
 
 
 def stored(rows: list[list[int]], middle: list[float]) -> list[tuple[object, ...]]:
     connection = sqlite3.connect(":memory:")
     connection.execute(CREATE)
-    insert_rows(connection, INSERT, rows=np.array(rows, dtype=np.int64).reshape(-1, 3), others={2: middle})
+    matrix = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    insert_rows(connection, INSERT, rows=matrix, others={1: with_nulls(matrix[:, 1]), 2: middle})
     return connection.execute("select a, b, c from t order by a").fetchall()
 
 

@@ -17,8 +17,9 @@ from linkage.store.uses import read_account_names
 from linkage.terms import DAY_MS, ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame
 
 
-def pack(items: list[int], counts: list[int], first_ms: list[int]) -> bytes:
-    return pack_items(*(np.array(column, dtype=np.int64) for column in (items, counts, first_ms)))
+def pack(items: list[int], counts: list[int], first_ms: list[int]) -> bytearray:
+    columns = [np.array(column, dtype=np.int64) for column in (items, counts, first_ms)]
+    return pack_items(np.array([0, len(items)]), columns)[0]
 
 
 def log_of(database: Database, *, since_day: int, until_day: int) -> ItemLog:
@@ -30,20 +31,30 @@ def test_days_of_the_window_add_up(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
         with database.transaction("add items") as connection:
             facts.add_entities(connection, "account", [(1, "b"), (2, "a"), (3, "c")])
-            rows = [
-                (1, 0, pack([3], [9], [0])),
-                (1, 1, pack([3, 2**62], [1, 2], [DAY_MS + 8, DAY_MS + 1])),
-                (1, 2, pack([3], [4], [2 * DAY_MS])),
-                (2, 2, pack([5], [1], [3 * DAY_MS - 1])),
+            blobs = [
+                pack([3], [9], [0]),
+                pack([3, 2**62], [1, 2], [DAY_MS + 8, DAY_MS + 1]),
+                pack([3], [4], [2 * DAY_MS]),
+                pack([5], [1], [3 * DAY_MS - 1]),
+                pack([3, 5, 2**62], [1, 1, 1], [DAY_MS] * 3),
             ]
-            facts.add_item_days(connection, rows)
-            facts.add_item_days(connection, [(3, 1, pack([3, 5, 2**62], [1, 1, 1], [DAY_MS] * 3))])
+            facts.add_item_days(connection, np.array([(1, 0), (1, 1), (1, 2), (2, 2), (3, 1)]), blobs)
         found = log_of(database, since_day=1, until_day=3).read()
     assert found.asked["account_id"].tolist() == ["a", "b", "b", "c", "c", "c"]
     assert found.asked["item"].tolist() == [0, 1, 2, 1, 0, 2]
     wanted = pd.to_datetime([3 * DAY_MS - 1, DAY_MS + 8, DAY_MS + 1, *[DAY_MS] * 3], unit="ms", utc=True)
     assert found.asked["first_at"].tolist() == wanted.tolist()
     assert found.own.empty
+
+
+def test_packed_days_are_three_arrays_one_after_the_other() -> None:
+    items, counts = np.array([5, 9, 3, 7]), np.array([1, 2, 3, 4])
+    first_ms = np.array([DAY_MS + 5, DAY_MS, 7, 2 * DAY_MS - 1])
+    blobs = pack_items(np.array([0, 2, 2, 3, 4]), [items, counts, first_ms])
+    parts = [slice(0, 2), slice(2, 2), slice(2, 3), slice(3, 4)]
+    since = first_ms % DAY_MS
+    arrays = [(items[part].astype("<i8"), counts[part].astype("<i4"), since[part].astype("<i4")) for part in parts]
+    assert blobs == [b"".join(array.tobytes() for array in three) for three in arrays]
 
 
 def test_no_items_give_empty_frames_of_the_same_shapes(tmp_path: Path) -> None:
@@ -69,11 +80,12 @@ def add_log(database: Database, order: np.ndarray) -> pd.DataFrame:
         for day in range(3):
             own = np.unique(np.append(draw.integers(1, 2**62, 20), draw.integers(1, 60, 4)))
             first_ms = day * DAY_MS + draw.integers(0, DAY_MS, len(own))
-            rows.append((int(order[account]), day, pack_items(own, np.ones(len(own), dtype=np.int64), first_ms)))
+            rows.append((int(order[account]), day, pack(own.tolist(), [1] * len(own), first_ms.tolist())))
             held += [(f"n{account:02}", int(item), int(ms)) for item, ms in zip(own, first_ms, strict=True)]
     with database.transaction("add items") as connection:
         facts.add_entities(connection, "account", [(int(order[n]), f"n{n:02}") for n in range(ACCOUNTS)])
-        facts.add_item_days(connection, sorted(rows))
+        rows.sort()
+        facts.add_item_days(connection, np.array([row[:2] for row in rows]), [row[2] for row in rows])
     table = pd.DataFrame(held, columns=["account_id", "item", "ms"])
     return table.groupby(["account_id", "item"], as_index=False).min()
 

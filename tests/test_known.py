@@ -51,8 +51,9 @@ def test_of_spellings_of_one_prompt_the_least_is_read_and_a_failed_file_leaves_n
         with pytest.raises(TypeError), texts.all_or_none():
             fail(texts.add(prompts({1: "of a file that fails"})))
         with texts.all_or_none():
-            texts.add(prompts({7: "A cat", 3: "NAME a bird"}))
-        assert texts.ids().tolist() == [3, 7]
+            texts.add(prompts({3: "NAME a bird", 7: "A cat"}))
+        assert texts.ids(last=9).tolist() == [3, 7]
+        assert texts.ids(last=6).tolist() == [3]
         assert texts.read([7, 3, 1]) == {3: "NAME a bird", 7: "A cat"}
 
 

@@ -289,6 +289,8 @@ def test_memory_bounds_the_pages_and_the_counts_that_wait(tmp_path: Path, monkey
             for row in range(70_000)
         )
     )
+    later = tmp_path / "later.ndjson"
+    later.write_text('{"timestamp": "2026-09-02T00:00:00Z", "account_id": "a1", "request_id": "later"}\n')
     written: dict[int, list[tuple[int, int]]] = {}
     add = facts.add_rollup
 
@@ -299,16 +301,18 @@ def test_memory_bounds_the_pages_and_the_counts_that_wait(tmp_path: Path, monkey
         add(connection, table, rows)
 
     monkeypatch.setattr(facts, "add_rollup", noted)
-    for memory in (30, 1_200):
+    for memory, pages in ((30, 8), (1_200, 512)):
         written[memory] = []
         settings = Settings(ingest=IngestSettings(memory_mb=memory))
         with Database(tmp_path / f"{memory}.db") as database:
             ingest_files(database, [log], settings=settings)
             assert database.connection.execute("pragma cache_size").fetchone()[0] == -256 * 1024
             assert database.connection.execute("select sum(request_count) from account_day").fetchone()[0] == 70_000
-    assert {cache for _, cache in written[30]} == {-8 * 1024}
-    assert {cache for _, cache in written[1_200]} == {-512 * 1024}
-    assert sum(rows for rows, _ in written[30]) == sum(rows for rows, _ in written[1_200]) == 70_000
+            first, written[memory] = written[memory], []
+            assert {cache for _, cache in first} == {-min(32, pages) * 1024}
+            assert sum(rows for rows, _ in first) == 70_000
+            ingest_files(database, [later], settings=settings)
+            assert written[memory] == [(1, -pages * 1024)]
 
 
 def test_templates_of_more_prompts_than_are_learned_from_read_alike_in_any_order(tmp_path: Path) -> None:
@@ -334,7 +338,7 @@ def test_what_follows_from_templates_is_the_same_in_parts_of_any_size(
     tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = load(tmp_path / "whole.db", [tiny_logs / "requests.ndjson"])
-    monkeypatch.setattr("linkage.intake.following._CHUNK_REQUESTS", 7)
+    monkeypatch.setattr("linkage.engines.waiting._WHOLE_ROWS", 7)
     monkeypatch.setattr("linkage.intake.mining._GROWTH_ROWS", 2)
     assert wanted["prompt_day"]
     assert wanted["item_day"]
@@ -453,7 +457,7 @@ def test_indexes_are_as_before_whether_a_first_load_ends_well_or_not(
     with Database(tmp_path / "s.db") as database:
         wanted = indexes(database)
         with monkeypatch.context() as patched:
-            patched.setattr("linkage.engines.load.facts.lay_other_indexes", die)
+            patched.setattr("linkage.engines.load.facts.lay_name_index", die)
             with pytest.raises(KeyboardInterrupt):
                 ingest_files(database, [log])
         assert indexes(database) == wanted
@@ -463,6 +467,14 @@ def test_indexes_are_as_before_whether_a_first_load_ends_well_or_not(
     with Database(tmp_path / "other.db") as database:
         ingest_files(database, [log])
         assert indexes(database) == wanted
+    with Database(tmp_path / "late.db") as database:
+        with monkeypatch.context() as patched:
+            patched.setattr("linkage.engines.local.mine_store", die)
+            with pytest.raises(KeyboardInterrupt):
+                ingest_files(database, [log])
+        assert len(indexes(database)) == len(wanted) - 1
+        with database.writing():
+            assert indexes(database) == wanted
     assert dump(tmp_path / "s.db") == dump(tmp_path / "other.db")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import linkage as lk
 from linkage.errors import StoreError, TemplateError
+from linkage.store import facts
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
 
@@ -130,6 +131,17 @@ def test_a_copy_made_while_records_come_in_is_one_whole_state(
 
 def journal(database: Database) -> str:
     return str(database.connection.execute("pragma journal_mode").fetchone()[0])
+
+
+@pytest.mark.parametrize("kind", ["account", "ip"])
+def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(kind: str, tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:
+        facts.add_entities(connection, kind, [(5, "a"), (6, "b")])
+        facts.add_entities(connection, kind, [(6, "b"), (7, "c"), (5, "a")])
+        with pytest.raises(StoreError, match=f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"):
+            facts.add_entities(connection, kind, [(8, "e"), (6, "d")])
+        with pytest.raises(StoreError, match="'a' under id 9; found None"):
+            facts.add_entities(connection, kind, [(9, "a")])
 
 
 def test_only_an_empty_store_that_nobody_reads_is_written_without_its_log(tmp_path: Path, tiny_store: lk.Store) -> None:

@@ -35,8 +35,7 @@ def filled(path: Path) -> Database:
         ]
         blobs = pack_works(ints(0, 3, 3, 4, 6), columns)
         assert blobs[1] == b""
-        rows = [(3, 1, blobs[0]), (2, 1, blobs[2]), (1, 2, blobs[3])]
-        facts.add_work_days(connection, rows)
+        facts.add_work_days(connection, np.array([(3, 1), (2, 1), (1, 2)]), [blobs[0], *blobs[2:]])
     return database
 
 

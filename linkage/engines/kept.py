@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from linkage.engines.prompts import LAST, Prompts
+from linkage.engines.prompts import LAST, Prompts, take_accounts, wait_for_following
 from linkage.engines.scratch import Scratch
 from linkage.engines.texts import Texts
 from linkage.intake.following import Requested
@@ -57,8 +57,7 @@ class Kept(Generic[T]):
         with contextlib.ExitStack() as files:
             self.texts = files.enter_context(Texts())
             self._prompts = files.enter_context(contextlib.closing(Scratch("prompts until templates are mined")))
-            who = "who asked prompts until templates are mined"
-            self._requests = files.enter_context(contextlib.closing(Scratch(who)))
+            self._requests = files.enter_context(wait_for_following())
             self._pool = files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="linkage-mine-ahead"))
             self._files = files.pop_all()
 
@@ -79,6 +78,7 @@ class Kept(Generic[T]):
     def begin(self) -> None:
         """Say that the store is empty, so that from now on it has what is added."""
         self._is_whole = True
+        self._requests.clear()
 
     def give_up(self) -> None:
         """Say that the store has, or will have, something else; what is made ahead ends soon, and is forgotten."""
@@ -100,16 +100,15 @@ class Kept(Generic[T]):
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:
         """What is added in a ``with`` block is forgotten where the block fails."""
-        before = self._is_whole, self._rows, len(self._parts), self._prompts.size, self._requests.size
+        before = self._is_whole, self._rows, len(self._parts), self._prompts.size
         with self.texts.all_or_none():
             try:
                 yield
             except BaseException:
                 self.give_up()
-                self._is_whole, self._rows, count, prompts, requests = before
+                self._is_whole, self._rows, count, prompts = before
                 del self._parts[count:]
                 self._prompts.cut(prompts)
-                self._requests.cut(requests)
                 raise
 
     def add_prompts(self, ids: Ints, features: Any) -> None:
@@ -124,7 +123,7 @@ class Kept(Generic[T]):
     def add_requests(self, rows: Ints) -> None:
         """Add requests, none of them added before; columns are ``FOLLOWED_COLUMNS``, -1 for what is not told."""
         if self._is_whole:
-            self._requests.append(np.ascontiguousarray(rows[rows[:, 1] >= 0]))
+            self._requests.add(rows[rows[:, 1] >= 0])
 
     def count(self) -> int:
         """See :class:`linkage.engines.prompts.Source`."""
@@ -155,7 +154,6 @@ class Kept(Generic[T]):
     def _numbers(self, start: int, count: int) -> Ints:
         return self._prompts.read(start, 8 * count).view(np.int64)
 
-    def requested(self) -> Requested:
+    def requested(self) -> Iterator[Requested]:
         """See :class:`linkage.engines.prompts.Source`."""
-        rows = self._requests.read(0, self._requests.size).view(np.int64)
-        return Requested(*rows.reshape(-1, len(FOLLOWED_COLUMNS)).T)
+        return take_accounts(self._requests)

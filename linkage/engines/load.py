@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -26,6 +27,7 @@ from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.inserts import BLANK
 from linkage.store.statements import REQUEST_COLUMNS
+from linkage.store.store import keep_few_pages, keep_pages
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,6 +39,7 @@ _NEAR_ENTITIES: Final = (
     1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
 )
 _MOST_WAITING_BYTES: Final = 1_000_000_000  # Arrow sorts no more than two billion bytes of text at once
+_PAGES_PART: Final = 2  # of the memory: pages of the store
 _WAITING_PART: Final = 6  # of the memory: entities that wait
 _COUNTED_PART: Final = 24  # of the memory: requests that wait to be counted, three times where they go to a file
 _KNOWN_PART: Final = 3  # of the memory: ids of a first load
@@ -77,8 +80,11 @@ class Loader:
         self._kept = kept
         self._most_described = int(settings.templates.learn_prompts)
         self._memory_bytes = int(settings.ingest.memory_mb) * 1_000_000
+        self._pages_mb = int(settings.ingest.memory_mb) // _PAGES_PART
+        keep_pages(connection, self._pages_mb)
         share = self._memory_bytes // _COUNTED_PART
-        self._waiting = Waiting(columns=len(COUNTED_COLUMNS), memory_bytes=share)
+        holds = "requests until they are counted"
+        self._waiting = Waiting(holds, columns=len(COUNTED_COLUMNS), memory_bytes=share)
         self._has_begun = self._is_first = False
         self._first: _FirstLoad | None = None
         self._entities: dict[str, list[Any]] = {}
@@ -97,6 +103,7 @@ class Loader:
             self._is_first = facts.lift_indexes(self._connection)
             self._first = _FirstLoad() if self._is_first else None
             if self._is_first:
+                keep_few_pages(self._connection)
                 self._kept.begin()
             else:
                 self._kept.give_up()
@@ -123,16 +130,18 @@ class Loader:
 
     def finish(self) -> None:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
-        self._write_entities()
-        self._lay_key_indexes()
+        give_back()  # mining comes next, and needs it
         if self._is_first:
             self._kept.complete()
+        self._lay_key_indexes()
+        self._write_entities()
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 _write_rollups(self._connection, rollups)
-        give_back()  # mining comes next, and needs it
         if self._is_first:
-            facts.lay_other_indexes(self._connection)
+            facts.lay_name_index(self._connection)
+        if not (self._kept.is_whole and self._kept.count()):  # else mining makes it, once uses of templates are there
+            facts.lay_use_index(self._connection)
         count_replaced(self._connection)
 
     def _bound_memory(self) -> None:
@@ -143,6 +152,7 @@ class Loader:
 
     def _leave_first(self) -> None:
         """Go on as in any later load."""
+        keep_pages(self._connection, self._pages_mb)
         self._lay_key_indexes()
         self._kept.give_up()
 
@@ -163,14 +173,15 @@ class Loader:
                 self._leave_first()
             else:
                 self._first.prompts.add(ids[is_new])
-                new, are_new = _those(prompts, is_new), True
+                new, are_new = _those(prompts if self._keep_text else prompts.drop_columns(["text"]), is_new), True
         is_plain = are_new and new["gateway_template"].null_count == len(new)
+        features = new["features"].combine_chunks()
         if is_plain:
-            self._kept.add_prompts(new["id"].to_numpy(), new["features"].combine_chunks())
+            self._kept.add_prompts(new["id"].to_numpy(), features)
         else:
             self._kept.give_up()
         if is_plain and not self._keep_text:
-            facts.append_prompts(self._connection, new["id"].to_numpy().tolist(), new["features"].to_pylist())
+            facts.append_prompts(self._connection, new["id"].to_numpy(), _blobs(features))
         else:
             columns = [
                 *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
@@ -254,6 +265,14 @@ def _plain_values(column: Any) -> list[Any]:
     for row in np.flatnonzero(~np.asarray(column.is_valid().to_numpy(), dtype=bool)).tolist():
         plain[row] = None
     return list(plain)
+
+
+def _blobs(values: Any) -> list[bytearray]:
+    """The values of an Arrow binary array without null."""
+    _, offsets, data = values.buffers()
+    places = np.frombuffer(offsets, np.int32)[values.offset :][: len(values) + 1]
+    whole = bytearray(data[places[0] : places[-1]]) if data else bytearray()
+    return [whole[begin:end] for begin, end in itertools.pairwise((places - places[0]).tolist())]
 
 
 def _those(table: Any, are_wanted: npt.NDArray[np.bool_]) -> Any:

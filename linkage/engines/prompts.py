@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from linkage.engines.waiting import Waiting
 from linkage.intake.following import Requested
-from linkage.intake.mining import Growing
 from linkage.store import facts
 from linkage.store.facts import Connection, PromptBlock
 
@@ -18,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 
 LAST: int = 2**63 - 1
 """The greatest id, and the greatest number of a row."""
+
+_HELD_BYTES: Final = 64_000_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,8 +52,8 @@ class Source(Protocol):
         """Distinct prompts with an id up to ``last_id``, of the rows (or parts that begin there) between two."""
         ...
 
-    def requested(self) -> Requested:
-        """Account, prompt, time and output length of every request that has a prompt."""
+    def requested(self) -> Iterator[Requested]:
+        """Every request that has a prompt, those of some whole accounts at a time; to be asked for once."""
         ...
 
 
@@ -74,12 +76,23 @@ class StoredPrompts:
         rows = facts.prompt_blocks(self._connection, last_id=last_id, after_row=after_row, until_row=until_row)
         return map(_joined, rows)
 
-    def requested(self) -> Requested:
+    def requested(self) -> Iterator[Requested]:
         """See :class:`Source`; reads the table once."""
-        table = Growing()
-        for block in facts.requested_prompts(self._connection):
-            table.add(block)
-        return Requested(*table.take().reshape(-1, 4).T)
+        with wait_for_following() as waiting:
+            for block in facts.requested_prompts(self._connection):
+                waiting.add(block.reshape(-1, len(Requested._fields)))
+            yield from take_accounts(waiting)
+
+
+def wait_for_following() -> Waiting:
+    """Where requests, with the columns of :class:`Requested`, wait until templates are mined."""
+    holds = "who asked prompts until templates are mined"
+    return Waiting(holds, columns=len(Requested._fields), memory_bytes=_HELD_BYTES)
+
+
+def take_accounts(waiting: Waiting) -> Iterator[Requested]:
+    """What waits, some whole accounts at a time."""
+    return (Requested(*np.ascontiguousarray(rows.T)) for rows in waiting.take(whole=True))
 
 
 def _joined(block: PromptBlock) -> Prompts:

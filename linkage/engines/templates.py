@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from linkage.engines.ahead import map_ahead, read_ahead
+from linkage.engines.ahead import map_ahead
 from linkage.engines.assigning import assign_kept, assign_prompts
 from linkage.engines.beside import Worker
 from linkage.engines.kept import Kept
@@ -18,7 +20,7 @@ from linkage.engines.prompts import Prompts, Source, StoredPrompts
 from linkage.engines.texts import Texts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
-from linkage.intake.following import Followed, follow_templates
+from linkage.intake.following import Followed, Requested, follow_templates
 from linkage.intake.mining import (
     Assigned,
     Model,
@@ -31,12 +33,12 @@ from linkage.intake.mining import (
     pick_examples,
     unpack_joined,
 )
-from linkage.memory import give_back
+from linkage.memory import give_back, keep_apart, keep_near
 from linkage.settings import TemplateSettings
 from linkage.store import facts
 from linkage.store.facts import Connection
 from linkage.store.items import pack_items
-from linkage.store.store import Database
+from linkage.store.store import Database, keep_few_pages
 from linkage.store.works import pack_works
 
 Ints = npt.NDArray[np.int64]
@@ -47,6 +49,7 @@ MINING: Final = "templates"
 Progress = Callable[[str, int, int], None]
 """Called with a name, bytes gone through and bytes in all."""
 
+_THREADS: Final = 2
 _EXAMPLES: Final = 6
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 
@@ -112,20 +115,20 @@ def mine_store(
     give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
         if kept and kept.is_whole:
+            keep_few_pages(connection)
             assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)
             meter.tell(progress)
-            requested = kept.requested
+            requested = kept.requested()
         else:
             assigned, last_learned, meter = _mine(database, connection, settings, worker, progress)
-            requested = StoredPrompts(connection).requested
-        _store_templates(connection, assigned)
+            requested = StoredPrompts(connection).requested()
         facts.forget_followed(connection)
-        naming = _naming(connection, assigned, last_learned, kept.texts if kept else None)
+        naming = functools.partial(
+            _naming, facts.template_texts(connection), assigned, last_learned, kept.texts if kept else None
+        )
         with ThreadPoolExecutor(1) as beside:
-            named = beside.submit(_name_beside, worker, naming, settings)
-            with contextlib.closing(read_ahead(follow_templates(requested(), assigned))) as followed:
-                for part in followed:
-                    _store_followed(connection, part)
+            named = beside.submit(lambda: _name_beside(worker, naming(), settings))
+            _store_followed(connection, requested, assigned)
             _store_named(connection, assigned, named.result())
         facts.finish_mining(connection)
         meter.end()
@@ -170,8 +173,10 @@ def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[
     last_learned = prompts.last_of_lowest(int(settings.learn_prompts))
     learned = meter.read(prompts.blocks(last_id=last_learned))
     unpacking = map_ahead(lambda block: unpack_joined(block.ids, block.features, block.places), learned)
+    keep_apart()  # a few large arrays, and the greatest moment of all
     with contextlib.closing(unpacking) as unpacked:
         model = learn_unpacked((features for _, features in unpacked), settings=settings)
+    keep_near()
     meter.learned()
     return model, last_learned
 
@@ -187,11 +192,9 @@ def _store_templates(connection: Connection, assigned: Assigned) -> None:
         facts.set_prompt_templates(connection, np.column_stack(columns))
 
 
-def _naming(connection: Connection, assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:
+def _naming(stored: Mapping[int, str], assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:
     """What templates are named from: texts that are stored, and examples of prompts that were learned from."""
-    stored = facts.template_texts(connection)
-    at_hand = texts.ids() if texts else np.zeros(0, np.int64)
-    at_hand = at_hand[at_hand <= last_learned]
+    at_hand = texts.ids(last=last_learned) if texts else np.zeros(0, np.int64)
     examples = pick_examples(assigned, known=find_described(stored), at_hand=at_hand, limit=_EXAMPLES)
     wanted = [prompt for prompts in examples.values() for prompt in prompts]
     found = texts.read(wanted) if texts else {}
@@ -226,18 +229,46 @@ def _store_named(connection: Connection, assigned: Assigned, named: Named) -> No
     facts.add_template_entities(connection, families)
 
 
-def _store_followed(connection: Connection, part: Followed) -> None:
-    facts.add_rollup(connection, "entity_use", np.column_stack(part.uses))
-    facts.add_prompt_days(connection, np.column_stack(part.days))
-    starts = part.item_starts.tolist()
-    owners = zip(part.days[0].tolist(), part.days[1].tolist(), starts, starts[1:], strict=False)
-    facts.add_item_days(
-        connection,
-        (
-            (account_id, day, pack_items(*(column[start:end] for column in part.items)))
-            for account_id, day, start, end in owners
-            if end > start
-        ),
+class _Rows(NamedTuple):
+    """What follows from templates, as the store takes it."""
+
+    uses: Ints
+    prompt_days: Ints
+    items: tuple[Ints, list[bytearray]]
+    """Account and day, and what is packed of them."""
+    works: tuple[Ints, list[bytearray]]
+
+
+def _rows(part: Followed) -> _Rows:
+    days = np.column_stack(part.days)
+    has_items, item_starts = _without_empty(part.item_starts)
+    has_works, work_starts = _without_empty(part.work_starts)
+    return _Rows(
+        uses=np.column_stack(part.uses),
+        prompt_days=days,
+        items=(days[has_items, :2], pack_items(item_starts, part.items)),
+        works=(days[has_works, :2], pack_works(work_starts, part.works)),
     )
-    owned = zip(part.days[0].tolist(), part.days[1].tolist(), pack_works(part.work_starts, part.works), strict=True)
-    facts.add_work_days(connection, (row for row in owned if row[2]))
+
+
+def _without_empty(starts: Ints) -> tuple[Ints, Ints]:
+    """Which runs, each from one start to the next, have anything, and their starts."""
+    rows = np.flatnonzero(np.diff(starts))
+    return rows, np.append(starts[rows], starts[-1])
+
+
+def _store_followed(connection: Connection, requested: Iterator[Requested], assigned: Assigned) -> None:
+    """Write templates of prompts, and what follows from them: made in two threads, the first of it meanwhile."""
+
+    def follow(part: Requested | None) -> list[_Rows]:
+        return [_rows(each) for each in follow_templates(part, assigned)] if part else []
+
+    with contextlib.closing(map_ahead(follow, itertools.chain([None], requested), threads=_THREADS)) as followed:
+        for part, made in followed:
+            if part is None:
+                _store_templates(connection, assigned)
+            for rows in made:
+                facts.add_rollup(connection, "entity_use", rows.uses)
+                facts.add_prompt_days(connection, rows.prompt_days)
+                facts.add_item_days(connection, *rows.items)
+                facts.add_work_days(connection, *rows.works)

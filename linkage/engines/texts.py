@@ -46,7 +46,7 @@ class Texts:
         self._file.close()
 
     def add(self, prompts: Any) -> None:
-        """Add an Arrow table ``id`` (int64), ``text`` (large_string); rows without a text are left out."""
+        """Add an Arrow table ``id`` (int64, ascending), ``text`` (large_string); those without a text are left out."""
         table = prompts.filter(prompts["text"].is_valid()) if prompts["text"].null_count else prompts
         if not len(table):
             return
@@ -69,15 +69,17 @@ class Texts:
             del self._parts[count:]
             raise
 
-    def ids(self) -> Ints:
-        """The prompts whose text is at hand, ascending."""
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)]))
+    def ids(self, *, last: int) -> Ints:
+        """The prompts up to the last id whose text is at hand, ascending."""
+        found = [part.ids[: np.searchsorted(part.ids, last, side="right")] for part in self._parts]
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
 
     def read(self, prompt_ids: Sequence[int]) -> dict[int, str]:
         """Texts of prompts by id; of spellings of one prompt, the least."""
         wanted, found = np.unique(np.array(prompt_ids, dtype=np.int64)), dict[int, str]()
         for part in self._parts:
-            rows = np.flatnonzero(np.isin(part.ids, wanted))
+            places = np.searchsorted(wanted, part.ids)
+            rows = np.flatnonzero(np.append(wanted, -1)[places] == part.ids)
             if len(rows):
                 texts = self._table(part)["text"].take(pa.array(rows)).to_pylist()
                 for prompt_id, text in zip(part.ids[rows].tolist(), texts, strict=True):

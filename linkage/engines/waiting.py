@@ -1,4 +1,4 @@
-"""Requests that wait to be counted, so that what is counted of an account is written once and in order."""
+"""Requests that wait until all are there, so that what is made of an account is written once and in order."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from linkage.engines.scratch import Scratch
 
 Ints = npt.NDArray[np.int64]
 
-_RANGE_BITS: Final = 6  # of ids, which are hashes of 63 bits: 64 ranges of accounts of like size
+_RANGE_BITS: Final = 7  # of ids, which are hashes of 63 bits: 128 ranges of accounts of like size
 _PART_ROWS: Final = 250_000  # handed out at a time, about: counting them takes 500 bytes each
+_WHOLE_ROWS: Final = 100_000  # the same where accounts are whole: what follows from templates takes 2 KB each
 
 
 class _Block(NamedTuple):
@@ -32,9 +33,9 @@ class Waiting:
     would be a row, to be merged with others of its account and day again and again.
     """
 
-    def __init__(self, *, columns: int, memory_bytes: int) -> None:
-        """``memory_bytes`` : of rows that are held before they go to the file."""
-        self._columns, self._memory_bytes = columns, memory_bytes
+    def __init__(self, holds: str, *, columns: int, memory_bytes: int) -> None:
+        """``holds`` : what waits, for a message; ``memory_bytes`` : of rows held before they go to the file."""
+        self._holds, self._columns, self._memory_bytes = holds, columns, memory_bytes
         self._held: list[Ints] = []
         self._blocks: list[_Block] = []
         self._file: Scratch | None = None
@@ -45,8 +46,14 @@ class Waiting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._held, self._blocks = [], []
         if self._file:
             self._file.close()
+            self._file = None
 
     def add(self, rows: Ints) -> None:
         """Put rows to the others.
@@ -58,21 +65,29 @@ class Waiting:
         self._held.append(rows)
         if sum(each.nbytes for each in self._held) > self._memory_bytes:
             rows, limits = self._ordered()
-            self._file = self._file or Scratch("requests until they are counted")
+            self._file = self._file or Scratch(self._holds)
             self._blocks.append(_Block(self._file, self._file.append(rows), limits))
 
-    def take(self) -> Iterator[Ints]:
-        """All rows, some at a time, by ascending ranges of accounts; nothing waits any more."""
+    def take(self, *, whole: bool = False) -> Iterator[Ints]:
+        """All rows, some at a time, by ascending ranges of accounts; nothing waits any more.
+
+        Parameters
+        ----------
+        whole : no account stands in two parts.
+        """
         held, limits = self._ordered()
         blocks, self._blocks = self._blocks, []
         parts: list[Ints] = []
         for place in range(1 << _RANGE_BITS):
             for block in blocks:
                 parts.append(self._read(block, place))
-                if sum(map(len, parts)) >= _PART_ROWS:
+                if not whole and sum(map(len, parts)) >= _PART_ROWS:
                     yield np.concatenate(parts)
                     parts = []
             parts.append(held[limits[place] : limits[place + 1]])
+            if whole and sum(map(len, parts)) >= _WHOLE_ROWS:
+                yield np.concatenate(parts)
+                parts = []
         if sum(map(len, parts)):
             yield np.concatenate(parts)
 

@@ -16,7 +16,7 @@ import orjson
 
 from linkage.errors import StoreError
 from linkage.store import statements
-from linkage.store.inserts import insert_rows
+from linkage.store.inserts import BLANK, Insert, insert_rows, with_nulls
 from linkage.store.store import Database
 
 Ints = npt.NDArray[np.int64]
@@ -26,6 +26,9 @@ Connection = sqlite3.Connection
 
 Rows = Iterable[tuple[Any, ...]]
 """Plain tuples, ready to be bound."""
+
+Blob = bytes | bytearray
+"""Binding a ``bytearray`` costs a fifth of binding ``bytes``, for which Python looks for an adapter."""
 
 _BLOCK_ROWS: Final = 20_000
 _LAST_ID: Final = 2**63 - 1
@@ -84,16 +87,18 @@ def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, st
     ------
     StoreError : two values have one id (a collision of 63-bit hashes).
     """
-    if kind == "account":
-        cursor = connection.executemany(statements.ADD_ACCOUNT, rows)
-    else:
-        cursor = connection.executemany(statements.ADD_ENTITY, [(row[0], kind, row[1]) for row in rows])
-    if cursor.rowcount < len(rows):
-        _check_collisions(connection, kind, rows)
+    try:
+        if kind == "account":
+            connection.executemany(statements.ADD_ACCOUNT, rows)
+        else:
+            connection.executemany(statements.ADD_ENTITY, ((row[0], kind, row[1]) for row in rows))
+    except sqlite3.IntegrityError:
+        _tell_collision(connection, kind, rows)
+        raise
 
 
-def _check_collisions(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
-    """An ``insert or ignore`` would hide that another value already has the id, so look it up."""
+def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
+    """Raise for the first row whose id another value has."""
     ids = orjson.dumps([row[0] for row in rows]).decode()
     if kind == "account":
         stored = {row[0]: (kind, row[1]) for row in connection.execute(statements.FIND_ACCOUNTS, (ids,))}
@@ -123,7 +128,9 @@ def add_requests(connection: Connection, rows: Ints, latencies: Sequence[float])
     rows : columns in the order of ``REQUEST_COLUMNS``, ``BLANK`` for what is not told.
     latencies : what stands in the column ``latency_ms``; not a number where it is not told.
     """
-    insert_rows(connection, statements.ADD_REQUEST, rows=rows, others={_LATENCY: latencies})
+    blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist()
+    others: dict[int, Sequence[float]] = {column: with_nulls(rows[:, column]) for column in blank}
+    insert_rows(connection, statements.ADD_REQUEST, rows=rows, others={**others, _LATENCY: latencies})
 
 
 def replace_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
@@ -166,9 +173,10 @@ def add_rollup(connection: Connection, table: str, rows: Rows | Ints) -> None:
 def lift_indexes(connection: Connection) -> bool:
     """Take the indexes of requests, prompts, uses and values away where there are none yet; whether it was so.
 
-    They go, and come back by :func:`lay_key_indexes` and :func:`lay_other_indexes`, in one transaction: whatever ends
+    They go, and come back by :func:`lay_key_indexes` and :func:`lay_name_index`, in one transaction: whatever ends
     it leaves them in place. Until then nothing may be asked that needs them, and what is added is numbered from 1 in
-    the order it comes.
+    the order it comes. That of uses may come with the next transaction, :func:`lay_use_index`: the next writer makes
+    what is missing.
     """
     is_empty = bool(connection.execute(statements.IS_EMPTY).fetchone()[0])
     if is_empty:
@@ -183,18 +191,20 @@ def lay_key_indexes(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def lay_other_indexes(connection: Connection) -> None:
-    """Make the indexes of uses by entity and of values by name again, each of all rows at once."""
-    for statement in statements.ADD_OTHER_INDEXES:
-        connection.execute(statement)
+def lay_name_index(connection: Connection) -> None:
+    """Make the index of values by name again, of all rows at once."""
+    connection.execute(statements.ADD_NAME_INDEX)
+
+
+def lay_use_index(connection: Connection) -> None:
+    """Make the index of uses by entity again, of all rows at once; nothing where it is there."""
+    connection.execute(statements.ADD_USE_INDEX)
 
 
 def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
     """Add account records (tuples in the order of ``ACCOUNT_RECORD_COLUMNS``); known ones change nothing."""
-    before = connection.execute("select count(*) from account_record").fetchone()[0]
-    connection.executemany(statements.ADD_ACCOUNT_RECORD, rows)
-    after = connection.execute("select count(*) from account_record").fetchone()[0]
-    return BatchCounts(kept=after - before, seen_before=len(rows) - (after - before))
+    kept = connection.executemany(statements.ADD_ACCOUNT_RECORD, rows).rowcount if rows else 0
+    return BatchCounts(kept=kept, seen_before=len(rows) - kept)
 
 
 def add_prompts(
@@ -216,9 +226,9 @@ def add_prompts(
     connection.executemany(statements.APPEND_PROMPT if are_new else statements.ADD_PROMPT, kept)
 
 
-def append_prompts(connection: Connection, ids: Sequence[int], features: Iterable[bytes]) -> None:
+def append_prompts(connection: Connection, ids: Ints, features: Sequence[Blob]) -> None:
     """Add prompts that are not stored and have neither a gateway's template nor a text to keep."""
-    connection.executemany(statements.APPEND_PLAIN_PROMPT, zip(ids, map(bytearray, features), strict=True))
+    _add_blobs(connection, statements.APPEND_PLAIN_PROMPT, ids.reshape(-1, 1), features)
 
 
 def last_described(connection: Connection, most: int) -> int:
@@ -365,16 +375,23 @@ def add_prompt_days(connection: Connection, rows: Rows | Ints) -> None:
         connection.executemany(statements.ADD_PROMPT_DAY.one, rows)
 
 
-def add_item_days(connection: Connection, rows: Rows) -> None:
-    """Write (account id, day, packed items) rows; see :mod:`linkage.store.items`."""
-    connection.executemany(statements.ADD_ITEM_DAY, rows)
+def add_item_days(connection: Connection, days: Ints, items: Sequence[Blob]) -> None:
+    """Write packed items of rows (account id, day); see :mod:`linkage.store.items`."""
+    _add_blobs(connection, statements.ADD_ITEM_DAY, days, items)
 
 
-def add_work_days(connection: Connection, rows: Rows) -> None:
-    """Write (account id, day, packed works) rows; see :mod:`linkage.store.works`."""
-    connection.executemany(statements.ADD_WORK_DAY, rows)
+def add_work_days(connection: Connection, days: Ints, works: Sequence[Blob]) -> None:
+    """Write packed works of rows (account id, day); see :mod:`linkage.store.works`."""
+    _add_blobs(connection, statements.ADD_WORK_DAY, days, works)
+
+
+def _add_blobs(connection: Connection, insert: Insert, numbers: Ints, blobs: Sequence[Blob]) -> None:
+    """Insert rows of whole numbers with a blob behind them."""
+    rows = np.column_stack([numbers, np.zeros(len(numbers), np.int64)])
+    insert_rows(connection, insert, rows=rows, others={rows.shape[1] - 1: blobs})
 
 
 def finish_mining(connection: Connection) -> None:
-    """Note that templates are up to date."""
+    """Note that templates are up to date; their uses are in place."""
+    lay_use_index(connection)
     connection.execute(statements.MARK_MINED)

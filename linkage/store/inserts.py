@@ -1,13 +1,14 @@
 """Rows into a table, several with each run of a statement: a matrix of whole numbers, or columns of any plain values.
 
 Starting and ending a statement costs as much as half a row of it, and Python's binding spends 0.4 microseconds on
-every ``None`` and ``bytes`` it is given, looking for somebody who adapts them (2026-11-29): so blanks come as a number
-that is made null on the way in.
+every ``None`` and ``bytes`` it is given, looking for somebody who adapts them (2026-11-29): so blanks come as a float
+that is no number, which SQLite takes for null.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -18,7 +19,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 
 BLANK: Final = -1
-"""Stands for null where a statement says ``nullif(?, -1)``."""
+"""Stands in a matrix for what is not told."""
 
 _MANY: Final = 20  # rows with one run of a statement
 _CHUNK_ROWS: Final = 50_000  # made to plain values at a time
@@ -35,6 +36,20 @@ def insertion(before: str, row: str, *, after: str = "") -> Insert:
     """The statement ``before row after``, and the one that has the row several times, all of them constants."""
     one, many = (" ".join((before, ", ".join([row] * rows), after)) for rows in (1, _MANY))
     return Insert(one, many)
+
+
+def with_nulls(column: Ints) -> list[int | float]:
+    """The values of a column, not a number for ``BLANK``.
+
+    Examples
+    --------
+    >>> with_nulls(np.array([7, BLANK]))
+    [7, nan]
+    """
+    is_told = column != BLANK
+    values = np.full(len(column), math.nan, object)
+    values[is_told] = column[is_told]
+    return list(values.tolist())
 
 
 def insert_rows(

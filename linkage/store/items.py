@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -31,23 +31,37 @@ _ITEM_BYTES: Final = 16
 _PART_ITEMS: Final = 1_000_000
 
 
-def pack_items(items: Ints, request_counts: Ints, first_ms: Ints) -> bytes:
-    """The blob of one account and day.
+def pack_items(starts: Ints, columns: Sequence[Ints]) -> list[bytearray]:
+    """The blobs of several accounts and days, empty ones where there is no item.
 
     Parameters
     ----------
-    items : distinct fingerprints, ascending.
-    request_counts : requests that had each.
-    first_ms : when the first of them came, UTC epoch milliseconds, all on one day.
+    starts : where each begins, and the end.
+    columns : fingerprints (distinct and ascending in each), how many requests had each, and when the first of these
+        came, UTC epoch milliseconds, all on one day.
 
     Examples
     --------
-    >>> blob = pack_items(np.array([3, 9]), np.array([1, 2]), np.array([DAY_MS, DAY_MS + 5]))
-    >>> [part.tolist() for part in unpack_items(blob, day=1)]
+    >>> columns = [np.array(column) for column in ([3, 9], [1, 2], [DAY_MS, DAY_MS + 5])]
+    >>> [part.tolist() for part in unpack_items(pack_items(np.array([0, 0, 2]), columns)[1], day=1)]
     [[3, 9], [1, 2], [86400000, 86400005]]
     """
-    since = first_ms % DAY_MS
-    return items.astype("<i8").tobytes() + request_counts.astype("<i4").tobytes() + since.astype("<i4").tobytes()
+    whole = bytearray(_ITEM_BYTES * int(starts[-1]))
+    items, request_counts, first_ms = columns
+    _pack(starts, items, request_counts, first_ms, np.frombuffer(whole, "<i8"), np.frombuffer(whole, "<i4"))
+    return [whole[begin:end] for begin, end in itertools.pairwise((_ITEM_BYTES * starts).tolist())]
+
+
+@numba.njit(cache=True, nogil=True)
+def _pack(starts: Ints, items: Ints, request_counts: Ints, first_ms: Ints, wide: Ints, narrow: Any) -> None:
+    """Fill all blobs, one after the other, as numbers of eight bytes and as those of four."""
+    for day in range(starts.size - 1):
+        begin, end = starts[day], starts[day + 1]
+        for at in range(begin, end):
+            wide[begin + at] = items[at]
+            # Four bytes each: 4 * begin numbers are before this day, and the fingerprints take two each.
+            narrow[begin + 2 * end + at] = request_counts[at]
+            narrow[3 * end + at] = first_ms[at] % DAY_MS
 
 
 def unpack_items(blob: bytes, *, day: int) -> tuple[Ints, Ints, Ints]:

@@ -46,12 +46,8 @@ join request as r on r.key = wanted.value
 FIND_CONTENTS: Final = "select rowid, content from request where rowid in (select value from json_each(?))"
 
 ADD_REQUEST: Final = insertion(
-    "insert into request values",
-    "(?, ?, ?, ?, nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), "
-    "nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), nullif(?, -1), "
-    "nullif(?, -1), ?, nullif(?, -1))",
+    "insert into request values", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-"""The latency, a float, is null where it is no number."""
 
 MARK_DIRTY: Final = """
 insert or ignore into dirty
@@ -140,20 +136,26 @@ select not exists (select 1 from request) and not exists (select 1 from prompt)
 DROP_INDEXES: Final = (
     "drop index request_key",
     "drop index prompt_id",
-    "drop index entity_use_entity",
+    "drop index if exists entity_use_entity",
     "drop index entity_value",
 )
 ADD_KEY_INDEXES: Final = (
     "create unique index request_key on request (key)",
     "create unique index prompt_id on prompt (id)",
 )
-ADD_OTHER_INDEXES: Final = (
-    "create index entity_use_entity on entity_use (entity_id, account_id)",
-    "create unique index entity_value on entity (kind, value)",
-)
+ADD_NAME_INDEX: Final = "create unique index entity_value on entity (kind, value)"
+ADD_USE_INDEX: Final = "create index if not exists entity_use_entity on entity_use (entity_id, account_id)"
 
-ADD_ENTITY: Final = "insert or ignore into entity (id, kind, value) values (?, ?, ?)"
-ADD_ACCOUNT: Final = "insert or ignore into account (id, value) values (?, ?)"
+# What is known changes nothing. Another value under the same id breaks the insertion: no value may be null.
+ADD_ENTITY: Final = """
+insert into entity (id, kind, value) values (?, ?, ?)
+on conflict do update set value = null
+where id <> excluded.id or kind <> excluded.kind or value <> excluded.value
+"""
+ADD_ACCOUNT: Final = """
+insert into account (id, value) values (?, ?)
+on conflict do update set value = null where id <> excluded.id or value <> excluded.value
+"""
 FIND_ENTITIES: Final = (
     "select e.id, e.kind, e.value from json_each(?) as wanted join entity as e on e.id = wanted.value"
 )
@@ -170,7 +172,7 @@ on conflict (id) do update set
 where excluded.gateway_template is not null or excluded.text is not null
 """
 APPEND_PROMPT: Final = "insert into prompt (id, features, gateway_template, text) values (?, ?, ?, ?)"
-APPEND_PLAIN_PROMPT: Final = "insert into prompt (id, features) values (?, ?)"
+APPEND_PLAIN_PROMPT: Final = insertion("insert into prompt (id, features) values", "(?, ?)")
 COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
@@ -201,7 +203,10 @@ READ_REQUESTED: Final = (
 
 # Templates and items of a prompt may change when more prompts are known, so what follows from them is made anew.
 FORGET_TEMPLATES: Final = (
-    "delete from entity_use where entity_id in (select id from entity where kind = 'template')",
+    # Without a template not a row of uses is looked at, which a first load has no index for.
+    """delete from entity_use
+    where exists (select 1 from entity where kind = 'template')
+      and entity_id in (select id from entity where kind = 'template')""",
     "delete from entity where kind in ('template', 'template_family')",
     "delete from prompt_day",
     "delete from item_day",
@@ -215,8 +220,8 @@ ADD_TEMPLATE_ENTITIES: Final = (
     "insert into entity (id, kind, value, parent_id) select id, 'template', name, family_id from template"
 )
 ADD_PROMPT_DAY: Final = insertion("insert into prompt_day values", "(?, ?, ?, ?)")
-ADD_ITEM_DAY: Final = "insert into item_day values (?, ?, ?)"
-ADD_WORK_DAY: Final = "insert into work_day values (?, ?, ?)"
+ADD_ITEM_DAY: Final = insertion("insert into item_day values", "(?, ?, ?)")
+ADD_WORK_DAY: Final = insertion("insert into work_day values", "(?, ?, ?)")
 
 ADD_FAMILY: Final = """
 insert or ignore into entity (id, kind, value) values (?, 'template_family', ?)

@@ -27,7 +27,7 @@ _RECORD: Final = np.dtype(
 _PACKED: Final = ("template", "requests", "outputs", "micros", "hours")
 
 
-def pack_works(starts: Ints, columns: Sequence[Ints]) -> list[bytes]:
+def pack_works(starts: Ints, columns: Sequence[Ints]) -> list[bytearray]:
     """The blobs of several accounts and days, empty ones where there is no template.
 
     Parameters
@@ -45,7 +45,7 @@ def pack_works(starts: Ints, columns: Sequence[Ints]) -> list[bytes]:
     records = np.empty(len(columns[0]), _RECORD)
     for name, column in zip(_PACKED, columns, strict=True):
         records[name] = column
-    whole, edges = records.tobytes(), (starts * _RECORD.itemsize).tolist()
+    whole, edges = bytearray(records.tobytes()), (starts * _RECORD.itemsize).tolist()
     return [whole[begin:end] for begin, end in itertools.pairwise(edges)]
 
 

@@ -85,9 +85,8 @@ def _followed_tables(part: Followed) -> Iterator[tuple[str, Any]]:
     yield "prompt_day", pa.table(list(part.days), schema=TABLES["prompt_day"])
     starts = part.item_starts
     has_items = np.flatnonzero(np.diff(starts))
-    packed = [
-        pack_items(*(column[starts[row] : starts[row + 1]] for column in part.items)) for row in has_items.tolist()
-    ]
+    blobs = pack_items(starts, part.items)
+    packed = [blobs[row] for row in has_items.tolist()]
     owners = [column[has_items] for column in part.days[:2]]
     yield "item_day", pa.table([*owners, pa.array(packed, pa.binary())], schema=TABLES["item_day"])
     has_works = np.flatnonzero(np.diff(part.work_starts))

@@ -6,6 +6,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow.compute as pc
 
 from linkage.engines.load import plain_rows
@@ -156,11 +158,16 @@ def _add_prompt_days(connection: Connection, name: str, table: Any) -> None:
 
 
 def _add_item_days(connection: Connection, name: str, table: Any) -> None:
-    facts.add_item_days(connection, plain_rows(table, table.column_names))
+    facts.add_item_days(connection, *_packed_days(table))
 
 
 def _add_work_days(connection: Connection, name: str, table: Any) -> None:
-    facts.add_work_days(connection, plain_rows(table, table.column_names))
+    facts.add_work_days(connection, *_packed_days(table))
+
+
+def _packed_days(table: Any) -> tuple[npt.NDArray[np.int64], list[bytes]]:
+    *days, blobs = table.columns
+    return np.column_stack([column.to_numpy() for column in days]), blobs.to_pylist()
 
 
 def _add_templates(connection: Connection, name: str, table: Any) -> None:
