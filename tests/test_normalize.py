@@ -1,6 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+from linkage.templates import normalize as room
 from linkage.templates.normalize import DROPPED, EXPANDED, NEWLINE, SOLO, SPACE, fold_character, fold_table, normalize
 
 
@@ -66,3 +69,11 @@ def test_table_codes_are_characters_or_known_marks():
     codes = fold_table().codes
     assert codes.dtype == np.int32
     assert (codes[[ord(" "), ord("\n"), ord("漢")]] == [SPACE, NEWLINE, ord("漢") | SOLO]).all()
+
+
+def test_threads_that_ask_at_once_make_the_table_once():
+    room._make_table.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        tables = [made.result() for made in [pool.submit(fold_table) for _ in range(4)]]
+    assert len({id(table) for table in tables}) == 1
+    assert room._make_table.cache_info().misses == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 import unicodedata
 from typing import Final
 
@@ -166,11 +167,17 @@ def _text_of(code: int) -> str:
 
 
 _TRANSLATION: Final = _Translation()
+_MAKING: Final = threading.Lock()
+
+
+def fold_table() -> FoldTable:
+    """The table of all characters, made once per process (about 0.2 s), whichever threads ask for it first."""
+    with _MAKING:
+        return _make_table()
 
 
 @functools.cache
-def fold_table() -> FoldTable:
-    """The table of all characters, made once per process (about 0.2 s)."""
+def _make_table() -> FoldTable:
     codes = np.arange(TABLE_SIZE, dtype=np.int32)
     rows: dict[tuple[int, ...], int] = {}
     for point in range(TABLE_SIZE):
