@@ -152,8 +152,8 @@ class Loader:
 
     def _leave_first(self) -> None:
         """Go on as in any later load."""
-        keep_pages(self._connection, self._pages_mb)
         self._lay_key_indexes()
+        keep_pages(self._connection, self._pages_mb)
         self._kept.give_up()
 
     def _lay_key_indexes(self) -> None:
