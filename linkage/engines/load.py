@@ -130,11 +130,11 @@ class Loader:
 
     def finish(self) -> None:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
-        give_back()  # mining comes next, and needs it
         if self._is_first:
             self._kept.complete()
         self._lay_key_indexes()
         self._write_entities()
+        give_back()  # mining needs it
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 _write_rollups(self._connection, rollups)
