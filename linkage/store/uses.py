@@ -31,24 +31,46 @@ class Names:
 
     Parameters
     ----------
-    ids : numbers, in the order of what they stand for.
+    ids : numbers, 0 or more, in the order of what they stand for.
     """
 
     def __init__(self, ids: Ints) -> None:
         self._order = np.argsort(ids)
         self._ids = ids[self._order]
+        bits = len(ids).bit_length()  # ids are hashes, so about one of them begins with each value of so many bits
+        self._shift = max(int(ids.max(initial=0)).bit_length() - bits, 0)
+        starts = np.searchsorted(self._ids, np.arange(1 << bits) << self._shift)
+        self._starts = np.append(starts, len(ids))
 
     def places(self, ids: Ints) -> Ints:
-        """The place of each number, all of them known, in the order of the names."""
-        ascending = np.argsort(ids)  # looked up in this order, neighbours are found near each other in memory
+        """The place of each number in the order of the names, -1 for those that have none."""
         places = np.empty(len(ids), dtype=np.int64)
-        places[ascending] = self._order[np.searchsorted(self._ids, ids[ascending])]
+        _find_places(ids, self._ids, self._order, self._starts, self._shift, places)
         return places
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, places: Ints) -> None:
+    """Look each number up among the known ones that begin with the same bits."""
+    for row in range(len(ids)):
+        number = ids[row]
+        places[row] = -1
+        if number < 0 or number >> shift >= len(starts) - 1:
+            continue
+        first, last = starts[number >> shift], starts[(number >> shift) + 1]
+        while first < last:
+            middle = (first + last) // 2
+            if known[middle] < number:
+                first = middle + 1
+            else:
+                last = middle
+        if first < len(known) and known[first] == number:
+            places[row] = order[first]
 
 
 def read_account_names(database: Database) -> tuple[Ints, pd.Index[str]]:
     """Numbers and ids of all accounts the store knows, in the order of their ids."""
-    ids, (names,) = _names(database, "account_names")
+    ids, (names,) = read_names(database, "account_names")
     return ids, pd.Index(names)
 
 
@@ -67,7 +89,7 @@ def read_uses(
     DataFrame of shape ``USES``, by account, kind and value, whose texts are categories in the order of their text.
     O(uses log uses).
     """
-    entity, (kinds, values) = _names(database, "entity_names")
+    entity, (kinds, values) = read_names(database, "entity_names")
     days = {"since_day": since_day, "until_day": until_day}
     code, *numbers = _gather_uses(database, Names(accounts[0]), entity, days)
     account, place = np.divmod(code, max(len(entity), 1))
@@ -210,7 +232,7 @@ def _parents(database: Database, entities: Names, total: int) -> Ints:
     return result
 
 
-def _names(database: Database, name: str) -> tuple[Ints, list[pd.Series[str]]]:
+def read_names(database: Database, name: str) -> tuple[Ints, list[pd.Series[str]]]:
     """Numbers and texts of the whole answer of a named query whose first column is ``id``."""
     ids, texts = [], []
     for part in database.parts(name):
