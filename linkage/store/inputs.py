@@ -110,7 +110,8 @@ def _hash_parts(frame: pd.DataFrame) -> Iterator[bytes]:
     """
     columns = [_hasher(frame[name]) for name in frame]
     for start in range(0, len(frame), _PART_ROWS):
-        total, factor = np.uint64(0x345678), 1_000_003
+        total: npt.NDArray[np.uint64] = np.full(1, 0x345678, dtype=np.uint64)
+        factor = 1_000_003
         for place, hashes in enumerate(columns):
             total = (total ^ hashes(slice(start, start + _PART_ROWS))) * np.uint64(factor)
             factor += 82_520 + 2 * (len(columns) - place)
@@ -121,10 +122,15 @@ def _hasher(column: pd.Series[Any]) -> Callable[[slice], npt.NDArray[np.uint64]]
     """Hands out the hashes of parts of a column."""
     values = column.array
     if not isinstance(values, pd.Categorical):
-        return lambda part: pd.util.hash_pandas_object(column.iloc[part], index=False, hash_key=_HASH_KEY).to_numpy()
+        return lambda part: _plain_hashes(column.iloc[part])
     texts = values.categories.to_numpy(dtype=object)
     known = np.append(pd.util.hash_array(texts, hash_key=_HASH_KEY, categorize=False), _NULL_HASH)
     return lambda part: known[values.codes[part]]
+
+
+def _plain_hashes(values: pd.Series[Any]) -> npt.NDArray[np.uint64]:
+    hashes = pd.util.hash_pandas_object(values, index=False, hash_key=_HASH_KEY)
+    return np.asarray(hashes.to_numpy(), dtype=np.uint64)
 
 
 def _digest(frame: pd.DataFrame) -> bytes:

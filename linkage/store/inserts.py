@@ -21,7 +21,9 @@ Ints = npt.NDArray[np.int64]
 BLANK: Final = -1
 """Stands in a matrix for what is not told."""
 
-_MANY: Final = 20  # rows with one run of a statement
+MANY: Final = 20
+"""Rows with one run of a statement."""
+
 _CHUNK_ROWS: Final = 50_000  # made to plain values at a time
 
 
@@ -34,7 +36,7 @@ class Insert(NamedTuple):
 
 def insertion(before: str, row: str, *, after: str = "") -> Insert:
     """The statement ``before row after``, and the one that has the row several times, all of them constants."""
-    one, many = (" ".join((before, ", ".join([row] * rows), after)) for rows in (1, _MANY))
+    one, many = (" ".join((before, ", ".join([row] * rows), after)) for rows in (1, MANY))
     return Insert(one, many)
 
 
@@ -63,8 +65,8 @@ def insert_rows(
     """
     for start in range(0, len(rows), _CHUNK_ROWS):
         chunk = rows[start : start + _CHUNK_ROWS]
-        most = len(chunk) // _MANY * _MANY
-        for statement, count, first, last in ((insert.many, _MANY, 0, most), (insert.one, 1, most, len(chunk))):
+        most = len(chunk) // MANY * MANY
+        for statement, count, first, last in ((insert.many, MANY, 0, most), (insert.one, 1, most, len(chunk))):
             listed = chunk[first:last].reshape(-1, count * rows.shape[1]).tolist()
             for column, values in (others or {}).items():
                 for at, row in enumerate(listed, (start + first) // count):
@@ -81,8 +83,8 @@ def insert_columns(
     ----------
     insert : of a row that names its values ``?1``, which all rows have in common, and then ``?`` for each column.
     """
-    whole = len(columns[0]) // _MANY * _MANY
-    for statement, count, part in ((insert.many, _MANY, slice(whole)), (insert.one, 1, slice(whole, None))):
+    whole = len(columns[0]) // MANY * MANY
+    for statement, count, part in ((insert.many, MANY, slice(whole)), (insert.one, 1, slice(whole, None))):
         values = list(itertools.chain.from_iterable(zip(*(column[part] for column in columns), strict=True)))
         size = count * len(columns)
         starts = range(0, len(values), size)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import text_codes
+from linkage.store.filling import fill_table
 from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
@@ -113,12 +114,14 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
         numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in columns}
         known = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0)) if numbers else None
         named = table[list(columns)].assign(**numbers)
-        named = named if known is None else named.iloc[known]
-        # In the order of the table's key, which SQLite takes fastest.
-        ordered = named.iloc[_order(named, place)] if place else named
-        plain = [_plain(ordered[name]) for name in columns]
-        for start in range(0, len(ordered), _PART_ROWS):
-            part = slice(start, start + _PART_ROWS)
+        rows = np.arange(len(named)) if known is None else known
+        if place:  # the order of the table's key, which SQLite takes fastest
+            rows = rows[_order(named[list(place)].take(rows), place)]
+        if fill_table(connection, insert, common=run_id, columns=[named[name] for name in columns], rows=rows):
+            return
+        plain = [_plain(named[name]) for name in columns]
+        for start in range(0, len(rows), _PART_ROWS):
+            part = rows[start : start + _PART_ROWS]
             insert_columns(connection, insert, common=run_id, columns=[values(part) for values in plain])
 
     add(_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS)
@@ -204,10 +207,10 @@ _EVENT_COLUMNS: Final = tuple(EVENTS)
 
 def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
     """Rows of plain values SQLite takes: times as epoch milliseconds, nulls as None."""
-    return zip(*(_plain(frame[column])(slice(None)) for column in columns), strict=True)
+    return zip(*(_plain(frame[column])(np.arange(len(frame))) for column in columns), strict=True)
 
 
-def _plain(column: pd.Series[Any]) -> Callable[[slice], list[Any]]:
+def _plain(column: pd.Series[Any]) -> Callable[[npt.NDArray[np.int64]], list[Any]]:
     """Hands out parts of a column as plain values; a text of many rows is there once."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         texts = np.array([*column.cat.categories, None], dtype=object)

@@ -45,29 +45,39 @@ class Calls(NamedTuple):
 
 
 @functools.cache
-def find_calls() -> Calls | None:
-    """The functions of SQLite, None where they cannot be had; compiling takes half a second."""
+def find_library() -> ctypes.CDLL | None:
+    """SQLite as Python's own binding has loaded it, None where it cannot be asked."""
     path = getattr(sys.modules.get("_sqlite3"), "__file__", None)
     try:
         library = ctypes.CDLL(path) if path else None
-        step = _declare(library, "sqlite3_step", _INT, _POINTER)
-        value = _declare(library, "sqlite3_column_int64", ctypes.c_int64, _POINTER, _INT)
-        return Calls(
-            _declare(library, "sqlite3_open_v2", _INT, _TEXT, _POINTER, _INT, _TEXT),
-            _declare(library, "sqlite3_close_v2", _INT, _POINTER),
-            _declare(library, "sqlite3_prepare_v2", _INT, _POINTER, _TEXT, _INT, _POINTER, _POINTER),
-            _declare(library, "sqlite3_finalize", _INT, _POINTER),
-            _declare(library, "sqlite3_bind_int64", _INT, _POINTER, _INT, ctypes.c_int64),
-            _declare(library, "sqlite3_bind_parameter_index", _INT, _POINTER, _TEXT),
-            _declare(library, "sqlite3_errmsg", _TEXT, _POINTER),
-            _compile(step, value),
-        )
+        return library if library and library.sqlite3_step else None
     except (OSError, AttributeError):
         return None
 
 
-def _declare(library: Any, name: str, result: Any, *arguments: Any) -> Any:
-    function = getattr(library, name)
+@functools.cache
+def find_calls() -> Calls | None:
+    """The functions of SQLite, None where they cannot be had; compiling takes half a second."""
+    library = find_library()
+    if library is None:
+        return None
+    step = declare(library, "sqlite3_step", _INT, _POINTER)
+    value = declare(library, "sqlite3_column_int64", ctypes.c_int64, _POINTER, _INT)
+    return Calls(
+        declare(library, "sqlite3_open_v2", _INT, _TEXT, _POINTER, _INT, _TEXT),
+        declare(library, "sqlite3_close_v2", _INT, _POINTER),
+        declare(library, "sqlite3_prepare_v2", _INT, _POINTER, _TEXT, _INT, _POINTER, _POINTER),
+        declare(library, "sqlite3_finalize", _INT, _POINTER),
+        declare(library, "sqlite3_bind_int64", _INT, _POINTER, _INT, ctypes.c_int64),
+        declare(library, "sqlite3_bind_parameter_index", _INT, _POINTER, _TEXT),
+        declare(library, "sqlite3_errmsg", _TEXT, _POINTER),
+        _compile(step, value),
+    )
+
+
+def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of the library with these types; each has an object of its own."""
+    function = library[name]
     function.restype, function.argtypes = result, arguments
     return function
 
@@ -103,7 +113,7 @@ def step_through(
     ------
     sqlite3.OperationalError : SQLite cannot answer.
     """
-    with _connection(calls, path) as database, _statement(calls, database, sql) as statement:
+    with _connection(calls, path) as database, open_statement(calls, database, sql) as statement:
         for name, number in parameters.items():
             calls.bind(statement, calls.index(statement, f":{name}".encode()), number)
         code = _ROW
@@ -111,7 +121,7 @@ def step_through(
             rows = np.empty((part_rows, width), dtype=np.int64)
             count, code = calls.fill(statement.value, rows)
             if code not in (_ROW, _DONE):
-                raise _told(calls, database)
+                raise told_error(calls, database)
             if count:
                 yield rows[:count]
 
@@ -121,9 +131,9 @@ def _connection(calls: Calls, path: Path) -> Iterator[Any]:
     database = _POINTER()
     try:
         if calls.open(str(path).encode(), ctypes.byref(database), _FLAGS, None):
-            raise _told(calls, database)
+            raise told_error(calls, database)
         for pragma in _SAFE:
-            with _statement(calls, database, pragma) as statement:
+            with open_statement(calls, database, pragma) as statement:
                 calls.fill(statement.value, np.empty((1, 0), dtype=np.int64))
         yield database
     finally:
@@ -131,15 +141,17 @@ def _connection(calls: Calls, path: Path) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _statement(calls: Calls, database: Any, sql: str) -> Iterator[Any]:
+def open_statement(calls: Calls, database: Any, sql: str) -> Iterator[Any]:
+    """A statement on a connection, for the length of a ``with`` block."""
     statement = _POINTER()
     try:
         if calls.prepare(database, sql.encode(), -1, ctypes.byref(statement), None):
-            raise _told(calls, database)
+            raise told_error(calls, database)
         yield statement
     finally:
         calls.finalize(statement)
 
 
-def _told(calls: Calls, database: Any) -> sqlite3.OperationalError:
+def told_error(calls: Calls, database: Any) -> sqlite3.OperationalError:
+    """What went wrong last on a connection."""
     return sqlite3.OperationalError(calls.message(database).decode(errors="replace"))

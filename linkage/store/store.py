@@ -17,6 +17,7 @@ import pandas as pd
 import sqlite_utils
 
 from linkage.errors import QueryError, StoreBusyError, StoreError
+from linkage.store.filling import connect
 from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
@@ -93,7 +94,7 @@ class Database:
 
     def _open(self) -> sqlite_utils.Database:
         try:
-            connection = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None)
+            connection = connect(self.path, timeout=_BUSY_S)
         except sqlite3.Error as error:
             raise StoreError(
                 f"{self.path}: wanted to open the store; {error}. Check the path and its rights"

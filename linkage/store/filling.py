@@ -1,0 +1,169 @@
+"""Long tables that compiled code puts into the store, inside a transaction of Python's own connection.
+
+Python's binding makes an object of every value and binds each of every row, which takes as long again as it takes
+SQLite to store them (2026-11-29). Here a text that rows have in common is bound once. What SQLite calls a connection
+is told by SQLite itself when it is opened; where it cannot be asked, all goes through Python as before.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from linkage.store.inserts import MANY, Insert
+from linkage.store.stepping import declare, find_calls, find_library, open_statement, told_error
+from linkage.terms import TEXT
+
+Ints = npt.NDArray[np.int64]
+
+FILLED_ROWS: Final = 500_000
+"""Rows from which on a table is worth the compiling, which takes most of a second."""
+
+_PART_ROWS: Final = 5_000 * MANY
+_NUMBER, _FLOAT, _TEXT = range(3)
+_NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
+_DONE: Final = 101
+_CONSTRAINT: Final = 19
+
+_opened = threading.local()
+
+
+class Connection(sqlite3.Connection):
+    """A connection that knows what SQLite calls it."""
+
+    handle: int | None = None
+    """None: not known."""
+
+
+def _keep(handle: int, _message: int, _routines: int) -> int:
+    _opened.handle = handle
+    return 0
+
+
+_note: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(_keep)
+
+
+def connect(path: str | PathLike[str], *, timeout: float) -> Connection:
+    """Open a file as ``sqlite3.connect`` does, without transactions of its own."""
+    library = find_library()
+    note = getattr(library, "sqlite3_auto_extension", None)  # of every connection that is opened while it is noted
+    _opened.handle = None
+    if note:
+        note(_note)
+    try:
+        connection: Connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=Connection)
+    finally:
+        if note:
+            library.sqlite3_cancel_auto_extension(_note)  # type: ignore[union-attr]
+    connection.handle = _opened.handle
+    return connection
+
+
+def fill_table(
+    connection: sqlite3.Connection, insert: Insert, *, common: str, columns: Sequence[pd.Series[Any]], rows: Ints
+) -> bool:
+    """Insert rows of a long table; False: nothing was done, since it is short or not all of it can be told so.
+
+    Parameters
+    ----------
+    insert : of a row that names its values ``?1``, which all rows have in common, and then ``?`` for each column.
+    columns : of whole numbers, floats, times or categories of text.
+    rows : numbers of the rows that are inserted, in their order.
+
+    Raises
+    ------
+    sqlite3.DatabaseError : SQLite cannot store them.
+    """
+    handle = getattr(connection, "handle", None)
+    if handle is None or len(rows) < FILLED_ROWS or any(column.dtype == TEXT for column in columns):
+        return False
+    put, calls = find_put(), find_calls()
+    if put is None or calls is None:
+        return False
+    texts = [pa.array([common], pa.large_string())]
+    values, kinds, bases = zip(*(_coded(column, texts) for column in columns), strict=True)
+    table = pa.concat_arrays(texts)
+    known = (np.array(kinds), np.array(bases), *_buffers(table))
+    whole = len(rows) // MANY * MANY
+    for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, len(rows))):
+        with open_statement(calls, handle, sql) as statement:
+            bound = np.full(count * len(columns), -1)
+            for start in range(first, last, _PART_ROWS):
+                part = rows[start : min(start + _PART_ROWS, last)]
+                matrix = np.column_stack([column[part].astype(np.int64, copy=False) for column in values])
+                code = put(statement.value, matrix, matrix.view(np.float64), *known, bound)
+                if code == _CONSTRAINT:
+                    raise sqlite3.IntegrityError(str(told_error(calls, handle)))
+                if code != _DONE:
+                    raise told_error(calls, handle)
+    return True
+
+
+def _coded(column: pd.Series[Any], texts: list[Any]) -> tuple[npt.NDArray[Any], int, int]:
+    """A column as whole numbers, their kind, and where its texts begin among all, which they are added to."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        base = sum(map(len, texts))
+        texts.append(pa.array(column.cat.categories, pa.large_string()))
+        return column.cat.codes.to_numpy(), _TEXT, base
+    values = column.to_numpy(dtype="datetime64[ms]") if column.dtype.kind == "M" else column.to_numpy()
+    if values.dtype.kind == "f":
+        return values.astype(np.float64, copy=False).view(np.int64), _FLOAT, 0
+    return values.view(np.int64) if values.dtype.kind == "M" else values.astype(np.int64, copy=False), _NUMBER, 0
+
+
+def _buffers(texts: Any) -> tuple[int, Ints]:
+    """Where the letters of texts lie in memory, and where each text begins and ends there."""
+    _, offsets, letters = texts.buffers()
+    return letters.address, np.frombuffer(offsets, np.int64)
+
+
+@functools.cache
+def find_put() -> Callable[..., int] | None:
+    """What puts a matrix of rows into a table, None where SQLite cannot be asked."""
+    library = find_library()
+    if library is None:
+        return None
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    step, reset = (declare(library, f"sqlite3_{name}", number, pointer) for name in ("step", "reset"))
+    bind_null = declare(library, "sqlite3_bind_null", number, pointer, number)
+    bind_number = declare(library, "sqlite3_bind_int64", number, pointer, number, ctypes.c_int64)
+    bind_float = declare(library, "sqlite3_bind_double", number, pointer, number, ctypes.c_double)
+    bind_text = declare(library, "sqlite3_bind_text", number, pointer, number, pointer, number, pointer)
+
+    @numba.njit(nogil=True)
+    def put(statement, rows, floats, kinds, bases, letters, offsets, bound):  # type: ignore[no-untyped-def]
+        width, code = rows.shape[1], _DONE
+        bind_text(statement, 1, letters, offsets[1], 0)
+        for place in range(rows.size):
+            row, column, at = place // width, place % width, place % bound.size
+            value = rows[row, column]
+            if kinds[column] == _FLOAT:
+                bind_float(statement, at + 2, floats[row, column])
+            elif value == (-1 if kinds[column] == _TEXT else _NULL):
+                bind_null(statement, at + 2)
+                bound[at] = -1
+            elif kinds[column] == _NUMBER:
+                bind_number(statement, at + 2, value)
+            elif value != bound[at]:
+                first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
+                bind_text(statement, at + 2, letters + first, end - first, 0)
+                bound[at] = value
+            if at == bound.size - 1:
+                code = step(statement)
+                if code != _DONE:
+                    return code
+                reset(statement)
+        return code
+
+    return put

@@ -1,0 +1,93 @@
+"""Long tables that compiled code fills hold what Python would have put there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import linkage as lk
+from linkage.store import filling
+from linkage.store.filling import Connection, connect, fill_table
+from linkage.store.inserts import insertion
+from linkage.store.stepping import find_library
+
+INSERT = insertion("insert into long values", "(?1, ?, ?, ?, ?)")
+ROWS = 3 * 20 + 7
+
+
+@pytest.fixture
+def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    if find_library() is None:
+        pytest.skip("SQLite is a part of this interpreter")
+    monkeypatch.setattr(filling, "FILLED_ROWS", ROWS - 9)
+    monkeypatch.setattr(filling, "_PART_ROWS", 20)
+    opened = connect(tmp_path / "long.db", timeout=1.0)
+    assert opened.handle
+    opened.execute(
+        "create table long (run text not null, number integer not null, share real, at_ms integer, name text, "
+        "primary key (run, number)) strict, without rowid"
+    )
+    yield opened
+    opened.close()
+
+
+def columns() -> list[pd.Series]:
+    """Numbers, and floats, times and names of which some are null."""
+    number = np.arange(ROWS)
+    return [
+        pd.Series(number - 5),
+        pd.Series(np.where(number % 7, number / 3, np.nan)),
+        pd.Series(pd.to_datetime(np.where(number % 5, number, np.iinfo(np.int64).min), unit="ms", utc=True)),
+        pd.Series(pd.Categorical.from_codes(number % 4 - 1, ["", "a\0b", "日本"])),
+    ]
+
+
+def test_rows_are_what_python_puts_there(connection: Connection) -> None:
+    rows = np.arange(ROWS)[::-1][:-3]
+    with connection:
+        assert fill_table(connection, INSERT, common="r-1", columns=columns(), rows=rows)
+    found = connection.execute("select * from long order by number desc").fetchall()
+    number, share, at, name = (column.iloc[rows] for column in columns())
+    ms = [None if pd.isna(time) else int(time.timestamp() * 1000) for time in at]
+    shares, names = ([None if pd.isna(value) else value for value in column] for column in (share, name))
+    assert found == list(zip(["r-1"] * len(rows), number, shares, ms, names, strict=True))
+
+
+def test_what_is_not_committed_goes_with_the_transaction(connection: Connection) -> None:
+    connection.execute("begin")
+    assert fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))
+    assert connection.in_transaction
+    connection.execute("rollback")
+    assert connection.execute("select count(*) from long").fetchone() == (0,)
+
+
+def test_a_row_that_is_there_is_an_error(connection: Connection) -> None:
+    connection.execute("insert into long values ('r-1', 50, null, null, null)")
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))
+
+
+def test_short_tables_plain_text_and_other_connections_are_left_to_python(connection: Connection) -> None:
+    known = {"common": "r-1", "columns": columns(), "rows": np.arange(ROWS)}
+    assert not fill_table(connection, INSERT, **{**known, "rows": np.arange(9)})
+    assert not fill_table(connection, INSERT, **{**known, "columns": [*columns()[:3], columns()[3].astype("str")]})
+    assert not fill_table(sqlite3.connect(":memory:"), INSERT, **known)
+    assert connection.execute("select count(*) from long").fetchone() == (0,)
+
+
+def test_a_run_is_the_same_whoever_fills_its_tables(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = lk.rebuild(tiny_store)
+    told = run.cluster(run.clusters["cluster_id"].iloc[0]).detail
+    tiny_store._database.connection.execute("delete from run")
+    monkeypatch.setattr(filling, "FILLED_ROWS", 1)
+    again = lk.rebuild(tiny_store)
+    assert again.run_id == run.run_id
+    filled = again.cluster(run.clusters["cluster_id"].iloc[0]).detail
+    for name in ("members", "links", "shared", "templates"):
+        assert not getattr(told, name).empty
+        pd.testing.assert_frame_equal(getattr(filled, name), getattr(told, name))
