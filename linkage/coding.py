@@ -255,11 +255,11 @@ def stack_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
     Parameters
     ----------
-    frames : at least one; text may be categories, no matter which.
+    frames : at least one; text may be categories, no matter which. They lose their columns, each once it is stacked.
     """
     columns = {}
-    for name in frames[0].columns:
-        parts = [frame[name] for frame in frames]
+    for name in list(frames[0].columns):
+        parts = [frame.pop(name) for frame in frames]
         is_text = str(parts[0].dtype) in (TEXT, "category")
         columns[name] = _stack_texts(parts) if is_text else pd.concat(parts, ignore_index=True).array
     return pd.DataFrame(columns, copy=False)

@@ -162,9 +162,17 @@ def _rebuild(
     sizes, templates, inputs = _sizes(inputs), count_template_uses(inputs.uses), inputs.without_uses()
     give_back(accounts=len(inputs.accounts))
     judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
-    tables = _compute(inputs, judged, previous, decided, as_of_ms=window.as_of_ms, settings=settings)
+    tracked = _track(judged, previous, as_of_ms=window.as_of_ms, settings=settings.tracking)
+    settled, shared = settle_judged(tracked, judged, decided)
+    del evidence
+    judged = dataclasses.replace(judged, evidence=make_frame(EVIDENCE))  # what follows is told without it
+    give_back(accounts=len(inputs.accounts))
+    tables = _tables(tracked, settled, shared, judged, inputs, decided, settings)
     tables = dataclasses.replace(tables, templates=_shared_templates(tables.shared, templates))
     record = _record(sizes, judged.linked, tables, digest, plan, revision)
+    count = len(inputs.accounts)
+    del inputs, judged, settled, shared
+    give_back(accounts=count)
     times.tell("publish")
     entry = _entry(database, record, window, known, times, settings.health)
     publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
@@ -204,26 +212,17 @@ class _Previous:
     known_ids: frozenset[str]
 
 
-def _compute(
-    inputs: Inputs,
-    judged: Judged,
-    previous: _Previous,
-    decided: Decisions,
-    *,
-    as_of_ms: int,
-    settings: Settings,
-) -> RunTables:
-    tracked = carry_ids(
+def _track(judged: Judged, previous: _Previous, *, as_of_ms: int, settings: TrackingSettings) -> Tracked:
+    return carry_ids(
         judged.verdicts.clusters,
         judged.verdicts.members,
         previous.members,
         dormant_members=previous.dormant,
         known_ids=previous.known_ids,
-        quiet_now=quiet_clusters(judged.verdicts.clusters, as_of=_moment(as_of_ms), settings=settings.tracking),
+        quiet_now=quiet_clusters(judged.verdicts.clusters, as_of=_moment(as_of_ms), settings=settings),
         quiet_before=previous.quiet,
-        settings=settings.tracking,
+        settings=settings,
     )
-    return _tables(tracked, judged, decided, inputs, settings)
 
 
 def settle_judged(tracked: Tracked, judged: Judged, decided: Decisions) -> tuple[Settled, pd.DataFrame]:
@@ -246,9 +245,16 @@ def _shared_rows(evidence: pd.DataFrame, accounts: pd.Index[str], cluster: npt.N
     return inside[count_holders(account, cluster[account].astype(np.int64), key) > 1]
 
 
-def _tables(tracked: Tracked, judged: Judged, decided: Decisions, inputs: Inputs, settings: Settings) -> RunTables:
+def _tables(
+    tracked: Tracked,
+    settled: Settled,
+    shared: pd.DataFrame,
+    judged: Judged,
+    inputs: Inputs,
+    decided: Decisions,
+    settings: Settings,
+) -> RunTables:
     """The run's tables; of links and shared values only what lies inside one cluster."""
-    settled, shared = settle_judged(tracked, judged, decided)
     number, ids = text_codes(tracked.members["cluster_id"])
     accounts = pd.Index(tracked.members["account_id"])
     most = int(settings.run.links_per_account)

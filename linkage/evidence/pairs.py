@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of, text_codes
+from linkage.coding import codes_of, run_starts, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex, distinct
 from linkage.parallel import in_threads
@@ -306,9 +306,8 @@ class Ties:
     names: pd.Index[str]
     """Ids of the accounts, by code."""
     value_table: pd.DataFrame
-    value: npt.NDArray[np.int32]
-    """Row of ``value_table`` of each row of ``evidence``."""
-    evidence: pd.DataFrame
+    spans: Mapping[str, Any]
+    """When each value of ``value_table`` was used: :func:`span_values`."""
 
     def tell(self, wanted: Codes) -> pd.DataFrame:
         """Frame of shape ``LINK_EVIDENCE`` about the pairs of some rows, texts as categories."""
@@ -333,18 +332,28 @@ class Ties:
     def _told(self) -> pd.DataFrame:
         """What is told of each value: when it was used, too; and of each level of conduct, the unknown one last."""
         kept = ("family", "kind", "value", "accounts", "unrelated_accounts")
-        spans = self.evidence.groupby(self.value).agg(first_at=("first_at", "min"), last_at=("last_at", "max"))
-        shared = make_frame(
-            _TOLD,
-            {
-                **{name: self.value_table[name].array for name in kept},
-                "first_at": spans["first_at"].array,
-                "last_at": spans["last_at"].array,
-            },
-        )
+        shared = make_frame(_TOLD, {**{name: self.value_table[name].array for name in kept}, **self.spans})
         label = [*(f"closest {share:.1%} of pairs" for share in (*LEVEL_SHARES, 1.0)), ""]
         names = {"family": ["conduct"] * len(label), "kind": ["habits"] * len(label), "value": label}
         return pd.concat([shared, make_frame(_TOLD, names)], ignore_index=True)
+
+
+def span_values(evidence: pd.DataFrame, value: Codes, *, values: int) -> Mapping[str, Any]:
+    """The first and the last time of each value, by name of the column.
+
+    Parameters
+    ----------
+    evidence : ``first_at`` and ``last_at`` of each row.
+    value : number of the value of each row; rows of one stand together for the most part.
+    values : how many there are.
+    """
+    starts, spans = run_starts(value), {}
+    for name, join in (("first_at", np.fmin), ("last_at", np.fmax)):
+        times = evidence[name].to_numpy(dtype="datetime64[ms]")
+        whole = np.full(values, np.datetime64("NaT", "ms"))
+        join.at(whole, value[starts], join.reduceat(times, starts) if len(starts) else times)
+        spans[name] = pd.DatetimeIndex(whole).tz_localize("UTC")
+    return spans
 
 
 def _take(column: pd.Series[Any], rows: Codes) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numba
@@ -12,13 +13,15 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from linkage.coding import Codes, codes_of, rows_by_code, run_starts, stack_frames, text_codes, value_codes, value_keys
+from linkage.coding import Codes, codes_of, rows_by_code, run_starts, stack_frames, text_codes, value_codes
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
 from linkage.evidence.network import network_evidence
 from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
+from linkage.evidence.shared import USE_EVIDENCE
+from linkage.parallel import in_threads
 from linkage.settings import EvidenceSettings
 from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame
 
@@ -71,10 +74,9 @@ def gather_evidence(
     rank = np.argsort(np.argsort(names))
     # By name of the family, each of them in one room: so the whole is sorted when every part is.
     families = (client_evidence, content_evidence, contract_evidence, network_evidence, payment_evidence)
-    parts = [_shared_rows(find(uses), names, rank) for find in families]
-    parts.append(_shared_rows(registration_evidence(uses, accounts, settings=settings), names, rank))
-    table = stack_frames(parts)
-    del parts
+    finds: list[Callable[[], pd.DataFrame]] = [functools.partial(find, uses) for find in families]
+    finds.append(functools.partial(registration_evidence, uses, accounts, settings=settings))
+    table = stack_frames(list(in_threads(lambda find: _shared_rows(find(), names, rank), finds)))
     table["unrelated_accounts"] = count_unrelated(table, accounts)
     return check_frame(table, EVIDENCE, name="evidence")
 
@@ -89,20 +91,23 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str], rank: npt.NDArray[np.
     """
     account = codes_of(rows["account_id"], names)
     known = np.flatnonzero(account >= 0)
-    (value, values), (kind, kinds) = text_codes(rows["value"]), text_codes(rows["kind"])
+    value, values = text_codes(rows["value"])
+    known = known[np.bincount(value[known], minlength=len(values))[value[known]] > 1]
+    kind, kinds = text_codes(rows["kind"])
     for code, count in ((rank[account], len(names)), (value, len(values)), (kind, len(kinds))):
-        known = known[rows_by_code(code[known], count=count)[1]]
-    key = value_keys(rows)[known]
+        sorted_by = code[known]
+        if (sorted_by[1:] < sorted_by[:-1]).any():
+            known = known[rows_by_code(sorted_by, count=count)[1]]
+    account, key = account[known].astype(np.int32), kind[known] * np.int64(max(len(values), 1)) + value[known]
     starts = run_starts(key)
-    length = np.diff(np.append(starts, len(key)))
-    account = account[known]
     is_other = np.ones(len(key), dtype=np.int64)  # a row of an account that the value was not told of before
     is_other[1:] = (key[1:] != key[:-1]) | (account[1:] != account[:-1])
-    accounts = np.repeat(np.add.reduceat(is_other, starts) if len(starts) else starts, length)
+    accounts = np.repeat(np.add.reduceat(is_other, starts) if len(starts) else starts, np.diff(starts, append=len(key)))
     shared = accounts >= 2
-    found = rows.iloc[known[shared]].reset_index(drop=True)
-    codes = account[shared].astype(np.int32)
-    return found.assign(account_id=pd.Categorical.from_codes(codes, names), accounts=accounts[shared])
+    known = known[shared]
+    columns = {name: rows[name].array.take(known) for name in USE_EVIDENCE if name != "account_id"}
+    columns = {"account_id": pd.Categorical.from_codes(account[shared], names), **columns, "accounts": accounts[shared]}
+    return pd.DataFrame(columns, copy=False)
 
 
 def count_unrelated(

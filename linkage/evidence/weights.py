@@ -34,6 +34,7 @@ from linkage.evidence.pairs import (
     family_bits,
     score_pairs,
     sort_pairs,
+    span_values,
 )
 from linkage.evidence.projection import (
     Codes,
@@ -239,7 +240,8 @@ def link_accounts(
     del candidates, patterns
     pairs = keep(itertools.chain([pairs], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
     values = coded.table.assign(bits=bits)
-    ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, coded.value.astype(np.int32), evidence)
+    spans = span_values(evidence, coded.value, values=len(values))
+    ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, spans)
     return Linked(_frame_links(ties), weights, _shape_values(values), prior_bits, ties)
 
 
