@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import text_codes
+from linkage.coding import rows_by_code, text_codes
 from linkage.memory import give_back
 from linkage.store.store import Database
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
@@ -22,7 +22,9 @@ from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame
 Ints = npt.NDArray[np.int64]
 
 _NONE: Final = np.empty(0, dtype=np.int64)
+_NO_CODES: Final = np.empty(0, dtype=np.int32)
 _NEVER: Final = np.iinfo(np.int64).max
+_FEW_ROWS: Final = 64
 _NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
 
 
@@ -91,15 +93,13 @@ def read_uses(
     """
     entity, (kinds, values) = read_names(database, "entity_names")
     days = {"since_day": since_day, "until_day": until_day}
-    code, *numbers = _gather_uses(database, Names(accounts[0]), entity, days)
-    account, place = np.divmod(code, max(len(entity), 1))
-    del code
+    account, place, *numbers = _gather_uses(database, accounts[0], entity, days)
     kind_code, kind_names = pd.factorize(kinds, sort=True)
     value_code, value_names = pd.factorize(values, sort=True)
     give_back(accounts=len(accounts[0]))  # what texts took while they were sorted: a gigabyte at a million accounts
     count, first_ms, last_ms = numbers
     columns = {
-        "account_id": pd.Categorical.from_codes(account.astype(np.int32), accounts[1]),
+        "account_id": pd.Categorical.from_codes(account, accounts[1]),
         "kind": pd.Categorical.from_codes(kind_code[place], kind_names),
         "value": pd.Categorical.from_codes(value_code[place].astype(np.int32), value_names),
         "request_count": count,
@@ -167,14 +167,14 @@ def count_template_uses(uses: pd.DataFrame) -> pd.DataFrame:
     return make_frame(TEMPLATE_USES, columns)
 
 
-def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str, int]) -> tuple[Ints, Ints, Ints, Ints]:
-    """Account and entity as one number (``account * entities + entity``, ascending), count, first and last time."""
-    entities, total = Names(entity), max(len(entity), 1)
-    parent_of = _parents(database, entities, total)
-    columns: tuple[list[Ints], ...] = ([_NONE], [_NONE], [_NONE], [_NONE])
+def _gather_uses(database: Database, numbers: Ints, entity: Ints, days: dict[str, int]) -> tuple[Any, ...]:
+    """Places of account and entity, by both, with count, first and last time of each."""
+    names, entities = Names(numbers), Names(entity)
+    parent_of = _parents(database, entities, len(entity))
+    columns: tuple[list[Any], ...] = ([_NO_CODES], [_NO_CODES], [_NONE], [_NONE], [_NONE])
 
     def add(account: Ints, place: Ints, rows: Ints) -> None:
-        for column, part in zip(columns, (account * total + place, *rows.T), strict=True):
+        for column, part in zip(columns, (account.astype(np.int32), place.astype(np.int32), *rows.T), strict=True):
             column.append(part.copy())
 
     for part in database.numbers("window_uses", **days):
@@ -185,9 +185,11 @@ def _gather_uses(database: Database, names: Names, entity: Ints, days: dict[str,
         add(account[parent >= 0], parent[parent >= 0], rows[parent >= 0, 2:])
     for rows in database.numbers("declared_uses", **days):
         add(names.places(rows[:, 0]), entities.places(rows[:, 1]), rows[:, 2:])
-    code, count, first_ms, last_ms = (join_parts(column) for column in columns)
+    known = [join_parts(column) for column in columns]
     give_back()  # what the parts were
-    return _merge_uses(code, count, first_ms, last_ms)
+    merged = [np.empty_like(column) for column in known]
+    end = _merge_uses(*rows_by_code(known[0], count=len(numbers)), *known[1:], *merged)
+    return tuple(column[:end] for column in merged)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -212,16 +214,55 @@ def join_parts(parts: list[Any]) -> Any:
     return whole
 
 
-def _merge_uses(code: Ints, count: Ints, first_ms: Ints, last_ms: Ints) -> tuple[Ints, Ints, Ints, Ints]:
-    """The same, ascending by code; one row for every code."""
-    order = np.argsort(code)
-    code = code[order]
-    starts = np.flatnonzero(np.diff(code, prepend=-1) != 0)
-    if not len(starts):
-        return code, count, first_ms, last_ms
-    counts = np.add.reduceat(count[order], starts)
-    first, last = np.minimum.reduceat(first_ms[order], starts), np.maximum.reduceat(last_ms[order], starts)
-    return code[starts], counts, first, last
+@numba.njit(cache=True, nogil=True)
+def _sort_by(keys: Any, rows: Any) -> None:
+    """Put rows in the order of their keys, in place; most accounts have too few to be worth a sort that divides."""
+    if len(rows) > _FEW_ROWS:
+        rows[:] = rows[np.argsort(keys[rows])]
+        return
+    for end in range(1, len(rows)):
+        row, place = rows[end], end
+        while place and keys[rows[place - 1]] > keys[row]:
+            rows[place] = rows[place - 1]
+            place -= 1
+        rows[place] = row
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge_uses(
+    start: Ints,
+    rows: Any,
+    place: Any,
+    count: Ints,
+    first_ms: Ints,
+    last_ms: Ints,
+    account: Any,
+    places: Any,
+    counts: Ints,
+    firsts: Ints,
+    lasts: Ints,
+) -> int:
+    """Put the rows of each account in the order of the entity, one for each, into the last arrays: how many there are.
+
+    Parameters
+    ----------
+    start, rows : as from :func:`linkage.coding.rows_by_code` of the accounts.
+    """
+    end = 0
+    for number in range(len(start) - 1):
+        own = rows[start[number] : start[number + 1]]
+        _sort_by(place, own)
+        begin = end
+        for row in own:
+            if end > begin and places[end - 1] == place[row]:
+                counts[end - 1] += count[row]
+                firsts[end - 1] = min(firsts[end - 1], first_ms[row])
+                lasts[end - 1] = max(lasts[end - 1], last_ms[row])
+                continue
+            account[end], places[end] = number, place[row]
+            counts[end], firsts[end], lasts[end] = count[row], first_ms[row], last_ms[row]
+            end += 1
+    return end
 
 
 def _parents(database: Database, entities: Names, total: int) -> Ints:
