@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import linkage as lk
 from linkage.store import filling
-from linkage.store.filling import Connection, connect, fill_table
+from linkage.store.filling import Connection, connect, fill_table, put_rows
 from linkage.store.inserts import insertion
 from linkage.store.stepping import find_library
 
@@ -70,6 +71,28 @@ def test_a_row_that_is_there_is_an_error(connection: Connection) -> None:
     connection.execute("insert into long values ('r-1', 50, null, null, null)")
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
         fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))
+
+
+def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.arange(4 * ROWS).reshape(ROWS, 4)
+    rows[:, 1] = -1
+    insert = insertion("insert into long values", "(?, ?, ?, ?, 'x')")
+    connection.execute("drop table long")
+    connection.execute("create table long (a real, b integer, c integer, d integer, name text)")
+    by_python = []
+    monkeypatch.setattr(filling, "insert_rows", lambda *given, rows, others: by_python.append(len(rows)))
+    put_rows(connection, insert, rows=rows[:9])
+    assert by_python == [9]
+    put_rows(connection, insert, rows=rows, has_blanks=True)
+    put_rows(connection, insert, rows=rows, floats={0: [0.5, math.nan] * 33 + [2]})
+    assert by_python == [9]
+    found = connection.execute("select * from long").fetchall()
+    assert found[:ROWS] == [(a, None, c, d, "x") for a, _, c, d in rows.tolist()]
+    assert found[ROWS:] == [
+        (a, -1, c, d, "x") for a, (_, _, c, d) in zip([0.5, None] * 33 + [2.0], rows.tolist(), strict=True)
+    ]
 
 
 def test_short_tables_plain_text_and_other_connections_are_left_to_python(connection: Connection) -> None:

@@ -16,7 +16,8 @@ import orjson
 
 from linkage.errors import StoreError
 from linkage.store import statements
-from linkage.store.inserts import BLANK, Insert, insert_rows, with_nulls
+from linkage.store.filling import put_rows
+from linkage.store.inserts import Insert, insert_rows
 from linkage.store.store import Database
 
 Ints = npt.NDArray[np.int64]
@@ -128,9 +129,7 @@ def add_requests(connection: Connection, rows: Ints, latencies: Sequence[float])
     rows : columns in the order of ``REQUEST_COLUMNS``, ``BLANK`` for what is not told.
     latencies : what stands in the column ``latency_ms``; not a number where it is not told.
     """
-    blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist()
-    others: dict[int, Sequence[float]] = {column: with_nulls(rows[:, column]) for column in blank}
-    insert_rows(connection, statements.ADD_REQUEST, rows=rows, others={**others, _LATENCY: latencies})
+    put_rows(connection, statements.ADD_REQUEST, rows=rows, floats={_LATENCY: latencies}, has_blanks=True)
 
 
 def replace_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
@@ -165,7 +164,7 @@ def add_rollup(connection: Connection, table: str, rows: Rows | Ints) -> None:
     """Merge rows into a rollup table (``entity_use``, ``account_day``, ``account_hour`` or ``coverage_day``)."""
     insert = statements.ADD_ROLLUP[table]
     if isinstance(rows, np.ndarray):
-        insert_rows(connection, insert, rows=rows)
+        put_rows(connection, insert, rows=rows)
     else:
         connection.executemany(insert.one, rows)
 
@@ -311,7 +310,7 @@ def prompt_templates(connection: Connection) -> Ints:
 
 def set_prompt_templates(connection: Connection, rows: Ints) -> None:
     """Write (prompt id, template id) rows; by ascending id a new table is written from its beginning to its end."""
-    insert_rows(connection, statements.SET_TEMPLATE, rows=rows)
+    put_rows(connection, statements.SET_TEMPLATE, rows=rows)
 
 
 def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -> None:
@@ -370,7 +369,7 @@ def add_template_entities(connection: Connection, families: Mapping[int, str]) -
 def add_prompt_days(connection: Connection, rows: Rows | Ints) -> None:
     """Write (account id, day, distinct prompts, templated requests) rows."""
     if isinstance(rows, np.ndarray):
-        insert_rows(connection, statements.ADD_PROMPT_DAY, rows=rows)
+        put_rows(connection, statements.ADD_PROMPT_DAY, rows=rows)
     else:
         connection.executemany(statements.ADD_PROMPT_DAY.one, rows)
 

@@ -11,9 +11,9 @@ import ctypes
 import functools
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from linkage.store.inserts import MANY, Insert
+from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
 from linkage.store.stepping import declare, find_calls, find_library, open_statement, told_error
 from linkage.terms import TEXT
 
@@ -44,6 +44,8 @@ class Connection(sqlite3.Connection):
 
     handle: int | None = None
     """None: not known."""
+    rows_put = 0
+    """Rows of matrices that it was given."""
 
 
 def _keep(handle: int, _message: int, _routines: int) -> int:
@@ -85,24 +87,77 @@ def fill_table(
     ------
     sqlite3.DatabaseError : SQLite cannot store them.
     """
-    handle = getattr(connection, "handle", None)
-    if handle is None or len(rows) < FILLED_ROWS or any(column.dtype == TEXT for column in columns):
-        return False
-    put, calls = find_put(), find_calls()
-    if put is None or calls is None:
+    if len(rows) < FILLED_ROWS or any(column.dtype == TEXT for column in columns):
         return False
     texts = [pa.array([common], pa.large_string())]
     values, kinds, bases = zip(*(_coded(column, texts) for column in columns), strict=True)
-    table = pa.concat_arrays(texts)
-    known = (np.array(kinds), np.array(bases), *_buffers(table))
-    whole = len(rows) // MANY * MANY
-    for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, len(rows))):
+
+    def make(part: slice) -> Ints:
+        return np.column_stack([column[rows[part]].astype(np.int64, copy=False) for column in values])
+
+    return _fill(
+        connection, insert, _Matrix(len(rows), make, np.array(kinds), np.array(bases)), pa.concat_arrays(texts)
+    )
+
+
+def put_rows(
+    connection: sqlite3.Connection,
+    insert: Insert,
+    *,
+    rows: Ints,
+    floats: Mapping[int, Sequence[float]] | None = None,
+    has_blanks: bool = False,
+) -> None:
+    """Insert the rows of a matrix, in their order, by compiled code once the connection was given many.
+
+    Parameters
+    ----------
+    insert : of a row that has a value for each column.
+    floats : by column of the matrix, in the place of what it has there; no number becomes null.
+    has_blanks : ``BLANK`` stands for null.
+    """
+    floats, is_blank = floats or {}, (rows == BLANK) & has_blanks
+    if isinstance(connection, Connection):
+        connection.rows_put += len(rows)
+        if connection.rows_put >= FILLED_ROWS:
+            kinds, bits = np.full(rows.shape[1], _NUMBER), np.where(is_blank, _NULL, rows)
+            for column, values in floats.items():
+                kinds[column], bits[:, column] = _FLOAT, np.asarray(values, dtype=np.float64).view(np.int64)
+            if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
+                return
+    untold = {column: with_nulls(rows[:, column]) for column in np.flatnonzero(is_blank.any(axis=0)).tolist()}
+    insert_rows(connection, insert, rows=rows, others={**untold, **floats})
+
+
+class _Matrix(NamedTuple):
+    """Rows as whole numbers, some at a time."""
+
+    rows: int
+    make: Callable[[slice], Ints]
+    kinds: Ints
+    """Of each column."""
+    bases: Ints
+    """Where the texts of each column begin among all."""
+
+
+def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts: Any) -> bool:
+    """Insert all rows; False: SQLite cannot be asked, and nothing was done.
+
+    Parameters
+    ----------
+    texts : of all columns; the first of them is what all rows have in common. None: there are none.
+    """
+    handle, put, calls = getattr(connection, "handle", None), find_put(), find_calls()
+    if handle is None or put is None or calls is None:
+        return False
+    known = (matrix.kinds, matrix.bases, *_buffers(texts))
+    whole = matrix.rows // MANY * MANY
+    for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
         with open_statement(calls, handle, sql) as statement:
-            bound = np.full(count * len(columns), -1)
+            bound = np.full(count * len(matrix.kinds), -1)
             for start in range(first, last, _PART_ROWS):
-                part = rows[start : min(start + _PART_ROWS, last)]
-                matrix = np.column_stack([column[part].astype(np.int64, copy=False) for column in values])
-                code = put(statement.value, matrix, matrix.view(np.float64), *known, bound)
+                part = matrix.make(slice(start, min(start + _PART_ROWS, last)))
+                code = put(statement.value, part, part.view(np.float64), *known, bound)
                 if code == _CONSTRAINT:
                     raise sqlite3.IntegrityError(str(told_error(calls, handle)))
                 if code != _DONE:
@@ -124,6 +179,8 @@ def _coded(column: pd.Series[Any], texts: list[Any]) -> tuple[npt.NDArray[Any], 
 
 def _buffers(texts: Any) -> tuple[int, Ints]:
     """Where the letters of texts lie in memory, and where each text begins and ends there."""
+    if texts is None:
+        return 0, np.zeros(1, dtype=np.int64)
     _, offsets, letters = texts.buffers()
     return letters.address, np.frombuffer(offsets, np.int64)
 
@@ -144,20 +201,22 @@ def find_put() -> Callable[..., int] | None:
     @numba.njit(nogil=True)
     def put(statement, rows, floats, kinds, bases, letters, offsets, bound):  # type: ignore[no-untyped-def]
         width, code = rows.shape[1], _DONE
-        bind_text(statement, 1, letters, offsets[1], 0)
+        if letters:
+            bind_text(statement, 1, letters, offsets[1], 0)
+        one = 2 if letters else 1
         for place in range(rows.size):
             row, column, at = place // width, place % width, place % bound.size
             value = rows[row, column]
             if kinds[column] == _FLOAT:
-                bind_float(statement, at + 2, floats[row, column])
+                bind_float(statement, one + at, floats[row, column])
             elif value == (-1 if kinds[column] == _TEXT else _NULL):
-                bind_null(statement, at + 2)
+                bind_null(statement, one + at)
                 bound[at] = -1
             elif kinds[column] == _NUMBER:
-                bind_number(statement, at + 2, value)
+                bind_number(statement, one + at, value)
             elif value != bound[at]:
                 first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
-                bind_text(statement, at + 2, letters + first, end - first, 0)
+                bind_text(statement, one + at, letters + first, end - first, 0)
                 bound[at] = value
             if at == bound.size - 1:
                 code = step(statement)
