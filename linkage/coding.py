@@ -126,7 +126,7 @@ def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:
     >>> run_starts(np.array([4, 4, 2])).tolist()
     [0, 2]
     """
-    return np.flatnonzero(np.diff(values, prepend=-1) != 0)
+    return np.append(np.flatnonzero(values[:1] >= 0), np.flatnonzero(values[1:] != values[:-1]) + 1)
 
 
 def run_places(values: Codes) -> Codes:

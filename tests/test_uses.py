@@ -1,6 +1,7 @@
 """What is read as numbers and named once is what the queries of text say."""
 
 import contextlib
+import itertools
 import json
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pandas as pd
 import pytest
 
 import linkage as lk
+from linkage.errors import StoreError
 from linkage.store.inputs import hash_rows
 from linkage.store.store import Database
-from linkage.store.uses import count_template_uses, read_account_names, read_hours, read_uses
+from linkage.store.uses import count_template_uses, read_account_names, read_hours, read_names, read_uses
 from linkage.terms import HOURS, TEMPLATE_USES, TEXT, USES, make_frame
 
 
@@ -52,6 +54,34 @@ def test_numbers_are_the_rows_of_their_query(
         parts = list(database.numbers("window_hours", **days))
     assert {len(part) for part in parts[:-1]} == {7}
     assert np.concatenate(parts).tolist() == database.query("window_hours", **days).to_numpy().tolist()
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+@pytest.mark.parametrize("room", [1, 64])
+def test_texts_and_blobs_behind_numbers_are_those_of_their_query(
+    planted: lk.Store, is_settled: bool, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.store.store._PART_ROWS", 7)
+    monkeypatch.setattr("linkage.store.stepping._ROOM", room)
+    database: Database = planted._database
+    days = {"since_day": 0, "until_day": 30_000}
+    for name, known in (("entity_names", {}), ("account_works", days), ("account_works", {**days, "until_day": 1})):
+        found: list[tuple[object, ...]] = []
+        with database.settled() if is_settled else contextlib.nullcontext():
+            for numbers, ends, data in database.packed(name, **known):
+                starts = np.append(0, ends)
+                told = [data[first:end].tobytes() for first, end in itertools.pairwise(starts)]
+                found += [(*row, value) for row, value in zip(numbers.tolist(), told, strict=True)]
+        wanted = database.query(name, **known).itertuples(index=False, name=None)
+        assert found == [(*row, last.encode() if isinstance(last, str) else last) for *row, last in wanted]
+
+
+@pytest.mark.parametrize("is_settled", [False, True])
+def test_a_name_that_is_no_text_is_told(tiny_store: lk.Store, is_settled: bool) -> None:
+    database: Database = tiny_store._database
+    database.connection.execute("insert into entity (id, kind, value) values (1, 'ip', cast(x'ff41' as text))")
+    with database.settled() if is_settled else contextlib.nullcontext(), pytest.raises(StoreError, match="UTF"):
+        read_names(database, "entity_names")
 
 
 @pytest.mark.parametrize("number", range(3))

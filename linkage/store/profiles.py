@@ -71,7 +71,7 @@ def _read_records(database: Database, places: Names, asked: Ints) -> dict[str, A
 
     The organization is what requests say where no record does.
     """
-    ids, (values,) = read_names(database, "declared_names")
+    ids, values = read_names(database, "declared_names")
     names, texts = Names(ids), pd.Index(values)
     account, organization, domain, created_ms, country, plan = _records(database)
     account = places.places(account)

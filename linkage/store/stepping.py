@@ -22,12 +22,24 @@ import numpy.typing as npt
 
 _ROW: Final = 100  # SQLITE_ROW, of the codes that SQLite promises to keep
 _DONE: Final = 101
+_FULL: Final = -1  # ours: a row for which there is no room
+_ROOM: Final = 64  # bytes a row, at first
 _FLAGS: Final = 0x8001  # read only, no mutex: one thread asks
 _SAFE: Final = ("pragma trusted_schema = off", "pragma cell_size_check = on")
 
 _POINTER: Final = ctypes.c_void_p
 _TEXT: Final = ctypes.c_char_p
 _INT: Final = ctypes.c_int
+
+
+class Packed(NamedTuple):
+    """Rows of whole numbers with a text or a blob behind them."""
+
+    numbers: npt.NDArray[np.int64]
+    """Rows x columns."""
+    ends: npt.NDArray[np.int64]
+    """Where the text or blob of each row ends in ``data``; it begins where that of the row before ends."""
+    data: npt.NDArray[np.uint8]
 
 
 class Calls(NamedTuple):
@@ -42,6 +54,9 @@ class Calls(NamedTuple):
     message: Callable[..., bytes]
     fill: Callable[[int, npt.NDArray[np.int64]], tuple[int, int]]
     """Fill an array from a statement, row by row: how many rows, and the code of the last step."""
+    fill_packed: Callable[[int, npt.NDArray[np.int64], npt.NDArray[np.int64], int, int, bool], tuple[int, int]]
+    """The same, with the end of what the column behind the numbers holds, copied to an address as far as there is room;
+    the last one says whether the row is still to be taken that there was no room for."""
 
 
 @functools.cache
@@ -72,6 +87,7 @@ def find_calls() -> Calls | None:
         declare(library, "sqlite3_bind_parameter_index", _INT, _POINTER, _TEXT),
         declare(library, "sqlite3_errmsg", _TEXT, _POINTER),
         _compile(step, value),
+        _compile_packed(library, step, value),
     )
 
 
@@ -96,6 +112,32 @@ def _compile(step: Any, value: Any) -> Any:
     return fill
 
 
+def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
+    begins = declare(library, "sqlite3_column_blob", _POINTER, _POINTER, _INT)
+    size_of = declare(library, "sqlite3_column_bytes", _INT, _POINTER, _INT)
+    copy = declare(ctypes.CDLL(None), "memcpy", _POINTER, _POINTER, _POINTER, ctypes.c_size_t)
+
+    @numba.njit(nogil=True)
+    def fill_packed(statement, rows, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
+        used = 0
+        for row in range(rows.shape[0]):
+            code = _ROW if is_pending and row == 0 else step(statement)
+            if code != _ROW:
+                return row, code
+            for column in range(rows.shape[1]):
+                rows[row, column] = value(statement, column)
+            start, size = begins(statement, rows.shape[1]), size_of(statement, rows.shape[1])
+            if used + size > room:
+                return row, _FULL
+            if size:
+                copy(address + used, start, size)
+            used += size
+            ends[row] = used
+        return rows.shape[0], _ROW
+
+    return fill_packed
+
+
 def step_through(
     calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int], width: int, part_rows: int
 ) -> Iterator[npt.NDArray[np.int64]]:
@@ -113,9 +155,7 @@ def step_through(
     ------
     sqlite3.OperationalError : SQLite cannot answer.
     """
-    with _connection(calls, path) as database, open_statement(calls, database, sql) as statement:
-        for name, number in parameters.items():
-            calls.bind(statement, calls.index(statement, f":{name}".encode()), number)
+    with _asked(calls, path, sql, parameters) as (database, statement):
         code = _ROW
         while code == _ROW:
             rows = np.empty((part_rows, width), dtype=np.int64)
@@ -124,6 +164,33 @@ def step_through(
                 raise told_error(calls, database)
             if count:
                 yield rows[:count]
+
+
+def step_packed(
+    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int], width: int, part_rows: int
+) -> Iterator[Packed]:
+    """The same for an answer whose last column, behind whole numbers, is a text or a blob; it may have no row."""
+    with _asked(calls, path, sql, parameters) as (database, statement):
+        code, room = _ROW, _ROOM * part_rows
+        while code != _DONE:
+            rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
+            data = np.empty(room, dtype=np.uint8)
+            count, code = calls.fill_packed(statement.value, rows, ends, data.ctypes.data, room, code == _FULL)
+            if code not in (_ROW, _FULL, _DONE):
+                raise told_error(calls, database)
+            if code == _FULL and not count:
+                room *= 2
+            else:
+                yield Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0])
+
+
+@contextlib.contextmanager
+def _asked(calls: Calls, path: Path, sql: str, parameters: Mapping[str, int]) -> Iterator[tuple[Any, Any]]:
+    """A connection and a statement that knows its parameters."""
+    with _connection(calls, path) as database, open_statement(calls, database, sql) as statement:
+        for name, number in parameters.items():
+            calls.bind(statement, calls.index(statement, f":{name}".encode()), number)
+        yield database, statement
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import ADD_USE_INDEX, IS_EMPTY, READ_STATE, SCRATCH
-from linkage.store.stepping import find_calls, step_through
+from linkage.store.stepping import Packed, find_calls, step_packed, step_through
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
@@ -313,6 +313,25 @@ class Database:
                 if not len(part):
                     return
                 yield part
+
+    def packed(self, name: str, **parameters: int) -> Iterator[Packed]:
+        """The answer of a named query whose last column is a text or a blob behind whole numbers, some rows at a time.
+
+        None of the values may be null. There is one part at least.
+        """
+        query = _checked_query(name, parameters)
+        calls = find_calls() if self._is_settled else None
+        if calls:
+            known: dict[str, Any] = {"parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
+            with self.errors_told(f"answer {name}"):
+                yield from step_packed(calls, self.path, sql=query.sql, **known)
+            return
+        for columns in self.parts(name, **parameters):
+            *numbers, last = columns.values()
+            texts = [value.encode() if isinstance(value, str) else value for value in last]
+            ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+            rows = np.array(numbers, dtype=np.int64).reshape(len(numbers), len(texts)).T
+            yield Packed(rows, ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
 
     def revision(self) -> tuple[int, int]:
         """How often the input of a rebuild has changed, and at which change the templates were mined."""

@@ -13,8 +13,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from linkage.coding import rows_by_code, text_codes
+from linkage.errors import StoreError
 from linkage.memory import give_back
 from linkage.store.store import Database
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
@@ -72,7 +74,7 @@ def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, 
 
 def read_account_names(database: Database) -> tuple[Ints, pd.Index[str]]:
     """Numbers and ids of all accounts the store knows, in the order of their ids."""
-    ids, (names,) = read_names(database, "account_names")
+    ids, names = read_names(database, "account_names")
     return ids, pd.Index(names)
 
 
@@ -91,16 +93,17 @@ def read_uses(
     DataFrame of shape ``USES``, by account, kind and value, whose texts are categories in the order of their text.
     O(uses log uses).
     """
-    entity, (kinds, values) = read_names(database, "entity_names")
+    entity, values = read_names(database, "entity_names")
+    kinds = database.query("entity_kinds")
     days = {"since_day": since_day, "until_day": until_day}
     account, place, *numbers = _gather_uses(database, accounts[0], entity, days)
-    kind_code, kind_names = pd.factorize(kinds, sort=True)
+    kind_code = np.repeat(np.arange(len(kinds), dtype=np.int8), kinds["entities"])
     value_code, value_names = pd.factorize(values, sort=True)
     give_back(accounts=len(accounts[0]))  # what texts took while they were sorted: a gigabyte at a million accounts
     count, first_ms, last_ms = numbers
     columns = {
         "account_id": pd.Categorical.from_codes(account, accounts[1]),
-        "kind": pd.Categorical.from_codes(kind_code[place], kind_names),
+        "kind": pd.Categorical.from_codes(kind_code[place], pd.Index(list(kinds["kind"]), dtype=TEXT)),
         "value": pd.Categorical.from_codes(value_code[place].astype(np.int32), value_names),
         "request_count": count,
         "first_at": _times(first_ms),
@@ -273,14 +276,21 @@ def _parents(database: Database, entities: Names, total: int) -> Ints:
     return result
 
 
-def read_names(database: Database, name: str) -> tuple[Ints, list[pd.Series[str]]]:
-    """Numbers and texts of the whole answer of a named query whose first column is ``id``."""
+def read_names(database: Database, name: str) -> tuple[Ints, pd.Series[str]]:
+    """Numbers and texts of the whole answer of a named query of both."""
     ids, texts = [], []
-    for part in database.parts(name):
-        number, *columns = part.values()
-        ids.append(np.array(number, dtype=np.int64))
-        texts.append([pd.Series(list(column), dtype=TEXT) for column in columns])
-    return np.concatenate(ids), [pd.concat(column, ignore_index=True) for column in zip(*texts, strict=True)]
+    for numbers, ends, data in database.packed(name):
+        ids.append(numbers[:, 0])
+        offsets = pa.py_buffer(np.append(0, ends).astype(np.int64))
+        part = pa.LargeStringArray.from_buffers(len(ends), offsets, pa.py_buffer(data))
+        try:
+            part.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise StoreError(
+                f"{database.path}: wanted {name} as text; {error}. The store is damaged: restore a backup"
+            ) from error
+        texts.append(pd.Series(part, dtype=TEXT))
+    return np.concatenate(ids), pd.concat(texts, ignore_index=True)
 
 
 def _times(ms: Ints) -> Iterable[pd.Timestamp]:

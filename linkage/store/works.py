@@ -50,7 +50,7 @@ def pack_works(starts: Ints, columns: Sequence[Ints]) -> list[bytearray]:
     return [whole[begin:end] for begin, end in itertools.pairwise(edges)]
 
 
-def unpack_works(blob: bytes) -> Any:
+def unpack_works(blob: bytes | npt.NDArray[np.uint8]) -> Any:
     """The records of one blob or of several that are joined; see :func:`pack_works`."""
     return np.frombuffer(blob, _RECORD)
 
@@ -75,12 +75,11 @@ def read_works(
     """
     names = Names(accounts[0])
     owners, days, parts = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, _RECORD)]
-    for part in database.parts("account_works", since_day=since_day, until_day=until_day):
-        account, on_days, blobs = part.values()
-        sizes = np.fromiter(map(len, blobs), np.int64, len(blobs)) // _RECORD.itemsize
-        owners.append(np.repeat(names.places(np.array(account, dtype=np.int64)), sizes))
-        days.append(np.repeat(np.array(on_days, dtype=np.int64), sizes))
-        parts.append(unpack_works(b"".join(blobs)))
+    for numbers, ends, data in database.packed("account_works", since_day=since_day, until_day=until_day):
+        sizes = np.diff(ends, prepend=0) // _RECORD.itemsize
+        owners.append(np.repeat(names.places(numbers[:, 0]), sizes))
+        days.append(np.repeat(numbers[:, 1], sizes))
+        parts.append(unpack_works(data))
     owner, day, records = np.concatenate(owners), np.concatenate(days), np.concatenate(parts)
     del owners, days, parts
     table = _work_names(database)
