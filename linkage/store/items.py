@@ -22,7 +22,7 @@ import pandas as pd
 from linkage.coding import run_starts
 from linkage.parallel import in_threads
 from linkage.store.store import Database
-from linkage.store.uses import Names, join_parts
+from linkage.store.uses import Names, join_parts, utc_times
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
 
 Ints = npt.NDArray[np.int64]
@@ -187,7 +187,7 @@ class ItemLog:
             yield held
 
     def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
-        first_at = pd.DatetimeIndex(asked.first_ms.view("datetime64[ms]")).tz_localize("UTC")
+        first_at = utc_times(asked.first_ms)
         names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
         counted = pd.concat(own, ignore_index=True).sort_values("code")
         at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.store.store import Database
-from linkage.store.uses import Names, read_names
+from linkage.store.uses import Names, read_names, utc_times
 from linkage.terms import ACCOUNTS, CONDUCT, TEXT, make_frame
 
 Ints = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ def read_profiles(
     prompts[places.places(prompted[:, 0])] = prompted[:, 1:]
     named = {"account_id": accounts[1].take(account), "request_count": request_count}
     records = _read_records(database, places, account)
-    profiles = {**records, "first_at": _times(first_ms), "last_at": _times(last_ms)}
+    profiles = {**records, "first_at": utc_times(first_ms), "last_at": utc_times(last_ms)}
     conduct = {
         "active_days": active_days,
         "active_hours": np.bincount(hours["account_id"].cat.codes, minlength=len(accounts[0]))[account],
@@ -90,7 +90,7 @@ def _read_records(database: Database, places: Names, asked: Ints) -> dict[str, A
         name: texts.array.take(code[asked], allow_fill=True) for name, (code, texts) in told.items()
     }
     created = -_highest(account, -created_ms, count=count, none=-_UNKNOWN_MS)[asked]
-    return {**columns, "created_at": _times(np.where(created == _UNKNOWN_MS, _NO_TIME, created))}
+    return {**columns, "created_at": utc_times(np.where(created == _UNKNOWN_MS, _NO_TIME, created))}
 
 
 def _records(database: Database) -> tuple[Ints, Ints, Ints, Ints, pd.Series[str], pd.Series[str]]:
@@ -122,7 +122,3 @@ def _mean(micros: Ints, count: Ints) -> npt.NDArray[np.float64]:
     mean = np.full(len(count), np.nan)
     np.divide(micros / 1e6, count, out=mean, where=count > 0)
     return mean
-
-
-def _times(ms: Ints) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(ms.view("datetime64[ms]")).tz_localize("UTC")
