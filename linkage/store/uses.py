@@ -6,6 +6,7 @@ bytes a row instead of four times as many, and no table of uses is sorted by tex
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numba
@@ -185,13 +186,27 @@ def _gather_uses(database: Database, numbers: Ints, entity: Ints, days: dict[str
         add(account, place, rows[:, 2:])
         parent = parent_of[place]
         add(account[parent >= 0], parent[parent >= 0], rows[parent >= 0, 2:])
-    for rows in database.numbers("declared_uses", **days):
-        add(names.places(rows[:, 0]), entities.places(rows[:, 1]), rows[:, 2:])
+    for account, place, rows in _declared(database, names, entities, len(numbers), days):
+        add(account, place, rows)
     known = [join_parts(column) for column in columns]
     give_back()  # what the parts were
     merged = [np.empty_like(column) for column in known]
     end = _merge_uses(*rows_by_code(known[0], count=len(numbers)), *known[1:], *merged)
     return tuple(column[:end] for column in merged)
+
+
+def _declared(
+    database: Database, names: Names, entities: Names, accounts: int, days: dict[str, int]
+) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """What records of accounts at work name: places of account and entity, with no request in the account's time."""
+    spans = np.full((accounts, 3), -1)
+    for part in database.numbers("account_spans", **days):
+        spans[names.places(part[:, 0])] = part * [0, 1, 1]
+    for part in database.numbers("declared_values"):
+        account = names.places(part[:, 1])
+        for value in part[:, 2:].T:
+            known = (value >= 0) & (account >= 0) & (spans[account, 0] == 0)
+            yield account[known], entities.places(value[known]), spans[account[known]]
 
 
 @numba.njit(cache=True, nogil=True)
