@@ -95,6 +95,25 @@ def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
     ]
 
 
+def test_a_full_disk_is_told_and_the_transaction_is_gone(connection: Connection) -> None:
+    connection.execute(f"pragma max_page_count = {connection.execute('pragma page_count').fetchone()[0]}")
+    connection.execute("begin")
+    known = {"columns": columns(), "rows": np.arange(ROWS)}
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        all(fill_table(connection, INSERT, common=f"r-{run}", **known) for run in range(100))
+    if connection.in_transaction:
+        connection.execute("rollback")
+    assert connection.execute("select count(*) from long").fetchone() == (0,)
+
+
+def test_a_closed_connection_is_left_to_python_which_refuses_it(connection: Connection) -> None:
+    rows = np.arange(4 * ROWS).reshape(ROWS, 4)
+    connection.close()
+    assert not fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        put_rows(connection, insertion("insert into long values", "(?, ?, ?, ?, 'x')"), rows=rows)
+
+
 def test_short_tables_plain_text_and_other_connections_are_left_to_python(connection: Connection) -> None:
     known = {"common": "r-1", "columns": columns(), "rows": np.arange(ROWS)}
     assert not fill_table(connection, INSERT, **{**known, "rows": np.arange(9)})

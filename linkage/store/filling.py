@@ -47,6 +47,11 @@ class Connection(sqlite3.Connection):
     rows_put = 0
     """Rows of matrices that it was given."""
 
+    def close(self) -> None:
+        """Close it; SQLite knows it no more."""
+        self.handle = None
+        super().close()
+
 
 def _keep(handle: int, _message: int, _routines: int) -> int:
     _opened.handle = handle
