@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from linkage.errors import StoreError
+from linkage.store import stepping
 from linkage.store.stepping import Calls, find_calls, step_through
 from linkage.store.store import Database
 
@@ -71,4 +72,5 @@ def test_without_a_library_rows_come_through_python(file: str | None, monkeypatc
     if file:
         module.__file__ = file
     monkeypatch.setitem(sys.modules, "_sqlite3", module)
+    monkeypatch.setattr(stepping, "find_library", stepping.find_library.__wrapped__)
     assert find_calls.__wrapped__() is None
