@@ -129,6 +129,20 @@ def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:
     return np.append(np.flatnonzero(values[:1] >= 0), np.flatnonzero(values[1:] != values[:-1]) + 1)
 
 
+def distinct(values: Codes) -> Codes:
+    """The distinct values, ascending; several times as fast as ``numpy.unique``, which hashes, on millions of them.
+
+    Examples
+    --------
+    >>> distinct(np.array([5, 2, 5])).tolist()
+    [2, 5]
+    """
+    ordered = np.sort(values)
+    is_new = np.ones(len(ordered), bool)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_new]
+
+
 def run_places(values: Codes) -> Codes:
     """Place of each row within its run of equal values, from 0; the values are 0 or more.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Final, TypeVar
@@ -40,19 +40,21 @@ THREADS: Final = 2
 _AHEAD: Final = 2 * THREADS
 
 
-def in_threads(function: Callable[[_Value], _Made], values: Iterable[_Value]) -> Iterator[_Made]:
-    """What a function makes of each value, in their order; at most four are made before they are asked for.
+def in_threads(
+    function: Callable[[_Value], _Made], values: Iterable[_Value], *, threads: int = THREADS, ahead: int = _AHEAD
+) -> Generator[_Made]:
+    """What a function makes of each value, in their order; at most ``ahead`` are made before they are asked for.
 
     Examples
     --------
     >>> list(in_threads(abs, [-2, 3]))
     [2, 3]
     """
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         begun: deque[Future[_Made]] = deque()
         for value in values:
             begun.append(pool.submit(function, value))
-            if len(begun) > _AHEAD:
+            if len(begun) > ahead:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()

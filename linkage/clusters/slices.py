@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.clusters.clock import hour_entropy, squared_length
-from linkage.coding import codes_of, run_starts, text_codes
+from linkage.coding import codes_of, distinct, run_starts, text_codes
 from linkage.terms import CLUSTER_STATEMENTS, join_words, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -129,8 +129,7 @@ def _own_rows(works: pd.DataFrame, index: pd.Index[str], group: Codes, groups: i
     code = codes_of(works["account_id"], index)
     work, names = pd.factorize(works["work"])
     known = code >= 0
-    pair = np.sort(work[known].astype(np.int64) * len(index) + code[known])
-    pair = pair[run_starts(pair)]
+    pair = distinct(work[known].astype(np.int64) * len(index) + code[known])
     everybody = np.bincount(pair // max(len(index), 1), minlength=max(len(names), 1))
     mine = group[pair % max(len(index), 1)]
     cell = (pair // max(len(index), 1))[mine >= 0] * groups + mine[mine >= 0]
@@ -257,8 +256,7 @@ def _count_works(firm: pd.DataFrame, works: pd.DataFrame) -> pd.DataFrame:
     works : frame of shape ``WORKS``.
     """
     (account, _), (kind, kinds), (work, names) = (text_codes(works[name]) for name in ("account_id", "kind", "work"))
-    owned = np.sort((account.astype(np.int64) * len(kinds) + kind) * len(names) + work)
-    owned = owned[run_starts(owned)]
+    owned = distinct((account.astype(np.int64) * len(kinds) + kind) * len(names) + work)
     accounts = np.bincount(owned % max(len(names), 1), minlength=len(names))
     place = codes_of(works["account_id"], pd.Index(firm["account_id"]))
     columns = {"member": place, "kind": kind, "work": work, "requests": works["request_count"].to_numpy()}

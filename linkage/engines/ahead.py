@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from linkage.parallel import in_threads
 
 T = TypeVar("T")
 Result = TypeVar("Result")
@@ -40,15 +42,7 @@ def map_ahead(function: Callable[[T], Result], values: Iterable[T], *, threads: 
     >>> list(map_ahead(str, range(3)))
     [(0, '0'), (1, '1'), (2, '2')]
     """
-    waiting: list[tuple[T, Future[Result]]] = []
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="linkage-map-ahead") as pool:
-        for value in values:
-            waiting.append((value, pool.submit(function, value)))
-            if len(waiting) > threads:
-                before, made = waiting.pop(0)
-                yield before, made.result()
-        for before, made in waiting:
-            yield before, made.result()
+    return in_threads(lambda value: (value, function(value)), values, threads=threads, ahead=threads)
 
 
 def _take(source: Iterator[T]) -> tuple[T, ...]:

@@ -28,9 +28,9 @@ from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
 from linkage.memory import keep_near
+from linkage.parallel import THREADS
 from linkage.settings import Settings
 
-_THREADS: Final = 2
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
 
 
@@ -111,7 +111,7 @@ def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudo
             return account_batch(checked, pseudonymizer=pseudonymizer)
         return request_batch(checked, source=source, pseudonymizer=pseudonymizer)
 
-    with contextlib.closing(map_ahead(make, batches, threads=_THREADS)) as made:
+    with contextlib.closing(map_ahead(make, batches, threads=THREADS)) as made:
         for (bytes_read, _), facts in made:
             yield bytes_read, facts if isinstance(facts, AccountBatch) else prepare(facts, known=known)
 

@@ -20,7 +20,7 @@ from linkage.engines.prompts import Prompts, Source, StoredPrompts
 from linkage.engines.texts import Texts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
-from linkage.intake.following import Followed, Requested, follow_templates
+from linkage.intake.following import Followed, Requested, follow_templates, without_empty
 from linkage.intake.mining import (
     Assigned,
     Model,
@@ -34,6 +34,7 @@ from linkage.intake.mining import (
     unpack_joined,
 )
 from linkage.memory import give_back, keep_apart, keep_near
+from linkage.parallel import THREADS
 from linkage.settings import TemplateSettings
 from linkage.store import facts
 from linkage.store.facts import Connection
@@ -49,7 +50,6 @@ MINING: Final = "templates"
 Progress = Callable[[str, int, int], None]
 """Called with a name, bytes gone through and bytes in all."""
 
-_THREADS: Final = 2
 _EXAMPLES: Final = 6
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 
@@ -241,8 +241,8 @@ class _Rows(NamedTuple):
 
 def _rows(part: Followed) -> _Rows:
     days = np.column_stack(part.days)
-    has_items, item_starts = _without_empty(part.item_starts)
-    has_works, work_starts = _without_empty(part.work_starts)
+    has_items, item_starts = without_empty(part.item_starts)
+    has_works, work_starts = without_empty(part.work_starts)
     return _Rows(
         uses=np.column_stack(part.uses),
         prompt_days=days,
@@ -251,19 +251,13 @@ def _rows(part: Followed) -> _Rows:
     )
 
 
-def _without_empty(starts: Ints) -> tuple[Ints, Ints]:
-    """Which runs, each from one start to the next, have anything, and their starts."""
-    rows = np.flatnonzero(np.diff(starts))
-    return rows, np.append(starts[rows], starts[-1])
-
-
 def _store_followed(connection: Connection, requested: Iterator[Requested], assigned: Assigned) -> None:
     """Write templates of prompts, and what follows from them: made in two threads, the first of it meanwhile."""
 
     def follow(part: Requested | None) -> list[_Rows]:
         return [_rows(each) for each in follow_templates(part, assigned)] if part else []
 
-    with contextlib.closing(map_ahead(follow, itertools.chain([None], requested), threads=_THREADS)) as followed:
+    with contextlib.closing(map_ahead(follow, itertools.chain([None], requested), threads=THREADS)) as followed:
         for part, made in followed:
             if part is None:
                 _store_templates(connection, assigned)

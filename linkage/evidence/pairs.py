@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of, run_starts, text_codes
+from linkage.coding import codes_of, distinct, run_starts, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex, distinct
+from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex
 from linkage.parallel import in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 

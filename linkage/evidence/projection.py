@@ -278,23 +278,6 @@ _list_pairs: Any = numba.njit(cache=True, nogil=True)(_list_pairs_plain)
 _is_proposed: Any = numba.njit(cache=True, nogil=True)(_is_proposed_plain)
 
 
-def distinct(values: Codes) -> Codes:
-    """The distinct values, ascending; several times as fast as ``numpy.unique``, which hashes, on millions of them.
-
-    Examples
-    --------
-    >>> distinct(np.array([5, 2, 5])).tolist()
-    [2, 5]
-    """
-    return _first_ones(np.sort(values))
-
-
-def _first_ones(ordered: Codes) -> Codes:
-    is_new = np.ones(len(ordered), bool)
-    is_new[1:] = ordered[1:] != ordered[:-1]
-    return ordered[is_new]
-
-
 def _split(total: int, parts: int) -> list[int]:
     """``total`` shared out over ``parts`` as evenly as can be, the first ones getting the rest."""
     return [total // parts + (1 if number < total % parts else 0) for number in range(parts)]

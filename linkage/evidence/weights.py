@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, run_places, text_codes
+from linkage.coding import codes_of, distinct, run_places, text_codes
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -40,7 +40,6 @@ from linkage.evidence.projection import (
     Codes,
     Proposed,
     Small,
-    distinct,
     in_order,
     pair_up,
     propose,

@@ -50,6 +50,12 @@ class Followed:
     request in hour ``h`` of the day, in UTC)."""
 
 
+def without_empty(starts: Ints) -> tuple[Ints, Ints]:
+    """Which runs, each from one start to the next, have anything, and their starts."""
+    rows = np.flatnonzero(np.diff(starts))
+    return rows, np.append(starts[rows], starts[-1])
+
+
 def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Followed]:
     """What follows from the templates of requests, for each account and day.
 

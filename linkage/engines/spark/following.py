@@ -17,7 +17,7 @@ from linkage.engines.spark.merging import BY_ACCOUNT, DIGEST, by_bucket, digest_
 from linkage.engines.spark.mining import MET
 from linkage.engines.spark.parts import PACKED, Told, gathered, pack, unpack, whole_parts
 from linkage.engines.spark.session import map_batches
-from linkage.intake.following import Followed, Requested, follow_templates
+from linkage.intake.following import Followed, Requested, follow_templates, without_empty
 from linkage.intake.mining import Assigned
 from linkage.intake.rollups import roll_up_accounts
 from linkage.store.items import pack_items
@@ -83,14 +83,11 @@ def _assigned_in(table: Any, prompts: Ints) -> Assigned:
 def _followed_tables(part: Followed) -> Iterator[tuple[str, Any]]:
     yield "entity_use", pa.table(list(part.uses), schema=TABLES["entity_use"])
     yield "prompt_day", pa.table(list(part.days), schema=TABLES["prompt_day"])
-    starts = part.item_starts
-    has_items = np.flatnonzero(np.diff(starts))
-    blobs = pack_items(starts, part.items)
-    packed = [blobs[row] for row in has_items.tolist()]
-    owners = [column[has_items] for column in part.days[:2]]
-    yield "item_day", pa.table([*owners, pa.array(packed, pa.binary())], schema=TABLES["item_day"])
-    has_works = np.flatnonzero(np.diff(part.work_starts))
-    blobs = pack_works(part.work_starts, part.works)
-    owners = [column[has_works] for column in part.days[:2]]
-    works = [*owners, pa.array([blobs[row] for row in has_works.tolist()], pa.binary())]
-    yield "work_day", pa.table(works, schema=TABLES["work_day"])
+    for name, starts, columns, pack_all in (
+        ("item_day", part.item_starts, part.items, pack_items),
+        ("work_day", part.work_starts, part.works, pack_works),
+    ):
+        told, starts_told = without_empty(starts)
+        owners = [column[told] for column in part.days[:2]]
+        blobs = pa.array(pack_all(starts_told, columns), pa.binary())
+        yield name, pa.table([*owners, blobs], schema=TABLES[name])
