@@ -65,6 +65,11 @@ class _FirstLoad:
     prompts: KnownIds = dataclasses.field(default_factory=KnownIds)
 
 
+def pages_mb(settings: Settings) -> int:
+    """MB of pages of the store that an ingest keeps, a first load apart."""
+    return int(settings.ingest.memory_mb) // _PAGES_PART
+
+
 class Loader:
     """Writes the batches of one file inside one transaction; call :meth:`finish` before it ends.
 
@@ -80,7 +85,7 @@ class Loader:
         self._kept = kept
         self._most_described = int(settings.templates.learn_prompts)
         self._memory_bytes = int(settings.ingest.memory_mb) * 1_000_000
-        self._pages_mb = int(settings.ingest.memory_mb) // _PAGES_PART
+        self._pages_mb = pages_mb(settings)
         keep_pages(connection, self._pages_mb)
         share = self._memory_bytes // _COUNTED_PART
         holds = "requests until they are counted"

@@ -21,7 +21,7 @@ from typing import Final
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
-from linkage.engines.load import Loader
+from linkage.engines.load import Loader, pages_mb
 from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Mined, mine_kept, mine_store
@@ -111,7 +111,7 @@ def ingest_files(
     how, limits = reading or Reading(), settings or Settings()
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
-    writing = database.writing(wait_s=wait_s, cache_mb=int(limits.ingest.memory_mb) // 2)
+    writing = database.writing(wait_s=wait_s, cache_mb=pages_mb(limits))
     mine = functools.partial(mine_kept, settings=limits.templates)
     ahead = mine if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
     with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:

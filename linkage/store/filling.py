@@ -31,7 +31,7 @@ FILLED_ROWS: Final = 500_000
 """Rows from which on a table is worth the compiling, which takes most of a second."""
 
 _PART_ROWS: Final = 5_000 * MANY
-_NUMBER, _FLOAT, _TEXT = range(3)
+_NUMBER, _BLANKS, _FLOAT, _TEXT = range(4)  # of blanks: whole numbers, ``BLANK`` for null
 _NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
 _DONE: Final = 101
 _CONSTRAINT: Final = 19
@@ -121,16 +121,18 @@ def put_rows(
     floats : by column of the matrix, in the place of what it has there; no number becomes null.
     has_blanks : ``BLANK`` stands for null.
     """
-    floats, is_blank = floats or {}, (rows == BLANK) & has_blanks
+    floats = floats or {}
     if isinstance(connection, Connection):
         connection.rows_put += len(rows)
         if connection.rows_put >= FILLED_ROWS:
-            kinds, bits = np.full(rows.shape[1], _NUMBER), np.where(is_blank, _NULL, rows)
+            kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
+            bits = rows.copy() if floats else np.ascontiguousarray(rows)
             for column, values in floats.items():
                 kinds[column], bits[:, column] = _FLOAT, np.asarray(values, dtype=np.float64).view(np.int64)
             if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
                 return
-    untold = {column: with_nulls(rows[:, column]) for column in np.flatnonzero(is_blank.any(axis=0)).tolist()}
+    blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist() if has_blanks else []
+    untold = {column: with_nulls(rows[:, column]) for column in blank}
     insert_rows(connection, insert, rows=rows, others={**untold, **floats})
 
 
@@ -152,8 +154,9 @@ def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts
     ----------
     texts : of all columns; the first of them is what all rows have in common. None: there are none.
     """
-    handle, put, calls = getattr(connection, "handle", None), find_put(), find_calls()
-    if handle is None or put is None or calls is None:
+    handle = getattr(connection, "handle", None)
+    put, calls = (find_put(), find_calls()) if handle is not None else (None, None)
+    if put is None or calls is None:
         return False
     known = (matrix.kinds, matrix.bases, *_buffers(texts))
     whole = matrix.rows // MANY * MANY
@@ -214,10 +217,10 @@ def find_put() -> Callable[..., int] | None:
             value = rows[row, column]
             if kinds[column] == _FLOAT:
                 bind_float(statement, one + at, floats[row, column])
-            elif value == (-1 if kinds[column] == _TEXT else _NULL):
+            elif value == (_NULL if kinds[column] == _NUMBER else BLANK):  # a text that is none has the code -1, too
                 bind_null(statement, one + at)
                 bound[at] = -1
-            elif kinds[column] == _NUMBER:
+            elif kinds[column] != _TEXT:
                 bind_number(statement, one + at, value)
             elif value != bound[at]:
                 first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
