@@ -67,6 +67,10 @@ class StoreBusyError(StoreError):
     exit_code = 75
 
 
+class MemoryBoundError(LinkageError, MemoryError):
+    """What was asked for takes more memory than the settings or the machine allow; nothing was changed."""
+
+
 class QueryError(LinkageError, KeyError):
     """A named query that does not exist, or parameters that do not fit it."""
 

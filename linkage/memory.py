@@ -1,11 +1,13 @@
-"""Memory that a step has left, handed back to the system before the next one asks for its own."""
+"""Memory that a step has left, handed back before the next one asks for its own; and how much there is."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -19,6 +21,24 @@ _NEAR_BYTES: Final = 32 << 20  # the most it takes
 _NEAR_TRIM_BYTES: Final = 64 << 20
 _SELDOM: Final = (200_000, 20, 100)
 _MANY_ACCOUNTS: Final = 20_000
+_REBUILD_BYTES: Final = 400_000_000  # of a rebuild of next to nothing
+_USE_BYTES: Final = 200  # more for each row of uses
+_CONTAINER_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
+
+
+def rebuild_bytes(uses: int) -> int:
+    """About how much memory a rebuild takes, by the rows of uses it reads: what an account had to do with on a day."""
+    return _REBUILD_BYTES + _USE_BYTES * uses
+
+
+def machine_bytes(container_limit: Path = _CONTAINER_LIMIT) -> int | None:
+    """How much memory this machine has, or the container this process runs in; None where the system does not say."""
+    found = []
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    with contextlib.suppress(OSError, ValueError):  # it may say "max"
+        found.append(int(container_limit.read_text(encoding="ascii")))
+    return min(found, default=None)
 
 
 def keep_apart() -> None:

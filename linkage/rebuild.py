@@ -26,9 +26,9 @@ from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.slices import tell_slices
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
 from linkage.coding import Codes, codes_of, count_holders, stack_frames, text_codes, value_keys
-from linkage.errors import ClusterError, LinkageError, NoRunError
+from linkage.errors import ClusterError, LinkageError, MemoryBoundError, NoRunError
 from linkage.evidence.weights import Linked
-from linkage.memory import give_back, keep_apart
+from linkage.memory import give_back, keep_apart, rebuild_bytes
 from linkage.parallel import Beside
 from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.stages import Judged, Step, find_evidence, judge_evidence
@@ -101,6 +101,7 @@ def rebuild_store(
     Raises
     ------
     ClusterError : the store has no request inside the window.
+    MemoryBoundError : it would take more than ``[run] memory_mb``, or memory ran out.
     StoreBusyError : another process writes.
     """
     chosen, times = settings or Settings(), StepTimes(step, clock)
@@ -115,13 +116,43 @@ def rebuild_store(
                 database, as_of_ms, window_days or int(chosen.run.window_days), settings=chosen.health
             )
             decided = decisions_until(database, as_of_ms)
+            _check_memory(database, window, chosen)
             return _rebuild(database, window, decided, known, chosen, times, reader, beside)
-        except Exception as error:
+        except Exception as raised:
+            error = _in_words(raised, times.current)
             code = error.exit_code if isinstance(error, LinkageError) else 1
             failed = RunEntry(**known, **times.taken(), exit_code=code, error=str(error) or type(error).__name__)
             with contextlib.suppress(LinkageError):  # the failure itself is what must be told
                 add_failure(database, failed)
-            raise
+            if error is raised:
+                raise
+            raise error from raised
+
+
+def _check_memory(database: Database, window: Window, settings: Settings) -> None:
+    """Begin nothing that will not fit."""
+    allowed_mb = int(settings.run.memory_mb)
+    if not allowed_mb:
+        return
+    size = database.query("window_size", **window.days).iloc[0]
+    needed_mb = rebuild_bytes(int(size["uses"])) // 1_000_000
+    if needed_mb > allowed_mb:
+        raise MemoryBoundError(
+            f"{database.path}: wanted a rebuild within [run] memory_mb = {allowed_mb}; {size['accounts']:,} accounts "
+            f"from {_day(window.since_ms)} to {_day(window.as_of_ms)} take about {needed_mb:,} MB. Choose a shorter "
+            "--window or raise the setting; the last run stays published"
+        )
+
+
+def _in_words(error: Exception, step: str) -> Exception:
+    """The error, or what to do where memory was short."""
+    if not isinstance(error, MemoryError) or isinstance(error, LinkageError):
+        return error
+    return MemoryBoundError(
+        f"wanted memory for the step {step!r}; the system had none left ({error or type(error).__name__}). Choose a "
+        "shorter --window, [run] processes = 1 or a larger machine (linkage doctor says how large); the last run stays "
+        "published"
+    )
 
 
 def _rebuild(

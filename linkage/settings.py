@@ -345,6 +345,13 @@ class RunSettings:
     processes: int = _setting(
         2, unit="processes", low=1, high=2, reason="the second reads half of the input and finds half of the partitions"
     )
+    memory_mb: int = _setting(
+        0,
+        unit="MB",
+        low=0,
+        high=10_000_000,
+        reason="0: no bound; a rebuild that would need more is not begun, so that the machine does not run short",
+    )
     links_per_account: int = _setting(
         30,
         unit="links",

@@ -135,6 +135,19 @@ def test_doctor_ends_with_1_on_a_problem(planted_path: Path, tmp_path: Path) -> 
     assert "linkage ingest" in ill.stdout
 
 
+def test_memory_that_is_not_there_is_told_in_words(
+    planted_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_given: object, **_named: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(lk.Run, "report", fail)
+    ended = run("report", planted_path, "--out", tmp_path / "report")
+    assert ended.exit_code == 1
+    assert "wanted more memory than there is" in ended.stderr
+    assert "[report] rows_per_table" in ended.stderr
+
+
 def test_schedule_prints_both_kinds_of_lines(tmp_path: Path) -> None:
     shown = run("schedule", tmp_path / "my logs.db", tmp_path / "drop", "--every", "daily").stdout
     assert f'ingest "{tmp_path}/my logs.db" {tmp_path}/drop --wait 600' in shown

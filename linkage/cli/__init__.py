@@ -25,6 +25,11 @@ from linkage.cli.screen import (
 )
 from linkage.errors import LinkageError
 
+_NO_MEMORY = (
+    "linkage: wanted more memory than there is; nothing is left half done. For logs lower [ingest] memory_mb and "
+    "[templates] learn_prompts, for a report [report] rows_per_table"
+)
+
 
 class _Commands(click.Group):
     """Ends with the exit code of the error, and the error's words on stderr."""
@@ -39,6 +44,9 @@ class _Commands(click.Group):
         except LinkageError as error:
             say(f"linkage: {error}", level="error", exit_code=error.exit_code)
             ctx.exit(error.exit_code)
+        except MemoryError:
+            say(_NO_MEMORY, level="error", exit_code=1)
+            ctx.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)

@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from linkage.memory import machine_bytes, rebuild_bytes
 from linkage.settings import HealthSettings
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
@@ -24,6 +25,7 @@ FINDINGS: Final[Shape] = {"level": TEXT, "check": TEXT, "found": TEXT, "advice":
 _PLAIN_NAMES: Final = {"client": ("user_agent", "tls_fingerprint")}
 _LOW_SHARE: Final = 0.2
 _RECORDED_SHARE: Final = 0.8
+_ALWAYS: Final = 1_000_000  # days
 
 Finding = tuple[str, str, str, str]
 
@@ -76,6 +78,7 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
     if findings[0][0] != "problem":  # of a damaged file nothing else can be said
         findings += _input_findings(database)
         findings += _clock_findings(database, now_ms, settings or HealthSettings())
+        findings += _memory_findings(database, machine_bytes())
         findings += _run_findings(database)
     order = {"problem": 0, "note": 1, "ok": 2}
     findings.sort(key=lambda finding: order[finding[0]])
@@ -128,6 +131,14 @@ def _clock_findings(database: Database, now_ms: int | None, settings: HealthSett
         yield "problem", "clock", stray.found, "they end no window; find the machine whose clock is wrong"
     elif now_ms is not None and (ahead := find_ahead(database, now_ms)):
         yield "problem", "clock", ahead.found, "find the machine whose clock is wrong; rebuild with --as-of meanwhile"
+
+
+def _memory_findings(database: Database, here: int | None) -> Iterator[Finding]:
+    always = {"since_day": -_ALWAYS, "until_day": _ALWAYS}
+    needed = rebuild_bytes(int(database.query("window_size", **always)["uses"].iloc[0]))
+    if here is not None and needed > here:
+        found = f"a rebuild of all takes about {needed / 1e9:,.1f} GB; here are {here / 1e9:,.1f} GB"
+        yield "note", "memory", found, "rebuild with a shorter --window; [run] memory_mb stops what is too large"
 
 
 def _run_findings(database: Database) -> Iterator[Finding]:

@@ -61,9 +61,12 @@ class StepTimes:
         self._clock = clock
         self._began = clock() if clock else None
         self._marks: list[tuple[str, int]] = []
+        self.current = "begin"
+        """The step that began last."""
 
     def tell(self, name: str) -> None:
         """A step begins."""
+        self.current = name
         if self._clock:
             self._marks.append((name, self._clock()))
         if self._step:
