@@ -37,7 +37,6 @@ _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must ho
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
 _PARTS_GROW: Final = 0.35  # and so many times a power of the rows, between the square root and all of them
 _PARTS_POWER: Final = 0.75
-_CELLS: Final = (kernels.CUTS + 1) ** 2 * kernels.LINE_CHOICES
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +49,8 @@ class Patterns:
     """
 
     pieces: Table
+    worths: npt.NDArray[np.float64]
+    """What the count of each piece says."""
     table: Table
     direct: npt.NDArray[np.int64]
     stands: npt.NDArray[np.bool_]
@@ -107,8 +108,9 @@ def count_pieces(features: Features, *, least: int) -> Table:
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_rows(heads, tails, openings, words, pieces, least, cuts, tokens, sizes):
+def _cut_rows(heads, tails, openings, words, pieces, worths, cuts, tokens, sizes):
     """Fill the cuts of all rows, their tokens and how many there are."""
+    room = np.empty((2, kernels.CUTS))
     for row in range(words.size):
         found = kernels.cut_row(
             heads[row],
@@ -116,14 +118,15 @@ def _cut_rows(heads, tails, openings, words, pieces, least, cuts, tokens, sizes)
             openings[row],
             words[row],
             pieces,
-            least,
+            worths,
+            room,
             cuts[row],
             tokens[row],
         )
         sizes[row, 0], sizes[row, 1], sizes[row, 2] = found
 
 
-def _cut(features: Features, pieces: Table, *, least: int) -> _Cuts:
+def _cut(features: Features, pieces: Table, worths: npt.NDArray[np.float64]) -> _Cuts:
     rows = len(features)
     made = _Cuts(
         np.zeros((rows, 3, kernels.CUTS), np.uint64),
@@ -139,7 +142,7 @@ def _cut(features: Features, pieces: Table, *, least: int) -> _Cuts:
             features.openings[part],
             features.words[part],
             pieces.entries,
-            least,
+            worths,
             made.cuts[part],
             made.tokens[part],
             made.sizes[part],
@@ -268,8 +271,9 @@ def _count_buckets(
 @numba.njit(cache=True, nogil=True)
 def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts, codes, places, scores, lengths):
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many."""
-    row_codes, row_places, seen = np.empty(_CELLS, np.int16), np.empty(_CELLS, np.int32), np.empty(_CELLS, np.int64)
-    strong, long, score = np.empty(_CELLS), np.empty(_CELLS), np.empty(_CELLS)
+    most = kernels.CELLS
+    row_codes, row_places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
+    strong, long, score = np.empty(most), np.empty(most), np.empty(most)
     room, scales = kernels.make_room(), kernels.make_scales(least)
     at = 0
     for row in range(words.size):
@@ -435,7 +439,8 @@ def learn_patterns(
     least_strength : fewest tokens of fixed text.
     """
     pieces = count_pieces(features, least=least)
-    groups = _group(_cut(features, pieces, least=least))
+    worths = kernels.find_worths(pieces.counts, least)
+    groups = _group(_cut(features, pieces, worths))
     table = _count_patterns(groups, least=least)
     cells = _cells(groups.cuts, table, least=least, least_strength=least_strength)
     stands = np.zeros(len(table), np.bool_)
@@ -453,7 +458,7 @@ def learn_patterns(
     ends = _measure_ends(groups.cuts, taken)
     order = np.argsort(groups.hashes)
     known = (groups.hashes[order], chosen[order], taken[order])
-    return Patterns(pieces, table, direct, stands, kept, *known), chosen[groups.of_row], ends[groups.of_row]
+    return Patterns(pieces, worths, table, direct, stands, kept, *known), chosen[groups.of_row], ends[groups.of_row]
 
 
 def _count_direct(groups: _Groups, table: Table, chosen: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
@@ -487,13 +492,50 @@ def choose_patterns(
     Place of each row's pattern (-1: none); and tokens of fixed text at its start and at its end, shape
     (rows, 2).
     """
-    groups = _group(_cut(features, learned.pieces, least=least))
+    groups = _group(_cut(features, learned.pieces, learned.worths))
     chosen, codes, is_known = _remember(groups, learned)
     new = np.flatnonzero(~is_known)
-    cells = _cells(groups.cuts.take(new), learned.table, least=least, least_strength=least_strength)
-    cells.scores[~learned.kept[cells.places]] = 0.0
-    chosen[new], codes[new] = _choose_all(cells, learned.table, learned.direct, learned.stands, uses_direct=True)
+    chosen[new], codes[new] = _choose_learned(groups.cuts.take(new), learned, least, least_strength)
     return chosen[groups.of_row], _measure_ends(groups.cuts, codes)[groups.of_row]
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose_kept(
+    cuts, tokens, sizes, words, patterns, counts, direct, stands, kept, least, least_strength, chosen, taken
+):
+    """Fill place and code of the pattern that each row takes of those that are templates, -1 for none.
+
+    What :func:`_collect` and :func:`_choose_rows` say, row by row, so that no cells are kept.
+    """
+    most = kernels.CELLS
+    codes, places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
+    strengths, long, exact = np.empty(most), np.empty(most), np.empty(most)
+    scores, lengths = np.empty(most, np.float32), np.empty(most, np.float32)
+    room, scales = kernels.make_room(), kernels.make_scales(least)
+    for row in range(words.size):
+        found = kernels.cells_of_row(
+            cuts[row], tokens[row], sizes[row], words[row], patterns, room, codes, places, seen, strengths, long
+        )
+        kernels.score_cells(seen[:found], strengths, long, scales, least, least_strength, exact)
+        for cell in range(found):
+            scores[cell], lengths[cell] = exact[cell] if kept[places[cell]] else 0.0, long[cell]
+        row_codes, row_places = codes[:found], places[:found]
+        at = kernels.choose(row_codes, row_places, scores, lengths, counts, direct, stands, True)
+        chosen[row], taken[row] = (places[at], codes[at]) if at >= 0 else (-1, -1)
+
+
+def _choose_learned(
+    cuts: _Cuts, learned: Patterns, least: int, least_strength: float
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
+    """Place and code of the pattern that each row takes, -1 for none."""
+    chosen, codes = np.empty(len(cuts.words), np.int32), np.empty(len(cuts.words), np.int16)
+    known = (learned.table.entries, learned.table.counts, learned.direct, learned.stands, learned.kept)
+
+    def work(rows: slice) -> None:
+        _choose_kept(*cuts.part(rows), *known, least, least_strength, chosen[rows], codes[rows])
+
+    _in_halves(len(cuts.words), work)
+    return chosen, codes
 
 
 def _remember(

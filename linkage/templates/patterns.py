@@ -27,6 +27,9 @@ LINE_CUTS: Final = 5
 LINE_CHOICES: Final = 3 + LINE_CUTS
 """Choices of lines in a pattern: none, each kept opening, and two pairs (first with second, with third)."""
 
+CELLS: Final = (CUTS + 1) ** 2 * LINE_CHOICES
+"""Patterns of one prompt at most."""
+
 STRENGTH_CAP: Final = 12.0
 """Tokens of fixed text beyond this add nothing (flat between 10 and 16)."""
 
@@ -111,35 +114,55 @@ def line_keys(openings, size):
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_end(values, words, is_tail, pieces, least, cuts, depths):
+def find_worths(counts, least):
+    """What each of these numbers of prompts says."""
+    worths = np.empty(counts.size)
+    for at in range(counts.size):
+        worths[at] = worth(counts[at], least)
+    return worths
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _first_lowest(scores, found):
+    """Where the next score goes: behind those found or, where there is no room, in the place of the lowest."""
+    if found < scores.size:
+        return found
+    lowest = 0
+    for at in range(1, found):
+        if scores[at] < scores[lowest]:
+            lowest = at
+    return lowest
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut_end(values, words, is_tail, pieces, worths, room, cuts, depths):
     """Fill the keys and depths of the best cuts of one end, shallowest first; how many."""
-    chosen = np.full(CUTS, -1, np.int64)
-    scores = np.zeros(CUTS)
-    here, depth = np.int64(0), 0
+    scores, chosen, found = room[0], room[1], 0
+    here, depth = np.uint64(0), 0
     if DEPTHS[0] <= words:
-        here = count_of(find(pieces, end_key(values[0], 0, is_tail)))
+        here = find(pieces, end_key(values[0], 0, is_tail))
     while here:
-        onward = np.int64(0)
+        onward = np.uint64(0)
         if depth + 1 < DEPTHS.size and DEPTHS[depth + 1] <= words:
-            onward = count_of(find(pieces, end_key(values[depth + 1], depth + 1, is_tail)))
-        if onward <= _STAYS * here:
-            score = worth(here, least) * DEPTHS[depth] + 1e-9
-            lowest = np.argmin(scores)
-            if score > scores[lowest]:
-                scores[lowest], chosen[lowest] = score, depth
+            onward = find(pieces, end_key(values[depth + 1], depth + 1, is_tail))
+        if count_of(onward) <= _STAYS * count_of(here):
+            score = worths[place_of(here)] * DEPTHS[depth] + 1e-9
+            at = _first_lowest(scores, found)
+            if found < CUTS or score > scores[at]:
+                scores[at], chosen[at] = score, depth
+                found = min(found + 1, CUTS)
         here, depth = onward, depth + 1
-    chosen.sort()
-    found = 0
-    for cut in chosen:
-        if cut >= 0:
-            cuts[found] = end_key(values[cut], cut, is_tail)
-            depths[found] = DEPTHS[cut]
-            found += 1
+    for at in range(found):
+        cut, place = np.int64(chosen[at]), at
+        while place and depths[place - 1] > DEPTHS[cut]:
+            cuts[place], depths[place] = cuts[place - 1], depths[place - 1]
+            place -= 1
+        cuts[place], depths[place] = end_key(values[cut], cut, is_tail), DEPTHS[cut]
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def _best_opening(values, first_size, pieces, least):
+def _best_opening(values, first_size, pieces, worths):
     """The opening of one line (hashes by size) that says most: its score, key and tokens; (0, 0, 0) for none.
 
     Longest first; a shorter one counts only where most prompts part ways before the longer ends. The closing
@@ -148,60 +171,63 @@ def _best_opening(values, first_size, pieces, least):
     best, best_key, best_tokens = 0.0, np.uint64(0), 0.0
     onward = np.int64(0)
     is_whole = values[0] != 0 and not np.uint64(values[0]) & LABEL_BIT
-    for step in range(CLOSING):
+    for step in range(CLOSING + 1):
         size = step - 1 if is_whole else step
-        size = 0 if size < 0 else CLOSING - 1 - size
+        size = CLOSING if step == CLOSING else 0 if size < 0 else CLOSING - 1 - size
         if size < first_size or values[size] == 0:
             continue
         key = line_key(values[size], size)
-        count = count_of(find(pieces, key))
-        if count == 0:
+        found = find(pieces, key)
+        if found == 0:
             continue
-        if 2 * onward <= count:
+        if size == CLOSING or 2 * onward <= count_of(found):
             length = line_tokens(values[size], size)
-            score = worth(count, least) * length
+            score = worths[place_of(found)] * length
             if score > best:
                 best, best_key, best_tokens = score, key, length
-        onward = max(onward, count)
-    if values[CLOSING] != 0:
-        key = line_key(values[CLOSING], CLOSING)
-        length = line_tokens(values[CLOSING], CLOSING)
-        score = worth(count_of(find(pieces, key)), least) * length
-        if score > best:
-            best, best_key, best_tokens = score, key, length
+        onward = max(onward, count_of(found))
     return best, best_key, best_tokens
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut_lines(values, pieces, least, cuts, tokens):
-    """Fill the keys and token numbers of the best line openings, at most one a line; how many."""
-    scores = np.zeros(LINE_CUTS)
-    found = 0
+def _cut_lines(values, pieces, worths, room, cuts, tokens):
+    """Fill the keys and token numbers of the best line openings, at most one a line, best first; how many."""
+    scores, found = room[0], 0
     for column in range(0, values.size, OPENINGS.size):
-        first_size = 1 if column == 0 else 0  # the label of the first line is in the head
         line = values[column : column + OPENINGS.size]
-        best, best_key, best_tokens = _best_opening(line, first_size, pieces, least)
+        if not line.any():
+            continue
+        first_size = 1 if column == 0 else 0  # the label of the first line is in the head
+        best, best_key, best_tokens = _best_opening(line, first_size, pieces, worths)
         for at in range(found):
             if cuts[at] == best_key:
                 best = 0.0
         if best <= 0.0:
             continue
-        at = found if found < LINE_CUTS else int(np.argmin(scores))
+        at = _first_lowest(scores, found)
         if found == LINE_CUTS and best <= scores[at]:
             continue
         scores[at], cuts[at], tokens[at] = best, best_key, best_tokens
         found = min(found + 1, LINE_CUTS)
-    order = np.argsort(-scores[:found], kind="mergesort")
-    cuts[:found], tokens[:found] = cuts[:found][order], tokens[:found][order]
+    for at in range(1, found):
+        score, key, length, place = scores[at], cuts[at], tokens[at], at
+        while place and scores[place - 1] < score:
+            scores[place], cuts[place], tokens[place] = scores[place - 1], cuts[place - 1], tokens[place - 1]
+            place -= 1
+        scores[place], cuts[place], tokens[place] = score, key, length
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def cut_row(heads, tails, openings, words, pieces, least, cuts, tokens):
-    """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each."""
-    first = _cut_end(heads, words, False, pieces, least, cuts[0], tokens[0])
-    last = _cut_end(tails, words, True, pieces, least, cuts[1], tokens[1])
-    lines = _cut_lines(openings, pieces, least, cuts[2, :LINE_CUTS], tokens[2, :LINE_CUTS])
+def cut_row(heads, tails, openings, words, pieces, worths, room, cuts, tokens):
+    """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each.
+
+    ``pieces`` are the entries of a table, ``worths`` what its counts say; ``room`` is an array of floats to work in,
+    shape (2, CUTS).
+    """
+    first = _cut_end(heads, words, False, pieces, worths, room, cuts[0], tokens[0])
+    last = _cut_end(tails, words, True, pieces, worths, room, cuts[1], tokens[1])
+    lines = _cut_lines(openings, pieces, worths, room, cuts[2], tokens[2])
     return first, last, lines
 
 
@@ -238,60 +264,77 @@ def pattern_keys(cuts, tokens, sizes, words, keys):
     keys[0, 0, 0] = np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True)
-def _followed(counts, tokens, at, fixed, choice, is_tail):
+@numba.njit(cache=True, nogil=True, inline="always")
+def _followed(counts, gains, at, fixed, choice, is_tail):
     """Tokens of one end's cut that are followed to the end of the pattern, the other end being fixed."""
-    total, before = 0.0, 0.0
+    total = np.int64(0)
     end = counts[fixed, at, choice] if is_tail else counts[at, fixed, choice]
     for step in range(1, at + 1):
         here = counts[fixed, step, choice] if is_tail else counts[step, fixed, choice]
-        if end >= _FOLLOWS * here:
-            total += tokens[step - 1] - before
-        before = tokens[step - 1]
+        total += gains[step] if _FOLLOWS * here <= end else 0
     return total
-
-
-@numba.njit(cache=True, nogil=True)
-def measure(counts, tokens, sizes, strengths, lengths):
-    """Fill strength and number of tokens of each pattern of one row that is frequent (else 0)."""
-    for i in range(sizes[0] + 1):
-        for j in range(sizes[1] + 1):
-            for k in range(LINE_CHOICES):
-                strengths[i, j, k] = 0.0
-                if counts[i, j, k] == 0:
-                    continue
-                one, two = lines_of(k, sizes[2])
-                line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
-                ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
-                lengths[i, j, k] = ends + line
-                tail_first = _followed(counts, tokens[0], i, j, k, False) + _followed(counts, tokens[1], j, 0, k, True)
-                head_first = _followed(counts, tokens[0], i, 0, k, False) + _followed(counts, tokens[1], j, i, k, True)
-                strengths[i, j, k] = max(tail_first, head_first) + line
 
 
 @numba.njit(cache=True, nogil=True)
 def make_room():
     """Arrays to work in, for :func:`cells_of_row`: made once, not for every row."""
-    shape = (CUTS + 1, CUTS + 1, LINE_CHOICES)
-    keys, counts, places = np.empty(shape, np.uint64), np.empty(shape, np.int64), np.empty(shape, np.int64)
-    return keys, counts, places, np.empty(shape), np.empty(shape)
+    grid = np.empty((CUTS + 1, CUTS + 1, LINE_CHOICES), np.uint64)
+    listed = np.empty(CELLS, np.uint64), np.empty(CELLS, np.int16), np.empty(CELLS, np.uint64)
+    return grid, listed, np.empty(CELLS, np.int16), np.zeros_like(grid, np.int64), np.zeros((2, CUTS + 1), np.int64)
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_up(keys, sizes, patterns, counts, places):
-    """Fill count and place of each pattern of one row, 0 and -1 for one that is not frequent.
+def _list_keys(grid, sizes, keys, codes):
+    """Fill key and code of each pattern of one row; how many."""
+    listed = 0
+    for i in range(sizes[0] + 1):
+        for j in range(sizes[1] + 1):
+            for k in range(LINE_CHOICES):
+                keys[listed], codes[listed] = grid[i, j, k], (i * (CUTS + 1) + j) * LINE_CHOICES + k
+                listed += grid[i, j, k] != 0
+    return listed
 
-    All first places are read before any is looked at: misses of the cache then overlap instead of queueing.
+
+@numba.njit(cache=True, nogil=True)
+def _look_up(keys, patterns, found, others):
+    """Fill what the table says of each key.
+
+    All first places are read before any other is looked at, and nothing is decided meanwhile: misses of the cache then
+    overlap instead of queueing. ``others`` is room for those that do not stand in their first place.
     """
-    for i in range(sizes[0] + 1):
-        for j in range(sizes[1] + 1):
-            for k in range(LINE_CHOICES):
-                counts[i, j, k] = np.int64(patterns[home(patterns, keys[i, j, k]), 1])
-    for i in range(sizes[0] + 1):
-        for j in range(sizes[1] + 1):
-            for k in range(LINE_CHOICES):
-                found = find(patterns, keys[i, j, k]) if keys[i, j, k] else np.uint64(0)
-                counts[i, j, k], places[i, j, k] = count_of(found), place_of(found)
+    last, waiting = np.uint64(patterns.shape[0] - 1), 0
+    for at in range(keys.size):
+        place = home(patterns, keys[at])
+        is_there = patterns[place, 0] == keys[at]
+        found[at] = patterns[place, 1] if is_there else np.uint64(0)
+        others[waiting] = at
+        waiting += not is_there and patterns[place, 1] != 0
+    for at in others[:waiting]:
+        place = (home(patterns, keys[at]) + np.uint64(1)) & last
+        while patterns[place, 1] and patterns[place, 0] != keys[at]:
+            place = (place + np.uint64(1)) & last
+        found[at] = patterns[place, 1]
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _parts_of(code):
+    """Cut of the head, cut of the tail and choice of lines."""
+    ends = np.int64(code) // LINE_CHOICES
+    return ends // (CUTS + 1), ends % (CUTS + 1), np.int64(code) % LINE_CHOICES
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(codes, counts, gains, tokens, sizes, strengths, lengths):
+    """Fill strength and number of tokens of the frequent patterns of one row."""
+    for at in range(codes.size):
+        i, j, k = _parts_of(codes[at])
+        one, two = lines_of(k, sizes[2])
+        line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
+        ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
+        lengths[at] = ends + line
+        tail_first = _followed(counts, gains[0], i, j, k, False) + _followed(counts, gains[1], j, 0, k, True)
+        head_first = _followed(counts, gains[0], i, 0, k, False) + _followed(counts, gains[1], j, i, k, True)
+        strengths[at] = max(tail_first, head_first) + line
 
 
 @numba.njit(cache=True, nogil=True)
@@ -301,19 +344,22 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, seen
     ``patterns`` are the entries of the table, ``room`` what :func:`make_room` gives. A code is
     ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
-    keys, counts, found_at, strong, long = room
-    pattern_keys(cuts, tokens, sizes, words, keys)
-    _look_up(keys, sizes, patterns, counts, found_at)
-    measure(counts, tokens, sizes, strong, long)
+    grid, (keys, told, entries), others, counts, gains = room
+    pattern_keys(cuts, tokens, sizes, words, grid)
+    listed = _list_keys(grid, sizes, keys, told)
+    _look_up(keys[:listed], patterns, entries, others)
+    counts[:] = 0
     found = 0
-    for i in range(sizes[0] + 1):
-        for j in range(sizes[1] + 1):
-            for k in range(LINE_CHOICES):
-                if counts[i, j, k]:
-                    codes[found] = (i * (CUTS + 1) + j) * LINE_CHOICES + k
-                    places[found], seen[found] = found_at[i, j, k], counts[i, j, k]
-                    strengths[found], lengths[found] = strong[i, j, k], long[i, j, k]
-                    found += 1
+    for at in range(listed):
+        if entries[at]:
+            codes[found], places[found], seen[found] = told[at], place_of(entries[at]), count_of(entries[at])
+            i, j, k = _parts_of(told[at])
+            counts[i, j, k] = seen[found]
+            found += 1
+    for side in range(2):
+        for at in range(sizes[side]):
+            gains[side, at + 1] = np.int64(tokens[side, at]) - (np.int64(tokens[side, at - 1]) if at else 0)
+    _measure(codes[:found], counts, gains, tokens, sizes, strengths, lengths)
     return found
 
 
@@ -403,7 +449,7 @@ def choose(codes, places, scores, lengths, counts, direct, stands, uses_direct):
     best, best_score = -1, 0.0
     for at in range(places.size):
         score = scores[at]
-        if uses_direct:
+        if score > best_score and uses_direct:  # the share is 1 at most
             score *= 0.2 + 0.8 * direct[places[at]] / max(counts[places[at]], 1)
         if score > best_score:
             best, best_score = at, score
