@@ -1,3 +1,5 @@
+import gzip
+import json
 import random
 from collections import Counter
 
@@ -5,8 +7,9 @@ import numpy as np
 import pytest
 
 from linkage.templates import learning
+from linkage.templates.choosing import choose_patterns
 from linkage.templates.features import Features, extract_features
-from linkage.templates.learning import choose_patterns, learn_patterns
+from linkage.templates.learning import learn_patterns
 from linkage.templates.tables import count_of, count_weighted, find, make_table, place_of
 
 LIMITS = {"least": 3, "least_strength": 3.0}
@@ -85,3 +88,16 @@ def test_a_table_tells_place_and_count_of_each_key_and_nothing_of_others():
     absent = sorted(set(range(2_000)) - set(keys.tolist()))[:50]
     assert [find(table.entries, np.uint64(key)) for key in absent] == [0] * 50
     assert place_of(np.uint64(0)) == -1
+
+
+def test_templates_are_looked_up_first_and_others_only_where_they_decide(planted_world):
+    with gzip.open(planted_world / "requests.ndjson.gz", "rt") as lines:
+        prompts = [json.loads(line).get("prompt", "") for line in lines]
+    learned = learn_patterns(extract_features(sorted(set(prompts[::2]))), **LIMITS)[0]
+    for name in ("known_cuts", "known_places", "known_codes"):
+        object.__setattr__(learned, name, getattr(learned, name)[:0])
+    new = extract_features(prompts[1::2])
+    first = choose_patterns(new, learned, **LIMITS)
+    object.__setattr__(learned, "kept_entries", learned.table.entries)
+    assert 20 < learned.kept.sum() < len(learned.table) // 4
+    assert all(np.array_equal(*pair) for pair in zip(first, choose_patterns(new, learned, **LIMITS), strict=True))

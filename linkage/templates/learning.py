@@ -20,7 +20,7 @@ import numpy.typing as npt
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
 from linkage.templates.fingerprints import DEPTHS, OPENINGS
-from linkage.templates.tables import Table, count_frequent, count_weighted, make_table
+from linkage.templates.tables import Table, count_frequent, count_weighted, enter_some, make_table
 from linkage.templates.words import mix
 
 Result = TypeVar("Result")
@@ -55,6 +55,8 @@ class Patterns:
     direct: npt.NDArray[np.int64]
     stands: npt.NDArray[np.bool_]
     kept: npt.NDArray[np.bool_]
+    kept_entries: npt.NDArray[np.uint64]
+    """Those of the table that are templates, few of all: what is asked for first."""
     known_cuts: npt.NDArray[np.uint64]
     known_places: npt.NDArray[np.int32]
     known_codes: npt.NDArray[np.int16]
@@ -72,7 +74,7 @@ class _Cells:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Cuts:
+class Cuts:
     """The cuts of all rows, as :func:`kernels.cut_row` gives them."""
 
     cuts: npt.NDArray[np.uint64]
@@ -89,9 +91,9 @@ class _Cuts:
         """The four columns of some rows."""
         return self.cuts[rows], self.tokens[rows], self.sizes[rows], self.words[rows]
 
-    def take(self, rows: npt.NDArray[np.int64]) -> _Cuts:
+    def take(self, rows: npt.NDArray[np.int64]) -> Cuts:
         """The cuts of these rows, in this order."""
-        return _Cuts(self.cuts[rows], self.tokens[rows], self.sizes[rows], self.words[rows])
+        return Cuts(self.cuts[rows], self.tokens[rows], self.sizes[rows], self.words[rows])
 
 
 def count_pieces(features: Features, *, least: int) -> Table:
@@ -126,9 +128,10 @@ def _cut_rows(heads, tails, openings, words, pieces, worths, cuts, tokens, sizes
         sizes[row, 0], sizes[row, 1], sizes[row, 2] = found
 
 
-def _cut(features: Features, pieces: Table, worths: npt.NDArray[np.float64]) -> _Cuts:
+def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64]) -> Cuts:
+    """The cuts of all rows; ``worths`` is what the counts of the pieces say."""
     rows = len(features)
-    made = _Cuts(
+    made = Cuts(
         np.zeros((rows, 3, kernels.CUTS), np.uint64),
         np.zeros((rows, 3, kernels.CUTS), np.float32),
         np.zeros((rows, 3), np.int64),
@@ -148,11 +151,11 @@ def _cut(features: Features, pieces: Table, worths: npt.NDArray[np.float64]) -> 
             made.sizes[part],
         )
 
-    _in_halves(rows, work)
+    in_halves(rows, work)
     return made
 
 
-def _in_halves(rows: int, work: Callable[[slice], Result]) -> list[Result]:
+def in_halves(rows: int, work: Callable[[slice], Result]) -> list[Result]:
     """The work done on each half of the rows, on both cores."""
     middle = rows // 2
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -173,14 +176,14 @@ def _hash_cuts(cuts, tokens, sizes, words, hashes):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Groups:
+class Groups:
     """Rows with the same cuts: they have the same patterns, and take the same one.
 
     Groups that begin and end alike stand side by side: the same patterns are looked up for them, which halves the
     misses of the processor's cache (2026-11-24).
     """
 
-    cuts: _Cuts
+    cuts: Cuts
     """One row per group."""
     hashes: npt.NDArray[np.uint64]
     rows: npt.NDArray[np.int64]
@@ -189,14 +192,15 @@ class _Groups:
     """The group of each row."""
 
 
-def _group(cuts: _Cuts) -> _Groups:
+def group_rows(cuts: Cuts) -> Groups:
+    """Rows with the same cuts together."""
     hashes = np.empty(len(cuts.words), np.uint64)
     _hash_cuts(cuts.cuts, cuts.tokens, cuts.sizes, cuts.words, hashes)
     found, firsts, of_row, rows = np.unique(hashes, return_index=True, return_inverse=True, return_counts=True)
     order = np.lexsort((cuts.cuts[firsts, 1, 0], cuts.cuts[firsts, 0, 0]))
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    return _Groups(cuts.take(firsts[order]), found[order], rows[order], rank[of_row])
+    return Groups(cuts.take(firsts[order]), found[order], rows[order], rank[of_row])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -230,7 +234,7 @@ def _scatter(cuts, tokens, sizes, words, rows, shift, first, places, out, weight
                         places[bucket] += 1
 
 
-def _count_patterns(groups: _Groups, *, least: int) -> Table:
+def _count_patterns(groups: Groups, *, least: int) -> Table:
     """Patterns that at least so many rows have; counted bucket by bucket, so that memory and cache suffice."""
     cuts = groups.cuts
     wanted = int(cuts.count_most().sum()) // _BUCKET_KEYS
@@ -241,14 +245,14 @@ def _count_patterns(groups: _Groups, *, least: int) -> Table:
         _tally(*cuts.part(part), np.uint64(64 - bits), sums)
         return sums
 
-    sums = np.array(_in_halves(len(cuts.words), tally))
+    sums = np.array(in_halves(len(cuts.words), tally))
     passes = np.cumsum(sums.sum(axis=0)) // _MOST_KEYS
     found = [_count_buckets(groups, sums, np.flatnonzero(passes == each), bits, least) for each in np.unique(passes)]
     return make_table(*(np.concatenate([part[column] for part in found]) for column in (0, 1)))
 
 
 def _count_buckets(
-    groups: _Groups, sums: npt.NDArray[np.int64], buckets: npt.NDArray[np.int64], bits: int, least: int
+    groups: Groups, sums: npt.NDArray[np.int64], buckets: npt.NDArray[np.int64], bits: int, least: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
     """Frequent keys of some buckets and their counts; ``sums`` are the keys of each half of the rows by bucket."""
     first, cuts = int(buckets[0]), groups.cuts
@@ -263,8 +267,8 @@ def _count_buckets(
     def count(part: slice) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
         return count_weighted(keys, weights, limits[part.start : part.stop + 1], least=least)
 
-    _in_halves(len(cuts.words), scatter)
-    halves = _in_halves(len(buckets), count)
+    in_halves(len(cuts.words), scatter)
+    halves = in_halves(len(buckets), count)
     return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
 
 
@@ -278,7 +282,19 @@ def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts
     at = 0
     for row in range(words.size):
         found = kernels.cells_of_row(
-            cuts[row], tokens[row], sizes[row], words[row], patterns, room, row_codes, row_places, seen, strong, long
+            cuts[row],
+            tokens[row],
+            sizes[row],
+            words[row],
+            patterns,
+            patterns,
+            False,
+            room,
+            row_codes,
+            row_places,
+            seen,
+            strong,
+            long,
         )
         kernels.score_cells(seen[:found], strong, long, scales, least, least_strength, score)
         for cell in range(found):
@@ -289,7 +305,7 @@ def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts
     return at
 
 
-def _cells(cuts: _Cuts, table: Table, *, least: int, least_strength: float) -> _Cells:
+def _cells(cuts: Cuts, table: Table, *, least: int, least_strength: float) -> _Cells:
     most = cuts.count_most()
 
     def collect(rows: slice) -> _Cells:
@@ -314,7 +330,7 @@ def _cells(cuts: _Cuts, table: Table, *, least: int, least_strength: float) -> _
         )
         return _Cells(made.starts, made.codes[:found], made.places[:found], made.scores[:found], made.lengths[:found])
 
-    first, second = _in_halves(len(cuts.words), collect)
+    first, second = in_halves(len(cuts.words), collect)
     return _Cells(
         np.concatenate([first.starts, second.starts[1:] + first.starts[-1]]),
         np.concatenate([first.codes, second.codes]),
@@ -365,7 +381,7 @@ def _choose_all(
             codes[part],
         )
 
-    _in_halves(rows, work)
+    in_halves(rows, work)
     return chosen, codes
 
 
@@ -384,7 +400,7 @@ def _find_standing(
         _sum_sizes(starts, cells.places, chosen[part], rows[part], direct, sums)
         return sums
 
-    first, second = _in_halves(len(rows), add_up)
+    first, second = in_halves(len(rows), add_up)
     sums = first + second
     parts = table.counts / np.maximum(sums / np.maximum(table.counts, 1), 1e-9)
     is_slot = parts > np.maximum(8.0, _PARTS_GROW * table.counts**_PARTS_POWER)
@@ -420,7 +436,7 @@ def _find_hollow(
         _sum_parts(starts, *arrays, rows[part], chosen[part], taken[part], both[0], both[1])
         return both
 
-    first, second = _in_halves(len(rows), add_up)
+    first, second = in_halves(len(rows), add_up)
     covered, sums = first + second
     parts = direct / np.maximum(sums / np.maximum(covered, 1), 1e-9)
     is_few = parts <= np.maximum(_FEW_PARTS, _PARTS_GROW * direct**_PARTS_POWER)
@@ -430,7 +446,9 @@ def _find_hollow(
 def learn_patterns(
     features: Features, *, least: int, least_strength: float
 ) -> tuple[Patterns, npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """The patterns of these rows (distinct prompts); and of each row what :func:`choose_patterns` says.
+    """The patterns of these rows (distinct prompts); and of each row what it takes, and how much of its ends is fixed.
+
+    See :func:`linkage.templates.choosing.choose_patterns`.
 
     Parameters
     ----------
@@ -440,7 +458,7 @@ def learn_patterns(
     """
     pieces = count_pieces(features, least=least)
     worths = kernels.find_worths(pieces.counts, least)
-    groups = _group(_cut(features, pieces, worths))
+    groups = group_rows(cut_rows(features, pieces, worths))
     table = _count_patterns(groups, least=least)
     cells = _cells(groups.cuts, table, least=least, least_strength=least_strength)
     stands = np.zeros(len(table), np.bool_)
@@ -455,19 +473,20 @@ def learn_patterns(
     kept = direct >= least
     cells.scores[~kept[cells.places]] = 0.0
     chosen, taken = _choose_all(cells, table, direct, stands, uses_direct=True)
-    ends = _measure_ends(groups.cuts, taken)
+    ends = measure_ends(groups.cuts, taken)
     order = np.argsort(groups.hashes)
     known = (groups.hashes[order], chosen[order], taken[order])
-    return Patterns(pieces, worths, table, direct, stands, kept, *known), chosen[groups.of_row], ends[groups.of_row]
+    learned = Patterns(pieces, worths, table, direct, stands, kept, enter_some(table, np.flatnonzero(kept)), *known)
+    return learned, chosen[groups.of_row], ends[groups.of_row]
 
 
-def _count_direct(groups: _Groups, table: Table, chosen: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+def _count_direct(groups: Groups, table: Table, chosen: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     """How many rows take each pattern."""
     takes = chosen >= 0
     return np.bincount(chosen[takes], weights=groups.rows[takes], minlength=len(table)).astype(np.int64)
 
 
-def _measure_ends(cuts: _Cuts, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+def measure_ends(cuts: Cuts, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
     """How many tokens of each row's head and tail are in its pattern (code, -1 for none)."""
     both = np.maximum(codes, 0).astype(np.int64) // kernels.LINE_CHOICES
     rows = np.arange(len(codes))
@@ -475,77 +494,3 @@ def _measure_ends(cuts: _Cuts, codes: npt.NDArray[np.int16]) -> npt.NDArray[np.i
     for side, at in enumerate((both // (kernels.CUTS + 1), both % (kernels.CUTS + 1))):
         ends[:, side] = np.where(at > 0, cuts.tokens[rows, side, np.maximum(at - 1, 0)], 0)
     return ends
-
-
-def choose_patterns(
-    features: Features, learned: Patterns, *, least: int, least_strength: float
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """The pattern that each row takes, of those that were learned, and how much of its ends is fixed.
-
-    Parameters
-    ----------
-    features : any prompts, also ones that nothing was learned from.
-    least, least_strength : as when learning.
-
-    Returns
-    -------
-    Place of each row's pattern (-1: none); and tokens of fixed text at its start and at its end, shape
-    (rows, 2).
-    """
-    groups = _group(_cut(features, learned.pieces, learned.worths))
-    chosen, codes, is_known = _remember(groups, learned)
-    new = np.flatnonzero(~is_known)
-    chosen[new], codes[new] = _choose_learned(groups.cuts.take(new), learned, least, least_strength)
-    return chosen[groups.of_row], _measure_ends(groups.cuts, codes)[groups.of_row]
-
-
-@numba.njit(cache=True, nogil=True)
-def _choose_kept(
-    cuts, tokens, sizes, words, patterns, counts, direct, stands, kept, least, least_strength, chosen, taken
-):
-    """Fill place and code of the pattern that each row takes of those that are templates, -1 for none.
-
-    What :func:`_collect` and :func:`_choose_rows` say, row by row, so that no cells are kept.
-    """
-    most = kernels.CELLS
-    codes, places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
-    strengths, long, exact = np.empty(most), np.empty(most), np.empty(most)
-    scores, lengths = np.empty(most, np.float32), np.empty(most, np.float32)
-    room, scales = kernels.make_room(), kernels.make_scales(least)
-    for row in range(words.size):
-        found = kernels.cells_of_row(
-            cuts[row], tokens[row], sizes[row], words[row], patterns, room, codes, places, seen, strengths, long
-        )
-        kernels.score_cells(seen[:found], strengths, long, scales, least, least_strength, exact)
-        for cell in range(found):
-            scores[cell], lengths[cell] = exact[cell] if kept[places[cell]] else 0.0, long[cell]
-        row_codes, row_places = codes[:found], places[:found]
-        at = kernels.choose(row_codes, row_places, scores, lengths, counts, direct, stands, True)
-        chosen[row], taken[row] = (places[at], codes[at]) if at >= 0 else (-1, -1)
-
-
-def _choose_learned(
-    cuts: _Cuts, learned: Patterns, least: int, least_strength: float
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16]]:
-    """Place and code of the pattern that each row takes, -1 for none."""
-    chosen, codes = np.empty(len(cuts.words), np.int32), np.empty(len(cuts.words), np.int16)
-    known = (learned.table.entries, learned.table.counts, learned.direct, learned.stands, learned.kept)
-
-    def work(rows: slice) -> None:
-        _choose_kept(*cuts.part(rows), *known, least, least_strength, chosen[rows], codes[rows])
-
-    _in_halves(len(cuts.words), work)
-    return chosen, codes
-
-
-def _remember(
-    groups: _Groups, learned: Patterns
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
-    """Place and code of what groups take whose cuts learned prompts had too, else -1; and which groups these are."""
-    chosen, codes = np.full(len(groups.rows), -1, np.int32), np.full(len(groups.rows), -1, np.int16)
-    places = np.searchsorted(learned.known_cuts, groups.hashes)
-    is_known = places < len(learned.known_cuts)
-    is_known[is_known] = learned.known_cuts[places[is_known]] == groups.hashes[is_known]
-    places = places[is_known]
-    chosen[is_known], codes[is_known] = learned.known_places[places], learned.known_codes[places]
-    return chosen, codes, is_known

@@ -17,10 +17,11 @@ import pandas as pd
 
 from linkage.errors import TemplateError
 from linkage.settings import TemplateSettings
+from linkage.templates.choosing import choose_patterns
 from linkage.templates.describe import TemplateText, describe
 from linkage.templates.families import tie_families
 from linkage.templates.features import Features, extract_features, hash_slots, join_features
-from linkage.templates.learning import Patterns, choose_patterns, learn_patterns
+from linkage.templates.learning import Patterns, learn_patterns
 from linkage.templates.splits import Splits, find_splits, name_rows
 from linkage.terms import COUNT, NUMBER, TEXT, TIME, Shape, TemplateId, make_frame
 

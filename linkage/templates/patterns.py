@@ -338,16 +338,34 @@ def _measure(codes, counts, gains, tokens, sizes, strengths, lengths):
 
 
 @numba.njit(cache=True, nogil=True)
-def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, seen, strengths, lengths):
-    """Fill the frequent patterns of one row: code, place in the table, count, strength, tokens; how many.
+def _list_steps(codes, grid, counts, keys, steps):
+    """Fill key and code of the patterns that tell how far the text of some is followed; how many.
 
-    ``patterns`` are the entries of the table, ``room`` what :func:`make_room` gives. A code is
-    ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
+    ``counts`` of those are -1 then, so that each is listed once.
+    """
+    listed = 0
+    for code in codes:
+        i, j, k = _parts_of(code)
+        for step in range(1, max(i, j) + 1):
+            for head, tail in ((min(step, i), j), (i, min(step, j)), (min(step, i), 0), (0, min(step, j))):
+                if counts[head, tail, k] == 0 and grid[head, tail, k]:
+                    keys[listed], steps[listed] = grid[head, tail, k], (head * (CUTS + 1) + tail) * LINE_CHOICES + k
+                    counts[head, tail, k] = -1
+                    listed += 1
+    return listed
+
+
+@numba.njit(cache=True, nogil=True)
+def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, codes, places, seen, strengths, lengths):
+    """Fill the wanted patterns of one row: code, place in the table, count, strength, tokens; how many.
+
+    ``patterns`` are the entries of the table; ``wanted`` are a part of them or, where ``is_part`` is false, the same;
+    ``room`` is what :func:`make_room` gives. A code is ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
     grid, (keys, told, entries), others, counts, gains = room
     pattern_keys(cuts, tokens, sizes, words, grid)
     listed = _list_keys(grid, sizes, keys, told)
-    _look_up(keys[:listed], patterns, entries, others)
+    _look_up(keys[:listed], wanted, entries, others)
     counts[:] = 0
     found = 0
     for at in range(listed):
@@ -356,6 +374,12 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, room, codes, places, seen
             i, j, k = _parts_of(told[at])
             counts[i, j, k] = seen[found]
             found += 1
+    if found and is_part:
+        listed = _list_steps(codes[:found], grid, counts, keys, told)
+        _look_up(keys[:listed], patterns, entries, others)
+        for at in range(listed):
+            i, j, k = _parts_of(told[at])
+            counts[i, j, k] = count_of(entries[at])
     for side in range(2):
         for at in range(sizes[side]):
             gains[side, at + 1] = np.int64(tokens[side, at]) - (np.int64(tokens[side, at - 1]) if at else 0)
@@ -413,6 +437,18 @@ def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
         if is_near or (stands[places[parent]] and not _breaks_off(chosen, parent, codes, places, lengths, counts)):
             best, best_score = parent, scores[parent]
     return best
+
+
+@numba.njit(cache=True, nogil=True)
+def asks_between(codes, places, scores, lengths, stands):
+    """Whether :func:`settle` may ask what stands between two patterns of a row."""
+    for parent in range(codes.size):
+        if scores[parent] > 0.0 and stands[places[parent]]:
+            for chosen in range(codes.size):
+                is_longer = scores[chosen] > 0.0 and lengths[chosen] - lengths[parent] > _FEW
+                if is_longer and _is_within(codes[parent], codes[chosen]):
+                    return True
+    return False
 
 
 @numba.njit(cache=True, nogil=True)

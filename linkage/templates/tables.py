@@ -64,9 +64,9 @@ def count_of(found):
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(keys, counts, entries):
+def _fill(keys, counts, places, entries):
     last = np.uint64(entries.shape[0] - 1)
-    for place in range(keys.size):
+    for place in places:
         at = home(entries, keys[place])
         while entries[at, 1]:
             at = (at + np.uint64(1)) & last
@@ -179,10 +179,24 @@ def make_table(keys: Keys, counts: Counts) -> Table:
     ([4, 9], [2, 1])
     """
     order = np.argsort(keys, kind="stable")
-    made = Table(
-        keys=np.ascontiguousarray(keys[order]),
-        counts=np.ascontiguousarray(counts[order]),
-        entries=np.zeros((1 << max(4, int(2 * len(keys)).bit_length()), 2), dtype=np.uint64),
-    )
-    _fill(made.keys, made.counts, made.entries)
-    return made
+    ascending, counted = np.ascontiguousarray(keys[order]), np.ascontiguousarray(counts[order])
+    return Table(ascending, counted, _entered(ascending, counted, np.arange(len(order))))
+
+
+def enter_some(table: Table, places: npt.NDArray[np.int64]) -> Keys:
+    """Entries of the keys in some places of a table: of these they say what those of the table say, of others nothing.
+
+    Examples
+    --------
+    >>> table = make_table(np.array([9, 4], dtype=np.uint64), np.array([1, 2], dtype=np.int32))
+    >>> some = enter_some(table, np.array([1]))
+    >>> int(place_of(find(some, np.uint64(9)))), int(place_of(find(some, np.uint64(4))))
+    (1, -1)
+    """
+    return _entered(table.keys, table.counts, places)
+
+
+def _entered(keys: Keys, counts: Counts, places: npt.NDArray[np.int64]) -> Keys:
+    entries = np.zeros((1 << max(4, int(2 * len(places)).bit_length()), 2), dtype=np.uint64)
+    _fill(keys, counts, places, entries)
+    return entries
