@@ -64,11 +64,40 @@ def value_keys(frame: pd.DataFrame) -> Codes:
     ----------
     frame : with the text columns ``family``, ``kind`` and ``value``, none of them null.
     """
-    key = np.zeros(len(frame), dtype=np.int64)
-    for name in _VALUE_KEYS:
-        codes, texts = text_codes(frame[name])
+    return _join_codes([text_codes(frame[name]) for name in _VALUE_KEYS], slice(None), len(frame))
+
+
+def value_runs(frame: pd.DataFrame) -> tuple[Codes, Codes]:
+    """Where runs of rows of one family, kind and value begin, and the number of each run's, as from :func:`value_keys`.
+
+    Only one row of each run is numbered. O(rows).
+
+    Parameters
+    ----------
+    frame : as for :func:`value_keys`.
+
+    Examples
+    --------
+    >>> rows = {"family": ["n", "n", "p"], "kind": ["ip", "ip", "card"], "value": ["x", "x", "x"]}
+    >>> heads, keys = value_runs(pd.DataFrame(rows, dtype="str"))
+    >>> heads.tolist(), keys.tolist()
+    ([0, 2], [1, 2])
+    """
+    coded = [text_codes(frame[name]) for name in _VALUE_KEYS]
+    is_head = np.zeros(len(frame), dtype=np.bool_)
+    is_head[:1] = True
+    for codes, _ in coded:
+        is_head[1:] |= codes[1:] != codes[:-1]
+    heads = np.flatnonzero(is_head)
+    return heads, _join_codes(coded, heads, len(heads))
+
+
+def _join_codes(coded: Sequence[tuple[npt.NDArray[Any], pd.Index[str]]], rows: slice | Codes, count: int) -> Codes:
+    """One number for the codes of some rows in all columns; the numbers ascend as these do."""
+    key = np.zeros(count, dtype=np.int64)
+    for codes, texts in coded:
         key *= max(len(texts), 1)
-        key += codes
+        key += codes[rows]
     return key
 
 
@@ -85,10 +114,8 @@ def value_codes(frame: pd.DataFrame) -> Codes:
     >>> value_codes(pd.DataFrame(rows, dtype="str")).tolist()
     [0, 0, 1]
     """
-    key = value_keys(frame)
-    heads = run_starts(key)
-    code = pd.factorize(key[heads])[0]
-    return np.asarray(np.repeat(code, np.diff(np.append(heads, len(key)))), dtype=np.int64)
+    heads, keys = value_runs(frame)
+    return np.repeat(pd.factorize(keys)[0].astype(np.int64), np.diff(heads, append=len(frame)))
 
 
 def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
@@ -106,16 +133,15 @@ def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
     >>> find_values(frame, frame.iloc[1:2]).tolist()
     [0, 0, -1]
     """
-    key, wanted = value_keys(frame), np.zeros(len(table), dtype=np.int64)
+    (heads, keys), wanted = value_runs(frame), np.zeros(len(table), dtype=np.int64)
     for name in _VALUE_KEYS:
         texts = text_codes(frame[name])[1]
         place = codes_of(table[name], texts)
         wanted = np.where((wanted < 0) | (place < 0), -1, wanted * max(len(texts), 1) + place)
     order = np.argsort(wanted, kind="stable")
-    heads = run_starts(key)
-    row = np.append(order, -1)[np.searchsorted(wanted[order], key[heads])]
-    found = np.where(np.append(wanted, -1)[row] == key[heads], row, -1)
-    return np.asarray(np.repeat(found, np.diff(np.append(heads, len(key)))), dtype=np.int64)
+    row = np.append(order, -1)[np.searchsorted(wanted[order], keys)]
+    found = np.where(np.append(wanted, -1)[row] == keys, row, -1)
+    return np.repeat(found, np.diff(heads, append=len(frame)))
 
 
 def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:

@@ -40,6 +40,20 @@ THREADS: Final = 2
 _AHEAD: Final = 2 * THREADS
 
 
+def at_once(other: Callable[[], _Value], here: Callable[[], _Made]) -> tuple[_Value, _Made]:
+    """What two functions give that do not need each other: one of them in a thread, while the other runs here.
+
+    Examples
+    --------
+    >>> at_once(lambda: 2, lambda: "3")
+    (2, '3')
+    """
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(other)
+        made = here()
+        return begun.result(), made
+
+
 def in_threads(
     function: Callable[[_Value], _Made], values: Iterable[_Value], *, threads: int = THREADS, ahead: int = _AHEAD
 ) -> Generator[_Made]:

@@ -7,7 +7,8 @@ random account of the other about as much as fellows inside them share among the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,14 @@ import pandas as pd
 from linkage.clusters.fragments import join_fragments
 from linkage.clusters.graph import MANY_LINKS, AccountGraph
 from linkage.clusters.pools import join_pools
-from linkage.clusters.ties import Codes, build_incidence, rank_habits
+from linkage.clusters.ties import Codes, Incidence, build_incidence, rank_habits
 from linkage.parallel import Beside, afterwards
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
 
 Numbers = npt.NDArray[np.float64]
+
+_Made = TypeVar("_Made")
 
 WEIGHT_BITS = 10.0
 """Bits that make a link's weight 1."""
@@ -80,13 +83,16 @@ def find_communities(
     graph = AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
     if not graph.accounts:
         return make_frame(COMMUNITIES)
-    together = _together(graph, settings, seed, beside)
+
+    def prepare() -> tuple[Incidence, Numbers]:
+        habits = np.full((len(accounts), 1), np.nan) if conduct is None else rank_habits(conduct, accounts)
+        return build_incidence(evidence, values, accounts).prepared(), habits
+
+    together, (incidence, habits) = _together(graph, settings, seed, beside, meanwhile=prepare)
     label = graph.components(together >= 0.5)
-    incidence = build_incidence(evidence, values, accounts)
     code = incidence.accounts.get_indexer(pd.Index(graph.accounts)).astype(np.int64)
     group = np.full(len(accounts), -1, dtype=np.int64)
     group[code] = label
-    habits = np.full((len(accounts), 1), np.nan) if conduct is None else rank_habits(conduct, accounts)
     group = join_fragments(group, incidence, ends=code[graph.ends], habits=habits, settings=settings)
     group = join_pools(group, incidence, pooled_share=settings.pooled_share)
     return _frame(graph, group[code], together, settings)
@@ -103,15 +109,26 @@ def weigh_links(links: pd.DataFrame, *, prior_bits: float, settings: CommunitySe
     return ((above + FADING_BITS) / WEIGHT_BITS).clip(0, MAX_WEIGHT)
 
 
-def _together(graph: AccountGraph, settings: CommunitySettings, seed: int, beside: Beside | None) -> Numbers:
-    """Per link: in how many of the partitions its two accounts are in one community, 0 to 1."""
+def _together(
+    graph: AccountGraph,
+    settings: CommunitySettings,
+    seed: int,
+    beside: Beside | None,
+    *,
+    meanwhile: Callable[[], _Made],
+) -> tuple[Numbers, _Made]:
+    """Per link: in how many of the partitions its two accounts are in one community, 0 to 1.
+
+    The process beside takes longer, since it has to start; what is to be done ``meanwhile`` is done then.
+    """
     seeds = range(seed, seed + settings.seeds)
     start = afterwards if beside is None or len(graph.ends) < BESIDE_LINKS else beside
     rest = {"graph": graph, "resolution": settings.resolution, "seeds": seeds[1::2]}
     with start(count_together, rest) as ask:
         total = count_together(graph, resolution=settings.resolution, seeds=seeds[::2])
+        made = meanwhile()
         total += ask()
-    return total / settings.seeds
+    return total / settings.seeds, made
 
 
 def count_together(graph: AccountGraph, *, resolution: float, seeds: Iterable[int]) -> Numbers:

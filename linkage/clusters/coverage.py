@@ -5,7 +5,9 @@ No pairs of accounts are needed, and while groups are joined only those are coun
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import numba
@@ -83,9 +85,10 @@ class GroupBits:
 
     def _renew(self, groups: Codes) -> None:
         """Look anew at some groups."""
-        cover = self._counts.cover(groups)
-        self._breadth[groups] = breadth = _breadth(cover, self._incidence)
-        shared = _cohesion(cover, breadth, self._incidence)
+        wide = np.log2(np.maximum(self._counts.mean_uses(groups, self._incidence), 1e-9) / self._incidence.typical_uses)
+        # Accounts of a hundred addresses share some with many others by chance alone.
+        self._breadth[groups] = breadth = np.maximum(wide, 0.0)
+        shared = self._counts.best_inside(groups, self._incidence, breadth)
         place = np.full(len(self.inside), -1, dtype=np.int64)
         place[groups] = np.arange(len(groups))
         center, radius = _habit_centers(place[self._group], self._habits, len(groups))
@@ -128,24 +131,6 @@ def _conduct_bits(gap: Numbers, yardstick: Numbers, *, most: Numbers) -> Numbers
     return np.clip(-np.log2(closer) - CONDUCT_DISCOUNT_BITS, 0.0, np.minimum(most, CONDUCT_MOST_BITS))
 
 
-@dataclasses.dataclass(frozen=True)
-class Coverage:
-    """Share of each group's accounts that use each value, row by row: groups x values, values by rank."""
-
-    start: Codes
-    """Where each group's values begin, and the end."""
-    rank: Small
-    """Rank of each value (:attr:`Incidence.ranked`), ascending within a group."""
-    share: Numbers
-    accounts: Codes
-    """How many each group has."""
-
-    @property
-    def group(self) -> Codes:
-        """Group of each share."""
-        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
-
-
 class Counts:
     """How many accounts of each group use each value, kept up to date while groups are joined.
 
@@ -162,17 +147,19 @@ class Counts:
     """
 
     def __init__(self, group: Codes, incidence: Incidence) -> None:
-        self.accounts: Codes = np.bincount(group[group >= 0])
+        members = np.flatnonzero(group >= 0)
+        self.accounts: Codes = np.bincount(group[members])
         self._values = max(len(incidence.bits), 1)
-        rows = incidence.uses_of(np.flatnonzero(group >= 0))
-        code: Codes = np.sort(group[incidence.account[rows]] * self._values + incidence.ranks[incidence.value[rows]])
-        first = run_starts(code)
-        # Rows of a group stand together; those of a joined one are put at the end, and the old ones are left.
-        self._rank = (code[first] % self._values).astype(np.int32)
-        self._users = np.diff(np.append(first, len(code))).astype(np.int32)
-        self._size: Codes = np.bincount(code[first] // self._values, minlength=len(self.accounts))
+        start, values = incidence.values_of
+        code: Codes = np.empty(int((start[members + 1] - start[members]).sum()), dtype=np.int64)
+        _number_uses(members, group, start, values, incidence.ranks, self._values, code)
+        code.sort()
+        # Rows of a group stand together; those of a joined one are put at the end, and the old ones are left until
+        # there is no room.
+        self._rank, self._users = (np.empty(len(code) + len(code) // 2, dtype=np.int32) for _ in range(2))
+        self._size: Codes = np.zeros(len(self.accounts), dtype=np.int64)
+        self._end = _count_users(code, self._values, self._rank, self._users, self._size)
         self._start: Codes = np.cumsum(self._size) - self._size
-        self._end = len(first)
 
     def join(self, target: Codes) -> None:
         """Join each group to its target; most are their own."""
@@ -187,24 +174,42 @@ class Counts:
         code = code[order[first]]
         users = np.add.reduceat(self._users[rows[order]], first) if len(first) else self._users[:0]
         np.add.at(self.accounts, target[goes], self.accounts[goes])
-        self.accounts[goes] = self._size[goes] = 0
+        self.accounts[goes] = self._size[sources] = 0
+        if self._end + len(code) > len(self._rank):  # without what is joined there is room
+            there = np.flatnonzero(self._size)
+            there = there[np.argsort(self._start[there])]
+            self._end = _close_gaps(there, self._start, self._size, self._rank, self._users)
         self._size[taker] = np.bincount(code // self._values, minlength=len(target))[taker]
         self._start[taker] = self._end + np.cumsum(self._size[taker]) - self._size[taker]
-        self._append((code % self._values).astype(np.int32), users)
+        new = slice(self._end, self._end + len(code))
+        self._rank[new], self._users[new], self._end = code % self._values, users, new.stop
 
-    def _append(self, rank: Small, users: Small) -> None:
-        end = self._end + len(rank)
-        if end > len(self._rank):
-            room = np.zeros(max(end - len(self._rank), len(self._rank) // 2), dtype=np.int32)
-            self._rank, self._users = np.concatenate([self._rank, room]), np.concatenate([self._users, room])
-        self._rank[self._end : end], self._users[self._end : end], self._end = rank, users, end
+    def users_of(self, group: int) -> tuple[Small, Small]:
+        """The values that a group uses, by rank (:attr:`Incidence.ranked`), and how many of its accounts use each."""
+        rows = slice(self._start[group], self._start[group] + self._size[group])
+        return self._rank[rows], self._users[rows]
 
-    def cover(self, asked: Codes) -> Coverage:
-        """What the accounts of some groups use, numbered in the order asked for."""
-        size, accounts = self._size[asked], self.accounts[asked]
-        rows = ranges(self._start[asked], size)
-        share = self._users[rows].astype(np.float64) * np.repeat(1 / np.maximum(accounts, 1), size)
-        return Coverage(np.concatenate([[0], np.cumsum(size)]), self._rank[rows], share, accounts)
+    @property
+    def _rows(self) -> tuple[Codes, Codes, Numbers, Small, Small]:
+        """Where the rows of each group begin, how many there are, what share an account is of it; all rows."""
+        return self._start, self._size, 1 / np.maximum(self.accounts, 1), self._rank, self._users
+
+    def mean_uses(self, asked: Codes, incidence: Incidence) -> Numbers:
+        """How many values of each family an account of each group uses, groups x families."""
+        mean = np.zeros((len(asked), len(incidence.families)))
+        _halve(len(asked), lambda part: _sum_shares(asked[part], *self._rows, incidence.ranked[0], mean[part]))
+        return mean
+
+    def best_inside(self, asked: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
+        """Expected bits two random accounts of each group share, groups x families; 0 for a group of one.
+
+        Parameters
+        ----------
+        breadth : bits that are taken off each value, groups x families.
+        """
+        best, rest = np.zeros(breadth.shape), (*self._rows, self.accounts, *incidence.ranked)
+        _halve(len(asked), lambda part: _best_inside(asked[part], *rest, breadth[part], best[part]))
+        return best
 
     def best_between(self, pairs: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
         """Expected bits a random account of the one group and one of the other share, pairs x families.
@@ -216,57 +221,104 @@ class Counts:
         left, right = pairs.T
         wide = np.where(self._size[left] >= self._size[right], left, right)
         narrow = left + right - wide
-        groups = (self._start, self._size, 1 / np.maximum(self.accounts, 1))
-        best = np.zeros(breadth.shape)
-
-        def fill(rows: Codes) -> None:
-            _best_between(rows, wide, narrow, *groups, self._rank, self._users, *incidence.ranked, breadth, best)
-
-        for _ in in_threads(fill, np.array_split(np.argsort(wide, kind="stable"), THREADS)):
-            pass
+        best, rest = np.zeros(breadth.shape), (*self._rows, *incidence.ranked, breadth)
+        order = np.argsort(wide, kind="stable")
+        _halve(len(order), lambda part: _best_between(order[part], wide, narrow, *rest, best))
         return best
 
 
-def _cohesion(cover: Coverage, breadth: Numbers, incidence: Incidence) -> Numbers:
-    """Expected bits two random accounts of each group share, groups x families; 0 for a group of one."""
-    size = cover.accounts.astype(np.float64)
-    fellows = np.maximum(size - 1, 1)
-    group = cover.group
-    chance = cover.share * cover.share * (size / fellows)[group] - cover.share * (1 / fellows)[group]
-    best = _best_inside(cover.start, cover.rank, chance, *incidence.ranked, breadth)
-    return np.where(size[:, None] > 1, np.asarray(best, dtype=np.float64), 0.0)
+def _halve(length: int, fill: Callable[[slice], None]) -> None:
+    """Fill all places, a part of them in each thread."""
+    bounds = [length * part // THREADS for part in range(THREADS + 1)]
+    deque(in_threads(fill, itertools.starmap(slice, itertools.pairwise(bounds))), maxlen=0)
 
 
-def _breadth(cover: Coverage, incidence: Incidence) -> Numbers:
-    """Bits by which each group's accounts use more values of a family than a typical account does.
+@numba.njit(cache=True, nogil=True)
+def _number_uses(
+    members: Codes, group: Codes, start: Codes, values: Small, ranks: Codes, count: int, code: Codes
+) -> None:
+    """Fill one number for the group and the rank of the value of each use, of so many values."""
+    end = 0
+    for member in members:
+        for value in values[start[member] : start[member + 1]]:
+            code[end] = group[member] * count + ranks[value]
+            end += 1
 
-    Accounts of a hundred addresses share some with many others by chance alone.
-    """
-    families, groups = len(incidence.families), len(cover.start) - 1
-    cell = cover.group * families + incidence.ranked[0][cover.rank]
-    mean = np.bincount(cell, weights=cover.share, minlength=groups * families).reshape(groups, families)
-    return np.asarray(np.maximum(np.log2(np.maximum(mean, 1e-9) / incidence.typical_uses), 0.0), dtype=np.float64)
+
+@numba.njit(cache=True, nogil=True)
+def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes) -> int:
+    """Fill ranks and users of runs of equal numbers, and how many runs each group has; how many there are in all."""
+    end = 0
+    for use in range(code.size):
+        if use == 0 or code[use] != code[use - 1]:
+            rank[end], users[end] = code[use] % count, 0
+            size[code[use] // count] += 1
+            end += 1
+        users[end - 1] += 1
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _close_gaps(groups: Codes, start: Codes, size: Codes, rank: Small, users: Small) -> int:
+    """Move the rows of groups, taken in their order, to the left; where they end."""
+    end = 0
+    for group in groups:
+        for place in range(start[group], start[group] + size[group]):
+            rank[end], users[end] = rank[place], users[place]
+            end += 1
+        start[group] = end - size[group]
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum_shares(
+    asked: Codes, start: Codes, size: Codes, each: Numbers, rank: Small, users: Small, family: Codes, total: Numbers
+) -> None:
+    """Add up the shares of each group's accounts that use each value, by family."""
+    for row in range(asked.size):
+        group = asked[row]
+        for place in range(start[group], start[group] + size[group]):
+            total[row, family[rank[place]]] += users[place] * each[group]
 
 
 def _best_inside_plain(
-    start: Codes, rank: Small, chance: Numbers, family: Codes, bits: Numbers, breadth: Numbers
-) -> Any:
-    """Expected bits of the best shared value per row and family, when each value is shared with its chance.
+    asked: Codes,
+    start: Codes,
+    size: Codes,
+    each: Numbers,
+    rank: Small,
+    users: Small,
+    accounts: Codes,
+    family: Codes,
+    bits: Numbers,
+    breadth: Numbers,
+    best: Numbers,
+) -> None:
+    """Expected bits of the best shared value per group and family.
 
     Values are taken as independent: the best one counts when it is shared, the next when the best is not, and so on.
-    ``breadth`` bits are taken off each value.
+
+    Parameters
+    ----------
+    start, size, each : where the values of each group begin, how many there are, and what share an account is of it.
+    rank, users : of all groups.
+    family, bits : of each rank.
+    breadth : bits that are taken off each value, asked x families.
+    best : filled for the groups that are asked for.
     """
-    result = np.zeros(breadth.shape)
-    for row in range(len(start) - 1):
-        now, missed = -1, 1.0
-        for place in range(start[row], start[row + 1]):
-            value = rank[place]
+    for row in range(len(asked)):
+        group = asked[row]
+        if accounts[group] < 2:
+            continue
+        now, missed, fellows = -1, 1.0, accounts[group] - 1.0
+        for place in range(start[group], start[group] + size[group]):
+            value, share = rank[place], users[place] * each[group]
             if family[value] != now:
                 now, missed = family[value], 1.0
-            share = min(max(chance[place], 0.0), MOST_SHARED)
-            result[row, now] += share * max(bits[value] - breadth[row, now], 0.0) * missed
-            missed *= 1.0 - share
-    return result
+            chance = share * share * (accounts[group] / fellows) - share * (1 / fellows)
+            shared = min(max(chance, 0.0), MOST_SHARED)
+            best[row, now] += shared * max(bits[value] - breadth[row, now], 0.0) * missed
+            missed *= 1.0 - shared
 
 
 def _best_between_plain(
@@ -292,7 +344,7 @@ def _best_between_plain(
     ----------
     rows : of the pairs to look at, those of one wide group together.
     wide, narrow : the groups of each pair.
-    start, size, each : where the values of each group begin, how many there are, and what share an account is of it.
+    start, size, each, rank, users, family, bits : as for :func:`_best_inside_plain`.
     best : filled for these rows.
     """
     laid_out, of = np.zeros(len(bits)), -1

@@ -136,9 +136,9 @@ def _renumber(group: Codes) -> Codes:
 
 def _distinct_pairs(pairs: Codes) -> Codes:
     """Each pair of two groups once, the lower number first, ascending; pairs of one group or of none are left out."""
-    pairs = pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)]
-    groups = int(pairs.max(initial=-1)) + 1
-    code = np.sort(pairs.min(axis=1) * groups + pairs.max(axis=1))
+    low, high = np.minimum(*pairs.T), np.maximum(*pairs.T)
+    groups = int(high.max(initial=-1)) + 1
+    code = np.sort((low * groups + high)[(low >= 0) & (low != high)])
     code = code[run_starts(code)]
     return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
@@ -148,11 +148,8 @@ def _mutual_best(pairs: Codes, score: Numbers, groups: int) -> Codes:
     pairs, score = pairs[score >= 1], score[score >= 1]
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0], -score))]
     best = np.full(groups, -1, dtype=np.int64)
-    for side in (0, 1):
-        numbers, first = np.unique(pairs[:, side], return_index=True)
-        known = best[numbers]
-        best[numbers] = np.where(known < 0, first, np.minimum(known, first))
     row = np.arange(len(pairs))
+    best[pairs[::-1].ravel()] = np.repeat(row[::-1], 2)  # the first row of each group is written last
     mutual = (best[pairs[:, 0]] == row) & (best[pairs[:, 1]] == row)
     return np.asarray(pairs[mutual], dtype=np.int64)
 

@@ -75,6 +75,11 @@ class Incidence:
     value: Small
     """Value code of each use."""
 
+    def prepared(self) -> Incidence:
+        """The same, once uses and values are in the orders that joining groups asks for."""
+        _ = self.values_of, self.ranks, self.ranked, self.typical_uses
+        return self
+
     def uses_of(self, accounts: Codes) -> Small:
         """The uses of some accounts, account by account."""
         start, order = self._by_account
@@ -99,22 +104,25 @@ class Incidence:
     def ranks(self) -> Codes:
         """Place of each value when they are sorted by family, and within a family from best to worst."""
         ranks = np.empty(len(self.bits), dtype=np.int64)
-        ranks[np.lexsort((-self.bits, self.family))] = np.arange(len(ranks))
+        ranks[self._in_rank_order] = np.arange(len(ranks))
         return ranks
 
     @functools.cached_property
     def ranked(self) -> tuple[Codes, Numbers]:
         """Family and bits of the values in the order of :attr:`ranks`."""
-        order = np.lexsort((-self.bits, self.family))
-        return self.family[order], self.bits[order]
+        return self.family[self._in_rank_order], self.bits[self._in_rank_order]
+
+    @functools.cached_property
+    def _in_rank_order(self) -> Codes:
+        """The values sorted by family, and within a family from best to worst."""
+        return np.lexsort((-self.bits, self.family))
 
     @functools.cached_property
     def typical_uses(self) -> Numbers:
         """Per family, how many of its shared values an account has that has any: the median, 1 where none has."""
-        families = len(self.families)
-        cell = self.account * families + self.family[self.value]
-        uses = np.bincount(cell, minlength=len(self.accounts) * families).reshape(-1, families)
-        return np.array([np.median(column[column > 0]) if (column > 0).any() else 1.0 for column in uses.T])
+        uses = np.zeros((len(self.families), len(self.accounts)), dtype=np.int32)
+        _count_uses(self.account, self.value, self.family, uses)
+        return np.array([np.median(row[row > 0]) if row.any() else 1.0 for row in uses])
 
 
 def build_incidence(evidence: pd.DataFrame, values: pd.DataFrame, accounts: pd.DataFrame) -> Incidence:
@@ -229,6 +237,13 @@ def _find_shared(incidence: Incidence, group: Codes, groups: int) -> _Shared:
     size = np.bincount(owners, minlength=max(groups, 1))
     account, pair = uses[:, :used]
     return _Shared(value, owner, users, size, account, pair)
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_uses(account: Small, value: Small, family: Codes, uses: Small) -> None:
+    """Count the uses of each family by each account, families x accounts."""
+    for use in range(account.size):
+        uses[family[value[use]], account[use]] += 1
 
 
 def _walk_groups_plain(

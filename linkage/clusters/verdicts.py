@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,7 @@ from linkage.clusters.ties import (
     rank_habits,
     tie_matrix,
 )
+from linkage.parallel import at_once
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     ACCOUNTS,
@@ -177,7 +179,8 @@ def judge(
     copyable = np.isin((*incidence.families, "conduct", *GROUP_FAMILIES), COPYABLE_FAMILIES)
     belonging = _belonging(everything, whole, copyable, settings)
     group = np.where(belonging >= settings.probable_share, whole, -1)
-    features = measure_extraction(
+    measure = functools.partial(
+        measure_extraction,
         incidence,
         group,
         groups=groups,
@@ -190,9 +193,9 @@ def judge(
         hours=hours,
         patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
-    q_value = measure_significance(
-        incidence, group, groups=groups, accounts=accounts, settings=settings, seed=seed, null_cohesion=null_cohesion
-    )
+    chance: dict[str, Any] = {"accounts": accounts, "settings": settings, "seed": seed, "null_cohesion": null_cohesion}
+    compare = functools.partial(measure_significance, incidence, group, groups=groups, **chance)
+    q_value, features = at_once(compare, measure)
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, hours, settings, coefficients, own)
     is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")

@@ -7,6 +7,8 @@ pattern, so that a newcomer to a group gains nothing from what its fellows do.
 
 from __future__ import annotations
 
+import functools
+
 import pandas as pd
 
 from linkage.coding import codes_of
@@ -15,6 +17,7 @@ from linkage.evidence.registration import find_signup_bursts
 from linkage.evidence.rhythm import find_hand_overs, find_joint_pauses
 from linkage.evidence.succession import find_replacements
 from linkage.evidence.table import count_unrelated
+from linkage.parallel import at_once
 from linkage.terms import (
     ACCOUNTS,
     CONDUCT,
@@ -66,13 +69,20 @@ def gather_group_evidence(
     shapes |= {"conduct": (conduct, CONDUCT), "items": (items, ITEMS), "hours": (hours, HOURS)}
     for name, (frame, shape) in shapes.items():
         check_frame(frame, shape, name=name)
-    parts = [
-        find_hand_overs(groups, passed=passed),
-        find_joint_pauses(groups, hours=hours, seed=seed),
-        find_shared_out_work(groups, items=items, conduct=conduct, other_items=other_items, own_items=own_items),
-        find_replacements(groups, accounts=accounts),
-        find_signup_bursts(groups, accounts=accounts),
-    ]
+
+    def find_others() -> pd.DataFrame:
+        found = [
+            find_hand_overs(groups, passed=passed),
+            find_joint_pauses(groups, hours=hours, seed=seed),
+            find_replacements(groups, accounts=accounts),
+            find_signup_bursts(groups, accounts=accounts),
+        ]
+        return pd.concat(found, ignore_index=True)
+
+    shared_out = functools.partial(
+        find_shared_out_work, groups, items=items, conduct=conduct, other_items=other_items, own_items=own_items
+    )
+    parts = at_once(shared_out, find_others)
     rows = pd.concat(parts, ignore_index=True).sort_values(["group", "family", "kind", "account_id"], kind="stable")
     pattern = rows.groupby(["group", "family", "kind"], sort=False)["account_id"]
     size = pattern.transform("size")

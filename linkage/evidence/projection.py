@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import first_rows, rows_by_code, value_codes
+from linkage.coding import first_rows, rows_by_code, value_runs
 from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
@@ -42,9 +42,12 @@ def value_table(evidence: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
     unrelated_accounts`` (int64), one row per value in the order the evidence has them, and an array of row numbers
     into it.
     """
-    code = value_codes(evidence)
-    columns = ["family", "kind", "value", "accounts", "unrelated_accounts"]
-    return evidence.iloc[first_rows(code)][columns].reset_index(drop=True), code
+    heads, keys = value_runs(evidence)
+    code = pd.factorize(keys)[0].astype(np.int64)
+    first = heads[first_rows(code)]
+    names = ("family", "kind", "value", "accounts", "unrelated_accounts")
+    table = pd.DataFrame({name: evidence[name].array.take(first) for name in names})
+    return table, np.repeat(code, np.diff(heads, append=len(evidence)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, distinct, run_places, text_codes
+from linkage.coding import codes_of, distinct, run_places, text_codes, value_keys
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -251,8 +251,9 @@ def _conduct_prior_bits() -> Bits:
 
 
 def _shape_values(values: pd.DataFrame) -> pd.DataFrame:
-    columns = {name: values[name].array for name in VALUES}
-    return make_frame(VALUES, columns).sort_values(["family", "kind", "value"], ignore_index=True)
+    """The values by family, kind and value; texts stay categories, so that evidence finds its values by number."""
+    shaped = values[list(VALUES)].take(np.argsort(value_keys(values), kind="stable")).reset_index(drop=True)
+    return check_frame(shaped, VALUES, name="values")
 
 
 def _tabulate(evidence: pd.DataFrame, accounts: pd.DataFrame, settings: EvidenceSettings) -> Coded:
