@@ -145,13 +145,13 @@ def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(mo
     group = np.maximum(np.arange(accounts) - 199, 0)
     ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
     rounds: list[int] = []
-    mutual_best = fragments._mutual_best
+    choose = fragments._choose_pairs
 
-    def count(pairs: np.ndarray, score: np.ndarray, groups: int) -> np.ndarray:
+    def count(pairs: np.ndarray, score: np.ndarray, size: np.ndarray) -> np.ndarray:
         rounds.append(len(pairs))
-        return mutual_best(pairs, score, groups)
+        return choose(pairs, score, size)
 
-    monkeypatch.setattr(fragments, "_mutual_best", count)
+    monkeypatch.setattr(fragments, "_choose_pairs", count)
     joined = join_fragments(
         group, incidence, ends=ends, habits=np.full((accounts, 3), np.nan), settings=CommunitySettings()
     )
@@ -160,10 +160,19 @@ def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(mo
 
 
 def test_only_a_hundredth_of_a_group_is_a_crumb_and_a_better_partner_keeps_it() -> None:
-    pairs = np.array([[0, 1], [0, 2], [0, 3], [2, 3], [0, 4]])
-    score = np.array([3.0, 2.0, 1.5, 1.7, 0.9])
+    pairs = np.array([[0, 1], [0, 2], [0, 3], [2, 3]])
+    score = np.array([3.0, 2.0, 1.5, 1.7])
+    best = fragments._best_pairs(pairs, score, 5)
+    assert best.tolist() == [0, 0, 1, 3, -1]
     size = np.array([300, 50, 4, 3, 1])
-    assert fragments._crumbs(pairs, score, np.empty((0, 2), dtype=np.int64), size).tolist() == []
+    assert fragments._crumbs(pairs, score, best, np.empty((0, 2), dtype=np.int64), size).tolist() == []
     size = np.array([300, 50, 3, 3, 1])
-    assert fragments._crumbs(pairs, score, np.empty((0, 2), dtype=np.int64), size).tolist() == [[0, 2]]
-    assert fragments._crumbs(pairs, score, np.array([[0, 2]]), size).tolist() == []
+    assert fragments._crumbs(pairs, score, best, np.empty((0, 2), dtype=np.int64), size).tolist() == [[0, 2]]
+    assert fragments._crumbs(pairs, score, best, np.array([[0, 2]]), size).tolist() == []
+    assert fragments._choose_pairs(pairs, score, size).tolist() == [[0, 1], [0, 2]]
+
+
+def test_of_equally_good_partners_the_lower_numbers_are_chosen() -> None:
+    pairs = np.array([[0, 2], [1, 2], [1, 3], [4, 5]])
+    score = np.array([2.0, 2.0, 2.0, 1.0])
+    assert fragments._choose_pairs(pairs, score, np.ones(6, dtype=np.int64)).tolist() == [[0, 2], [4, 5]]

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.clusters.ties import Codes, Incidence, Small
-from linkage.coding import ranges, run_starts
 from linkage.parallel import THREADS, in_threads
 
 Numbers = npt.NDArray[np.float64]
@@ -77,10 +76,13 @@ class GroupBits:
 
     def between(self, pairs: Codes) -> Numbers:
         """Bits that a random account of the one group and one of the other share: pairs of numbers x columns."""
-        apart = self._breadth[pairs].mean(axis=1)
+        left, right = pairs.T
+        apart = (self._breadth[left] + self._breadth[right]) / 2
         best = self._counts.best_between(pairs, self._incidence, apart)
-        center, radius = self._center[pairs], self._radius[pairs]
-        gap = np.sqrt(((center[:, 0] - center[:, 1]) ** 2).sum(axis=1) + radius[:, 0] ** 2 + radius[:, 1] ** 2)
+        square = np.zeros(len(pairs))
+        for center in self._center.T:
+            square += (center[left] - center[right]) ** 2
+        gap = np.sqrt(square + self._radius[left] ** 2 + self._radius[right] ** 2)
         return np.column_stack([best, _conduct_bits(gap, self._yardstick, most=best.sum(axis=1))])
 
     def _renew(self, groups: Codes) -> None:
@@ -166,23 +168,23 @@ class Counts:
         goes = np.flatnonzero((target != np.arange(len(target))) & (self.accounts > 0))
         taker = np.unique(target[goes])
         sources = np.concatenate([taker, goes])
-        rows = ranges(self._start[sources], self._size[sources])
-        owner: Codes = np.repeat(target[sources], self._size[sources])
-        code = owner * self._values + self._rank[rows]
-        order = np.argsort(code, kind="stable")
-        first = run_starts(code[order])
-        code = code[order[first]]
-        users = np.add.reduceat(self._users[rows[order]], first) if len(first) else self._users[:0]
+        room = int(self._size[sources].sum())
         np.add.at(self.accounts, target[goes], self.accounts[goes])
-        self.accounts[goes] = self._size[sources] = 0
-        if self._end + len(code) > len(self._rank):  # without what is joined there is room
+        self.accounts[goes] = 0
+        goes = goes[np.argsort(target[goes], kind="stable")]
+        rank, users = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+        counts = np.zeros(self._values, dtype=np.int32)
+        ends = np.searchsorted(target[goes], taker, side="right")
+        size = _join(taker, goes, ends, self._start, self._size, self._rank, self._users, counts, rank, users)
+        self._size[sources] = 0
+        room = int(size.sum())
+        if self._end + room > len(self._rank):  # without what is joined there is room
             there = np.flatnonzero(self._size)
             there = there[np.argsort(self._start[there])]
             self._end = _close_gaps(there, self._start, self._size, self._rank, self._users)
-        self._size[taker] = np.bincount(code // self._values, minlength=len(target))[taker]
-        self._start[taker] = self._end + np.cumsum(self._size[taker]) - self._size[taker]
-        new = slice(self._end, self._end + len(code))
-        self._rank[new], self._users[new], self._end = code % self._values, users, new.stop
+        self._size[taker], self._start[taker] = size, self._end + np.cumsum(size) - size
+        new = slice(self._end, self._end + room)
+        self._rank[new], self._users[new], self._end = rank[:room], users[:room], new.stop
 
     def users_of(self, group: int) -> tuple[Small, Small]:
         """The values that a group uses, by rank (:attr:`Incidence.ranked`), and how many of its accounts use each."""
@@ -256,6 +258,59 @@ def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes
             end += 1
         users[end - 1] += 1
     return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _join(
+    taker: Codes,
+    goes: Codes,
+    ends: Codes,
+    start: Codes,
+    size: Codes,
+    rank: Small,
+    users: Small,
+    counts: Small,
+    to_rank: Small,
+    to_users: Small,
+) -> Codes:
+    """Fill ranks and users of groups with those that join them; how many each has then.
+
+    Parameters
+    ----------
+    goes, ends : the groups that join, taker by taker, and where those of each end.
+    start, size, rank, users : as for :func:`_best_inside_plain`.
+    counts : a zero for each rank, and is again.
+    """
+    sizes = np.empty_like(taker)
+    end, first = 0, 0
+    for row in range(taker.size):
+        begin, last = end, ends[row]
+        new = np.empty(size[goes[first:last]].sum(), dtype=np.int32)
+        found = 0
+        for group in goes[first:last]:
+            for place in range(start[group], start[group] + size[group]):
+                if counts[rank[place]] == 0:
+                    new[found] = rank[place]
+                    found += 1
+                counts[rank[place]] += users[place]
+        if last - first > 1:
+            new[:found].sort()
+        place, until = start[taker[row]], start[taker[row]] + size[taker[row]]
+        for value in new[:found]:
+            while place < until and rank[place] < value:
+                to_rank[end], to_users[end] = rank[place], users[place]
+                end, place = end + 1, place + 1
+            to_rank[end], to_users[end] = value, counts[value]
+            if place < until and rank[place] == value:
+                to_users[end] += users[place]
+                place += 1
+            counts[value] = 0
+            end += 1
+        for rest in range(place, until):
+            to_rank[end], to_users[end] = rank[rest], users[rest]
+            end += 1
+        sizes[row], first = end - begin, last
+    return sizes
 
 
 @numba.njit(cache=True, nogil=True)
@@ -337,8 +392,10 @@ def _best_between_plain(
 ) -> None:
     """The same per pair of groups, for the values both have; the chance is the product of their shares.
 
-    The shares of the group with more values are laid out once for all of its pairs, and those of the other one walked:
-    a group of thousands costs its crumbs no more than what these have.
+    What the group with more values has is laid out once for all of its pairs, and the values of the other one are
+    walked: a group of thousands costs its crumbs no more than what these have. What is not shared adds nothing, which
+    costs less than a branch that cannot be guessed; what is not worth its breadth ends a family, since no later value
+    is worth more.
 
     Parameters
     ----------
@@ -347,24 +404,30 @@ def _best_between_plain(
     start, size, each, rank, users, family, bits : as for :func:`_best_inside_plain`.
     best : filled for these rows.
     """
-    laid_out, of = np.zeros(len(bits)), -1
+    laid_out, of = np.zeros(len(bits), dtype=np.int32), -1
+    ends = np.searchsorted(family, np.arange(best.shape[1]), side="right")
     for row in rows:
         if wide[row] != of:
             if of >= 0:
-                laid_out[rank[start[of] : start[of] + size[of]]] = 0.0
+                laid_out[rank[start[of] : start[of] + size[of]]] = 0
             of = wide[row]
             for place in range(start[of], start[of] + size[of]):
-                laid_out[rank[place]] = users[place] * each[of]
-        other = narrow[row]
-        now, missed = -1, 1.0
-        for place in range(start[other], start[other] + size[other]):
-            value = rank[place]
-            if laid_out[value] > 0.0:
-                if family[value] != now:
-                    now, missed = family[value], 1.0
-                both = min(laid_out[value] * (users[place] * each[other]), MOST_SHARED)
-                best[row, now] += both * max(bits[value] - breadth[row, now], 0.0) * missed
+                laid_out[rank[place]] = users[place]
+        place, until = start[narrow[row]], start[narrow[row]] + size[narrow[row]]
+        while place < until:
+            now = family[rank[place]]
+            total, missed = 0.0, 1.0
+            while place < until and rank[place] < ends[now]:
+                value = rank[place]
+                worth = bits[value] - breadth[row, now]
+                if worth <= 0.0:
+                    place += np.searchsorted(rank[place:until], ends[now])
+                    break
+                both = min((laid_out[value] * each[of]) * (users[place] * each[narrow[row]]), MOST_SHARED)
+                total += both * worth * missed
                 missed *= 1.0 - both
+                place += 1
+            best[row, now] = total
 
 
 _best_inside: Any = numba.njit(cache=True, nogil=True)(_best_inside_plain)

@@ -8,7 +8,9 @@ Counting on coverage (the share of a group that uses a value) needs no pairs of 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -71,10 +73,9 @@ def join_fragments(
         score = known.of(pairs[:, 0] * groups + pairs[:, 1])
         anew = changed[pairs].any(axis=1)
         score[anew] = _score_pairs(bits, pairs[anew], settings)
-        chosen = _mutual_best(pairs, score, groups)
+        chosen = _choose_pairs(pairs[score >= 1], score[score >= 1], bits.accounts)
         if not len(chosen):
             break
-        chosen = np.concatenate([chosen, _crumbs(pairs, score, chosen, bits.accounts)])
         known = _Scored(pairs[:, 0] * groups + pairs[:, 1], score)
         changed = _changed(groups, chosen)
         target = np.arange(groups)
@@ -143,37 +144,48 @@ def _distinct_pairs(pairs: Codes) -> Codes:
     return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
 
-def _mutual_best(pairs: Codes, score: Numbers, groups: int) -> Codes:
-    """Pairs with a score of 1 or more that are each other's best; ties go to the lower numbers."""
-    pairs, score = pairs[score >= 1], score[score >= 1]
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0], -score))]
+def _best_pairs_plain(pairs: Codes, score: Numbers, groups: int) -> Codes:
+    """The row of the best pair of each group, -1 where it has none; ties go to the lower numbers, as pairs ascend."""
     best = np.full(groups, -1, dtype=np.int64)
-    row = np.arange(len(pairs))
-    best[pairs[::-1].ravel()] = np.repeat(row[::-1], 2)  # the first row of each group is written last
-    mutual = (best[pairs[:, 0]] == row) & (best[pairs[:, 1]] == row)
-    return np.asarray(pairs[mutual], dtype=np.int64)
+    for row in range(len(pairs)):
+        for group in pairs[row]:
+            if best[group] < 0 or score[row] > score[best[group]]:
+                best[group] = row
+    return best
 
 
-def _crumbs(pairs: Codes, score: Numbers, chosen: Codes, size: Codes) -> Codes:
-    """Crumbs that are taken in beside the chosen pairs, as pairs of the group that takes in and the one that goes.
-
-    A crumb goes to its best partner where this has a score of 1 or more and what goes to the partner in this round, the
-    best first, has :data:`CRUMBS_SHARE` of its accounts at most. Of the pairs chosen nobody goes elsewhere, and who
-    goes takes nobody in.
+def _choose_pairs(pairs: Codes, score: Numbers, size: Codes) -> Codes:
+    """Pairs that are each other's best, and crumbs beside them; the group that takes in first.
 
     Parameters
     ----------
-    pairs, score : as for :func:`_mutual_best`.
-    chosen : what that found.
+    pairs, score : those with a score of 1 or more, ascending.
     size : accounts of each group.
+    """
+    best = _best_pairs(pairs, score, len(size))
+    left, right = pairs.T
+    mutual = pairs[best[left] == best[right]]
+    return np.concatenate([mutual, _crumbs(pairs, score, best, mutual, size)])
+
+
+def _crumbs(pairs: Codes, score: Numbers, best: Codes, chosen: Codes, size: Codes) -> Codes:
+    """Crumbs that are taken in beside the chosen pairs, as pairs of the group that takes in and the one that goes.
+
+    A crumb goes to its best partner where what goes to the partner in this round, the best first, has
+    :data:`CRUMBS_SHARE` of its accounts at most. Of the pairs chosen nobody goes elsewhere, and who goes takes nobody
+    in.
+
+    Parameters
+    ----------
+    pairs, score, size : as for :func:`_choose_pairs`.
+    best : of these, as from :func:`_best_pairs`.
+    chosen : pairs that are each other's best.
     """
     both = np.concatenate([pairs, pairs[:, ::-1]])  # who takes in, who goes
     twice = np.tile(score, 2)
-    able = np.flatnonzero((twice >= 1) & (size[both[:, 1]] <= CRUMB_SHARE * size[both[:, 0]]))
+    able = np.flatnonzero(size[both[:, 1]] <= CRUMB_SHARE * size[both[:, 0]])
+    able = able[twice[able] >= score[best[both[able, 1]]]]
     able = able[~np.isin(both[able, 1], chosen)]
-    best = np.full(len(size), -np.inf)
-    np.maximum.at(best, both[:, 1], twice)
-    able = able[twice[able] >= best[both[able, 1]]]
     order = able[np.lexsort((both[able, 1], -twice[able], both[able, 0]))]
     taker, goes = both[order].T
     _, first = np.unique(goes, return_index=True)  # of equally good partners the lower number
@@ -183,3 +195,6 @@ def _crumbs(pairs: Codes, score: Numbers, chosen: Codes, size: Codes) -> Codes:
     before = np.repeat(upto[starts] - size[goes[starts]], np.diff(np.append(starts, len(taker))))
     fits = (upto - before <= CRUMBS_SHARE * size[taker]) & ~np.isin(taker, goes)
     return np.column_stack([taker[fits], goes[fits]])
+
+
+_best_pairs: Any = numba.njit(cache=True, nogil=True)(_best_pairs_plain)
