@@ -6,6 +6,7 @@ text costs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from linkage.terms import TEXT
 Codes = npt.NDArray[np.int64]
 
 _VALUE_KEYS = ("family", "kind", "value")
+
+_LARGEST_NUMBER = 2**62
 
 
 def text_codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[str]]:
@@ -266,7 +269,7 @@ def count_holders(account: Codes, *keys: Codes) -> Codes:
     >>> count_holders(np.array([7, 7, 8, 8]), np.array([0, 0, 0, 1])).tolist()
     [2, 2, 2, 1]
     """
-    order = np.lexsort((account, *keys))
+    order = sort_rows(account, *keys)
     is_new = np.zeros(len(order), dtype=np.bool_)
     for key in keys:
         is_new |= np.diff(key[order], prepend=-1) != 0
@@ -277,6 +280,30 @@ def count_holders(account: Codes, *keys: Codes) -> Codes:
         length = np.diff(np.append(starts, len(order)))
         result[order] = np.repeat(np.add.reduceat(is_other.astype(np.int64), starts), length)
     return result
+
+
+def sort_rows(*keys: Codes) -> Codes:
+    """Rows in the order of the last key, then of the one before, and so on; of equal rows any is first.
+
+    Like ``numpy.lexsort``, but keys that fit into one number are sorted as one: a third of the time.
+
+    Parameters
+    ----------
+    keys : 0 or more, all of one length.
+
+    Examples
+    --------
+    >>> sort_rows(np.array([5, 4, 9]), np.array([1, 1, 0])).tolist()
+    [2, 1, 0]
+    """
+    sizes = [int(key.max(initial=0)) + 1 for key in keys]
+    if math.prod(sizes) > _LARGEST_NUMBER:
+        return np.lexsort(keys)
+    number = keys[-1].astype(np.int64)
+    for key, size in zip(keys[-2::-1], sizes[-2::-1], strict=True):
+        number *= size
+        number += key
+    return np.argsort(number)
 
 
 def first_rows(codes: Codes) -> Codes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
@@ -29,7 +30,7 @@ from linkage.coding import Codes, codes_of, count_holders, stack_frames, text_co
 from linkage.errors import ClusterError, LinkageError, MemoryBoundError, NoRunError
 from linkage.evidence.weights import Linked
 from linkage.memory import give_back, keep_apart, rebuild_bytes
-from linkage.parallel import Beside
+from linkage.parallel import Beside, at_once
 from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.stages import Judged, Step, find_evidence, judge_evidence
 from linkage.store.health import find_anomalies, newest_day
@@ -286,21 +287,17 @@ def _tables(
     settings: Settings,
 ) -> RunTables:
     """The run's tables; of links and shared values only what lies inside one cluster."""
-    number, ids = text_codes(tracked.members["cluster_id"])
-    accounts = pd.Index(tracked.members["account_id"])
-    most = int(settings.run.links_per_account)
-    links = judged.linked.evidence_within(pd.Series(number, index=accounts), links_per_account=most)
-    cluster = number[codes_of(links["account_a"], accounts)]
-    links = links.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
-    said = explain(
+    say = functools.partial(
+        explain,
         settled.clusters,
         members=settled.members,
         links=judged.linked.links,
         evidence=shared,
         settings=settings.verdicts,
         links_per_account=int(settings.evidence.links_per_account),
-        links_kept=most,
+        links_kept=int(settings.run.links_per_account),
     )
+    links, said = at_once(functools.partial(_links_within, tracked.members, judged.linked, settings), say)
     statements = [settled.statements, said]
     judged_groups = {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}
     statements.append(tell_slices(settled.members, inputs.works, **judged_groups))
@@ -314,6 +311,16 @@ def _tables(
         statements=pd.concat(statements, ignore_index=True),
         events=tracked.events,
     )
+
+
+def _links_within(members: pd.DataFrame, linked: Linked, settings: Settings) -> pd.DataFrame:
+    """What ties links inside one cluster, with ``cluster_id``; texts are categories."""
+    number, ids = text_codes(members["cluster_id"])
+    accounts = pd.Index(members["account_id"])
+    most = int(settings.run.links_per_account)
+    links = linked.evidence_within(pd.Series(number, index=accounts), links_per_account=most)
+    cluster = number[codes_of(links["account_a"], accounts)]
+    return links.assign(cluster_id=pd.Categorical.from_codes(cluster, ids))
 
 
 def _shared_templates(shared: pd.DataFrame, templates: pd.DataFrame) -> pd.DataFrame:

@@ -56,15 +56,11 @@ def test_the_choice_among_equal_links_lasts_when_accounts_join() -> None:
 def test_what_is_dropped_on_the_way_would_not_have_been_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     a, b, bits = some_links(9)
     pairs = Pairs(a, b, {"network": np.arange(len(a), dtype=np.int32)}, np.zeros(len(a), np.int8))
-    parts = [pairs.take(np.arange(first, min(first + 20, len(a)))) for first in range(0, len(a), 20)]
-    keep = functools.partial(
-        keep_strongest,
-        score=lambda some: bits[some.best["network"]],
-        draws=draw_by_name(NAMES),
-        links_per_account=2,
-    )
-    whole = keep(parts)
+    rows = [np.arange(first, min(first + 20, len(a))) for first in range(0, len(a), 20)]
+    keep = functools.partial(keep_strongest, draws=draw_by_name(NAMES), links_per_account=2)
+    whole, worth = keep([(pairs.take(some), bits[some]) for some in rows])
     monkeypatch.setattr(strongest, "_HELD_PAIRS", 30)
-    bounded = keep(iter(parts))
+    bounded, same = keep((pairs.take(some), bits[some]) for some in rows)
     assert bounded.best["network"].tolist() == whole.best["network"].tolist()
+    assert same.tolist() == worth.tolist() == bits[whole.best["network"]].tolist()
     assert 0 < len(whole.a) < len(a)

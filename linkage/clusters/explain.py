@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import pandas as pd
 
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.reasons import noun
-from linkage.coding import codes_of, value_keys
+from linkage.coding import codes_of, sort_rows, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     CLUSTER_STATEMENTS,
@@ -104,8 +104,7 @@ def explain(
 _TOLD: Final = ("cluster_id", "families", "requests", "extraction_probability", "readings", "expected_wrong")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Value:
+class _Value(NamedTuple):
     """A value that members of a cluster share, as it is told."""
 
     family: str
@@ -123,16 +122,15 @@ class _Shared:
 
     start: Codes
     """Where each cluster's values begin, and the end."""
-    table: pd.DataFrame
+    columns: tuple[list[Any], ...]
     """``family, kind, value, members, accounts, unrelated_accounts``."""
 
     def of(self, place: int) -> list[_Value]:
         """The values of one cluster."""
-        rows = self.table.iloc[self.start[place] : self.start[place + 1]]
-        columns = (rows[name].tolist() for name in rows.columns)
+        rows = slice(self.start[place], self.start[place + 1])
         return [
             _Value(family, f"{noun(kind)} {value}", f"{kind}={value}", *counts)
-            for family, kind, value, *counts in zip(*columns, strict=True)
+            for family, kind, value, *counts in zip(*(column[rows] for column in self.columns), strict=True)
         ]
 
 
@@ -141,7 +139,7 @@ def _share_values(evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *
     inside = np.flatnonzero(account >= 0)
     account, key = account[inside], value_keys(evidence)[inside]
     number = firm_of[account]
-    order = np.lexsort((account, key, number))
+    order = sort_rows(account, key, number)
     number, key, account, inside = number[order], key[order], account[order], inside[order]
     is_first = (np.diff(number, prepend=-1) != 0) | (np.diff(key, prepend=-1) != 0)
     starts = np.flatnonzero(is_first)
@@ -151,11 +149,10 @@ def _share_values(evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *
     accounts = evidence["accounts"].to_numpy(dtype=np.int64)[inside[starts]]
     ranked = np.lexsort((key[starts], accounts, -members, number[starts]))
     rows = evidence.iloc[inside[starts[ranked]]]
-    columns = {name: rows[name].astype(TEXT).array for name in ("family", "kind", "value")}
-    counts = {"members": members[ranked], "accounts": accounts[ranked]}
-    table = pd.DataFrame({**columns, **counts, "unrelated_accounts": rows["unrelated_accounts"].to_numpy()})
+    texts = (rows[name].astype(TEXT).tolist() for name in ("family", "kind", "value"))
+    counts = (members[ranked], accounts[ranked], rows["unrelated_accounts"])
     start = np.searchsorted(number[starts[ranked]], np.arange(clusters + 1)).astype(np.int64)
-    return _Shared(start, table)
+    return _Shared(start, (*texts, *(column.tolist() for column in counts)))
 
 
 def _count_pairs(links: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *, clusters: int) -> list[int]:

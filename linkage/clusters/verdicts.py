@@ -195,9 +195,10 @@ def judge(
     )
     chance: dict[str, Any] = {"accounts": accounts, "settings": settings, "seed": seed, "null_cohesion": null_cohesion}
     compare = functools.partial(measure_significance, incidence, group, groups=groups, **chance)
-    q_value, features = at_once(compare, measure)
+    bar = functools.partial(_bars, incidence, group, hours, groups=groups, settings=settings)
+    q_value, (features, bars) = at_once(compare, lambda: (measure(), bar()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
-    judged = _judge_groups(incidence, near, group, q_value, features, accounts, hours, settings, coefficients, own)
+    judged = _judge_groups(incidence, near, group, q_value, features, accounts, bars, settings, coefficients, own)
     is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
     kept = np.flatnonzero(is_told & (np.bincount(group[group >= 0], minlength=groups) >= 2))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
@@ -205,6 +206,21 @@ def judge(
     members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
     return Verdicts(clusters, members, *_groups(judged, group))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bars:
+    """What may bar a group from tier ``enforce``, whatever else is found."""
+
+    are_open: Flags
+    """:func:`find_open`."""
+    are_brief: Flags
+    """:func:`find_brief`."""
+
+
+def _bars(incidence: Incidence, group: Codes, hours: pd.DataFrame, *, groups: int, settings: VerdictSettings) -> _Bars:
+    are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
+    return _Bars(find_open(incidence, group, groups=groups), are_brief)
 
 
 _GIVEN: Final = (
@@ -284,7 +300,7 @@ def _judge_groups(
     q_value: Numbers,
     extraction: pd.DataFrame,
     accounts: pd.DataFrame,
-    hours: pd.DataFrame,
+    bars: _Bars,
     settings: VerdictSettings,
     coefficients: Coefficients,
     patterns: pd.DataFrame,
@@ -332,18 +348,18 @@ def _judge_groups(
         _measured(controller, extraction).assign(**both),
         patterns,
     )
-    return _grade(judged, group, hours, explained, settings)
+    return _grade(judged, group, bars, explained, settings)
 
 
-def _grade(judged: _Judged, group: Codes, hours: pd.DataFrame, explained: Flags, settings: VerdictSettings) -> _Judged:
+def _grade(judged: _Judged, group: Codes, bars: _Bars, explained: Flags, settings: VerdictSettings) -> _Judged:
     """The groups with what bars them and their tiers."""
     incidence, groups = judged.incidence, len(judged.q_value)
     size = np.bincount(group[group >= 0], minlength=groups)
     is_firm = _is_firm(judged, size, settings)
     could = is_firm & _reaches(judged, settings) & ~explained
-    is_open = (size < settings.open_accounts) & find_open(incidence, group, groups=groups)
+    is_open = (size < settings.open_accounts) & bars.are_open
     is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
-    is_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days) & ~judged.is_paid
+    is_brief = bars.are_brief & ~judged.is_paid
     judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
     return dataclasses.replace(judged, tier=_tiers(judged, is_firm, explained, settings))
 

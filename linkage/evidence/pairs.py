@@ -154,8 +154,8 @@ class Sight:
         *,
         least_bits: float,
         patterns: Patterns | None = None,
-    ) -> Iterator[Pairs]:
-        """The pairs of at least so many bits, part by part; at least one part.
+    ) -> Iterator[tuple[Pairs, Bits]]:
+        """The pairs of at least so many bits and the bits of each, part by part; at least one part.
 
         Parameters
         ----------
@@ -164,14 +164,16 @@ class Sight:
         """
         can_pass = None if patterns is None else self._bounds(patterns, worth, conduct_bits) >= least_bits - BOUND_SLACK
 
-        def weigh_part(part: slice) -> Pairs:
+        def weigh_part(part: slice) -> tuple[Pairs, Bits]:
             a, b = pairs.part(part)
             if patterns is not None and can_pass is not None:
                 mine, place = patterns.of_pairs[part.start // PART_PAIRS]
                 asked = can_pass[mine][place]
                 a, b = a[asked], b[asked]
             seen = self._look(a, b)
-            return seen.take(score_pairs(seen, worth, conduct_bits) >= least_bits)
+            score = score_pairs(seen, worth, conduct_bits)
+            strong = score >= least_bits
+            return seen.take(strong), score[strong]
 
         return _each_part(weigh_part, len(pairs))
 

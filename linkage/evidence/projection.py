@@ -8,8 +8,10 @@ by what else they share), so that accounts which agree on more than the hub stan
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -192,18 +194,24 @@ def _order_uses(account: Codes, value: Codes, orders: Sequence[Codes], links_per
     sizes = [int(small.sum()), *[int((~small).sum())] * len(orders)]
     ends, reach = np.cumsum(sizes), np.array([links_per_use, *_split(links_per_use, len(orders))])
     whole, firsts, end = np.zeros(ends[-1] + 1, dtype=np.int32), [ends[-1:]], 0
+    placing: list[Callable[[], None]] = []
     for mine, keys in ((small, [np.arange(len(turn))]), (~small, orders)):
         held, holders = rows_by_code(account[mine], count=len(turn)), np.bincount(value[mine])
         values = value.astype(np.int32)[mine][held[1]]
         for key in keys:
             place = end + np.cumsum(holders) - holders
             firsts.append(place[holders > 0])
-            _place_uses(np.argsort(key, kind="stable"), turn, held[0], values, place.copy(), whole)
+            placing.append(functools.partial(_place_by_key, key, turn, held[0], values, place, whole))
             end += len(values)
+    deque(in_threads(lambda place_uses: place_uses(), placing), maxlen=0)
     start, rows = rows_by_code(whole[:-1], count=len(turn))
     first = np.concatenate(firsts)
     whole[first] = ~whole[first]
     return _Runs(whole, ends, reach, start, rows)
+
+
+def _place_by_key(key: Codes, turn: Small, start: Codes, values: Small, place: Codes, whole: Small) -> None:
+    _place_uses(np.argsort(key, kind="stable"), turn, start, values, place.copy(), whole)
 
 
 @numba.njit(cache=True, nogil=True)

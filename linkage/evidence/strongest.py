@@ -6,7 +6,7 @@ together a part of these is enough, and what comes after links costs time and me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import numba
@@ -50,14 +50,21 @@ def are_strongest(a: Small, b: Small, bits: Bits, *, draws: Draws, links_per_acc
     >>> are_strongest(*star, np.array([5.0, 7.0, 6.0, 6.0]), draws=draws, links_per_account=1).tolist()
     [False, True, True, True]
     """
-    are_kept = np.zeros(len(a), dtype=np.bool_)
-    _mark_strongest(a, b, bits, draws, links_per_account, are_kept)
-    return are_kept
+    return _mark_strongest(a, b, bits, draws=draws, links_per_account=links_per_account)[0]
+
+
+def _mark_strongest(
+    a: Small, b: Small, bits: Bits, *, draws: Draws, links_per_account: int
+) -> tuple[npt.NDArray[np.bool_], Bits]:
+    """The flags of :func:`are_strongest`, and per account the bits below which no more link of it can be kept."""
+    are_kept, least = np.zeros(len(a), dtype=np.bool_), np.full(len(draws), -np.inf)
+    _mark_links(a, b, bits, draws, links_per_account, are_kept, least)
+    return are_kept, least
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark_strongest(
-    a: Small, b: Small, bits: Bits, draws: Draws, links_per_account: int, are_kept: npt.NDArray[np.bool_]
+def _mark_links(
+    a: Small, b: Small, bits: Bits, draws: Draws, links_per_account: int, are_kept: npt.NDArray[np.bool_], least: Bits
 ) -> None:
     start = np.zeros(draws.size + 2, np.int64)
     for link in range(a.size):
@@ -74,38 +81,38 @@ def _mark_strongest(
         if mine.size <= links_per_account:
             are_kept[mine] = True
             continue
-        least = np.sort(bits[mine])[mine.size - links_per_account]
-        are_kept[mine[bits[mine] > least]] = True
-        equal = mine[bits[mine] == least]
+        bound = np.sort(bits[mine])[mine.size - links_per_account]
+        are_kept[mine[bits[mine] > bound]] = True
+        equal = mine[bits[mine] == bound]
         order = np.argsort(draws[a[equal]] ^ draws[b[equal]], kind="mergesort")
-        are_kept[equal[order[: links_per_account - (bits[mine] > least).sum()]]] = True
+        are_kept[equal[order[: links_per_account - (bits[mine] > bound).sum()]]] = True
+        least[account] = bound
 
 
-def keep_strongest(
-    parts: Iterable[Pairs], *, score: Callable[[Pairs], Bits], draws: Draws, links_per_account: int
-) -> Pairs:
-    """The pairs of all parts that are among the strongest of either account, in their order; at least one part.
+def keep_strongest(parts: Iterable[tuple[Pairs, Bits]], *, draws: Draws, links_per_account: int) -> tuple[Pairs, Bits]:
+    """The pairs of all parts that are among the strongest of either account, in their order, and the bits of each.
 
     What cannot be among them is dropped on the way, so that few more are held than are kept.
 
     Parameters
     ----------
-    score : bits of each pair.
+    parts : pairs and the bits of each; at least one.
     draws, links_per_account : as for :func:`are_strongest`.
     """
+    least = np.full(len(draws), -np.inf)
 
-    def strongest(held: list[Pairs]) -> Pairs:
-        pairs = join_pairs(held)
+    def strongest(held: list[tuple[Pairs, Bits]]) -> tuple[Pairs, Bits]:
+        pairs, bits = join_pairs([part for part, _ in held]), np.concatenate([known for _, known in held])
         held.clear()
-        return pairs.take(
-            are_strongest(pairs.a, pairs.b, score(pairs), draws=draws, links_per_account=links_per_account)
-        )
+        kept, least[:] = _mark_strongest(pairs.a, pairs.b, bits, draws=draws, links_per_account=links_per_account)
+        return pairs.take(kept), bits[kept]
 
-    held: list[Pairs] = []
+    held: list[tuple[Pairs, Bits]] = []
     most = _HELD_PAIRS
-    for part in parts:
-        held.append(part)
-        if sum(len(each.a) for each in held) > most:
+    for pairs, bits in parts:
+        able = (bits >= least[pairs.a]) | (bits >= least[pairs.b])
+        held.append((pairs.take(able), bits[able]))
+        if sum(len(known) for _, known in held) > most:
             held = [strongest(held)]
-            most = max(_HELD_PAIRS, 2 * len(held[0].a))
+            most = max(_HELD_PAIRS, 2 * len(held[0][1]))
     return strongest(held)

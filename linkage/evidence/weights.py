@@ -32,7 +32,6 @@ from linkage.evidence.pairs import (
     Ties,
     count_patterns,
     family_bits,
-    score_pairs,
     sort_pairs,
     span_values,
 )
@@ -228,16 +227,13 @@ def link_accounts(
     bits, conduct_bits, weights = _learn(coded, patterns.rows, patterns.times, settings)
     least_bits = prior_bits - margin_bits
     names: pd.Index[str] = pd.Index(accounts["account_id"])
-    score = functools.partial(score_pairs, worth=bits, conduct_bits=conduct_bits)
-    keep = functools.partial(
-        keep_strongest, score=score, draws=draw_by_name(names), links_per_account=settings.links_per_account
-    )
-    pairs = keep(sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
-    strong = score(pairs) >= prior_bits
+    keep = functools.partial(keep_strongest, draws=draw_by_name(names), links_per_account=settings.links_per_account)
+    pairs, score = keep(sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
+    strong = score >= prior_bits
     ends = pairs.a[strong], pairs.b[strong]
     more = _fellows_of_fellows(*ends, candidates, organization, settings.links_per_use, seed=seed)
     del candidates, patterns
-    pairs = keep(itertools.chain([pairs], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
+    pairs, _ = keep(itertools.chain([(pairs, score)], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
     values = coded.table.assign(bits=bits)
     spans = span_values(evidence, coded.value, values=len(values))
     ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, spans)
