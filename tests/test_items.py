@@ -22,9 +22,10 @@ def pack(items: list[int], counts: list[int], first_ms: list[int]) -> bytearray:
     return pack_items(np.array([0, len(items)]), columns)[0]
 
 
-def log_of(database: Database, *, since_day: int, until_day: int) -> ItemLog:
+def log_of(database: Database, *, since_day: int, until_day: int, is_settled: bool = False) -> ItemLog:
     accounts = read_account_names(database)
-    return ItemLog(database, accounts=accounts, since_day=since_day, until_day=until_day)
+    days = {"since_day": since_day, "until_day": until_day}
+    return ItemLog(database, accounts=accounts, days=days, is_settled=is_settled)
 
 
 def test_days_of_the_window_add_up(tmp_path: Path) -> None:
@@ -156,6 +157,19 @@ def test_of_accounts_that_are_not_asked_for_only_who_has_an_item_is_told(part: i
     assert len(asked_rows) + other_rows["item"].notna().sum() == (listed.notna() | is_other).sum()
     unknown = other_rows.loc[other_rows["item"].isna(), "account_id"].value_counts()
     check_rest(found, table[listed.isna() & ~is_other], unknown)
+
+
+def test_compiled_code_reads_the_same_items(part: int, tmp_path: Path) -> None:
+    with Database(tmp_path / f"{part}.db") as database:
+        add_log(database, np.arange(ACCOUNTS))
+        plain = log_of(database, since_day=0, until_day=3)
+        with database.settled():
+            settled = log_of(database, since_day=0, until_day=3, is_settled=True)
+        assert settled.marked.digest == plain.marked.digest
+        for accounts in (None, ["n29", "n03", "n04"]):
+            one, other = plain.read(accounts), settled.read(accounts)
+            for name in ("asked", "others", "own"):
+                pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
 def test_the_order_of_loading_changes_neither_digest_nor_rows(tmp_path: Path) -> None:

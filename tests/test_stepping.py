@@ -24,7 +24,7 @@ def calls() -> Calls:
     return found
 
 
-def read(calls: Calls, path: Path, sql: str, *, width: int = 2, **parameters: int) -> list[list[list[int]]]:
+def read(calls: Calls, path: Path, sql: str, *, width: int = 2, **parameters: int | str) -> list[list[list[int]]]:
     parts = step_through(calls, path, sql=sql, parameters=parameters, width=width, part_rows=4)
     return [part.tolist() for part in parts]
 
@@ -40,6 +40,8 @@ def test_rows_come_in_parts_of_their_order(calls: Calls, tmp_path: Path) -> None
     assert read(calls, path, ask, least=0) == [rows[:4], rows[4:8], rows[8:]]
     assert read(calls, path, ask, least=5) == [rows[5:]]
     assert read(calls, path, ask, least=9) == []
+    some = "select a, b from t where a in (select value from json_each(:some)) order by a"
+    assert read(calls, path, some, some="[3, 8]") == [[rows[3], rows[8]]]
 
 
 def test_what_sqlite_says_of_a_failure_is_told(calls: Calls, tmp_path: Path) -> None:

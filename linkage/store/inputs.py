@@ -158,7 +158,8 @@ def read_inputs(
     with database.snapshot(), contextlib.ExitStack() as stack:
         names = read_account_names(database)
         aside = worth_beside(beside, accounts=len(names[0]))
-        if items_later and len(names[0]) >= BESIDE_ACCOUNTS:
+        is_settled = items_later and len(names[0]) >= BESIDE_ACCOUNTS
+        if is_settled:
             stack.enter_context(database.settled())
         if aside is None:
             used = _read_used(database, window, names)
@@ -167,7 +168,8 @@ def read_inputs(
             with aside(read_rest_of, {"path": database.path, "window": window}) as ask:
                 used = _read_used(database, window, names)
                 rest = ask()
-        inputs = _join(used, rest, ItemLog(database, accounts=names, **window.days, marked=rest.marked))
+        log = ItemLog(database, accounts=names, days=window.days, marked=rest.marked, is_settled=is_settled)
+        inputs = _join(used, rest, log)
         return inputs if items_later else inputs.with_items_of(None)
 
 
@@ -195,7 +197,7 @@ def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[s
     moves = database.frame("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS, **window.days)
     accounts_digest, conduct_digest, hours_digest, moves_digest = map(_digest, (accounts, conduct, hours, moves))
     _let_go(database, accounts=len(names[0]))
-    marked = ItemLog(database, accounts=names, marked=None, **window.days).marked
+    marked = ItemLog(database, accounts=names, days=window.days).marked
     digests = [accounts_digest, conduct_digest, marked.digest, hours_digest, moves_digest]
     return _Rest(accounts, conduct, hours, moves, marked, digests)
 

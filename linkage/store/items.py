@@ -6,12 +6,13 @@ each (int32), and when the first of them came, in milliseconds since the day beg
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -28,6 +29,7 @@ from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
 Ints = npt.NDArray[np.int64]
 
 _ITEM_BYTES: Final = 16
+_ITEM_WORDS: Final = 4
 _PART_ITEMS: Final = 1_000_000
 
 
@@ -106,8 +108,9 @@ class ItemLog:
     Parameters
     ----------
     accounts : as from :func:`linkage.store.uses.read_account_names`.
-    since_day, until_day : days since the epoch, since inclusive, until exclusive.
+    days : ``since_day``, inclusive, and ``until_day``, exclusive, since the epoch.
     marked : of another log of the same items; None: they are looked at here.
+    is_settled : nobody writes until items are read, and all of them are committed.
     """
 
     def __init__(
@@ -115,17 +118,17 @@ class ItemLog:
         database: Database,
         *,
         accounts: tuple[Ints, pd.Index[str]],
-        since_day: int,
-        until_day: int,
+        days: Mapping[str, int],
         marked: Marked | None = None,
+        is_settled: bool = False,
     ) -> None:
-        self._database, self._days = database, {"since_day": since_day, "until_day": until_day}
+        self._database, self._days = database, dict(days)
+        self._state = database.settled if is_settled else contextlib.nullcontext
         self._numbers, self._names = accounts
         self.marked = marked or self._mark()
 
     def _mark(self) -> Marked:
         total = sum(int(rows.sum()) for rows in self._database.numbers("item_total", **self._days))
-        marks = Marks.of(total)
         sums = np.zeros(len(self._names), dtype=np.uint64)
 
         def unpack(rows: _Rows) -> Ints:
@@ -133,10 +136,8 @@ class ItemLog:
             _add_hashes(part.code, part.items, part.first_ms, sums)  # no account is in two parts
             return part.items
 
-        for items in in_threads(unpack, self._rows("account_items")):
-            marks.add(items)
+        marks = Marks.of(in_threads(unpack, self._rows("account_items")), total=total)
         named = pd.util.hash_array(self._names.to_numpy(dtype=object), categorize=False)[sums > 0]
-        marks = dataclasses.replace(marks, seen=marks.seen[:0])
         return Marked(marks, hashlib.sha256(named.tobytes() + sums[sums > 0].tobytes()).digest())
 
     def read(self, accounts: Iterable[str] | None = None) -> AccountItems:
@@ -146,17 +147,22 @@ class ItemLog:
         ----------
         accounts : ids of those that are asked for; None: all.
         """
+        with self._state():
+            return self._read_all() if accounts is None else self._read_of(accounts)
+
+    def _read_all(self) -> AccountItems:
         marks = self.marked.marks
-        if accounts is None:
-            listed, own = _gather(in_threads(lambda rows: _split(_unpack(rows), marks), self._rows("account_items")))
-            return self._name(_number_items(listed)[0], _NO_ITEMS, [own])
+        listed, own = _gather(in_threads(lambda rows: _split(_unpack(rows), marks), self._rows("account_items")))
+        return self._name(_number_items(listed)[0], _NO_ITEMS, [own])
+
+    def _read_of(self, accounts: Iterable[str]) -> AccountItems:
         asked = self._names.get_indexer(pd.Index(list(accounts), dtype=TEXT))
         is_asked = np.zeros(len(self._names), dtype=np.bool_)
         is_asked[asked[asked >= 0]] = True
         numbers = json.dumps(self._numbers[is_asked].tolist())
         theirs = deque(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
-        marks = marks.held_in(part.items for part in theirs)
-        listed, own = _gather(_split(theirs.popleft(), marks) for _ in range(len(theirs)))
+        marks = self.marked.marks.held_in(part.items for part in theirs)
+        listed, own = _gather(in_threads(lambda part: _split(part, marks), _taken(theirs)))
         listed, others, others_own = self._find_others(listed, marks, is_asked)
         return self._name(listed, others, [own, others_own])
 
@@ -175,15 +181,13 @@ class ItemLog:
     def _rows(self, query: str, **more: str) -> Iterator[_Rows]:
         """Rows of whole accounts, as many as are unpacked at once."""
         places = Names(self._numbers)
-        held = _Rows(np.empty(0, np.int64), np.empty(0, np.int64), [])
-        for columns in self._database.parts(query, **self._days, **more):
-            account, day, blobs = columns.values()
-            code = np.append(held.code, places.places(np.array(account, dtype=np.int64)))
-            rows = _Rows(code, np.append(held.day_ms, np.array(day, dtype=np.int64) * DAY_MS), [*held.blobs, *blobs])
+        held = _NO_ROWS
+        for numbers, ends, data in self._database.packed(query, **self._days, **more):
+            rows = held.followed_by(places.places(numbers[:, 0]), numbers[:, 1], ends, data)
             cuts = rows.cuts()
-            yield from (rows.between(start, end) for start, end in itertools.pairwise(cuts))
-            held = rows.between(cuts[-1], len(code)) if cuts else rows
-        if held.blobs:
+            yield from (rows.take(slice(*edges)) for edges in itertools.pairwise(cuts))
+            held = rows.take(slice(cuts[-1], None)) if cuts else rows
+        if len(held.code):
             yield held
 
     def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
@@ -201,24 +205,41 @@ class ItemLog:
 
 
 class _Rows(NamedTuple):
-    """Packed items: place of the account's name, first millisecond of the day and blob of each row."""
+    """Packed items: place of the account's name, first millisecond of the day, and the blob of each row."""
 
     code: Ints
     day_ms: Ints
-    blobs: list[bytes]
+    sizes: Ints
+    """Items of each blob."""
+    starts: Ints
+    """Where each blob begins among the words."""
+    words: npt.NDArray[np.uint32]
+    """Blobs one after the other, in 32 bits; other rows' may be among them."""
+
+    def followed_by(self, code: Ints, days: Ints, ends: Ints, data: npt.NDArray[np.uint8]) -> _Rows:
+        """These rows, which end where their words end, and others behind them, whose blobs end there in the data."""
+        first = int(self.starts[0]) if len(self.starts) else len(self.words)
+        sizes = np.append(self.sizes, np.diff(ends, prepend=0) // _ITEM_BYTES)
+        return _Rows(
+            np.append(self.code, code),
+            np.append(self.day_ms, days * DAY_MS),
+            sizes,
+            (np.cumsum(sizes) - sizes) * _ITEM_WORDS,
+            np.append(self.words[first:], data.view("<u4").astype(np.uint32, copy=False)),
+        )
 
     def cuts(self) -> list[int]:
         """Where parts of about :data:`_PART_ITEMS` begin, and the last account: all at the first row of an account."""
         starts = run_starts(self.code)
-        sizes = np.fromiter(map(len, self.blobs), np.int64, len(self.blobs)) // _ITEM_BYTES
-        part = (np.cumsum(sizes) - sizes)[starts] // _PART_ITEMS
+        part = (np.cumsum(self.sizes) - self.sizes)[starts] // _PART_ITEMS
         return sorted({*starts[run_starts(part)].tolist(), *starts[-1:].tolist()})
 
-    def between(self, start: int, end: int) -> _Rows:
-        return _Rows(self.code[start:end], self.day_ms[start:end], self.blobs[start:end])
+    def take(self, rows: npt.NDArray[np.bool_] | slice) -> _Rows:
+        return _Rows(self.code[rows], self.day_ms[rows], self.sizes[rows], self.starts[rows], self.words)
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> _Rows:
-        return _Rows(self.code[rows], self.day_ms[rows], list(itertools.compress(self.blobs, rows)))
+
+_NO_NUMBERS: Final = np.empty(0, np.int64)
+_NO_ROWS: Final = _Rows(_NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, _NO_NUMBERS, np.empty(0, np.uint32))
 
 
 class _Part(NamedTuple):
@@ -232,16 +253,15 @@ class _Part(NamedTuple):
         return _Part(self.code[rows], self.items[rows], self.first_ms[rows])
 
 
+_OWN: Final = ("code", "count", "first_ms", "last_ms")
 _NO_ITEMS: Final = _Part(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def _unpack(rows: _Rows) -> _Part:
     """Items of each account, one item once, ascending."""
-    sizes = np.fromiter(map(len, rows.blobs), np.int64, len(rows.blobs)) // _ITEM_BYTES
-    words = np.frombuffer(b"".join(rows.blobs), "<u4").astype(np.uint32, copy=False)
-    total = int(sizes.sum())
+    total = int(rows.sizes.sum())
     part = _Part(np.empty(total, np.int32), np.empty(total, np.int64), np.empty(total, np.int64))
-    end = _merge_days(rows.code, sizes, rows.day_ms, words, *part)
+    end = _merge_days(*rows, *part)
     return part.take(slice(end))
 
 
@@ -255,38 +275,40 @@ class Marks:
 
     last: int
     """The last bits that tell items apart."""
-    seen: npt.NDArray[np.uint8]
-    """A bit for each place; nothing once all items were added."""
     twice: npt.NDArray[np.uint8]
     """A bit for each place."""
 
     @classmethod
-    def of(cls, items: int) -> Marks:
-        """Marks for so many items at most."""
-        bits = max((8 * items).bit_length(), 6)
-        return cls((1 << bits) - 1, np.zeros(1 << (bits - 3), np.uint8), np.zeros(1 << (bits - 3), np.uint8))
-
-    def add(self, items: Ints) -> None:
-        """Mark the items of accounts that were not added before, of each account its distinct ones."""
-        _mark(items, self.last, self.seen, self.twice)
+    def of(cls, parts: Iterable[Ints], *, total: int) -> Marks:
+        """Marks of so many items at most: of parts with other accounts each, of every account its distinct items."""
+        bits = max((8 * total).bit_length(), 6)
+        last, seen = (1 << bits) - 1, np.zeros(1 << (bits - 2), np.uint8)
+        for items in parts:
+            _mark(items, last, seen)
+        return cls(last, _marked_twice(seen))
 
     def held_in(self, parts: Iterable[Ints]) -> Marks:
         """The same marks, but of shared items only those that are in these parts."""
         held = np.zeros_like(self.twice)
         for items in parts:
-            _mark(items, self.last, held, held)
+            _hold(items, self.last, held)
         np.bitwise_and(held, self.twice, out=held)
-        return dataclasses.replace(self, twice=held)
-
-    def are_shared(self, items: Ints) -> npt.NDArray[np.bool_]:
-        """Which items were added for more than one account."""
-        return np.asarray(_are_marked(items, self.last, self.twice), dtype=np.bool_)
+        return Marks(self.last, held)
 
 
 def _split(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
-    """The items that are marked as shared, and how many others each account has."""
-    is_shared = marks.are_shared(part.items)
-    return part.take(is_shared), _count_own(part.take(~is_shared))
+    """The items that are marked as shared; and per account how many others it has, and their first and last time."""
+    shared = _Part._make(np.empty_like(column) for column in part)
+    own = {name: np.empty(len(run_starts(part.code)), np.int64) for name in _OWN}
+    rows, accounts = _split_rows(*part, marks.last, marks.twice, *shared, *own.values())
+    counted = pd.DataFrame({name: column[:accounts] for name, column in own.items()})
+    return _Part._make(column[:rows].copy() for column in shared), counted
+
+
+def _taken(parts: deque[_Part]) -> Iterator[_Part]:
+    """The parts, each of which is let go once it is handed out."""
+    while parts:
+        yield parts.popleft()
 
 
 def _find_numbers(part: _Part, marks: Marks, known: pd.Index[int]) -> tuple[_Part, pd.DataFrame]:
@@ -298,7 +320,7 @@ def _find_numbers(part: _Part, marks: Marks, known: pd.Index[int]) -> tuple[_Par
 
 def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.DataFrame]:
     """What was split, as one, by account."""
-    listed, own = [_NO_ITEMS], [_count_own(_NO_ITEMS)]
+    listed, own = [_NO_ITEMS], [pd.DataFrame(dict.fromkeys(_OWN, _NO_ITEMS.first_ms))]
     for part, counted in parts:
         listed.append(part)
         own.append(counted)
@@ -312,16 +334,6 @@ def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.Data
     if len(first_ms):
         first_ms = _take_runs(first_ms, *runs)
     return _Part(_take_runs(code, *runs), items, first_ms), pd.concat(own)
-
-
-def _count_own(part: _Part) -> pd.DataFrame:
-    """Per account of a part, how many items it has, and their first and last time."""
-    starts = run_starts(part.code)
-    if not len(starts):
-        return pd.DataFrame({"code": part.code, "count": part.code, "first_ms": part.items, "last_ms": part.items})
-    count = np.diff(np.append(starts, len(part.code)))
-    first, last = np.minimum.reduceat(part.first_ms, starts), np.maximum.reduceat(part.first_ms, starts)
-    return pd.DataFrame({"code": part.code[starts], "count": count, "first_ms": first, "last_ms": last})
 
 
 def _number_items(part: _Part) -> tuple[_Part, pd.Index[int]]:
@@ -343,26 +355,74 @@ def _take_runs(values: Any, starts: Ints, sizes: Ints) -> Any:
     return taken
 
 
-def _mark_plain(items: Ints, last: int, seen: Any, twice: Any) -> None:
+@numba.njit(cache=True, nogil=True)
+def _mark(items: Ints, last: int, seen: Any) -> None:
+    """Mark in two bits of each item's place that it was there, and that it was there before.
+
+    Without a branch: nobody can guess it, and places are all over the memory (130 million items 2 s instead of 4).
+    """
     for item in items:
         place = item & last
-        bit = np.uint8(1 << (place & 7))
-        if seen[place >> 3] & bit:
-            twice[place >> 3] |= bit
-        seen[place >> 3] |= bit
-
-
-_mark: Any = numba.njit(cache=True, nogil=True)(_mark_plain)
+        shift = np.uint8((place & 3) << 1)
+        before = (seen[place >> 2] >> shift) & 3
+        seen[place >> 2] |= np.uint8(((before << 1) | 1) & 3) << shift
 
 
 @numba.njit(cache=True, nogil=True)
-def _are_marked(items: Ints, last: int, marked: Any) -> Any:
-    """Which items have their bit."""
-    result = np.empty(len(items), dtype=np.bool_)
+def _marked_twice(seen: Any) -> Any:
+    """The second of two bits of each place."""
+    twice = np.zeros(len(seen) // 2, dtype=np.uint8)
+    for byte in range(len(twice)):
+        for place in range(8):
+            bit = (seen[2 * byte + (place >> 2)] >> np.uint8(((place & 3) << 1) + 1)) & 1
+            twice[byte] |= np.uint8(bit << place)
+    return twice
+
+
+@numba.njit(cache=True, nogil=True)
+def _hold(items: Ints, last: int, held: Any) -> None:
+    """Set the bit of each item."""
+    for item in items:
+        place = item & last
+        held[place >> 3] |= np.uint8(1 << (place & 7))
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_rows(
+    code: Any,
+    items: Ints,
+    first_ms: Ints,
+    last: int,
+    marked: Any,
+    shared_code: Any,
+    shared_items: Ints,
+    shared_ms: Ints,
+    owner: Ints,
+    count: Ints,
+    own_first_ms: Ints,
+    own_last_ms: Ints,
+) -> tuple[int, int]:
+    """Put items that have their bit into the ``shared`` arrays, and count those of each account that have not.
+
+    Returns
+    -------
+    How many items are shared, and how many accounts have others.
+    """
+    end, owners = 0, 0
     for row in range(len(items)):
         place = items[row] & last
-        result[row] = (marked[place >> 3] >> np.uint8(place & 7)) & 1
-    return result
+        shared_code[end], shared_items[end], shared_ms[end] = code[row], items[row], first_ms[row]
+        if (marked[place >> 3] >> np.uint8(place & 7)) & 1:
+            end += 1
+            continue
+        if not owners or owner[owners - 1] != code[row]:
+            owner[owners], count[owners] = code[row], 0
+            own_first_ms[owners], own_last_ms[owners] = first_ms[row], first_ms[row]
+            owners += 1
+        count[owners - 1] += 1
+        own_first_ms[owners - 1] = min(own_first_ms[owners - 1], first_ms[row])
+        own_last_ms[owners - 1] = max(own_last_ms[owners - 1], first_ms[row])
+    return end, owners
 
 
 @numba.njit(cache=True, nogil=True)
@@ -381,23 +441,21 @@ def _add_hashes(code: Any, items: Ints, first_ms: Ints, sums: Any) -> None:
 
 
 def _merge_days_plain(
-    account: Ints, sizes: Ints, day_ms: Ints, words: Any, code: Any, items: Ints, first_ms: Ints
+    account: Ints, day_ms: Ints, sizes: Ints, starts: Ints, words: Any, code: Any, items: Ints, first_ms: Ints
 ) -> int:
     """Unpack the rows of each account and merge its days, one item once; how many items there are.
 
     Parameters
     ----------
-    account, sizes, day_ms : code of the account, items and first millisecond of the day of each row; rows of an account
-        stand together, its days ascend.
-    words : all blobs, in 32 bits.
+    account, day_ms, sizes, starts, words : as in :class:`_Rows`; rows of an account stand together, its days ascend.
     code, items, first_ms : filled from the left.
     """
-    begin, end, base = 0, 0, 0
+    begin, end = 0, 0
     earlier, earlier_ms = np.empty(0, np.int64), np.empty(0, np.int64)
     for row in range(len(account)):
         if row and account[row] != account[row - 1]:
             begin = end
-        held, size = end - begin, sizes[row]
+        held, size, base = end - begin, sizes[row], starts[row]
         if held > len(earlier):
             earlier, earlier_ms = np.empty(2 * held, np.int64), np.empty(2 * held, np.int64)
         earlier[:held], earlier_ms[:held] = items[begin:end], first_ms[begin:end]
@@ -416,7 +474,6 @@ def _merge_days_plain(
                 first_ms[end] = np.int64(words[base + 3 * size + new]) + day_ms[row]
                 new += 1
             end += 1
-        base += 4 * size
     return end
 
 

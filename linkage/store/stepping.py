@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 _ROW: Final = 100  # SQLITE_ROW, of the codes that SQLite promises to keep
 _DONE: Final = 101
+_COPIED: Final = -1  # SQLITE_TRANSIENT
 _FULL: Final = -1  # ours: a row for which there is no room
 _ROOM: Final = 64  # bytes a row, at first
 _FLAGS: Final = 0x8001  # read only, no mutex: one thread asks
@@ -50,6 +51,7 @@ class Calls(NamedTuple):
     prepare: Callable[..., int]
     finalize: Callable[..., int]
     bind: Callable[..., int]
+    bind_text: Callable[..., int]
     index: Callable[..., int]
     message: Callable[..., bytes]
     fill: Callable[[int, npt.NDArray[np.int64]], tuple[int, int]]
@@ -84,6 +86,7 @@ def find_calls() -> Calls | None:
         declare(library, "sqlite3_prepare_v2", _INT, _POINTER, _TEXT, _INT, _POINTER, _POINTER),
         declare(library, "sqlite3_finalize", _INT, _POINTER),
         declare(library, "sqlite3_bind_int64", _INT, _POINTER, _INT, ctypes.c_int64),
+        declare(library, "sqlite3_bind_text", _INT, _POINTER, _INT, _TEXT, _INT, _POINTER),
         declare(library, "sqlite3_bind_parameter_index", _INT, _POINTER, _TEXT),
         declare(library, "sqlite3_errmsg", _TEXT, _POINTER),
         _compile(step, value),
@@ -139,7 +142,7 @@ def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
 
 
 def step_through(
-    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int], width: int, part_rows: int
+    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
 ) -> Iterator[npt.NDArray[np.int64]]:
     """The answer as arrays of rows x columns, none of them empty, on a connection of its own: of what is committed.
 
@@ -147,7 +150,7 @@ def step_through(
     ----------
     calls : from :func:`find_calls`.
     path : the file.
-    sql, parameters : what is asked; the parameters are whole numbers, by name.
+    sql, parameters : what is asked; the parameters are whole numbers and texts, by name.
     width : how many columns the answer has; all of them whole numbers.
     part_rows : so many rows in an array at most.
 
@@ -167,7 +170,7 @@ def step_through(
 
 
 def step_packed(
-    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int], width: int, part_rows: int
+    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
 ) -> Iterator[Packed]:
     """The same for an answer whose last column, behind whole numbers, is a text or a blob; it may have no row."""
     with _asked(calls, path, sql, parameters) as (database, statement):
@@ -185,11 +188,16 @@ def step_packed(
 
 
 @contextlib.contextmanager
-def _asked(calls: Calls, path: Path, sql: str, parameters: Mapping[str, int]) -> Iterator[tuple[Any, Any]]:
+def _asked(calls: Calls, path: Path, sql: str, parameters: Mapping[str, int | str]) -> Iterator[tuple[Any, Any]]:
     """A connection and a statement that knows its parameters."""
     with _connection(calls, path) as database, open_statement(calls, database, sql) as statement:
-        for name, number in parameters.items():
-            calls.bind(statement, calls.index(statement, f":{name}".encode()), number)
+        for name, value in parameters.items():
+            place = calls.index(statement, f":{name}".encode())
+            if isinstance(value, str):
+                text = value.encode()
+                calls.bind_text(statement, place, text, len(text), _COPIED)
+            else:
+                calls.bind(statement, place, value)
         yield database, statement
 
 

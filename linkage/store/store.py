@@ -241,11 +241,11 @@ class Database:
 
         Numbers are read on connections of their own then, by compiled code: :mod:`linkage.store.stepping`.
         """
-        self._is_settled = True
+        before, self._is_settled = self._is_settled, True
         try:
             yield
         finally:
-            self._is_settled = False
+            self._is_settled = before
 
     def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
         """The answer of a named query as a frame.
@@ -314,7 +314,7 @@ class Database:
                     return
                 yield part
 
-    def packed(self, name: str, **parameters: int) -> Iterator[Packed]:
+    def packed(self, name: str, **parameters: int | str) -> Iterator[Packed]:
         """The answer of a named query whose last column is a text or a blob behind whole numbers, some rows at a time.
 
         None of the values may be null. There is one part at least.
