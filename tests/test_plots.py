@@ -127,6 +127,42 @@ def test_rows_are_folded_and_the_axis_says_so(draw: object, details: dict[int, C
 
 
 @pytest.mark.parametrize("draw", DRAWINGS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_margins_have_room_for_every_text(draw: object, size: int, details: dict[int, ClusterDetail]) -> None:
+    figure = draw(details[size]).get_figure(root=True)  # type: ignore[operator]
+    figure.draw_without_rendering()
+    drawn = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert 0.0 <= drawn.x0 < drawn.x1 <= width
+    assert drawn.y0 >= 0.0
+    if size > 5:  # in a lower picture the name of the colour bar is longer than the bar
+        assert drawn.y1 <= height
+
+
+def test_names_as_wide_as_can_be_stay_inside() -> None:
+    detail = make_detail(14)
+    wide = {name: "W" * 20 + name for name in detail.members["account_id"]}
+    members = detail.members.assign(account_id=detail.members["account_id"].map(wide))
+    activity = detail.activity.assign(account_id=detail.activity["account_id"].map(wide))
+    shared = detail.shared.assign(value="W" * 40 + detail.shared["value"])
+    broad = dataclasses.replace(detail, members=members, activity=activity, shared=shared)
+    for draw in (plots.timeline, plots.cluster):
+        figure = draw(broad).get_figure(root=True)
+        figure.draw_without_rendering()
+        assert figure.get_tightbbox().x0 >= 0.0
+
+
+def test_the_colour_bar_has_round_numbers_up_to_the_most(details: dict[int, ClusterDetail]) -> None:
+    for draw, first in ((plots.timeline, 1.0), (plots.evidence_matrix, 0.0)):
+        ax, beside = draw(details[400]).get_figure(root=True).axes
+        most = ax.images[0].norm.vmax
+        shown = [float(tick.get_text().replace(",", "")) for tick in beside.get_yticklabels()]
+        assert shown[0] == first
+        assert most / 2.6 < shown[-1] <= most
+        assert beside.get_yticks().tolist() == pytest.approx(ax.images[0].norm(shown).tolist())
+
+
+@pytest.mark.parametrize("draw", DRAWINGS)
 def test_hostile_text_draws_without_a_warning(draw: object) -> None:
     detail = make_detail(14, hostile=True)
     hostile = dataclasses.replace(detail, cluster={**detail.cluster, "cluster_id": "$\\bad$\x00\u202e口"})

@@ -11,8 +11,6 @@ Okabe and Ito (2008), Color Universal Design: how to make figures that are frien
 from __future__ import annotations
 
 import dataclasses
-import functools
-import io
 import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,20 +19,17 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib import dates, font_manager
+from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from linkage.outputs import ties
-from linkage.outputs.text import is_null, one_line, shorten_middle
+from linkage.outputs.margins import INK, MUTED, Margins, bar_margin, colour_bar, drawable, new_axes, widest
+from linkage.outputs.text import is_null, shorten_middle
 from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail, WholeCluster
-
-INK: Final = "#1b2127"
-MUTED: Final = "#626b75"
 
 FAMILY_MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "network": ("#0072B2", "o"),
@@ -69,6 +64,11 @@ _NAMED_KINDS: Final = ("contract", "model", "conduct", "rhythm", "partition", "s
 _SMALL_SHARE: Final = 0.04
 _FEWEST_VALUES: Final = 3
 
+_WIDE: Final = 9.0
+_REACH: Final = 1.12
+_LABEL: Final = 8.0
+_NOTE: Final = 6.5
+_NAME: Final = 7.0
 _BOX_HALF: Final = 0.19
 _HUB_X: Final = 0.60
 _LABEL_X: Final = 0.635
@@ -132,16 +132,25 @@ def cluster(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
     boxes = _boxes(detail, hubs)
     sides = _split_sides(hubs)
     rows = max(len(boxes) * 0.75, *(len(side) for side in sides))
-    ax = ax or _new_axes(width=9.0, height=min(11.0, 1.9 + 0.36 * rows))
+    handles = _handles(hubs, boxes)
+    ax = ax or new_axes(width=_WIDE, height=min(11.0, 1.9 + 0.36 * rows), margins=_room(hubs, handles))
     for direction, side in zip((-1, 1), sides, strict=True):
         _draw_side(ax, side, boxes, direction=direction, total=len(detail.members))
     for box in boxes:
         _draw_box(ax, box)
-    ax.set(xlim=(-1.12, 1.12), ylim=(-1.02, 0.03))
+    ax.set(xlim=(-_REACH, _REACH), ylim=(-1.02, 0.03))
     ax.axis("off")
     _title(ax, detail, f"{len(detail.members):,} accounts · tier {detail.cluster['tier']}")
-    _legend(ax, hubs, boxes)
+    _legend(ax, handles)
     return ax
+
+
+def _room(hubs: Sequence[_Hub], handles: Sequence[Line2D | Patch]) -> Margins:
+    """Around the accounts and values: for the widest label of a value, and for the legend below."""
+    label = max(widest((hub.label for hub in hubs), points=_LABEL), widest((hub.note for hub in hubs), points=_NOTE))
+    inside = (_REACH - _LABEL_X) / (2 * _REACH)  # of the width of the axes, beside where a label begins
+    beside = max(0.05, (label - inside * _WIDE) / (1 - 2 * inside))
+    return Margins(beside, beside, 0.17 + 0.19 * -(-len(handles) // _columns(handles)))
 
 
 def _hubs(detail: ClusterDetail) -> list[_Hub]:
@@ -186,21 +195,6 @@ def _value_note(row: pd.Series[Any]) -> str:
     worth = "" if is_null(row["bits"]) else f" · {row['bits']:.1f} bits"
     outside = max(0, int(row["accounts"]) - int(row["inside"]))
     return f"{int(row['inside']):,} here, {outside:,} elsewhere{worth}"
-
-
-def drawable(text: str) -> str:
-    """The text on one line, with a box for each character that the drawing font lacks.
-
-    matplotlib warns about every missing glyph, and log text may hold any character.
-
-    Examples
-    --------
-    >>> print(drawable("card 口"))
-    card □
-    """
-    font = font_manager.get_font(font_manager.findfont(font_manager.FontProperties()))
-    line = one_line(text, longest=200)
-    return "".join(character if font.get_char_index(ord(character)) else "□" for character in line)
 
 
 def _boxes(detail: ClusterDetail, hubs: Sequence[_Hub]) -> list[_Box]:
@@ -321,12 +315,8 @@ def _curve(start: tuple[float, float], end: tuple[float, float]) -> npt.NDArray[
 
 def _draw_label(ax: Axes, hub: _Hub, *, x: float, y: float, align: str) -> None:
     options: dict[str, Any] = {"ha": align, "parse_math": False, "zorder": 5}
-    ax.annotate(
-        hub.label, (x, y), xytext=(0, 1), textcoords="offset points", fontsize=8, color=INK, va="bottom", **options
-    )
-    ax.annotate(
-        hub.note, (x, y), xytext=(0, -1), textcoords="offset points", fontsize=6.5, color=MUTED, va="top", **options
-    )
+    ax.text(x, y, hub.label, fontsize=_LABEL, color=INK, va="bottom", **options)
+    ax.text(x, y, hub.note, fontsize=_NOTE, color=MUTED, va="top", **options)
 
 
 def _draw_box(ax: Axes, box: _Box) -> None:
@@ -354,7 +344,8 @@ def _box_style(membership: str) -> dict[str, Any]:
     }
 
 
-def _legend(ax: Axes, hubs: Sequence[_Hub], boxes: Sequence[_Box]) -> None:
+def _handles(hubs: Sequence[_Hub], boxes: Sequence[_Box]) -> list[Line2D | Patch]:
+    """What the legend explains: the families and memberships that are drawn."""
     handles: list[Line2D | Patch] = []
     for family in dict.fromkeys(hub.family for hub in hubs):
         colour, marker = family_mark(family)
@@ -362,11 +353,19 @@ def _legend(ax: Axes, hubs: Sequence[_Hub], boxes: Sequence[_Box]) -> None:
     for membership in MEMBERSHIPS:
         if any(box.membership == membership for box in boxes):
             handles.append(Patch(label=membership, **_box_style(membership)))
+    return handles
+
+
+def _columns(handles: Sequence[Line2D | Patch]) -> int:
+    return min(5, max(1, len(handles)))
+
+
+def _legend(ax: Axes, handles: list[Line2D | Patch]) -> None:
     ax.legend(
         handles=handles,
         loc="upper center",
         bbox_to_anchor=(0.5, 0.0),
-        ncols=min(5, max(1, len(handles))),
+        ncols=_columns(handles),
         fontsize=8,
         frameon=False,
         labelcolor=INK,
@@ -386,19 +385,21 @@ def timeline(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
     """
     counts, edges, names = _activity_matrix(detail)
     matrix, each = _fold_rows(counts, how="sum")
-    ax = ax or _new_axes(width=9.0, height=_raster_height(len(names)))
+    labels, most = _row_labels(names), max(2.0, float(matrix.max(initial=0.0)))
+    room = Margins(_names_margin(labels), bar_margin(most, is_log=True), 0.45)
+    ax = ax or new_axes(width=_WIDE, height=_raster_height(len(names)), margins=room)
     _title(ax, detail, "requests over time")
     if not matrix.size:
         return _say_empty(ax, "no request of these accounts lies in the window")
     extent = (edges[0], edges[-1], len(matrix) - 0.5, -0.5)
     shown = np.ma.masked_less(matrix, 1)
-    norm = LogNorm(vmin=1, vmax=max(2.0, float(matrix.max())))
-    image = ax.imshow(shown, aspect="auto", interpolation="nearest", extent=extent, cmap="viridis_r", norm=norm)
+    norm = LogNorm(vmin=1, vmax=most)
+    image = ax.imshow(shown, aspect="auto", interpolation="none", extent=extent, cmap="viridis_r", norm=norm)
     _date_axis(ax)
     hours = round((edges[1] - edges[0]) * 24)
     width = f"{hours} h" if hours < 24 else f"{hours // 24} d"
-    _colour_bar(ax, image, label=f"requests per {width}")
-    _name_rows(ax, names, each=each, order="by first activity")
+    colour_bar(ax, image, label=f"requests per {width}")
+    _name_rows(ax, labels, accounts=len(names), each=each, order="by first activity")
     return ax
 
 
@@ -433,16 +434,18 @@ def evidence_matrix(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
     """
     bits = _ordered_bits(detail)
     matrix, each = _fold_rows(bits.to_numpy(), how="mean")
-    ax = ax or _new_axes(width=max(5.0, 2.4 + 0.95 * bits.shape[1]), height=_raster_height(len(bits)))
+    labels, most = _row_labels(list(bits.index)), max(1.0, float(matrix.max(initial=0.0)))
+    room = Margins(_names_margin(labels), bar_margin(most, is_log=False), 0.3)
+    ax = ax or new_axes(width=max(5.0, 2.4 + 0.95 * bits.shape[1]), height=_raster_height(len(bits)), margins=room)
     _title(ax, detail, "bits of evidence by family")
     if not matrix.size:
         return _say_empty(ax, "no link among these accounts")
-    image = ax.imshow(matrix, aspect="auto", interpolation="nearest", cmap="Blues", vmin=0, vmax=max(1.0, matrix.max()))
+    image = ax.imshow(matrix, aspect="auto", interpolation="none", cmap="Blues", vmin=0, vmax=most)
     families = [drawable(str(family)) for family in bits.columns]
     ax.set_xticks(range(len(families)), families, fontsize=8)
     ax.tick_params(length=0)
-    _colour_bar(ax, image, label="bits (each doubles the odds of one operator)")
-    _name_rows(ax, list(bits.index), each=each, order="core first")
+    colour_bar(ax, image, label="bits (each doubles the odds of one operator)")
+    _name_rows(ax, labels, accounts=len(bits), each=each, order="core first")
     if len(bits) <= _MOST_SINGLE_ACCOUNTS:
         _write_bits(ax, matrix)
     return ax
@@ -470,7 +473,7 @@ def regrowth(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ``cluster.regrowth``.
     ax : where to draw; None makes a new figure.
     """
-    ax = ax or _new_axes(width=8.0, height=3.6)
+    ax = ax or new_axes(width=8.0, height=3.6)
     ax.set_title("requests a day before and after action", fontsize=10, color=INK, loc="left")
     if curve.empty:
         return _say_empty(ax, "nobody acted on these accounts")
@@ -494,7 +497,7 @@ def reliability(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         the ``calibration`` of an evaluation. Larger marks stand for more accounts.
     ax : where to draw; None makes a new figure.
     """
-    ax = ax or _new_axes(width=4.8, height=4.6)
+    ax = ax or new_axes(width=4.8, height=4.6)
     ax.set_title("reliability of the verdicts", fontsize=10, color=INK, loc="left")
     if curve.empty:
         return _say_empty(ax, "no account to judge by")
@@ -544,27 +547,28 @@ def _fold_rows(matrix: npt.NDArray[np.float64], *, how: str) -> tuple[npt.NDArra
     return folded, each
 
 
-def _name_rows(ax: Axes, names: Sequence[str], *, each: int, order: str) -> None:
-    if len(names) <= _MOST_SINGLE_ACCOUNTS:
-        labels = [shorten_middle(drawable(name), longest=24) for name in names]
-        ax.set_yticks(range(len(names)), labels, fontsize=7, parse_math=False)
+def _row_labels(names: Sequence[str]) -> list[str]:
+    """Names of the accounts where each has a row of its own with room for it; none where not."""
+    return [shorten_middle(drawable(name), longest=24) for name in names] if len(names) <= _MOST_SINGLE_ACCOUNTS else []
+
+
+def _names_margin(labels: Sequence[str]) -> float:
+    return 0.2 + widest(labels, points=_NAME) if labels else 0.3
+
+
+def _name_rows(ax: Axes, labels: Sequence[str], *, accounts: int, each: int, order: str) -> None:
+    if labels:
+        ax.set_yticks(range(len(labels)), labels, fontsize=_NAME, parse_math=False)
         return
     ax.set_yticks([])
     folded = f", {each} to a row" if each > 1 else ""
-    ax.set_ylabel(f"{len(names):,} accounts, {order}{folded}", fontsize=8, color=INK)
-
-
-def _colour_bar(ax: Axes, image: Any, *, label: str) -> None:
-    bar = ax.get_figure(root=True).colorbar(image, ax=ax, pad=0.015, fraction=0.04)  # type: ignore[union-attr]
-    bar.set_label(label, fontsize=8, color=INK)
-    bar.ax.tick_params(labelsize=7, which="both")
-    bar.ax.yaxis.set_major_formatter("{x:,g}")
-    bar.outline.set_visible(False)
+    ax.set_ylabel(f"{accounts:,} accounts, {order}{folded}", fontsize=8, color=INK)
 
 
 def _title(ax: Axes, detail: ClusterDetail, words: str) -> None:
     name = shorten_middle(drawable(str(detail.cluster["cluster_id"])), longest=32)
-    ax.set_title(f"{name} · {words}", fontsize=10, color=INK, loc="left", parse_math=False)
+    # Where it stands is told: matplotlib would measure all ticks to find out.
+    ax.set_title(f"{name} · {words}", fontsize=10, color=INK, loc="left", y=1.0, parse_math=False)
 
 
 def _say_empty(ax: Axes, words: str) -> Axes:
@@ -576,18 +580,3 @@ def _say_empty(ax: Axes, words: str) -> Axes:
 def _raster_height(accounts: int) -> float:
     """Inches: every row can be told apart while rows have names, and a fixed height above that."""
     return 1.5 + 0.22 * max(4, accounts) if accounts <= _MOST_SINGLE_ACCOUNTS else 5.2
-
-
-def _new_axes(*, width: float, height: float) -> Axes:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes: Axes = figure.subplots()
-    # Without pyplot nothing tells a notebook to draw, so axes that end a cell bring their picture along.
-    axes._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
-    return axes
-
-
-def _png(figure: Figure) -> bytes:
-    """The picture as PNG, the same bytes each time."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return file.getvalue()
