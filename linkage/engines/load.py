@@ -144,9 +144,8 @@ class Loader:
             for rollups in counted:
                 _write_rollups(self._connection, rollups)
         if self._is_first:
-            facts.lay_name_index(self._connection)
-        if not (self._kept.is_whole and self._kept.count()):  # else mining makes it, once uses of templates are there
-            facts.lay_use_index(self._connection)
+            facts.lay_other_indexes(self._connection)
+            keep_pages(self._connection, self._pages_mb)
         count_replaced(self._connection)
 
     def _bound_memory(self) -> None:

@@ -39,7 +39,7 @@ from linkage.settings import TemplateSettings
 from linkage.store import facts
 from linkage.store.facts import Connection
 from linkage.store.items import pack_items
-from linkage.store.store import Database, keep_few_pages
+from linkage.store.store import Database, keep_some_pages
 from linkage.store.works import pack_works
 
 Ints = npt.NDArray[np.int64]
@@ -115,7 +115,7 @@ def mine_store(
     give_back()  # learning needs the memory
     with database.transaction("store templates") as connection:
         if kept and kept.is_whole:
-            keep_few_pages(connection)
+            keep_some_pages(connection)
             assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)
             meter.tell(progress)
             requested = kept.requested()

@@ -172,10 +172,9 @@ def add_rollup(connection: Connection, table: str, rows: Rows | Ints) -> None:
 def lift_indexes(connection: Connection) -> bool:
     """Take the indexes of requests, prompts, uses and values away where there are none yet; whether it was so.
 
-    They go, and come back by :func:`lay_key_indexes` and :func:`lay_name_index`, in one transaction: whatever ends
+    They go, and come back by :func:`lay_key_indexes` and :func:`lay_other_indexes`, in one transaction: whatever ends
     it leaves them in place. Until then nothing may be asked that needs them, and what is added is numbered from 1 in
-    the order it comes. That of uses may come with the next transaction, :func:`lay_use_index`: the next writer makes
-    what is missing.
+    the order it comes.
     """
     is_empty = bool(connection.execute(statements.IS_EMPTY).fetchone()[0])
     if is_empty:
@@ -190,14 +189,10 @@ def lay_key_indexes(connection: Connection) -> None:
         connection.execute(statement)
 
 
-def lay_name_index(connection: Connection) -> None:
-    """Make the index of values by name again, of all rows at once."""
-    connection.execute(statements.ADD_NAME_INDEX)
-
-
-def lay_use_index(connection: Connection) -> None:
-    """Make the index of uses by entity again, of all rows at once; nothing where it is there."""
-    connection.execute(statements.ADD_USE_INDEX)
+def lay_other_indexes(connection: Connection) -> None:
+    """Make the indexes of values by name and of uses by entity again, each of all rows at once."""
+    for statement in statements.ADD_OTHER_INDEXES:
+        connection.execute(statement)
 
 
 def add_account_records(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> BatchCounts:
@@ -391,6 +386,5 @@ def _add_blobs(connection: Connection, insert: Insert, numbers: Ints, blobs: Seq
 
 
 def finish_mining(connection: Connection) -> None:
-    """Note that templates are up to date; their uses are in place."""
-    lay_use_index(connection)
+    """Note that templates are up to date."""
     connection.execute(statements.MARK_MINED)

@@ -136,15 +136,17 @@ select not exists (select 1 from request) and not exists (select 1 from prompt)
 DROP_INDEXES: Final = (
     "drop index request_key",
     "drop index prompt_id",
-    "drop index if exists entity_use_entity",
+    "drop index entity_use_entity",
     "drop index entity_value",
 )
 ADD_KEY_INDEXES: Final = (
     "create unique index request_key on request (key)",
     "create unique index prompt_id on prompt (id)",
 )
-ADD_NAME_INDEX: Final = "create unique index entity_value on entity (kind, value)"
-ADD_USE_INDEX: Final = "create index if not exists entity_use_entity on entity_use (entity_id, account_id)"
+ADD_OTHER_INDEXES: Final = (
+    "create unique index entity_value on entity (kind, value)",
+    "create index entity_use_entity on entity_use (entity_id, account_id)",
+)
 
 # What is known changes nothing. Another value under the same id breaks the insertion: no value may be null.
 ADD_ENTITY: Final = """

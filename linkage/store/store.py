@@ -21,7 +21,7 @@ from linkage.store.filling import connect
 from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
-from linkage.store.statements import ADD_USE_INDEX, IS_EMPTY, READ_STATE, SCRATCH
+from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
 from linkage.store.stepping import Packed, find_calls, step_packed, step_through
 from linkage.terms import TIME, Shape, make_frame
 
@@ -29,6 +29,7 @@ _BUSY_S: Final = 30.0
 _CACHE_MB: Final = 256  # of pages, where nobody asks for another size
 _LEAST_CACHE_MB: Final = 8
 _FEW_PAGES_MB: Final = 32
+_SOME_PAGES_MB: Final = 128
 _PART_ROWS: Final = 100_000  # of an answer, as Python values at a time; some are blobs of a kilobyte
 _CACHE_SIZES: Final = tuple(f"pragma cache_size = -{1024 << power}" for power in range(21))
 """A pragma takes no bound value: 1 MB, 2 MB, 4 MB and so on."""
@@ -174,7 +175,6 @@ class Database:
                 keep_pages(self.connection, cache_mb)
                 self._try_journal(_LOG)  # as an unlogged block that died may have left it
                 self.connection.executescript(SCRATCH)
-                self.connection.execute(ADD_USE_INDEX)  # a first load that died before mining left it out
             try:
                 yield
             finally:
@@ -371,8 +371,17 @@ def keep_few_pages(connection: sqlite3.Connection) -> None:
 
     SQLite sorts as much at once as it may keep: 0.7 microseconds a row of uses, 1.2 with a gigabyte (2026-11-29).
     """
-    if -connection.execute("pragma cache_size").fetchone()[0] > _FEW_PAGES_MB * 1024:
-        keep_pages(connection, _FEW_PAGES_MB)
+    _keep_at_most(connection, _FEW_PAGES_MB)
+
+
+def keep_some_pages(connection: sqlite3.Connection) -> None:
+    """Keep at most 128 MB of pages: account by account, uses of templates go behind others of each of thousands."""
+    _keep_at_most(connection, _SOME_PAGES_MB)
+
+
+def _keep_at_most(connection: sqlite3.Connection, size_mb: int) -> None:
+    if -connection.execute("pragma cache_size").fetchone()[0] > size_mb * 1024:
+        keep_pages(connection, size_mb)
 
 
 def _checked_query(name: str, parameters: Mapping[str, int | float | str]) -> Query:
