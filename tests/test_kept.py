@@ -156,7 +156,7 @@ def test_a_file_that_fails_when_all_was_read_leaves_nothing(tmp_path: Path, monk
     monkeypatch.setattr(local, "has_two_cores", lambda: True)
     with Database(tmp_path / "s.db") as database:
         with monkeypatch.context() as patched:
-            patched.setattr(facts, "lay_name_index", fail)
+            patched.setattr(facts, "lay_other_indexes", fail)
             with pytest.raises(KeyboardInterrupt):
                 ingest_files(database, [log])
         assert not any(rows for name, rows in dump(tmp_path / "s.db").items() if name != "input_state")
