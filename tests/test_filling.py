@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import linkage as lk
 from linkage.store import filling
-from linkage.store.filling import Connection, connect, fill_table, put_rows
+from linkage.store.filling import Connection, connect, fill_table, put_rows, put_texts
 from linkage.store.inserts import insertion
 from linkage.store.stepping import find_library
 
@@ -93,6 +94,31 @@ def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
     assert found[ROWS:] == [
         (a, -1, c, d, "x") for a, (_, _, c, d) in zip([0.5, None] * 33 + [2.0], rows.tolist(), strict=True)
     ]
+
+
+@pytest.mark.parametrize("common", [None, "ip"])
+@pytest.mark.parametrize("kind", [pa.string(), pa.binary()])
+def test_texts_and_blobs_go_by_compiled_code_once_there_were_many(
+    connection: Connection, kind: pa.DataType, common: str | None
+) -> None:
+    connection.execute(
+        f"create table named (kind text, id integer primary key, value {kind}) strict".replace(
+            "binary", "blob"
+        ).replace("string", "text")
+    )
+    insert = insertion("insert into named (id, value) values", "(?, ?)")
+    if common:
+        insert = insertion("insert into named (kind, id, value) values", "(?1, ?, ?)")
+    given = ["", "a\0b", "日本", *(f"value {at}" * at for at in range(ROWS))]
+    values = pa.array([text if kind == pa.string() else text.encode() for text in given], kind)[3:]
+    ids = np.arange(ROWS) * 7 - 9
+    assert not put_texts(connection, insert, ids=ids[:9], values=values[:9], common=common)
+    assert put_texts(connection, insert, ids=ids, values=values, common=common)
+    assert connection.execute("select * from named order by id").fetchall() == [
+        (common, each, value) for each, value in zip(ids.tolist(), values.to_pylist(), strict=True)
+    ]
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
+        put_texts(connection, insert, ids=ids[5:6], values=values[:1], common=common)
 
 
 def test_a_full_disk_is_told_and_the_transaction_is_gone(connection: Connection) -> None:

@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 import linkage as lk
@@ -134,14 +136,22 @@ def journal(database: Database) -> str:
 
 
 @pytest.mark.parametrize("kind", ["account", "ip"])
-def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("filled", [1, 100])
+def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
+    kind: str, filled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(*rows: tuple[int, str]) -> None:
+        ids, values = zip(*rows, strict=True)
+        facts.add_many_entities(connection, kind, np.array(ids), pa.array(values))
+
+    monkeypatch.setattr("linkage.store.filling.FILLED_ROWS", filled)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:
-        facts.add_entities(connection, kind, [(5, "a"), (6, "b")])
-        facts.add_entities(connection, kind, [(6, "b"), (7, "c"), (5, "a")])
+        add((5, "a"), (6, "b"))
+        add((6, "b"), (7, "c"), (5, "a"))
         with pytest.raises(StoreError, match=f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"):
-            facts.add_entities(connection, kind, [(8, "e"), (6, "d")])
+            add((8, "e"), (6, "d"))
         with pytest.raises(StoreError, match="'a' under id 9; found None"):
-            facts.add_entities(connection, kind, [(9, "a")])
+            add((9, "a"))
 
 
 def test_only_an_empty_store_that_nobody_reads_is_written_without_its_log(tmp_path: Path, tiny_store: lk.Store) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -34,7 +33,6 @@ Ints = npt.NDArray[np.int64]
 _COUNTED: Final = [REQUEST_COLUMNS.index(name) for name in COUNTED_COLUMNS]
 _FOLLOWED: Final = [REQUEST_COLUMNS.index(name) for name in FOLLOWED_COLUMNS]
 _LATENCY: Final = REQUEST_COLUMNS.index("latency_ms")
-_WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 _NEAR_ENTITIES: Final = (
     1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
 )
@@ -185,7 +183,7 @@ class Loader:
         else:
             self._kept.give_up()
         if is_plain and not self._keep_text:
-            facts.append_prompts(self._connection, new["id"].to_numpy(), _blobs(features))
+            facts.append_prompts(self._connection, new["id"].to_numpy(), features)
         else:
             columns = [
                 *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
@@ -209,10 +207,8 @@ class Loader:
         waiting, self._entities, self._entity_bytes = self._entities, {}, 0
         for kind, tables in sorted(waiting.items()):
             table = pa.concat_tables([each.select(["id", "value"]) for each in tables]).sort_by("id")
-            for start in range(0, len(table), _WRITTEN_ROWS):
-                facts.add_entities(
-                    self._connection, kind, plain_rows(table.slice(start, _WRITTEN_ROWS), ("id", "value"))
-                )
+            values = table["value"].combine_chunks()
+            facts.add_many_entities(self._connection, kind, table["id"].to_numpy(), values)
 
     def _sort_out(self, prepared: Prepared) -> _Sorted:
         distinct, same, other = prepared.batch.requests, prepared.same, prepared.other
@@ -269,14 +265,6 @@ def _plain_values(column: Any) -> list[Any]:
     for row in np.flatnonzero(~np.asarray(column.is_valid().to_numpy(), dtype=bool)).tolist():
         plain[row] = None
     return list(plain)
-
-
-def _blobs(values: Any) -> list[bytearray]:
-    """The values of an Arrow binary array without null."""
-    _, offsets, data = values.buffers()
-    places = np.frombuffer(offsets, np.int32)[values.offset :][: len(values) + 1]
-    whole = bytearray(data[places[0] : places[-1]]) if data else bytearray()
-    return [whole[begin:end] for begin, end in itertools.pairwise((places - places[0]).tolist())]
 
 
 def _those(table: Any, are_wanted: npt.NDArray[np.bool_]) -> Any:

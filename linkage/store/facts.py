@@ -16,7 +16,7 @@ import orjson
 
 from linkage.errors import StoreError
 from linkage.store import statements
-from linkage.store.filling import put_rows
+from linkage.store.filling import put_rows, put_texts
 from linkage.store.inserts import Insert, insert_rows
 from linkage.store.store import Database
 
@@ -32,6 +32,7 @@ Blob = bytes | bytearray
 """Binding a ``bytearray`` costs a fifth of binding ``bytes``, for which Python looks for an adapter."""
 
 _BLOCK_ROWS: Final = 20_000
+_WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
 _LAST_ID: Final = 2**63 - 1
 _LATENCY: Final = statements.REQUEST_COLUMNS.index("latency_ms")
 _SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
@@ -90,12 +91,27 @@ def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, st
     """
     try:
         if kind == "account":
-            connection.executemany(statements.ADD_ACCOUNT, rows)
+            connection.executemany(statements.ADD_ACCOUNT.one, rows)
         else:
-            connection.executemany(statements.ADD_ENTITY, ((row[0], kind, row[1]) for row in rows))
+            connection.executemany(statements.ADD_ENTITY.one, ((kind, *row) for row in rows))
     except sqlite3.IntegrityError:
         _tell_collision(connection, kind, rows)
         raise
+
+
+def add_many_entities(connection: Connection, kind: str, ids: Ints, values: Any) -> None:
+    """Add dictionary rows as :func:`add_entities` does, of ids and an Arrow array of strings."""
+    is_account = kind == "account"
+    insert, common = (statements.ADD_ACCOUNT, None) if is_account else (statements.ADD_ENTITY, kind)
+    try:
+        if put_texts(connection, insert, ids=ids, values=values, common=common):
+            return
+    except sqlite3.IntegrityError:
+        _tell_collision(connection, kind, list(zip(ids.tolist(), values.to_pylist(), strict=True)))
+        raise
+    for start in range(0, len(ids), _WRITTEN_ROWS):
+        part = slice(start, start + _WRITTEN_ROWS)
+        add_entities(connection, kind, list(zip(ids[part].tolist(), values[part].to_pylist(), strict=True)))
 
 
 def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
@@ -220,9 +236,16 @@ def add_prompts(
     connection.executemany(statements.APPEND_PROMPT if are_new else statements.ADD_PROMPT, kept)
 
 
-def append_prompts(connection: Connection, ids: Ints, features: Sequence[Blob]) -> None:
-    """Add prompts that are not stored and have neither a gateway's template nor a text to keep."""
-    _add_blobs(connection, statements.APPEND_PLAIN_PROMPT, ids.reshape(-1, 1), features)
+def append_prompts(connection: Connection, ids: Ints, features: Any) -> None:
+    """Add prompts that are not stored and have neither a gateway's template nor a text to keep.
+
+    Parameters
+    ----------
+    features : Arrow array of blobs, none of them null.
+    """
+    insert = statements.APPEND_PLAIN_PROMPT
+    if not put_texts(connection, insert, ids=ids, values=features):
+        _add_blobs(connection, insert, ids.reshape(-1, 1), features.to_pylist())
 
 
 def last_described(connection: Connection, most: int) -> int:

@@ -31,7 +31,7 @@ FILLED_ROWS: Final = 500_000
 """Rows from which on a table is worth the compiling, which takes most of a second."""
 
 _PART_ROWS: Final = 5_000 * MANY
-_NUMBER, _BLANKS, _FLOAT, _TEXT = range(4)  # of blanks: whole numbers, ``BLANK`` for null
+_NUMBER, _BLANKS, _FLOAT, _TEXT, _BLOB = range(5)  # of blanks: whole numbers, ``BLANK`` for null
 _NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
 _DONE: Final = 101
 _CONSTRAINT: Final = 19
@@ -45,7 +45,7 @@ class Connection(sqlite3.Connection):
     handle: int | None = None
     """None: not known."""
     rows_put = 0
-    """Rows of matrices that it was given."""
+    """Rows of matrices and texts that it was given."""
 
     def close(self) -> None:
         """Close it; SQLite knows it no more."""
@@ -100,9 +100,8 @@ def fill_table(
     def make(part: slice) -> Ints:
         return np.column_stack([column[rows[part]].astype(np.int64, copy=False) for column in values])
 
-    return _fill(
-        connection, insert, _Matrix(len(rows), make, np.array(kinds), np.array(bases)), pa.concat_arrays(texts)
-    )
+    matrix = _Matrix(len(rows), make, np.array(kinds), np.array(bases), has_common=True)
+    return _fill(connection, insert, matrix, pa.concat_arrays(texts))
 
 
 def put_rows(
@@ -122,18 +121,50 @@ def put_rows(
     has_blanks : ``BLANK`` stands for null.
     """
     floats = floats or {}
-    if isinstance(connection, Connection):
-        connection.rows_put += len(rows)
-        if connection.rows_put >= FILLED_ROWS:
-            kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
-            bits = rows.copy() if floats else np.ascontiguousarray(rows)
-            for column, values in floats.items():
-                kinds[column], bits[:, column] = _FLOAT, np.asarray(values, dtype=np.float64).view(np.int64)
-            if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
-                return
+    if _was_given_many(connection, len(rows)):
+        kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
+        bits = rows.copy() if floats else np.ascontiguousarray(rows)
+        for column, values in floats.items():
+            kinds[column], bits[:, column] = _FLOAT, np.asarray(values, dtype=np.float64).view(np.int64)
+        if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
+            return
     blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist() if has_blanks else []
     untold = {column: with_nulls(rows[:, column]) for column in blank}
     insert_rows(connection, insert, rows=rows, others={**untold, **floats})
+
+
+def put_texts(
+    connection: sqlite3.Connection, insert: Insert, *, ids: Ints, values: Any, common: str | None = None
+) -> bool:
+    """Insert rows of an id and a text or blob, by compiled code; False: nothing was done, since there were not many.
+
+    Parameters
+    ----------
+    insert : of a row that has a value for each; where there is a common one, it is named ``?1`` and comes before.
+    values : Arrow array of strings or blobs, none of them null.
+
+    Raises
+    ------
+    sqlite3.DatabaseError : SQLite cannot store them.
+    """
+    if not _was_given_many(connection, len(ids)):
+        return False
+    kind = _BLOB if pa.types.is_binary(values.type) else _TEXT
+    texts = values.cast(pa.large_binary() if kind == _BLOB else pa.large_string())
+    if common is not None:
+        texts = pa.concat_arrays([pa.array([common], texts.type), texts])
+    bits = np.column_stack([ids, np.arange(len(ids))])
+    has_common = common is not None
+    kinds, bases = np.array([_NUMBER, kind]), np.array([0, int(has_common)])
+    return _fill(connection, insert, _Matrix(len(ids), bits.__getitem__, kinds, bases, has_common), texts)
+
+
+def _was_given_many(connection: sqlite3.Connection, rows: int) -> bool:
+    """Whether the connection was given many rows with these."""
+    if isinstance(connection, Connection):
+        connection.rows_put += rows
+        return connection.rows_put >= FILLED_ROWS
+    return False
 
 
 class _Matrix(NamedTuple):
@@ -145,6 +176,8 @@ class _Matrix(NamedTuple):
     """Of each column."""
     bases: Ints
     """Where the texts of each column begin among all."""
+    has_common: bool = False
+    """Whether the first of all texts is one that all rows have in common."""
 
 
 def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts: Any) -> bool:
@@ -152,13 +185,13 @@ def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts
 
     Parameters
     ----------
-    texts : of all columns; the first of them is what all rows have in common. None: there are none.
+    texts : of all columns; None: there are none.
     """
     handle = getattr(connection, "handle", None)
     put, calls = (find_put(), find_calls()) if handle is not None else (None, None)
     if put is None or calls is None:
         return False
-    known = (matrix.kinds, matrix.bases, *_buffers(texts))
+    known = (matrix.kinds, matrix.bases, *_buffers(texts), matrix.has_common)
     whole = matrix.rows // MANY * MANY
     for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
         with open_statement(calls, handle, sql) as statement:
@@ -190,7 +223,7 @@ def _buffers(texts: Any) -> tuple[int, Ints]:
     if texts is None:
         return 0, np.zeros(1, dtype=np.int64)
     _, offsets, letters = texts.buffers()
-    return letters.address, np.frombuffer(offsets, np.int64)
+    return letters.address if letters else 0, np.frombuffer(offsets, np.int64)[texts.offset :]
 
 
 @functools.cache
@@ -204,14 +237,17 @@ def find_put() -> Callable[..., int] | None:
     bind_null = declare(library, "sqlite3_bind_null", number, pointer, number)
     bind_number = declare(library, "sqlite3_bind_int64", number, pointer, number, ctypes.c_int64)
     bind_float = declare(library, "sqlite3_bind_double", number, pointer, number, ctypes.c_double)
-    bind_text = declare(library, "sqlite3_bind_text", number, pointer, number, pointer, number, pointer)
+    bind_text, bind_blob = (
+        declare(library, f"sqlite3_bind_{kind}", number, pointer, number, pointer, number, pointer)
+        for kind in ("text", "blob")
+    )
 
     @numba.njit(nogil=True)
-    def put(statement, rows, floats, kinds, bases, letters, offsets, bound):  # type: ignore[no-untyped-def]
+    def put(statement, rows, floats, kinds, bases, letters, offsets, has_common, bound):  # type: ignore[no-untyped-def]
         width, code = rows.shape[1], _DONE
-        if letters:
+        if has_common:
             bind_text(statement, 1, letters, offsets[1], 0)
-        one = 2 if letters else 1
+        one = 2 if has_common else 1
         for place in range(rows.size):
             row, column, at = place // width, place % width, place % bound.size
             value = rows[row, column]
@@ -220,11 +256,14 @@ def find_put() -> Callable[..., int] | None:
             elif value == (_NULL if kinds[column] == _NUMBER else BLANK):  # a text that is none has the code -1, too
                 bind_null(statement, one + at)
                 bound[at] = -1
-            elif kinds[column] != _TEXT:
+            elif kinds[column] < _TEXT:
                 bind_number(statement, one + at, value)
             elif value != bound[at]:
                 first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
-                bind_text(statement, one + at, letters + first, end - first, 0)
+                if kinds[column] == _TEXT:
+                    bind_text(statement, one + at, letters + first, end - first, 0)
+                else:
+                    bind_blob(statement, one + at, letters + first, end - first, 0)
                 bound[at] = value
             if at == bound.size - 1:
                 code = step(statement)

@@ -149,15 +149,19 @@ ADD_OTHER_INDEXES: Final = (
 )
 
 # What is known changes nothing. Another value under the same id breaks the insertion: no value may be null.
-ADD_ENTITY: Final = """
-insert into entity (id, kind, value) values (?, ?, ?)
+ADD_ENTITY: Final = insertion(
+    "insert into entity (kind, id, value) values",
+    "(?1, ?, ?)",
+    after="""
 on conflict do update set value = null
 where id <> excluded.id or kind <> excluded.kind or value <> excluded.value
-"""
-ADD_ACCOUNT: Final = """
-insert into account (id, value) values (?, ?)
-on conflict do update set value = null where id <> excluded.id or value <> excluded.value
-"""
+""",
+)
+ADD_ACCOUNT: Final = insertion(
+    "insert into account (id, value) values",
+    "(?, ?)",
+    after="on conflict do update set value = null where id <> excluded.id or value <> excluded.value",
+)
 FIND_ENTITIES: Final = (
     "select e.id, e.kind, e.value from json_each(?) as wanted join entity as e on e.id = wanted.value"
 )
