@@ -32,6 +32,9 @@ _T = TypeVar("_T")
 PART_PAIRS: Final = 1_000_000
 """Pairs that are looked at together: 130 MB."""
 
+_WEIGHED_AHEAD: Final = 16
+"""Parts whose strong pairs, 7 MB of each, may wait while those of parts before them are held against each other."""
+
 BOUND_SLACK: Final = 1e-6
 """Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
 
@@ -175,7 +178,7 @@ class Sight:
             strong = score >= least_bits
             return seen.take(strong), score[strong]
 
-        return _each_part(weigh_part, len(pairs))
+        return _each_part(weigh_part, len(pairs), ahead=_WEIGHED_AHEAD)
 
     def _bounds(self, patterns: Patterns, worth: Bits, conduct_bits: Bits) -> Bits:
         """The most bits that a pair of each pattern can have."""
@@ -239,10 +242,10 @@ def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
             code[pair] += digit[best[pair, family]]  # of no value, -1, the last one
 
 
-def _each_part(function: Callable[[slice], _T], length: int) -> Iterator[_T]:
+def _each_part(function: Callable[[slice], _T], length: int, **ahead: int) -> Iterator[_T]:
     """What the function makes of each part of so many pairs, in their order; at least one part."""
     starts = range(0, max(length, 1), PART_PAIRS)
-    return in_threads(function, (slice(start, min(start + PART_PAIRS, length)) for start in starts))
+    return in_threads(function, (slice(start, min(start + PART_PAIRS, length)) for start in starts), **ahead)
 
 
 def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:

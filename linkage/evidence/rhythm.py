@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtr
 
-from linkage.coding import codes_of
+from linkage.coding import codes_of, text_codes
 from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
     Codes,
@@ -237,15 +237,10 @@ def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -
     place = hour - first
     active = np.bincount(place, minlength=24 * days).astype(np.float64).reshape(days, 24)
     inside = np.flatnonzero(number >= 0)
-    rows = pd.DataFrame(
-        {
-            "group": number[inside],
-            "account_id": pd.Series(hours["account_id"].array[inside], dtype="str"),
-            "place": place[inside],
-            "hour_at": hours["hour_at"].array[inside],
-        }
-    )
-    rows, spans = _with_rhythm(rows)
+    account, names = text_codes(hours["account_id"])
+    columns = {"group": number, "account": account, "place": place.astype(np.int32), "hour_at": hours["hour_at"].array}
+    rows, spans = _with_rhythm(pd.DataFrame({name: column[inside] for name, column in columns.items()}, copy=False))
+    spans = spans.assign(account_id=names.take(spans["account"].to_numpy()))
     tries = float(max(groups["group"].nunique(), 1))
     draw = np.random.default_rng(seed)
     parts = [none_found()]
@@ -259,17 +254,20 @@ def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -
 
 def _with_rhythm(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Hours of accounts that have a rhythm, with a code per account of its group, and one row per such account."""
-    spans = rows.groupby(["group", "account_id"], sort=True).agg(
+    spans = rows.groupby(["group", "account"], sort=True).agg(
         request_count=("place", "size"), first_at=("hour_at", "min"), last_at=("hour_at", "max")
     )
     day = rows["place"] // 24
-    spans["days"] = day.groupby([rows["group"], rows["account_id"]]).nunique()
+    spans["days"] = day.groupby([rows["group"], rows["account"]]).nunique()
     spans = spans.loc[(spans["request_count"] >= LEAST_HOURS) & (spans["days"] >= LEAST_DAYS)].reset_index()
-    spans = spans.sort_values(["group", "request_count", "account_id"], ascending=[True, False, True])
-    spans = spans.loc[spans.groupby("group")["account_id"].transform("size") >= 3]
+    spans = spans.sort_values(["group", "request_count", "account"], ascending=[True, False, True])
+    spans = spans.loc[spans.groupby("group")["account"].transform("size") >= 3]
     spans["code"] = spans.groupby("group").cumcount()
     spans = spans.loc[spans["code"] < TESTED_ACCOUNTS].reset_index(drop=True)
-    return rows.merge(spans[["account_id", "code"]], on="account_id", how="inner"), spans
+    code = np.full(int(rows["account"].max()) + 1, -1, dtype=np.int32)  # an account is in one group only
+    code[spans["account"].to_numpy()] = spans["code"]
+    rows = rows.assign(code=code[rows["account"].to_numpy()])
+    return rows.loc[rows["code"] >= 0, ["group", "code", "place"]], spans
 
 
 def _pauses_of_group(rows: pd.DataFrame, active: Numbers, draw: np.random.Generator, *, tries: float) -> Numbers:

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, distinct, run_places, text_codes, value_keys
+from linkage.coding import codes_of, distinct, rows_by_code, run_places, text_codes, value_keys
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -322,7 +322,8 @@ def _fellows_of_fellows(
 
 def _cap(key: Any, other: Any, most: int, draw: np.random.Generator) -> tuple[Any, Any]:
     """At most ``most`` randomly chosen entries per key."""
-    order = np.lexsort((draw.random(len(key)), key))
+    order = np.argsort(draw.random(len(key)), kind="stable")
+    order = order[rows_by_code(key[order], count=int(key.max(initial=-1)) + 1)[1]]
     key, other = key[order], other[order]
     is_kept = run_places(key) < most
     return key[is_kept], other[is_kept]
