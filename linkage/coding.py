@@ -200,20 +200,23 @@ def count_distinct(
     >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 0, 0, 1, -1]), groups=3).tolist()
     [2, 1, 0]
     """
-    start, rows = rows_by_code(group, count=groups)
+    heads = np.flatnonzero(np.append(len(group) > 0, group[1:] != group[:-1]))
+    runs = rows_by_code(group[heads], count=groups)
     counts = np.zeros(groups, dtype=np.int64)
-    _count_new(codes, start, rows, np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32), counts)
+    last = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32)
+    _count_new(codes, np.append(heads, len(group)), *runs, last, counts)
     return counts
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_new(codes: Any, start: Codes, rows: npt.NDArray[np.int32], last: Any, counts: Codes) -> None:
-    """Count the codes of each group; ``last`` is the last group that had each code, -1 at first."""
+def _count_new(codes: Any, heads: Codes, start: Codes, runs: npt.NDArray[np.int32], last: Any, counts: Codes) -> None:
+    """Count the codes of each group, run by run of its rows; ``last`` is the last group that had each, -1 at first."""
     for group in range(counts.size):
-        for row in rows[start[group] : start[group + 1]]:
-            if last[codes[row]] != group:
-                last[codes[row]] = group
-                counts[group] += 1
+        for run in runs[start[group] : start[group + 1]]:
+            for row in range(heads[run], heads[run + 1]):
+                if last[codes[row]] != group:
+                    last[codes[row]] = group
+                    counts[group] += 1
 
 
 def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tuple[Codes, npt.NDArray[np.int32]]:
