@@ -67,6 +67,18 @@ def test_what_is_listed_is_in_the_store_and_in_its_order(cluster: lk.Cluster, mo
         pd.testing.assert_frame_equal(every.merge(rows, how="inner"), rows)
 
 
+def test_compiled_code_reads_the_same(cluster: lk.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = listed(cluster, 100)
+    monkeypatch.setattr("linkage.notebook.listed._COMPILED_ROWS", 0)
+    compiled = listed(cluster, 100)
+    assert plain is not None
+    assert compiled is not None
+    for name in TABLES:
+        pd.testing.assert_frame_equal(getattr(compiled, name), getattr(plain, name))
+    for name in FIGURES:
+        pd.testing.assert_frame_equal(getattr(compiled.whole, name), getattr(plain.whole, name))
+
+
 def test_each_member_keeps_its_strongest(cluster: lk.Cluster) -> None:
     detail, found = cluster.detail, listed(cluster, 1)
     assert found is not None

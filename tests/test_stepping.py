@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import sys
 import types
@@ -12,7 +13,8 @@ import pytest
 
 from linkage.errors import StoreError
 from linkage.store import stepping
-from linkage.store.stepping import Calls, find_calls, step_through
+from linkage.store.filling import Connection
+from linkage.store.stepping import Calls, find_calls, step_packed, step_through
 from linkage.store.store import Database
 
 
@@ -66,6 +68,28 @@ def test_a_store_tells_of_it_as_of_its_own_failures(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("linkage.store.store.find_calls", lambda: True)
     with Database(tmp_path / "store.db") as database, database.settled(), pytest.raises(StoreError, match="disk I/O"):
         list(database.numbers("entity_parents"))
+
+
+def test_a_connection_reads_its_own_state_with_floats_and_texts(calls: Calls, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Database(path) as database, contextlib.closing(sqlite3.connect(path)) as other:
+        assert isinstance(database.connection, Connection)
+        other.executescript(
+            "create table t (a integer, b real, c text); insert into t values (1, 0.1, 'x'), (2, -3, '')"
+        )
+        with database.snapshot():
+            database.connection.execute("select * from t").fetchall()
+            other.execute("insert into t values (3, 1.5, 'unseen')")
+            other.commit()
+            handle = database.connection.handle
+            assert handle is not None
+            known = {"sql": "select a, b, c from t order by a", "parameters": {}, "width": 3, "part_rows": 4}
+            [part] = step_packed(calls, handle, **known)
+        [later] = step_packed(calls, path, **known)
+    assert part.numbers[:, 0].tolist() == [1, 2]
+    assert np.ascontiguousarray(part.numbers[:, 1]).view(np.float64).tolist() == [0.1, -3.0]
+    assert (part.ends.tolist(), bytes(part.data)) == ([1, 1], b"x")
+    assert later.numbers[:, 0].tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize("file", [None, "/no/such/library.so"])

@@ -70,6 +70,7 @@ def spread(
     *,
     costs: Sequence[float] | None = None,
     there: Make | None = None,
+    worker: Worker | None = None,
 ) -> Iterator[Any]:
     """What a function makes of each value, in their order; about half of them are made in another process.
 
@@ -80,6 +81,7 @@ def spread(
     costs : about how long each value takes, in seconds; None: all take one. Below ``SPREAD_VALUES`` seconds together,
         or on one core, all is made here.
     there : makes the same of values in the other process; stands in a module. None: the function does.
+    worker : the other process, which is there for the next values then; None: one that ends with these.
 
     Raises
     ------
@@ -98,21 +100,22 @@ def spread(
                 return made.put((value, error), timeout=0.1)
         return None
 
-    def fetch(worker: Worker) -> None:
+    def fetch(beside: Worker) -> None:
         try:
             asked = {"values": [values[place] for place in sorted(chosen)]}
-            for value in worker.stream(there or functools.partial(each, function), asked, about=f"{function}"):
+            for value in beside.stream(there or functools.partial(each, function), asked, about=f"{function}"):
                 put(value, None)
         except BaseException as error:  # whatever it is, it is raised where the values are used
             put(None, error)
 
-    with Worker() as worker, ThreadPoolExecutor(1) as pool:
-        pool.submit(fetch, worker)
+    with contextlib.nullcontext(worker) if worker else Worker() as beside, ThreadPoolExecutor(1) as pool:
+        pool.submit(fetch, beside)
         try:
             yield from _merge(function, values, chosen, made)
-        finally:
+        except BaseException:  # whoever wants no more of them closes this generator
             is_over.set()
-            worker.close()
+            beside.close()
+            raise
 
 
 def _choose(costs: Sequence[float]) -> frozenset[int]:

@@ -6,6 +6,7 @@ gigabytes and minutes; nobody reads them, and they stay in the store.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ import pandas as pd
 from linkage.coding import run_places, run_starts
 from linkage.outputs.ties import CodedTies, Numbers, measure_ties
 from linkage.store.store import Database
-from linkage.store.uses import Names
+from linkage.store.uses import Names, packed_texts
 from linkage.terms import (
     ACTIVITY,
     COUNT,
@@ -45,6 +46,10 @@ _VALUES: Final[Shape] = {
 }
 _NEVER: Final = np.iinfo(np.int64).max
 _KEYS: Final = ["family", "kind", "value"]
+_BETWEEN: Final = "\x1f"  # as the query ``cluster_ties`` has it
+_COMPILED_ROWS: Final = 400_000
+"""Rows from which on a cluster is read by compiled code, which takes half a second to make, once for all of them."""
+
 _ROWS_CHARS: Final = 2_000
 """Characters of the rows behind a sentence: one that names 400,000 values has 8 MB of them (2026-11-29)."""
 
@@ -106,9 +111,10 @@ def list_strongest(
     places = Names(numbers)
     values, held_value, held_by = _read_values(database, own, places)
     known = {key: number for number, key in enumerate(zip(*(values[name].tolist() for name in _KEYS), strict=True))}
-    ties = _read_ties(database, own, places, known)
+    with database.compiled() if max(rows.values()) >= _COMPILED_ROWS else contextlib.nullcontext():
+        ties = _read_ties(database, own, places, known)
+        activity = _read_activity(database, own, days, places, accounts)
     values, held_value, held_by = _with_links(values, held_value, held_by, ties, list(known))
-    activity = _read_activity(database, own, days, places, accounts)
     coded = CodedTies(
         accounts=accounts,
         members=len(accounts),
@@ -143,20 +149,15 @@ def _read_ties(
     database: Database, own: Mapping[str, str], places: Names, known: dict[tuple[str, str, str], int]
 ) -> _Ties:
     """Links, a part at a time; values that ``known`` lacks are added to it."""
-    parts = [
-        (
-            places.places(np.array(part["number_a"], dtype=np.int64)),
-            places.places(np.array(part["number_b"], dtype=np.int64)),
-            np.fromiter(
-                (known.setdefault(key, len(known)) for key in zip(*(part[name] for name in _KEYS), strict=True)),
-                dtype=np.int64,
-            ),
-            *(np.array(part[name], dtype=np.int64) for name in ("accounts", "unrelated_accounts")),
-            np.array(part["bits"], dtype=np.float64),
-            *(np.array(part[name], dtype=np.int64) for name in ("first_ms", "last_ms")),
-        )
-        for part in database.parts("cluster_ties", **own)
-    ]
+    parts = []
+    for rows, ends, data in database.packed("cluster_ties", **own):
+        reasons = packed_texts(ends, data, about=f"{database.path}: wanted reasons of links").dictionary_encode()
+        keys = (tuple(reason.split(_BETWEEN, 2)) for reason in reasons.dictionary.to_pylist())
+        number = np.fromiter((known.setdefault((f, k, v), len(known)) for f, k, v in keys), dtype=np.int64)
+        number_a, number_b, accounts, unrelated_accounts, bits, first_ms, last_ms = np.ascontiguousarray(rows.T)
+        ends_of = places.places(number_a), places.places(number_b)
+        told = accounts, unrelated_accounts, bits.view(np.float64), first_ms, last_ms
+        parts.append((*ends_of, number[reasons.indices.to_numpy()], *told))
     return _Ties(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
+from linkage.engines.beside import Worker
 from linkage.errors import NoSuchClusterError, SourceError
 from linkage.memory import seldom_collected
 from linkage.notebook.beside import spread
@@ -85,7 +86,7 @@ _SHOWN: Final = [
 
 _READ_S: Final = 0.1  # a cluster, and each of its accounts besides: 50 s for 68,000 in eight clusters (2026-11-29)
 _READ_ACCOUNT_S: Final = 0.0007
-_DRAW_S: Final = 0.8  # fifty small pages in 40 s, and seven large ones of 67,000 accounts, too (2026-11-29)
+_DRAW_S: Final = 0.5  # fifty small pages in 25 s, and seven large ones of 67,000 accounts in 40 s (2026-11-29)
 _DRAW_ACCOUNT_S: Final = 0.0006
 
 
@@ -396,22 +397,22 @@ class Run:
         """
         table = pd.DataFrame(self.clusters)
         chosen = pressing_clusters(table) if clusters is None else list(clusters)
-        with self._database.snapshot():
-            details = self._briefs(chosen)
         shown = table[table["cluster_id"].isin(chosen)]
-        sources = self._database.query("source_files")
-        return write_report(
-            details,
-            shown,
-            self.info,
-            out=out,
-            include_personal_data=personal_data,
-            sources=sources,
-            pdf=pdf,
-            spread=spread_pages(details),
-        )
+        with Worker() as worker:
+            with self._database.snapshot():
+                details = self._briefs(chosen, worker)
+            return write_report(
+                details,
+                shown,
+                self.info,
+                out=out,
+                include_personal_data=personal_data,
+                sources=self._database.query("source_files"),
+                pdf=pdf,
+                spread=spread_pages(details, worker),
+            )
 
-    def _briefs(self, cluster_ids: Sequence[str]) -> list[ClusterDetail]:
+    def _briefs(self, cluster_ids: Sequence[str], worker: Worker | None = None) -> list[ClusterDetail]:
         """Clusters as a report lists them, of one state of the store: to be called inside a snapshot.
 
         Half of them are read by another process, where there is enough to read.
@@ -419,7 +420,7 @@ class Run:
         clusters = dict(zip(cluster_ids, self._named(cluster_ids), strict=True))
         costs = [_READ_S + clusters[name].summary["accounts"] * _READ_ACCOUNT_S for name in cluster_ids]
         there = functools.partial(read_briefs, path=self._database.path, row=self._row, state=_state(self._database))
-        return list(spread(lambda name: clusters[name].brief, cluster_ids, costs=costs, there=there))
+        return list(spread(lambda name: clusters[name].brief, cluster_ids, costs=costs, there=there, worker=worker))
 
     @property
     def _details(self) -> list[ClusterDetail]:
@@ -487,6 +488,7 @@ def _state(database: Database) -> tuple[Any, ...]:
     return (*database.revision(), *database.query("published_run").itertuples(index=False, name=None))
 
 
-def spread_pages(details: Iterable[ClusterDetail]) -> Spread:
+def spread_pages(details: Iterable[ClusterDetail], worker: Worker) -> Spread:
     """What draws the pages of these clusters, in two processes where there is enough to draw."""
-    return functools.partial(spread, costs=[_DRAW_S + len(each.members) * _DRAW_ACCOUNT_S for each in details])
+    costs = [_DRAW_S + len(each.members) * _DRAW_ACCOUNT_S for each in details]
+    return functools.partial(spread, costs=costs, worker=worker)

@@ -6,6 +6,7 @@ import dataclasses
 
 import pandas as pd
 
+from linkage.engines.beside import Worker
 from linkage.errors import NoRunError
 from linkage.notebook.given import AnyPath
 from linkage.notebook.ledger import kept_run
@@ -37,17 +38,18 @@ def verify_folder(database: Database, folder: AnyPath) -> Verification:
             return _without_run(folder, manifest, f"the run has no cluster {', '.join(unknown)}")
         kept = database.query("runs")
         own = kept.loc[kept["run_id"] == run.run_id, "sequence"].iloc[0]
-        details = run._briefs(manifest.clusters)
-        return verify_report(
-            folder,
-            manifest,
-            details=details,
-            clusters=clusters.loc[manifest.listed].reset_index(drop=True),
-            run=run.info,
-            sources=database.query("source_files"),
-            spread=spread_pages(details),
-            kept_runs=list(kept.loc[kept["sequence"] <= own, "run_id"]),
-        )
+        with Worker() as worker:
+            details = run._briefs(manifest.clusters, worker)
+            return verify_report(
+                folder,
+                manifest,
+                details=details,
+                clusters=clusters.loc[manifest.listed].reset_index(drop=True),
+                run=run.info,
+                sources=database.query("source_files"),
+                spread=spread_pages(details, worker),
+                kept_runs=list(kept.loc[kept["sequence"] <= own, "run_id"]),
+            )
 
 
 def _without_run(folder: AnyPath, manifest: Manifest, why: str) -> Verification:

@@ -1,4 +1,4 @@
-"""Rows of whole numbers, read by compiled code that asks SQLite itself.
+"""Rows of numbers, read by compiled code that asks SQLite itself.
 
 Python's binding makes an object of every value and a tuple of every row, which takes three times as long as it takes
 SQLite to find them (2026-11-29). Where SQLite cannot be asked, since it is a part of the interpreter and no library
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 _ROW: Final = 100  # SQLITE_ROW, of the codes that SQLite promises to keep
 _DONE: Final = 101
+_FLOAT: Final = 2  # SQLITE_FLOAT
 _COPIED: Final = -1  # SQLITE_TRANSIENT
 _FULL: Final = -1  # ours: a row for which there is no room
 _ROOM: Final = 64  # bytes a row, at first
@@ -34,10 +35,10 @@ _INT: Final = ctypes.c_int
 
 
 class Packed(NamedTuple):
-    """Rows of whole numbers with a text or a blob behind them."""
+    """Rows of numbers with a text or a blob behind them."""
 
     numbers: npt.NDArray[np.int64]
-    """Rows x columns."""
+    """Rows x columns; floats as their bits."""
     ends: npt.NDArray[np.int64]
     """Where the text or blob of each row ends in ``data``; it begins where that of the row before ends."""
     data: npt.NDArray[np.uint8]
@@ -56,9 +57,9 @@ class Calls(NamedTuple):
     message: Callable[..., bytes]
     fill: Callable[[int, npt.NDArray[np.int64]], tuple[int, int]]
     """Fill an array from a statement, row by row: how many rows, and the code of the last step."""
-    fill_packed: Callable[[int, npt.NDArray[np.int64], npt.NDArray[np.int64], int, int, bool], tuple[int, int]]
-    """The same, with the end of what the column behind the numbers holds, copied to an address as far as there is room;
-    the last one says whether the row is still to be taken that there was no room for."""
+    fill_packed: Callable[[int, Any, Any, npt.NDArray[np.int64], int, int, bool], tuple[int, int]]
+    """The same for whole numbers and floats, with the end of what the column behind them holds, copied to an address as
+    far as there is room; the last one says whether the row is still to be taken that there was no room for."""
 
 
 @functools.cache
@@ -116,19 +117,24 @@ def _compile(step: Any, value: Any) -> Any:
 
 
 def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
+    kind_of = declare(library, "sqlite3_column_type", _INT, _POINTER, _INT)
+    float_of = declare(library, "sqlite3_column_double", ctypes.c_double, _POINTER, _INT)
     begins = declare(library, "sqlite3_column_blob", _POINTER, _POINTER, _INT)
     size_of = declare(library, "sqlite3_column_bytes", _INT, _POINTER, _INT)
     copy = declare(ctypes.CDLL(None), "memcpy", _POINTER, _POINTER, _POINTER, ctypes.c_size_t)
 
     @numba.njit(nogil=True)
-    def fill_packed(statement, rows, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
+    def fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
         used = 0
         for row in range(rows.shape[0]):
             code = _ROW if is_pending and row == 0 else step(statement)
             if code != _ROW:
                 return row, code
             for column in range(rows.shape[1]):
-                rows[row, column] = value(statement, column)
+                if kind_of(statement, column) == _FLOAT:
+                    floats[row, column] = float_of(statement, column)
+                else:
+                    rows[row, column] = value(statement, column)
             start, size = begins(statement, rows.shape[1]), size_of(statement, rows.shape[1])
             if used + size > room:
                 return row, _FULL
@@ -142,14 +148,14 @@ def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
 
 
 def step_through(
-    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
+    calls: Calls, where: Path | int, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """The answer as arrays of rows x columns, none of them empty, on a connection of its own: of what is committed.
+    """The answer as arrays of rows x columns, none of them empty.
 
     Parameters
     ----------
     calls : from :func:`find_calls`.
-    path : the file.
+    where : a file, which is asked on a connection of its own: of what is committed; or what SQLite calls a connection.
     sql, parameters : what is asked; the parameters are whole numbers and texts, by name.
     width : how many columns the answer has; all of them whole numbers.
     part_rows : so many rows in an array at most.
@@ -158,7 +164,7 @@ def step_through(
     ------
     sqlite3.OperationalError : SQLite cannot answer.
     """
-    with _asked(calls, path, sql, parameters) as (database, statement):
+    with _asked(calls, where, sql, parameters) as (database, statement):
         code = _ROW
         while code == _ROW:
             rows = np.empty((part_rows, width), dtype=np.int64)
@@ -170,15 +176,16 @@ def step_through(
 
 
 def step_packed(
-    calls: Calls, path: Path, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
+    calls: Calls, where: Path | int, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
 ) -> Iterator[Packed]:
-    """The same for an answer whose last column, behind whole numbers, is a text or a blob; it may have no row."""
-    with _asked(calls, path, sql, parameters) as (database, statement):
+    """The same for an answer whose last column, behind numbers, is a text or a blob; it may have no row."""
+    with _asked(calls, where, sql, parameters) as (database, statement):
         code, room = _ROW, _ROOM * part_rows
         while code != _DONE:
             rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
             data = np.empty(room, dtype=np.uint8)
-            count, code = calls.fill_packed(statement.value, rows, ends, data.ctypes.data, room, code == _FULL)
+            memory = (rows, rows.view(np.float64), ends, data.ctypes.data, room)
+            count, code = calls.fill_packed(statement.value, *memory, code == _FULL)
             if code not in (_ROW, _FULL, _DONE):
                 raise told_error(calls, database)
             if code == _FULL and not count:
@@ -188,9 +195,10 @@ def step_packed(
 
 
 @contextlib.contextmanager
-def _asked(calls: Calls, path: Path, sql: str, parameters: Mapping[str, int | str]) -> Iterator[tuple[Any, Any]]:
+def _asked(calls: Calls, where: Path | int, sql: str, parameters: Mapping[str, int | str]) -> Iterator[tuple[Any, Any]]:
     """A connection and a statement that knows its parameters."""
-    with _connection(calls, path) as database, open_statement(calls, database, sql) as statement:
+    connection = contextlib.nullcontext(where) if isinstance(where, int) else _connection(calls, where)
+    with connection as database, open_statement(calls, database, sql) as statement:
         for name, value in parameters.items():
             place = calls.index(statement, f":{name}".encode())
             if isinstance(value, str):

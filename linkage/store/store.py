@@ -22,7 +22,7 @@ from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
-from linkage.store.stepping import Packed, find_calls, step_packed, step_through
+from linkage.store.stepping import Calls, Packed, find_calls, step_packed, step_through
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
@@ -53,7 +53,7 @@ class Database:
     """
 
     def __init__(self, path: str | PathLike[str], *, create: bool = True) -> None:
-        self.path, self._is_settled = Path(path), False
+        self.path, self._is_settled, self._is_compiled = Path(path), False, False
         self._check_path(create=create)
         self._database = self._open()
         try:
@@ -247,6 +247,25 @@ class Database:
         finally:
             self._is_settled = before
 
+    @contextlib.contextmanager
+    def compiled(self) -> Iterator[None]:
+        """A ``with`` block in which numbers are read by compiled code, on this very connection: of the state it reads.
+
+        Slower than in a settled one, since SQLite guards what other threads might use, but nobody has to keep still.
+        """
+        before, self._is_compiled = self._is_compiled, True
+        try:
+            yield
+        finally:
+            self._is_compiled = before
+
+    def _asked_by(self) -> tuple[Calls, Path | int] | None:
+        """Who reads numbers, and where; None: Python's binding does."""
+        handle = getattr(self.connection, "handle", None)
+        where = self.path if self._is_settled else handle if self._is_compiled else None
+        calls = find_calls() if where is not None else None
+        return None if calls is None or where is None else (calls, where)
+
     def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
         """The answer of a named query as a frame.
 
@@ -300,11 +319,11 @@ class Database:
         A row costs a third of what it costs in :meth:`parts`. None of the numbers may be null.
         """
         query = _checked_query(name, parameters)
-        calls = find_calls() if self._is_settled else None
+        by = self._asked_by()
         with self.errors_told(f"answer {name}"):
-            if calls:
+            if by:
                 known: dict[str, Any] = {"parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
-                yield from step_through(calls, self.path, sql=query.sql, **known)
+                yield from step_through(*by, sql=query.sql, **known)
                 return
             rows = iter(self.connection.execute(query.sql, dict(parameters)))
             while True:
@@ -315,22 +334,22 @@ class Database:
                 yield part
 
     def packed(self, name: str, **parameters: int | str) -> Iterator[Packed]:
-        """The answer of a named query whose last column is a text or a blob behind whole numbers, some rows at a time.
+        """The answer of a named query whose last column is a text or a blob behind numbers, some rows at a time.
 
         None of the values may be null. There is one part at least.
         """
         query = _checked_query(name, parameters)
-        calls = find_calls() if self._is_settled else None
-        if calls:
+        by = self._asked_by()
+        if by:
             known: dict[str, Any] = {"parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
             with self.errors_told(f"answer {name}"):
-                yield from step_packed(calls, self.path, sql=query.sql, **known)
+                yield from step_packed(*by, sql=query.sql, **known)
             return
         for columns in self.parts(name, **parameters):
             *numbers, last = columns.values()
             texts = [value.encode() if isinstance(value, str) else value for value in last]
             ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-            rows = np.array(numbers, dtype=np.int64).reshape(len(numbers), len(texts)).T
+            rows = np.array([_bits(values) for values in numbers]).reshape(len(numbers), len(texts)).T
             yield Packed(rows, ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
 
     def revision(self) -> tuple[int, int]:
@@ -396,6 +415,12 @@ def _checked_query(name: str, parameters: Mapping[str, int | float | str]) -> Qu
 def _next_values(rows: Iterator[tuple[Any, ...]]) -> list[Any]:
     """All values of the next rows. No row is kept: Python would go over them again and again, looking for cycles."""
     return list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
+
+
+def _bits(values: Sequence[int | float]) -> npt.NDArray[np.int64]:
+    """Whole numbers as they are, floats as their bits."""
+    array = np.array(values)
+    return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:

@@ -295,16 +295,24 @@ def read_names(database: Database, name: str) -> tuple[Ints, pd.Series[str]]:
     ids, texts = [], []
     for numbers, ends, data in database.packed(name):
         ids.append(numbers[:, 0])
-        offsets = pa.py_buffer(np.append(0, ends).astype(np.int64))
-        part = pa.LargeStringArray.from_buffers(len(ends), offsets, pa.py_buffer(data))
-        try:
-            part.validate(full=True)
-        except pa.ArrowInvalid as error:
-            raise StoreError(
-                f"{database.path}: wanted {name} as text; {error}. The store is damaged: restore a backup"
-            ) from error
-        texts.append(pd.Series(part, dtype=TEXT))
+        texts.append(pd.Series(packed_texts(ends, data, about=f"{database.path}: wanted {name}"), dtype=TEXT))
     return np.concatenate(ids), pd.concat(texts, ignore_index=True)
+
+
+def packed_texts(ends: Ints, data: npt.NDArray[np.uint8], *, about: str) -> pa.LargeStringArray:
+    """Texts behind rows of numbers, as :class:`linkage.store.stepping.Packed` has them; no copy is made.
+
+    Raises
+    ------
+    StoreError : they are no text; ``about`` says what was wanted.
+    """
+    offsets = pa.py_buffer(np.append(0, ends).astype(np.int64))
+    texts = pa.LargeStringArray.from_buffers(len(ends), offsets, pa.py_buffer(data))
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"{about} as text; {error}. The store is damaged: restore a backup") from error
+    return texts
 
 
 def utc_times(ms: Ints) -> Any:
