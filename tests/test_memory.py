@@ -72,3 +72,9 @@ def test_a_machine_too_small_for_a_rebuild_is_told_by_the_doctor(
     assert told["level"] == "note"
     assert "takes about 0.4 GB; here are 0.3 GB" in told["found"]
     assert rebuild_bytes(30_000_000) == pytest.approx(6.4e9)
+
+
+def test_arrow_asks_the_c_library_once_freed_memory_is_kept() -> None:
+    code = "import pyarrow as pa; from linkage import memory; memory.keep_near(); print(pa.default_memory_pool())"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
+    assert b"backend_name=system" in said
