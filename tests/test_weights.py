@@ -7,7 +7,7 @@ from linking_frames import World, run
 
 from linkage.evidence import pairs
 from linkage.evidence.table import gather_evidence
-from linkage.evidence.weights import MARGIN_BITS, VALUES, WEIGHTS, Linked, link_accounts
+from linkage.evidence.weights import MARGIN_BITS, VALUES, WEIGHTS, Linked, _pair_fellows, link_accounts
 from linkage.settings import EvidenceSettings, Settings
 from linkage.terms import LINK_EVIDENCE, LINKS, check_frame
 
@@ -221,3 +221,15 @@ def test_links_are_the_same_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch
     pd.testing.assert_frame_equal(parted.links, whole.links)
     pd.testing.assert_frame_equal(parted.weights, whole.weights)
     pd.testing.assert_frame_equal(parted.evidence, whole.evidence)
+
+
+def test_fellows_of_one_account_are_paired_as_a_join_pairs_them() -> None:
+    accounts = 40
+    drawn = np.random.default_rng(3).integers(0, accounts, (200, 2))
+    via, fellow = np.unique(drawn[drawn[:, 0] != drawn[:, 1]], axis=0).T
+    frame = pd.DataFrame({"via": via, "fellow": fellow})
+    joined = frame.merge(frame, on="via")[["fellow_x", "fellow_y"]].to_numpy()
+    wanted = np.unique(joined[joined[:, 0] < joined[:, 1]], axis=0)
+    found = np.column_stack(_pair_fellows(via, fellow, accounts))
+    assert 0 < len(found) < len(joined) // 2
+    assert found.tolist() == wanted.tolist()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of, text_codes
+from linkage.coding import codes_of, rows_by_code, rows_by_code_and_figure, text_codes
 from linkage.terms import ACCOUNTS, EVIDENCE, check_frame
 
 Codes = npt.NDArray[np.int64]
@@ -75,5 +75,7 @@ def _strata(accounts: pd.DataFrame) -> Codes:
 def _permutation(strata: Codes, draw: np.random.Generator) -> Codes:
     """A permutation of account codes that keeps each account inside its stratum."""
     result = np.empty(len(strata), dtype=np.int64)
-    result[np.argsort(strata, kind="stable")] = np.lexsort((draw.random(len(strata)), strata))
+    count = int(strata.max(initial=-1)) + 1
+    shuffled = rows_by_code_and_figure(strata, draw.random(len(strata)), count=count)
+    result[rows_by_code(strata, count=count)[1]] = shuffled
     return result

@@ -14,10 +14,11 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numba
 import numpy as np
 import pandas as pd
 
-from linkage.coding import codes_of, distinct, rows_by_code, run_places, text_codes, value_keys
+from linkage.coding import codes_of, distinct, rows_by_code, rows_by_code_and_figure, run_places, text_codes, value_keys
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -307,23 +308,57 @@ def _fellows_of_fellows(
     accounts = len(organization)
     draw = np.random.default_rng(seed)
     ends = in_order(a, b)
-    near = _cap(np.concatenate(ends), np.concatenate(ends[::-1]), links_per_use, draw)
-    frame = pd.DataFrame({"via": near[0], "account": near[1]})
-    two_steps = frame.merge(frame, on="via")
-    left = two_steps["account_x"].to_numpy(dtype=np.int64)
-    right = two_steps["account_y"].to_numpy(dtype=np.int64)
-    codes = distinct(left[left < right] * accounts + right[left < right])
-    first, second = np.divmod(codes, accounts)
+    via, fellow = _cap(np.concatenate(ends), np.concatenate(ends[::-1]), links_per_use, draw)
+    first, second = _pair_fellows(via, fellow, accounts)
     is_new = ~known.among(first, second)
     first, second = _cap(first[is_new], second[is_new], links_per_use, draw)
     apart = (organization[first] < 0) | (organization[first] != organization[second])
     return pair_up(first[apart], second[apart], accounts=accounts)
 
 
+def _pair_fellows(via: Codes, fellow: Codes, accounts: int) -> tuple[Codes, Codes]:
+    """Each two fellows of one account, ``first < second``, ascending and without repeats.
+
+    Parameters
+    ----------
+    via, fellow : accounts and their fellows; those of one account stand together, accounts ascend.
+    """
+    near = np.bincount(via, minlength=accounts)
+    room = int((near * (near - 1) // 2).sum())
+    first, second = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int64)
+    start = np.append(0, np.cumsum(near))
+    end = _list_two_apart(via, fellow, start, *rows_by_code(fellow, count=accounts), first, second)
+    return first[:end], second[:end]
+
+
+@numba.njit(cache=True, nogil=True)
+def _list_two_apart(
+    via: Codes, fellow: Codes, start: Codes, start_of: Codes, rows: Small, first: Codes, second: Codes
+) -> int:
+    """Fill both; how many there are.
+
+    Parameters
+    ----------
+    start : where the fellows of each account begin, and the end.
+    start_of, rows : where the rows that have each account as a fellow begin, and the end; and these rows.
+    """
+    marks = np.full(start.size - 1, -1, dtype=np.int32)
+    end = 0
+    for account in range(start.size - 1):
+        begin = end
+        for row in rows[start_of[account] : start_of[account + 1]]:
+            for other in fellow[start[via[row]] : start[via[row] + 1]]:
+                if other > account and marks[other] != account:
+                    marks[other] = account
+                    first[end], second[end] = account, other
+                    end += 1
+        second[begin:end].sort()
+    return end
+
+
 def _cap(key: Any, other: Any, most: int, draw: np.random.Generator) -> tuple[Any, Any]:
     """At most ``most`` randomly chosen entries per key."""
-    order = np.argsort(draw.random(len(key)), kind="stable")
-    order = order[rows_by_code(key[order], count=int(key.max(initial=-1)) + 1)[1]]
+    order = rows_by_code_and_figure(key, draw.random(len(key)), count=int(key.max(initial=-1)) + 1)
     key, other = key[order], other[order]
     is_kept = run_places(key) < most
     return key[is_kept], other[is_kept]
