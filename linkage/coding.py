@@ -185,26 +185,35 @@ def run_places(values: Codes) -> Codes:
 
 
 def count_distinct(
-    codes: npt.NDArray[np.signedinteger[Any]], group: npt.NDArray[np.signedinteger[Any]], *, groups: int
+    codes: npt.NDArray[np.signedinteger[Any]],
+    group: npt.NDArray[np.signedinteger[Any]],
+    *,
+    groups: int,
+    heads: Codes | None = None,
 ) -> Codes:
     """How many distinct codes the rows of each group have. Sorts nothing: O(rows).
 
     Parameters
     ----------
     codes : from 0.
-    group : of each row; -1: none.
+    group : of each row, or of each run of rows; -1: none.
     groups : how many there are.
+    heads : where these runs begin; None: ``group`` is of each row.
 
     Examples
     --------
     >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 0, 0, 1, -1]), groups=3).tolist()
     [2, 1, 0]
+    >>> count_distinct(np.array([5, 5, 2, 5, 7]), np.array([0, 1]), groups=2, heads=np.array([0, 3])).tolist()
+    [2, 2]
     """
-    heads = np.flatnonzero(np.append(len(group) > 0, group[1:] != group[:-1]))
-    runs = rows_by_code(group[heads], count=groups)
+    if heads is None:
+        heads = np.flatnonzero(np.append(len(group) > 0, group[1:] != group[:-1]))
+        group = group[heads]
+    runs = rows_by_code(group, count=groups)
     counts = np.zeros(groups, dtype=np.int64)
     last = np.full(int(codes.max(initial=-1)) + 1, -1, dtype=np.int32)
-    _count_new(codes, np.append(heads, len(group)), *runs, last, counts)
+    _count_new(codes, np.append(heads, len(codes)), *runs, last, counts)
     return counts
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
 from linkage.clusters.ties import Codes, Incidence, ranks
-from linkage.coding import codes_of, count_distinct, text_codes
+from linkage.coding import codes_of, count_distinct, run_starts, text_codes
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -123,8 +123,6 @@ UNTOLD_SPREAD: Final = 0.11
 
 COMMON_SHARE: Final = 0.3
 """Share of a group that must use a family of templates for it to be the group's."""
-
-_COUNTED_ROWS: Final = 10_000_000
 
 
 def measure_controller(
@@ -456,14 +454,14 @@ def _partition(
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
     # There are tens of millions of rows: what is asked of accounts is asked of each account once.
     code, ids = text_codes(items["account_id"])
-    place = index.get_indexer(ids)
+    place = np.arange(len(ids)) if ids.equals(index) else index.get_indexer(ids)
     of_id = np.append(group, -1)[place].astype(np.int32)
-    # Counting makes eight bytes of every code it is given.
-    parts = np.array_split(code, len(code) // _COUNTED_ROWS + 1)
-    listed = np.sum([np.bincount(part, minlength=len(ids)) for part in parts], axis=0)
+    heads = run_starts(code)  # rows of one account stand together
+    runs = code[heads]
+    listed = np.bincount(runs, weights=np.diff(heads, append=len(code)), minlength=len(ids))
     sent = own + np.bincount(place[place >= 0], weights=listed[place >= 0], minlength=len(group)).astype(np.int64)
     having = np.bincount(group[(sent > 0) & (group >= 0)], minlength=groups)
-    distinct = count_distinct(items["item"].to_numpy(dtype=np.int32), of_id[code], groups=groups)
+    distinct = count_distinct(items["item"].to_numpy(dtype=np.int32), of_id[runs], groups=groups, heads=heads)
     rows = np.bincount(of_id[of_id >= 0], weights=listed[of_id >= 0], minlength=groups)
     shared = (rows - distinct) / np.maximum(having - 1, 1)
     total = distinct + np.bincount(group[group >= 0], weights=own[group >= 0], minlength=groups)

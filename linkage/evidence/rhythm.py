@@ -231,16 +231,9 @@ def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -
     number = group_codes(groups, hours["account_id"])
     if not (number >= 0).any():
         return none_found()
-    hour = hours["hour_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64) // HOUR_MS
-    first = int(hour.min()) // 24 * 24
-    days = (int(hour.max()) - first) // 24 + 1
-    place = hour - first
-    active = np.bincount(place, minlength=24 * days).astype(np.float64).reshape(days, 24)
-    inside = np.flatnonzero(number >= 0)
-    account, names = text_codes(hours["account_id"])
-    columns = {"group": number, "account": account, "place": place.astype(np.int32), "hour_at": hours["hour_at"].array}
-    rows, spans = _with_rhythm(pd.DataFrame({name: column[inside] for name, column in columns.items()}, copy=False))
-    spans = spans.assign(account_id=names.take(spans["account"].to_numpy()))
+    rows, active = _place_hours(hours, number)
+    rows, spans = _with_rhythm(rows)
+    spans = spans.assign(account_id=text_codes(hours["account_id"])[1].take(spans["account"].to_numpy()))
     tries = float(max(groups["group"].nunique(), 1))
     draw = np.random.default_rng(seed)
     parts = [none_found()]
@@ -250,6 +243,24 @@ def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -
             found_frame(spans.loc[spans["group"] == number_of].assign(bits=bits), family="rhythm", kind=PAUSES)
         )
     return pd.concat(parts, ignore_index=True)
+
+
+def _place_hours(hours: pd.DataFrame, number: Small) -> tuple[pd.DataFrame, Numbers]:
+    """The hours of accounts that are in a group, and how many of all accounts are at work in each, days x 24.
+
+    Parameters
+    ----------
+    number : group of each row, -1 for none.
+    """
+    at = hours["hour_at"].to_numpy(dtype="datetime64[ms]").view(np.int64)
+    first = int(at.min()) // HOUR_MS // 24 * 24
+    place = (at // HOUR_MS - first).astype(np.int32)
+    days = int(place.max()) // 24 + 1
+    active = np.bincount(place, minlength=24 * days).astype(np.float64).reshape(days, 24)
+    inside = np.flatnonzero(number >= 0)
+    columns = {"group": number, "account": text_codes(hours["account_id"])[0], "place": place}
+    rows = {name: column[inside] for name, column in columns.items()}
+    return pd.DataFrame({**rows, "hour_at": hours["hour_at"].array[inside]}, copy=False), active
 
 
 def _with_rhythm(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
