@@ -191,6 +191,11 @@ class Counts:
         rows = slice(self._start[group], self._start[group] + self._size[group])
         return self._rank[rows], self._users[rows]
 
+    def rows(self, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
+        """Each group and a value that its accounts use, and how many of them do; as long as no groups were joined."""
+        holder = np.repeat(np.arange(len(self._size)), self._size)
+        return holder, incidence.by_rank[self._rank[: self._end]], self._users[: self._end].astype(np.int64)
+
     @property
     def _rows(self) -> tuple[Codes, Codes, Numbers, Small, Small]:
         """Where the rows of each group begin, how many there are, what share an account is of it; all rows."""

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.clusters.coverage import Counts
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.ties import Codes, Flags, Incidence
 
@@ -88,11 +89,7 @@ def find_pooled(group: Codes, incidence: Incidence, chosen: Flags, *, least: int
 
 def _holdings(group: Codes, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
     """Each group and a value that it holds, and how many of its accounts have that."""
-    groups, values = int(group.max(initial=-1)) + 1, len(incidence.bits)
-    size = np.bincount(group[group >= 0], minlength=groups)
-    inside = incidence.uses_inside(group)
-    held = group[incidence.account[inside]] * values + incidence.value[inside]
-    code, count = np.unique(held, return_counts=True)
-    holder, value = np.divmod(code, max(values, 1))
-    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * size[holder])
+    counts = Counts(group, incidence)
+    holder, value, count = counts.rows(incidence)
+    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * counts.accounts[holder])
     return holder[holds], value[holds], count[holds]

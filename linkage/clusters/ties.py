@@ -104,16 +104,16 @@ class Incidence:
     def ranks(self) -> Codes:
         """Place of each value when they are sorted by family, and within a family from best to worst."""
         ranks = np.empty(len(self.bits), dtype=np.int64)
-        ranks[self._in_rank_order] = np.arange(len(ranks))
+        ranks[self.by_rank] = np.arange(len(ranks))
         return ranks
 
     @functools.cached_property
     def ranked(self) -> tuple[Codes, Numbers]:
         """Family and bits of the values in the order of :attr:`ranks`."""
-        return self.family[self._in_rank_order], self.bits[self._in_rank_order]
+        return self.family[self.by_rank], self.bits[self.by_rank]
 
     @functools.cached_property
-    def _in_rank_order(self) -> Codes:
+    def by_rank(self) -> Codes:
         """The values sorted by family, and within a family from best to worst."""
         return np.lexsort((-self.bits, self.family))
 
