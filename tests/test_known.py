@@ -10,9 +10,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linkage.engines.known import KnownIds
 from linkage.engines.texts import Texts
 from linkage.errors import StoreError
+from linkage.store.known import KnownIds
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 9), max_size=40), max_size=12))
+def test_ids_are_numbered_as_they_first_appear(batches: list[list[int]]) -> None:
+    known, wanted = KnownIds(), dict[int, int]()
+    for batch in batches:
+        found = known.number(np.array(batch, np.int64))
+        assert found.tolist() == [wanted.setdefault(each, len(wanted)) for each in batch]
+    assert len(known) == len(wanted)
+    assert known.places(np.array(list(wanted), np.int64)).tolist() == list(wanted.values())
+
+
+def test_many_ids_are_numbered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("linkage.store.known._CHUNK_IDS", 1_000)
+    ids = np.random.default_rng(6).integers(0, 30_000, 50_000)
+    wanted = dict[int, int]()
+    assert KnownIds().number(ids).tolist() == [wanted.setdefault(each, len(wanted)) for each in ids.tolist()]
 
 
 @settings(deadline=None)

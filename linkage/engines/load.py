@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
-from linkage.engines.known import KnownIds
 from linkage.engines.reading import Prepared
 from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
@@ -25,6 +24,7 @@ from linkage.settings import Settings
 from linkage.store import facts
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.inserts import BLANK
+from linkage.store.known import KnownIds
 from linkage.store.statements import REQUEST_COLUMNS
 from linkage.store.store import keep_few_pages, keep_pages
 

@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 
 from linkage.engines.ahead import map_ahead
-from linkage.engines.known import KnownIds
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
 from linkage.intake.catalogue import AUTO
 from linkage.intake.entities import Pseudonymizer
@@ -30,6 +29,7 @@ from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accou
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
 from linkage.settings import Settings
+from linkage.store.known import KnownIds
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
 

@@ -37,7 +37,10 @@ def newest_day(database: Database, settings: HealthSettings) -> int | None:
 
 def find_stray(database: Database, settings: HealthSettings) -> Anomaly | None:
     """Requests so far behind all others that their clocks must be wrong; None: there are none."""
-    volumes = database.query("day_volumes")
+    return _stray(database.query("day_volumes"), settings)
+
+
+def _stray(volumes: pd.DataFrame, settings: HealthSettings) -> Anomaly | None:
     stray = volumes.iloc[_sound_days(volumes, settings) :]
     if stray.empty:
         return None
@@ -72,7 +75,7 @@ def find_anomalies(database: Database, *, since_day: int, until_day: int, settin
     volumes = database.query("day_volumes")
     inside = volumes[(volumes["day"] >= since_day) & (volumes["day"] < until_day)]
     found = [*_volume(inside, settings), *_coverage(database, inside, settings)]
-    stray = find_stray(database, settings)
+    stray = _stray(volumes, settings)
     return [*found, stray] if stray else found
 
 

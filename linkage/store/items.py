@@ -22,6 +22,7 @@ import pandas as pd
 
 from linkage.coding import run_starts
 from linkage.parallel import in_threads
+from linkage.store.known import KnownIds
 from linkage.store.store import Database
 from linkage.store.uses import Names, join_parts, utc_times
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
@@ -110,7 +111,7 @@ class ItemLog:
     accounts : as from :func:`linkage.store.uses.read_account_names`.
     days : ``since_day``, inclusive, and ``until_day``, exclusive, since the epoch.
     marked : of another log of the same items; None: they are looked at here.
-    is_settled : nobody writes until items are read, and all of them are committed.
+    is_settled : nobody writes until items are read, and all of them are committed: they may be read in any thread.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class ItemLog:
         is_settled: bool = False,
     ) -> None:
         self._database, self._days = database, dict(days)
-        self._state = database.settled if is_settled else contextlib.nullcontext
+        self._is_settled = is_settled
         self._numbers, self._names = accounts
         self.marked = marked or self._mark()
 
@@ -136,7 +137,7 @@ class ItemLog:
             _add_hashes(part.code, part.items, part.first_ms, sums)  # no account is in two parts
             return part.items
 
-        marks = Marks.of(in_threads(unpack, self._rows("account_items")), total=total)
+        marks = Marks.of(in_threads(unpack, self._rows(self._database, "account_items")), total=total)
         named = pd.util.hash_array(self._names.to_numpy(dtype=object), categorize=False)[sums > 0]
         return Marked(marks, hashlib.sha256(named.tobytes() + sums[sums > 0].tobytes()).digest())
 
@@ -147,42 +148,51 @@ class ItemLog:
         ----------
         accounts : ids of those that are asked for; None: all.
         """
-        with self._state():
-            return self._read_all() if accounts is None else self._read_of(accounts)
+        with self._opened() as database:
+            return self._read_all(database) if accounts is None else self._read_of(database, accounts)
 
-    def _read_all(self) -> AccountItems:
-        marks = self.marked.marks
-        listed, own = _gather(in_threads(lambda rows: _split(_unpack(rows), marks), self._rows("account_items")))
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Database]:
+        """The store as it was marked; on a connection of its own where nobody writes, for whatever thread asks."""
+        if not self._is_settled:
+            yield self._database
+            return
+        with contextlib.closing(Database(self._database.path)) as database, database.settled():
+            yield database
+
+    def _read_all(self, database: Database) -> AccountItems:
+        marks, rows = self.marked.marks, self._rows(database, "account_items")
+        listed, own = _gather(in_threads(lambda part: _split(_unpack(part), marks), rows))
         return self._name(_number_items(listed)[0], _NO_ITEMS, [own])
 
-    def _read_of(self, accounts: Iterable[str]) -> AccountItems:
+    def _read_of(self, database: Database, accounts: Iterable[str]) -> AccountItems:
         asked = self._names.get_indexer(pd.Index(list(accounts), dtype=TEXT))
         is_asked = np.zeros(len(self._names), dtype=np.bool_)
         is_asked[asked[asked >= 0]] = True
         numbers = json.dumps(self._numbers[is_asked].tolist())
-        theirs = deque(in_threads(_unpack, self._rows("items_of_accounts", accounts=numbers)))
+        theirs = deque(in_threads(_unpack, self._rows(database, "items_of_accounts", accounts=numbers)))
         marks = self.marked.marks.held_in(part.items for part in theirs)
         listed, own = _gather(in_threads(lambda part: _split(part, marks), _taken(theirs)))
-        listed, others, others_own = self._find_others(listed, marks, is_asked)
+        listed, others, others_own = self._find_others(database, listed, marks, is_asked)
         return self._name(listed, others, [own, others_own])
 
     def _find_others(
-        self, listed: _Part, marks: Marks, is_asked: npt.NDArray[np.bool_]
+        self, database: Database, listed: _Part, marks: Marks, is_asked: npt.NDArray[np.bool_]
     ) -> tuple[_Part, _Part, pd.DataFrame]:
         """The items with numbers, who else has them, and how many other items those have.
 
         What tells numbers is as large as all that is listed, and is gone before this is named.
         """
         listed, known = _number_items(listed)
-        rest = (rows.take(~is_asked[rows.code]) for rows in self._rows("account_items"))
+        rest = (rows.take(~is_asked[rows.code]) for rows in self._rows(database, "account_items"))
         others, own = _gather(in_threads(lambda rows: _find_numbers(_unpack(rows), marks, known), rest))
         return listed, others, own
 
-    def _rows(self, query: str, **more: str) -> Iterator[_Rows]:
+    def _rows(self, database: Database, query: str, **more: str) -> Iterator[_Rows]:
         """Rows of whole accounts, as many as are unpacked at once."""
         places = Names(self._numbers)
         held = _NO_ROWS
-        for numbers, ends, data in self._database.packed(query, **self._days, **more):
+        for numbers, ends, data in database.packed(query, **self._days, **more):
             rows = held.followed_by(places.places(numbers[:, 0]), numbers[:, 1], ends, data)
             cuts = rows.cuts()
             yield from (rows.take(slice(*edges)) for edges in itertools.pairwise(cuts))
@@ -311,11 +321,10 @@ def _taken(parts: deque[_Part]) -> Iterator[_Part]:
         yield parts.popleft()
 
 
-def _find_numbers(part: _Part, marks: Marks, known: pd.Index[int]) -> tuple[_Part, pd.DataFrame]:
+def _find_numbers(part: _Part, marks: Marks, known: KnownIds) -> tuple[_Part, pd.DataFrame]:
     """The same, with the numbers of these items, -1 for those that have none; nobody asks when they came."""
     listed, own = _split(part, marks)
-    numbers = known.get_indexer(pd.Index(listed.items)).astype(np.int32)
-    return _Part(listed.code, numbers, _NO_ITEMS.first_ms), own
+    return _Part(listed.code, known.places(listed.items).astype(np.int32), _NO_ITEMS.first_ms), own
 
 
 def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.DataFrame]:
@@ -336,12 +345,10 @@ def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.Data
     return _Part(_take_runs(code, *runs), items, first_ms), pd.concat(own)
 
 
-def _number_items(part: _Part) -> tuple[_Part, pd.Index[int]]:
+def _number_items(part: _Part) -> tuple[_Part, KnownIds]:
     """The same with numbers instead of items, from 0 as they appear; and the items by number."""
-    plain, distinct = pd.factorize(part.items)
-    known: pd.Index[int] = pd.Index(distinct)
-    known.get_indexer(known[:1])  # makes its table, before threads ask for it
-    return part._replace(items=plain.astype(np.int32)), known
+    known = KnownIds()
+    return part._replace(items=known.number(part.items)), known
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ Slots = npt.NDArray[np.int32]
 _LEAST_ROOM: Final = 1 << 12
 _FULLEST: Final = 0.6  # of the slots are taken before there are twice as many
 _GROWTH_SHARE: Final = 4  # what is held grows by a fourth
+_CHUNK_IDS: Final = 250_000  # numbered at a time, each of which may be new
 
 
 @numba.njit(cache=True, nogil=True)
@@ -36,6 +37,22 @@ def _put(slots: Slots, held: Ints, first: int, stop: int) -> None:
         while slots[at]:
             at = (at + 1) & last
         slots[at] = place + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _enter(slots: Slots, held: Ints, size: int, ids: Ints, places: Slots) -> int:
+    """Fill the place of each id, and hold those that are new behind the first ``size``: how many are held then."""
+    last = slots.size - 1
+    for row in range(ids.size):
+        at = ids[row] & last
+        while slots[at] and held[slots[at] - 1] != ids[row]:
+            at = (at + 1) & last
+        if not slots[at]:
+            held[size] = ids[row]
+            size += 1
+            slots[at] = size
+        places[row] = slots[at] - 1
+    return size
 
 
 class KnownIds:
@@ -77,10 +94,29 @@ class KnownIds:
     def add(self, ids: Ints) -> None:
         """Add distinct ids, none of them added before."""
         first, self._size = self._size, self._size + len(ids)
-        if self._size > len(self._held):
-            self._held.resize(self._size + self._size // _GROWTH_SHARE, refcheck=False)
+        self._make_room(self._size, first)
         self._held[first : self._size] = ids
-        if self._size > _FULLEST * len(self._slots):
-            self._slots = np.zeros(1 << int(self._size / _FULLEST).bit_length(), np.int32)
-            first = 0
         _put(self._slots, self._held, first, self._size)
+
+    def number(self, ids: Ints) -> Slots:
+        """The places of ids, some of them the same; what was not added before is added, in the order it first appears.
+
+        Examples
+        --------
+        >>> KnownIds().number(np.array([70, 50, 70])).tolist()
+        [0, 1, 0]
+        """
+        places = np.empty(len(ids), np.int32)
+        for start in range(0, len(ids), _CHUNK_IDS):
+            part = slice(start, start + _CHUNK_IDS)
+            self._make_room(self._size + len(ids[part]), self._size)
+            self._size = _enter(self._slots, self._held, self._size, ids[part], places[part])
+        return places
+
+    def _make_room(self, size: int, held: int) -> None:
+        """Room for so many ids, of which the first ones are held."""
+        if size > len(self._held):
+            self._held.resize(size + size // _GROWTH_SHARE, refcheck=False)
+        if size > _FULLEST * len(self._slots):
+            self._slots = np.zeros(1 << int(size / _FULLEST).bit_length(), np.int32)
+            _put(self._slots, self._held, 0, held)
