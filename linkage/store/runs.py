@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import text_codes
+from linkage.parallel import in_threads
 from linkage.store.filling import fill_table
 from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
@@ -109,30 +110,53 @@ def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
 
 def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
     ids = _account_ids(connection, tables)
-
-    def add(insert: Insert, table: pd.DataFrame, columns: tuple[str, ...], *, place: tuple[str, ...] = ()) -> None:
-        numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in columns}
-        known = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0)) if numbers else None
-        named = table[list(columns)].assign(**numbers)
-        rows = np.arange(len(named)) if known is None else known
-        if place:  # the order of the table's key, which SQLite takes fastest
-            rows = rows[_order(named[list(place)].take(rows), place)]
-        if fill_table(connection, insert, common=run_id, columns=[named[name] for name in columns], rows=rows):
-            return
-        plain = [_plain(named[name]) for name in columns]
-        for start in range(0, len(rows), _PART_ROWS):
-            part = rows[start : start + _PART_ROWS]
-            insert_columns(connection, insert, common=run_id, columns=[values(part) for values in plain])
-
-    add(_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS)
-    add(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, place=("account_id",))
-    add(_ADD_LINK, tables.links, _LINK_COLUMNS, place=_LINK_COLUMNS[:4])
-    add(_ADD_SHARED, tables.shared, _SHARED_COLUMNS, place=("cluster_id", "family", "kind", "value", "account_id"))
-    add(_ADD_TEMPLATE, tables.templates, tuple(TEMPLATE_USES), place=("template_id",))
+    shared_place = ("cluster_id", "family", "kind", "value", "account_id")
+    told: tuple[tuple[Insert, pd.DataFrame, tuple[str, ...], tuple[str, ...]], ...] = (
+        (_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS, ()),
+        (_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, ("account_id",)),
+        (_ADD_LINK, tables.links, _LINK_COLUMNS, _LINK_COLUMNS[:4]),
+        (_ADD_SHARED, tables.shared, _SHARED_COLUMNS, shared_place),
+        (_ADD_TEMPLATE, tables.templates, tuple(TEMPLATE_USES), ("template_id",)),
+    )
+    # A table is put in order while the one before it is written: they are millions of rows, and SQLite has one writer.
+    for insert, columns, rows in in_threads(lambda each: _ordered(*each, ids), told, threads=1, ahead=1):
+        _add_rows(connection, insert, run_id, columns, rows)
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
     connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
+
+
+def _ordered(
+    insert: Insert, table: pd.DataFrame, names: tuple[str, ...], place: tuple[str, ...], ids: Mapping[str, int]
+) -> tuple[Insert, list[pd.Series[Any]], npt.NDArray[np.int64]]:
+    """Columns of a table with accounts as numbers, and the rows whose accounts are known, in the order of ``place``.
+
+    That is the order of the key of the store's table, which SQLite takes fastest.
+    """
+    numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in names}
+    named = table[list(names)].assign(**numbers)
+    rows = np.arange(len(named))
+    if numbers:
+        rows = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0))
+    if place:
+        rows = rows[_order(named[list(place)].take(rows), place)]
+    return insert, [named[name] for name in names], rows
+
+
+def _add_rows(
+    connection: sqlite3.Connection,
+    insert: Insert,
+    run_id: str,
+    columns: Sequence[pd.Series[Any]],
+    rows: npt.NDArray[np.int64],
+) -> None:
+    if fill_table(connection, insert, common=run_id, columns=columns, rows=rows):
+        return
+    plain = [_plain(column) for column in columns]
+    for start in range(0, len(rows), _PART_ROWS):
+        part = rows[start : start + _PART_ROWS]
+        insert_columns(connection, insert, common=run_id, columns=[values(part) for values in plain])
 
 
 def _account_ids(connection: sqlite3.Connection, tables: RunTables) -> dict[str, int]:
