@@ -32,7 +32,7 @@ Blob = bytes | bytearray
 """Binding a ``bytearray`` costs a fifth of binding ``bytes``, for which Python looks for an adapter."""
 
 _BLOCK_ROWS: Final = 20_000
-_WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
+_WRITTEN_ROWS: Final = 50_000  # of names at a time
 _LAST_ID: Final = 2**63 - 1
 _LATENCY: Final = statements.REQUEST_COLUMNS.index("latency_ms")
 _SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
@@ -101,17 +101,16 @@ def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, st
 
 def add_many_entities(connection: Connection, kind: str, ids: Ints, values: Any) -> None:
     """Add dictionary rows as :func:`add_entities` does, of ids and an Arrow array of strings."""
-    is_account = kind == "account"
-    insert, common = (statements.ADD_ACCOUNT, None) if is_account else (statements.ADD_ENTITY, kind)
-    try:
-        if put_texts(connection, insert, ids=ids, values=values, common=common):
-            return
-    except sqlite3.IntegrityError:
-        _tell_collision(connection, kind, list(zip(ids.tolist(), values.to_pylist(), strict=True)))
-        raise
+    insert, common = (statements.ADD_ACCOUNT, None) if kind == "account" else (statements.ADD_ENTITY, kind)
     for start in range(0, len(ids), _WRITTEN_ROWS):
-        part = slice(start, start + _WRITTEN_ROWS)
-        add_entities(connection, kind, list(zip(ids[part].tolist(), values[part].to_pylist(), strict=True)))
+        part, texts = ids[start : start + _WRITTEN_ROWS], values[start : start + _WRITTEN_ROWS]
+        try:
+            is_put = put_texts(connection, insert, ids=part, values=texts, common=common)
+        except sqlite3.IntegrityError:
+            _tell_collision(connection, kind, list(zip(part.tolist(), texts.to_pylist(), strict=True)))
+            raise
+        if not is_put:
+            add_entities(connection, kind, list(zip(part.tolist(), texts.to_pylist(), strict=True)))
 
 
 def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
