@@ -142,7 +142,7 @@ def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
 ) -> None:
     def add(*rows: tuple[int, str]) -> None:
         ids, values = zip(*rows, strict=True)
-        facts.add_many_entities(connection, kind, np.array(ids), pa.array(values))
+        facts.add_many_entities(connection, kind, ids=np.array(ids), values=pa.array(values))
 
     monkeypatch.setattr("linkage.store.filling.FILLED_ROWS", filled)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:

@@ -208,7 +208,7 @@ class Loader:
         for kind, tables in sorted(waiting.items()):
             table = pa.concat_tables([each.select(["id", "value"]) for each in tables]).sort_by("id")
             values = table["value"].combine_chunks()
-            facts.add_many_entities(self._connection, kind, table["id"].to_numpy(), values)
+            facts.add_many_entities(self._connection, kind, ids=table["id"].to_numpy(), values=values)
 
     def _sort_out(self, prepared: Prepared) -> _Sorted:
         distinct, same, other = prepared.batch.requests, prepared.same, prepared.other

@@ -99,7 +99,7 @@ def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, st
         raise
 
 
-def add_many_entities(connection: Connection, kind: str, ids: Ints, values: Any) -> None:
+def add_many_entities(connection: Connection, kind: str, *, ids: Ints, values: Any) -> None:
     """Add dictionary rows as :func:`add_entities` does, of ids and an Arrow array of strings."""
     insert, common = (statements.ADD_ACCOUNT, None) if kind == "account" else (statements.ADD_ENTITY, kind)
     for start in range(0, len(ids), _WRITTEN_ROWS):
