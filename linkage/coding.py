@@ -310,7 +310,7 @@ def count_holders(account: Codes, *keys: Codes) -> Codes:
     return result
 
 
-def sort_rows(*keys: Codes) -> Codes:
+def sort_rows(*keys: npt.NDArray[np.signedinteger[Any]]) -> Codes:
     """Rows in the order of the last key, then of the one before, and so on; of equal rows any is first.
 
     Like ``numpy.lexsort``, but keys that fit into one number are sorted as one: a third of the time.

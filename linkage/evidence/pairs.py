@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of, distinct, run_starts, text_codes
+from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex
 from linkage.parallel import in_threads
@@ -92,7 +92,7 @@ def sort_pairs(pairs: Pairs, names: pd.Index[str]) -> Pairs:
     place[np.argsort(names)] = np.arange(len(names), dtype=np.int32)
     swap = place[pairs.a] > place[pairs.b]
     a, b = np.where(swap, pairs.b, pairs.a), np.where(swap, pairs.a, pairs.b)
-    order = np.lexsort((place[b], place[a]))
+    order = sort_rows(place[b], place[a])
     best = {family: rows[order] for family, rows in pairs.best.items()}
     return Pairs(a[order], b[order], best, pairs.conduct[order])
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import first_rows, rows_by_code, value_runs
+from linkage.coding import first_rows, rows_by_code, sort_rows, value_runs
 from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
@@ -92,7 +92,7 @@ def turns_of(account_of: Small) -> Small:
 
 def pair_up(a: Codes, b: Codes, *, accounts: int) -> Proposed:
     """These pairs, which are distinct and ``a < b``, in any order; the turns are the codes."""
-    order = np.lexsort((b, a))
+    order = sort_rows(b, a)
     start = np.searchsorted(a[order], np.arange(accounts + 1)).astype(np.int64)
     return Proposed(start, b[order].astype(np.int32), np.arange(accounts, dtype=np.int32))
 
@@ -100,7 +100,7 @@ def pair_up(a: Codes, b: Codes, *, accounts: int) -> Proposed:
 def in_order(a: Small, b: Small) -> tuple[Codes, Codes]:
     """The same pairs with ``a < b``, by ``a`` and then ``b``."""
     low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
-    order = np.lexsort((high, low))
+    order = sort_rows(high, low)
     return low[order], high[order]
 
 
