@@ -13,6 +13,7 @@ import functools
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -164,41 +165,58 @@ def step_through(
     ------
     sqlite3.OperationalError : SQLite cannot answer.
     """
-    with _asked(calls, where, sql, parameters) as (database, statement):
-        code = _ROW
+
+    def fill(statement: int) -> tuple[npt.NDArray[np.int64], int]:
+        rows = np.empty((part_rows, width), dtype=np.int64)
+        count, code = calls.fill(statement, rows)
+        return rows[:count], code
+
+    with _asked(calls, where, sql, parameters) as (database, statement, begin):
+        code, filled = _ROW, begin(fill, statement)
         while code == _ROW:
-            rows = np.empty((part_rows, width), dtype=np.int64)
-            count, code = calls.fill(statement.value, rows)
+            rows, code = filled()
             if code not in (_ROW, _DONE):
                 raise told_error(calls, database)
-            if count:
-                yield rows[:count]
+            if code == _ROW:
+                filled = begin(fill, statement)
+            if len(rows):
+                yield rows
 
 
 def step_packed(
     calls: Calls, where: Path | int, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
 ) -> Iterator[Packed]:
     """The same for an answer whose last column, behind numbers, is a text or a blob; it may have no row."""
-    with _asked(calls, where, sql, parameters) as (database, statement):
+
+    def fill(statement: int, room: int, is_pending: bool) -> tuple[Packed, int]:
+        rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
+        data = np.empty(room, dtype=np.uint8)
+        memory = (rows, rows.view(np.float64), ends, data.ctypes.data, room)
+        count, code = calls.fill_packed(statement, *memory, is_pending)
+        return Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0]), code
+
+    with _asked(calls, where, sql, parameters) as (database, statement, begin):
         code, room = _ROW, _ROOM * part_rows
+        filled = begin(fill, statement, room, False)
         while code != _DONE:
-            rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
-            data = np.empty(room, dtype=np.uint8)
-            memory = (rows, rows.view(np.float64), ends, data.ctypes.data, room)
-            count, code = calls.fill_packed(statement.value, *memory, code == _FULL)
+            part, code = filled()
             if code not in (_ROW, _FULL, _DONE):
                 raise told_error(calls, database)
-            if code == _FULL and not count:
-                room *= 2
-            else:
-                yield Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0])
+            is_lacking = code == _FULL and not len(part.ends)
+            room = 2 * room if is_lacking else room
+            if code != _DONE:
+                filled = begin(fill, statement, room, code == _FULL)
+            if not is_lacking:
+                yield part
 
 
 @contextlib.contextmanager
-def _asked(calls: Calls, where: Path | int, sql: str, parameters: Mapping[str, int | str]) -> Iterator[tuple[Any, Any]]:
-    """A connection and a statement that knows its parameters."""
+def _asked(
+    calls: Calls, where: Path | int, sql: str, parameters: Mapping[str, int | str]
+) -> Iterator[tuple[Any, int, Callable[..., Callable[[], Any]]]]:
+    """A connection, a statement that knows its parameters, and what begins a step, as :func:`_beginning` has it."""
     connection = contextlib.nullcontext(where) if isinstance(where, int) else _connection(calls, where)
-    with connection as database, open_statement(calls, database, sql) as statement:
+    with connection as database, open_statement(calls, database, sql) as statement, _beginning(where) as begin:
         for name, value in parameters.items():
             place = calls.index(statement, f":{name}".encode())
             if isinstance(value, str):
@@ -206,7 +224,21 @@ def _asked(calls: Calls, where: Path | int, sql: str, parameters: Mapping[str, i
                 calls.bind_text(statement, place, text, len(text), _COPIED)
             else:
                 calls.bind(statement, place, value)
-        yield database, statement
+        yield database, statement.value, begin
+
+
+@contextlib.contextmanager
+def _beginning(where: Path | int) -> Iterator[Callable[..., Callable[[], Any]]]:
+    """What begins a step and hands out what waits for its outcome.
+
+    Of a file rows are found by a thread while those before them are used; a connection that others know is asked by the
+    thread that has it, and only once the outcome is asked for.
+    """
+    if isinstance(where, int):
+        yield functools.partial
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda function, *given: pool.submit(function, *given).result
 
 
 @contextlib.contextmanager
