@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from linkage.engines.ahead import map_ahead, read_ahead
+from linkage.parallel import in_threads, stand_back
 
 
 def test_the_next_value_is_made_while_this_one_is_in_use() -> None:
@@ -72,3 +76,16 @@ def test_with_more_threads_more_values_are_in_work_and_results_come_in_order() -
         return value
 
     assert list(map_ahead(meet, range(4), threads=2)) == [(value, value) for value in range(4)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own elsewhere")
+def test_a_thread_that_stands_back_goes_after_the_others_with_all_it_begins() -> None:
+    def priority(_: object = None) -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    usual = priority()
+    with ThreadPoolExecutor(1, initializer=stand_back) as pool:
+        own, begun = pool.submit(lambda: (priority(), list(in_threads(priority, range(4))))).result()
+    assert own == min(usual + 5, 19)
+    assert set(begun) == {own}
+    assert priority() == usual

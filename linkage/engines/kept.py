@@ -15,6 +15,7 @@ from linkage.engines.prompts import LAST, Prompts, take_accounts, wait_for_follo
 from linkage.engines.scratch import Scratch
 from linkage.engines.texts import Texts
 from linkage.intake.following import Requested
+from linkage.parallel import stand_back
 
 Ints = npt.NDArray[np.int64]
 
@@ -41,7 +42,8 @@ class Kept(Generic[T]):
 
     Parameters
     ----------
-    make_ahead : is called with this object in a second thread as soon as all is there; it must not use the store.
+    make_ahead : is called with this object in a second thread as soon as all is there; it must not use the store. The
+        thread that writes goes before it: it has more to do, and what follows waits for both.
 
     Raises
     ------
@@ -58,7 +60,7 @@ class Kept(Generic[T]):
             self.texts = files.enter_context(Texts())
             self._prompts = files.enter_context(contextlib.closing(Scratch("prompts until templates are mined")))
             self._requests = files.enter_context(wait_for_following())
-            self._pool = files.enter_context(ThreadPoolExecutor(1, thread_name_prefix="linkage-mine-ahead"))
+            self._pool = files.enter_context(ThreadPoolExecutor(1, "linkage-mine-ahead", initializer=stand_back))
             self._files = files.pop_all()
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import run_starts
+from linkage.memory import give_back
 from linkage.parallel import in_threads
 from linkage.store.known import KnownIds
 from linkage.store.store import Database
@@ -333,6 +334,7 @@ def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.Data
     for part, counted in parts:
         listed.append(part)
         own.append(counted)
+    give_back()  # what parts were made from
     columns = [list(column) for column in zip(*listed, strict=True)]
     del listed
     code = join_parts(columns[0])
@@ -342,7 +344,9 @@ def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.Data
     items, first_ms = _take_runs(join_parts(columns[1]), *runs), join_parts(columns[2])
     if len(first_ms):
         first_ms = _take_runs(first_ms, *runs)
-    return _Part(_take_runs(code, *runs), items, first_ms), pd.concat(own)
+    code = _take_runs(code, *runs)
+    give_back()  # the parts themselves
+    return _Part(code, items, first_ms), pd.concat(own)
 
 
 def _number_items(part: _Part) -> tuple[_Part, KnownIds]:
