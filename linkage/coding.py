@@ -95,6 +95,11 @@ def value_runs(frame: pd.DataFrame) -> tuple[Codes, Codes]:
     return heads, _join_codes(coded, heads, len(heads))
 
 
+def of_runs(values: Codes, heads: Codes, rows: int) -> Codes:
+    """The value of each row's run, where runs begin at these rows, of so many."""
+    return np.repeat(values, np.diff(heads, append=rows))
+
+
 def _join_codes(coded: Sequence[tuple[npt.NDArray[Any], pd.Index[str]]], rows: slice | Codes, count: int) -> Codes:
     """One number for the codes of some rows in all columns; the numbers ascend as these do."""
     key = np.zeros(count, dtype=np.int64)
@@ -118,7 +123,7 @@ def value_codes(frame: pd.DataFrame) -> Codes:
     [0, 0, 1]
     """
     heads, keys = value_runs(frame)
-    return np.repeat(pd.factorize(keys)[0].astype(np.int64), np.diff(heads, append=len(frame)))
+    return of_runs(pd.factorize(keys)[0].astype(np.int64), heads, len(frame))
 
 
 def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
@@ -144,7 +149,7 @@ def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
     order = np.argsort(wanted, kind="stable")
     row = np.append(order, -1)[np.searchsorted(wanted[order], keys)]
     found = np.where(np.append(wanted, -1)[row] == keys, row, -1)
-    return np.repeat(found, np.diff(heads, append=len(frame)))
+    return of_runs(found, heads, len(frame))
 
 
 def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:

@@ -72,6 +72,18 @@ def at_once(other: Callable[[], _Value], here: Callable[[], _Made]) -> tuple[_Va
         return begun.result(), made
 
 
+def in_halves(length: int, work: Callable[[slice], _Made]) -> list[_Made]:
+    """What a function makes of the first half of so many places and of the second, each in a thread.
+
+    Examples
+    --------
+    >>> in_halves(5, lambda part: (part.start, part.stop))
+    [(0, 2), (2, 5)]
+    """
+    middle = length // 2
+    return list(in_threads(work, (slice(0, middle), slice(middle, length))))
+
+
 def in_threads(
     function: Callable[[_Value], _Made], values: Iterable[_Value], *, threads: int = THREADS, ahead: int = _AHEAD
 ) -> Generator[_Made]:

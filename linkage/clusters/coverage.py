@@ -5,9 +5,6 @@ No pairs of accounts are needed, and while groups are joined only those are coun
 
 from __future__ import annotations
 
-import itertools
-from collections import deque
-from collections.abc import Callable
 from typing import Any, Final
 
 import numba
@@ -15,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.clusters.ties import Codes, Incidence, Small
-from linkage.parallel import THREADS, in_threads
+from linkage.parallel import in_halves
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -204,7 +201,7 @@ class Counts:
     def mean_uses(self, asked: Codes, incidence: Incidence) -> Numbers:
         """How many values of each family an account of each group uses, groups x families."""
         mean = np.zeros((len(asked), len(incidence.families)))
-        _halve(len(asked), lambda part: _sum_shares(asked[part], *self._rows, incidence.ranked[0], mean[part]))
+        in_halves(len(asked), lambda part: _sum_shares(asked[part], *self._rows, incidence.ranked[0], mean[part]))
         return mean
 
     def best_inside(self, asked: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
@@ -215,7 +212,7 @@ class Counts:
         breadth : bits that are taken off each value, groups x families.
         """
         best, rest = np.zeros(breadth.shape), (*self._rows, self.accounts, *incidence.ranked)
-        _halve(len(asked), lambda part: _best_inside(asked[part], *rest, breadth[part], best[part]))
+        in_halves(len(asked), lambda part: _best_inside(asked[part], *rest, breadth[part], best[part]))
         return best
 
     def best_between(self, pairs: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
@@ -230,14 +227,8 @@ class Counts:
         narrow = left + right - wide
         best, rest = np.zeros(breadth.shape), (*self._rows, *incidence.ranked, breadth)
         order = np.argsort(wide, kind="stable")
-        _halve(len(order), lambda part: _best_between(order[part], wide, narrow, *rest, best))
+        in_halves(len(order), lambda part: _best_between(order[part], wide, narrow, *rest, best))
         return best
-
-
-def _halve(length: int, fill: Callable[[slice], None]) -> None:
-    """Fill all places, a part of them in each thread."""
-    bounds = [length * part // THREADS for part in range(THREADS + 1)]
-    deque(in_threads(fill, itertools.starmap(slice, itertools.pairwise(bounds))), maxlen=0)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import first_rows, rows_by_code, sort_rows, value_runs
+from linkage.coding import first_rows, of_runs, rows_by_code, sort_rows, value_runs
 from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ def value_table(evidence: pd.DataFrame) -> tuple[pd.DataFrame, Codes]:
     first = heads[first_rows(code)]
     names = ("family", "kind", "value", "accounts", "unrelated_accounts")
     table = pd.DataFrame({name: evidence[name].array.take(first) for name in names})
-    return table, np.repeat(code, np.diff(heads, append=len(evidence)))
+    return table, of_runs(code, heads, len(evidence))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,9 +10,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.parallel import in_halves
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
-from linkage.templates.learning import Cuts, Groups, Patterns, cut_rows, group_rows, in_halves, measure_ends
+from linkage.templates.learning import Cuts, Groups, Patterns, cut_rows, group_rows, measure_ends
 
 
 def choose_patterns(

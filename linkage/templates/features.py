@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numba
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.errors import TemplateError
+from linkage.parallel import in_threads
 from linkage.templates.fingerprints import DEPTHS, LINES, MAX_ITEMS, OPENINGS, fill_slots, fingerprint
 from linkage.templates.normalize import fold_table
 
@@ -25,7 +25,6 @@ Hashes = npt.NDArray[np.uint32]
 
 _PRESENT: Final = 5  # bytes that say which openings of every other place there are
 _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
-_THREADS: Final = 2
 _BATCH: Final = 4_096  # prompts that a thread takes at a time
 
 
@@ -306,8 +305,7 @@ def extract_packed(data: npt.NDArray[np.uint8], places: Ints) -> Features:
     for array in (data, places):
         array.setflags(write=False)  # of one type for the compiler, wherever they come from
     parts = [slice(at, min(at + _BATCH, rows)) for at in range(0, rows, _BATCH)]
-    with ThreadPoolExecutor(_THREADS) as threads:
-        found = list(threads.map(lambda part: _fingerprint_part(data, places, blank, part), parts))
+    found = list(in_threads(lambda part: _fingerprint_part(data, places, blank, part), parts))
     counts = [np.zeros(1, dtype=np.int64), *(counts for counts, _ in found)]
     items = [np.zeros(0, dtype=np.int64), *(items for _, items in found)]
     return dataclasses.replace(blank, item_starts=np.cumsum(np.concatenate(counts)), items=np.concatenate(items))

@@ -9,26 +9,22 @@ References
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.parallel import in_halves, in_threads
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
 from linkage.templates.fingerprints import DEPTHS, OPENINGS
 from linkage.templates.tables import Table, count_frequent, count_weighted, enter_some, make_table
 from linkage.templates.words import mix
 
-Result = TypeVar("Result")
-
 ROUNDS: Final = 6
 """Rounds of choosing; choices hardly change after three."""
 
-_THREADS: Final = 2
 _MOST_KEYS: Final = 40_000_000  # pattern keys counted at a time, to bound memory to half a GB
 _BUCKET_KEYS: Final = 30_000  # pattern keys of a bucket, so that counting them stays in the processor's cache
 _MOST_BUCKETS: Final = 2_048
@@ -104,8 +100,7 @@ def count_pieces(features: Features, *, least: int) -> Table:
         jobs.append(lambda depth=depth: kernels.end_keys(features.tails, features.words, True, depth))
     for size in range(len(OPENINGS)):
         jobs.append(lambda size=size: kernels.line_keys(features.openings, size))
-    with ThreadPoolExecutor(_THREADS) as threads:
-        found = list(threads.map(lambda job: count_frequent(job(), least=least), jobs))
+    found = list(in_threads(lambda job: count_frequent(job(), least=least), jobs))
     return make_table(np.concatenate([keys for keys, _ in found]), np.concatenate([counts for _, counts in found]))
 
 
@@ -153,13 +148,6 @@ def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64])
 
     in_halves(rows, work)
     return made
-
-
-def in_halves(rows: int, work: Callable[[slice], Result]) -> list[Result]:
-    """The work done on each half of the rows, on both cores."""
-    middle = rows // 2
-    with ThreadPoolExecutor(_THREADS) as threads:
-        return list(threads.map(work, (slice(0, middle), slice(middle, rows))))
 
 
 @numba.njit(cache=True, nogil=True)
