@@ -96,8 +96,8 @@ def rebuild_store(
     step : told the name of each step as it begins.
     clock : gives UTC epoch milliseconds, for the ledger alone; None: the ledger has no times.
     reader : reads the input; None: :func:`read_inputs`, which knows whole days only.
-    beside : reads a part of the input and finds half of the partitions while the rest goes on, where there is enough to
-        do; None: one after the other. What comes out does not depend on it.
+    beside : reads a part of the input, and finds partitions while chance is searched, where there is enough to do;
+        None: one after the other. What comes out does not depend on it.
 
     Raises
     ------

@@ -343,7 +343,11 @@ class RunSettings:
     )
     keep_runs: int = _setting(5, unit="runs", low=1, high=10_000, reason="enough to look back after a bad night")
     processes: int = _setting(
-        2, unit="processes", low=1, high=2, reason="the second reads half of the input and finds half of the partitions"
+        2,
+        unit="processes",
+        low=1,
+        high=2,
+        reason="the second reads half of the input and finds partitions of large graphs",
     )
     memory_mb: int = _setting(
         0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pandas as pd
 
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
-from linkage.clusters.communities import find_communities, weightless_bits
+from linkage.clusters.communities import Partitioned, find_communities, partition_links, weightless_bits
 from linkage.clusters.significance import ENOUGH_NULL_GROUPS, find_null_cohesion
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.alignment import permute_evidence
@@ -60,8 +61,8 @@ def judge_inputs(
     seed : of every random draw.
     step : told the name of each step as it begins.
     without : evidence families, and shared values by name, that do not count.
-    beside : finds half of the partitions of large graphs (:func:`find_communities`); None: one after the other. What
-        comes out does not depend on it.
+    beside : finds the partitions of a large graph while chance is searched (:func:`partition_links`); None: one after
+        the other. What comes out does not depend on it.
     """
     evidence = find_evidence(inputs, settings=settings, step=step, without=without)
     return judge_evidence(evidence, inputs, settings=settings, seed=seed, step=step, without=without, beside=beside)
@@ -95,9 +96,13 @@ def judge_evidence(
     seed, step, without, beside : as for :func:`judge_inputs`.
     """
     tell = step or (lambda _name: None)
-    linked, communities = _search(inputs, evidence, settings, seed, tell, beside)
-    tell("null searches")
-    null_cohesion = search_by_chance(inputs, evidence, settings=settings, seed=seed, beside=beside)
+    tell("links")
+    linked = _link(inputs, evidence, settings, seed)
+    with _partition(linked, settings, seed, beside) as partitioned:
+        tell("null searches")
+        null_cohesion = search_by_chance(inputs, evidence, settings=settings, seed=seed)
+        tell("communities")
+        communities = _find_communities(partitioned, inputs, evidence, linked, settings)
     tell("group evidence")
     give_back(accounts=len(inputs.accounts))
     inputs = inputs.with_items_of(communities["account_id"])
@@ -111,11 +116,7 @@ def judge_evidence(
     return Judged(*known, _verdicts(inputs, *known, settings=settings, seed=seed))
 
 
-def _search(
-    inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int, tell: Step, beside: Beside | None
-) -> tuple[Linked, pd.DataFrame]:
-    """Links and communities in this evidence."""
-    tell("links")
+def _link(inputs: Inputs, evidence: pd.DataFrame, settings: Settings, seed: int) -> Linked:
     linked = link_accounts(
         evidence,
         accounts=inputs.accounts,
@@ -126,23 +127,31 @@ def _search(
         seed=seed,
     )
     give_back(accounts=len(inputs.accounts))
-    tell("communities")
-    communities = find_communities(
-        linked.links,
+    return linked
+
+
+def _partition(
+    linked: Linked, settings: Settings, seed: int, beside: Beside | None = None
+) -> AbstractContextManager[Partitioned]:
+    chosen = settings.communities
+    return partition_links(linked.links, prior_bits=linked.prior_bits, settings=chosen, seed=seed, beside=beside)
+
+
+def _find_communities(
+    partitioned: Partitioned, inputs: Inputs, evidence: pd.DataFrame, linked: Linked, settings: Settings
+) -> pd.DataFrame:
+    return find_communities(
+        partitioned,
         evidence=evidence,
         values=linked.values,
         accounts=inputs.accounts,
         conduct=inputs.conduct,
-        prior_bits=linked.prior_bits,
         settings=settings.communities,
-        seed=seed,
-        beside=beside,
     )
-    return linked, communities
 
 
 def search_by_chance(
-    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int, beside: Beside | None = None
+    inputs: Inputs, evidence: pd.DataFrame, *, settings: Settings, seed: int
 ) -> npt.NDArray[np.float64]:
     """How firmly the communities hang together that the same search finds where families agree only by chance.
 
@@ -154,7 +163,9 @@ def search_by_chance(
             break
         permuted = permute_evidence(evidence, inputs.accounts, seed=seed + number)
         give_back(accounts=len(inputs.accounts))
-        linked, communities = _search(inputs, permuted, settings, seed, lambda _name: None, beside)
+        linked = _link(inputs, permuted, settings, seed)
+        with _partition(linked, settings, seed) as partitioned:
+            communities = _find_communities(partitioned, inputs, permuted, linked, settings)
         found.append(find_null_cohesion(communities, evidence=permuted, values=linked.values, accounts=inputs.accounts))
     return np.concatenate(found)
 

@@ -4,7 +4,7 @@ import pytest
 from linking_frames import World
 
 from linkage.clusters.cells import join_cells
-from linkage.clusters.communities import find_communities
+from linkage.clusters.communities import find_communities, partition_links
 from linkage.evidence.table import gather_evidence
 from linkage.evidence.weights import Linked, link_accounts
 from linkage.settings import CommunitySettings, Settings
@@ -39,15 +39,9 @@ def cells() -> Cells:
     evidence = gather_evidence(**frames, settings=settings.evidence)
     parts = {name: frames[name] for name in ("accounts", "conduct")}
     linked = link_accounts(evidence, **parts, uses=frames["uses"], settings=settings.evidence)
-    communities = find_communities(
-        linked.links,
-        evidence=evidence,
-        values=linked.values,
-        **parts,
-        prior_bits=linked.prior_bits,
-        settings=settings.communities,
-        seed=1,
-    )
+    chosen = settings.communities
+    with partition_links(linked.links, prior_bits=linked.prior_bits, settings=chosen, seed=1) as partitioned:
+        communities = find_communities(partitioned, evidence=evidence, values=linked.values, **parts, settings=chosen)
     return frames, evidence, linked, communities
 
 

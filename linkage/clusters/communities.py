@@ -7,8 +7,9 @@ random account of the other about as much as fellows inside them share among the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,12 @@ import pandas as pd
 from linkage.clusters.fragments import join_fragments
 from linkage.clusters.graph import MANY_LINKS, AccountGraph
 from linkage.clusters.pools import join_pools
-from linkage.clusters.ties import Codes, Incidence, build_incidence, rank_habits
+from linkage.clusters.ties import Codes, build_incidence, rank_habits
 from linkage.parallel import Beside, afterwards
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
 
 Numbers = npt.NDArray[np.float64]
-
-_Made = TypeVar("_Made")
 
 WEIGHT_BITS = 10.0
 """Bits that make a link's weight 1."""
@@ -36,35 +35,63 @@ MAX_WEIGHT = 2.5
 """Weight of the strongest link, so that no single link holds a community together."""
 
 BESIDE_LINKS = MANY_LINKS
-"""Links from which on half of the partitions are worth a process of its own, which takes a second or two to start; a
-partition of so many takes about one."""
+"""Links from which on partitions are worth a process of their own, which takes a second or two to start; a partition of
+so many takes about one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Partitioned:
+    """A graph of links and its partitions, which may be being found still."""
+
+    graph: AccountGraph
+    ask: Callable[[], Numbers]
+    """Waits for the partitions. Per link: in how many of them its two accounts are in one community, 0 to 1."""
+
+
+@contextlib.contextmanager
+def partition_links(
+    links: pd.DataFrame, *, prior_bits: float, settings: CommunitySettings, seed: int, beside: Beside | None = None
+) -> Iterator[Partitioned]:
+    """Leiden over several seeds, for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    links : frame of shape ``LINKS``.
+    prior_bits : bits a link needs to be as likely as not.
+    settings : resolution, and how many seeds.
+    seed : the first of them.
+    beside : finds the partitions while the block is run, where there are :data:`BESIDE_LINKS`; None: they are found
+        when they are asked for.
+    """
+    check_frame(links, LINKS, name="links")
+    weighted = links.assign(weight=weigh_links(links, prior_bits=prior_bits, settings=settings))
+    graph = AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
+    del weighted
+    start = afterwards if beside is None or len(graph.ends) < BESIDE_LINKS else beside
+    seeds = range(seed, seed + settings.seeds)
+    with start(count_together, {"graph": graph, "resolution": settings.resolution, "seeds": seeds}) as ask:
+        yield Partitioned(graph, lambda: ask() / settings.seeds)
 
 
 def find_communities(
-    links: pd.DataFrame,
+    partitioned: Partitioned,
     *,
     evidence: pd.DataFrame,
     values: pd.DataFrame,
     accounts: pd.DataFrame,
     conduct: pd.DataFrame | None = None,
-    prior_bits: float,
     settings: CommunitySettings,
-    seed: int,
-    beside: Beside | None = None,
 ) -> pd.DataFrame:
     """Groups of accounts that hang together, and how surely each account belongs to its own.
 
     Parameters
     ----------
-    links : frame of shape ``LINKS``.
+    partitioned : from :func:`partition_links`.
     evidence : frame of shape ``EVIDENCE``; what fragments share is counted on it.
     values : worth of the values of ``evidence`` (``Linked.values``).
     accounts : frame of shape ``ACCOUNTS``.
     conduct : frame of shape ``CONDUCT`` or None; like habits help to join fragments.
-    prior_bits : bits a link needs to be as likely as not.
-    settings : resolution, seeds, least size, and when fragments are joined.
-    seed : the first of ``settings.seeds`` seeds.
-    beside : finds every other partition, where there are :data:`BESIDE_LINKS`; None: one after the other.
+    settings : least size, and when fragments are joined.
 
     Returns
     -------
@@ -76,19 +103,14 @@ def find_communities(
     Lancichinetti and Fortunato 2012, "Consensus clustering in complex networks", doi:10.1038/srep00336;
     here the consensus is the components of links whose ends come together in at least half the partitions.
     """
-    check_frame(links, LINKS, name="links")
     check_frame(evidence, EVIDENCE, name="evidence")
     check_frame(accounts, ACCOUNTS, name="accounts")
-    weighted = links.assign(weight=weigh_links(links, prior_bits=prior_bits, settings=settings))
-    graph = AccountGraph(weighted.loc[weighted["weight"] > 0], weight="weight")
+    graph = partitioned.graph
     if not graph.accounts:
         return make_frame(COMMUNITIES)
-
-    def prepare() -> tuple[Incidence, Numbers]:
-        habits = np.full((len(accounts), 1), np.nan) if conduct is None else rank_habits(conduct, accounts)
-        return build_incidence(evidence, values, accounts).prepared(), habits
-
-    together, (incidence, habits) = _together(graph, settings, seed, beside, meanwhile=prepare)
+    incidence = build_incidence(evidence, values, accounts).prepared()
+    habits = np.full((len(accounts), 1), np.nan) if conduct is None else rank_habits(conduct, accounts)
+    together = partitioned.ask()
     label = graph.components(together >= 0.5)
     code = incidence.accounts.get_indexer(pd.Index(graph.accounts)).astype(np.int64)
     group = np.full(len(accounts), -1, dtype=np.int64)
@@ -107,28 +129,6 @@ def weigh_links(links: pd.DataFrame, *, prior_bits: float, settings: CommunitySe
     """What each link weighs in the search, from 0 to :data:`MAX_WEIGHT`."""
     above = links["bits"] - (prior_bits + settings.link_bits)
     return ((above + FADING_BITS) / WEIGHT_BITS).clip(0, MAX_WEIGHT)
-
-
-def _together(
-    graph: AccountGraph,
-    settings: CommunitySettings,
-    seed: int,
-    beside: Beside | None,
-    *,
-    meanwhile: Callable[[], _Made],
-) -> tuple[Numbers, _Made]:
-    """Per link: in how many of the partitions its two accounts are in one community, 0 to 1.
-
-    The process beside takes longer, since it has to start; what is to be done ``meanwhile`` is done then.
-    """
-    seeds = range(seed, seed + settings.seeds)
-    start = afterwards if beside is None or len(graph.ends) < BESIDE_LINKS else beside
-    rest = {"graph": graph, "resolution": settings.resolution, "seeds": seeds[1::2]}
-    with start(count_together, rest) as ask:
-        total = count_together(graph, resolution=settings.resolution, seeds=seeds[::2])
-        made = meanwhile()
-        total += ask()
-    return total / settings.seeds, made
 
 
 def count_together(graph: AccountGraph, *, resolution: float, seeds: Iterable[int]) -> Numbers:
