@@ -179,7 +179,7 @@ def _rebuild(
         return Rebuilt(RunId(published["run_id"]), is_new=False)
     times.tell("read")
     keep_apart()
-    inputs = reader(database, window) if reader else read_inputs(database, window, items_later=True, beside=beside)
+    inputs = reader(database, window) if reader else read_inputs(database, window, rest_later=True, beside=beside)
     if inputs.accounts.empty:
         raise ClusterError(
             f"{database.path}: wanted requests between {_day(window.since_ms)} and {_day(window.as_of_ms)}; "
@@ -187,10 +187,11 @@ def _rebuild(
         )
     database.forget_pages()
     give_back(accounts=len(inputs.accounts))
+    evidence = find_evidence(inputs, settings=settings, step=times.tell)
+    inputs = inputs.whole()
     digest = digest_of(inputs, decided)
     run_id = _run_id(digest, plan)
     previous = _previous(database, run_id, window.as_of_ms, settings.tracking)
-    evidence = find_evidence(inputs, settings=settings, step=times.tell)
     sizes, templates, inputs = _sizes(inputs), count_template_uses(inputs.uses), inputs.without_uses()
     give_back(accounts=len(inputs.accounts))
     judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)

@@ -104,12 +104,15 @@ def test_chance_is_searched_until_enough_groups_are_found(inputs: Inputs, monkey
 
 
 def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("linkage.parallel"), "BESIDE_ACCOUNTS", 1)
+    for room in ("linkage.parallel", "linkage.store.inputs"):
+        monkeypatch.setattr(importlib.import_module(room), "BESIDE_ACCOUNTS", 1)
     database = tiny_store._database
     window = newest_window(database, None, 30)
-    alone, beside = (read_inputs(database, window, items_later=True, beside=how) for how in (None, run_beside))
+    alone, beside = (read_inputs(database, window, rest_later=True, beside=how) for how in (None, run_beside))
     assert beside.digest() == alone.digest() == read_inputs(database, window).digest()
     ids = alone.accounts["account_id"]
+    assert alone.ask_rest is not None
+    assert alone.moves.empty
     one, other = alone.with_items_of(ids), beside.with_items_of(ids)
     assert not one.items.empty
     for name in ("uses", "accounts", "conduct", "items", "hours", "moves", "other_items", "own_items", "works"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.memory import give_back
-from linkage.parallel import BESIDE_ACCOUNTS, Beside, worth_beside
-from linkage.store.items import ItemLog, Marked
+from linkage.parallel import BESIDE_ACCOUNTS, Beside, stand_back, worth_beside
+from linkage.store.items import ItemLog
 from linkage.store.profiles import read_profiles
 from linkage.store.store import Database
 from linkage.store.uses import Ints, read_account_names, read_hours, read_uses
@@ -68,9 +70,22 @@ class Inputs:
     """:meth:`digest` of what was read, where not all of it is here; frames made from these inputs do not have it."""
     item_log: ItemLog | None = None
     """Where items are still to be read; None: they are here."""
+    ask_rest: Callable[[], Rest] | None = None
+    """Waits for what is still being read; None: all of it is here."""
+
+    def whole(self) -> Inputs:
+        """The same once all is read that goes on beside: moves, where items are, and the digest."""
+        if self.ask_rest is None:
+            return self
+        rest = self.ask_rest()
+        return dataclasses.replace(
+            self, moves=rest.moves, item_log=rest.item_log, read_digest=rest.digest, ask_rest=None
+        )
 
     def digest(self) -> str:
         """A hash of all rows (16 hex digits); the same on every machine and in any order of loading."""
+        if self.ask_rest is not None:
+            return self.whole().digest()
         if self.read_digest:
             return self.read_digest
         frames = (self.uses, self.accounts, self.conduct, self.items, self.hours, self.moves, self.works)
@@ -83,6 +98,8 @@ class Inputs:
         ----------
         accounts : their ids; None: of all accounts.
         """
+        if self.ask_rest is not None:
+            return self.whole().with_items_of(accounts)
         if self.item_log is None:
             return self
         items = self.item_log.read(accounts)
@@ -144,99 +161,123 @@ def _joint_digest(digests: Iterable[bytes]) -> str:
     return hashlib.sha256(b"".join(digests)).hexdigest()[:16]
 
 
+class Rest(NamedTuple):
+    """What is read last: nobody asks for it before evidence is gathered."""
+
+    moves: pd.DataFrame
+    item_log: ItemLog
+    digest: str
+    """:meth:`Inputs.digest` of all that was read."""
+
+
 def read_inputs(
-    database: Database, window: Window, *, items_later: bool = False, beside: Beside | None = None
+    database: Database, window: Window, *, rest_later: bool = False, beside: Beside | None = None
 ) -> Inputs:
     """Everything the stages after the store need, of one state of the store.
 
     Parameters
     ----------
-    items_later : items are hashed, but only read when it is known of whom (:meth:`Inputs.with_items_of`); nothing may
-        be written to the store until then.
-    beside : reads half of it, where there are many accounts; only for whoever keeps others from writing meanwhile.
+    rest_later : items are hashed, but only read when it is known of whom (:meth:`Inputs.with_items_of`). Where there
+        are many accounts, hashing and moves of models go on in a thread (:meth:`Inputs.whole`). Nothing may be written
+        to the store until then.
+    beside : reads half of what is read at first, where there are many accounts; only for whoever keeps others from
+        writing meanwhile.
     """
     with database.snapshot(), contextlib.ExitStack() as stack:
         names = read_account_names(database)
-        aside = worth_beside(beside, accounts=len(names[0]))
-        is_settled = items_later and len(names[0]) >= BESIDE_ACCOUNTS
+        is_settled = rest_later and len(names[0]) >= BESIDE_ACCOUNTS
         if is_settled:
             stack.enter_context(database.settled())
+        aside = worth_beside(beside, accounts=len(names[0]))
         if aside is None:
-            used = _read_used(database, window, names)
-            rest = _read_rest(database, window, names)
+            used, known = _read_used(database, window, names), _read_known(database, window, names)
         else:
-            with aside(read_rest_of, {"path": database.path, "window": window}) as ask:
+            with aside(read_known_of, {"path": database.path, "window": window}) as ask:
                 used = _read_used(database, window, names)
-                rest = ask()
-        log = ItemLog(database, accounts=names, days=window.days, marked=rest.marked, is_settled=is_settled)
-        inputs = _join(used, rest, log)
-        return inputs if items_later else inputs.with_items_of(None)
-
-
-class _Rest(NamedTuple):
-    """All that is read but uses and works: about half of the time it takes."""
-
-    accounts: pd.DataFrame
-    conduct: pd.DataFrame
-    hours: pd.DataFrame
-    moves: pd.DataFrame
-    marked: Marked
-    digests: Sequence[bytes]
-    """Of accounts, conduct, items, hours and moves."""
-
-
-def read_rest_of(path: Path, window: Window) -> _Rest:
-    """The rest of what :func:`read_inputs` reads, in a process that has the store still to open."""
-    with contextlib.closing(Database(path)) as database, database.snapshot(), database.settled():
-        return _read_rest(database, window, read_account_names(database))
-
-
-def _read_rest(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Rest:
-    hours = read_hours(database, accounts=names, **window.days)
-    accounts, conduct = read_profiles(database, accounts=names, hours=hours, **window.days)
-    moves = database.frame("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS, **window.days)
-    accounts_digest, conduct_digest, hours_digest, moves_digest = map(_digest, (accounts, conduct, hours, moves))
-    _let_go(database, accounts=len(names[0]))
-    marked = ItemLog(database, accounts=names, days=window.days).marked
-    digests = [accounts_digest, conduct_digest, marked.digest, hours_digest, moves_digest]
-    return _Rest(accounts, conduct, hours, moves, marked, digests)
+                known = ask()
+        inputs = Inputs(used.uses, known.accounts, known.conduct, make_frame(ITEMS), known.hours, works=known.works)
+        read = functools.partial(_read_rest, window=window, names=names, used=used.digest, known=known.digests)
+        if is_settled:
+            return dataclasses.replace(inputs, ask_rest=_begin(read, database.path))
+        inputs = dataclasses.replace(inputs, ask_rest=functools.partial(read, database, is_settled=False)).whole()
+        return inputs if rest_later else inputs.with_items_of(None)
 
 
 class _Used(NamedTuple):
-    """The other half, with a digest of each."""
+    """Uses, with a digest."""
 
     uses: pd.DataFrame
-    works: pd.DataFrame
-    uses_digest: bytes
-    works_digest: bytes
+    digest: bytes
 
 
 def _read_used(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Used:
     uses = read_uses(database, accounts=names, **window.days)
     _let_go(database, accounts=len(names[0]))
-    uses_digest = _digest(uses)
-    _let_go(database, accounts=len(names[0]))
-    works = read_works(database, accounts=names, **window.days)
-    used = _Used(uses, works, uses_digest, _digest(works))
+    used = _Used(uses, _digest(uses))
     _let_go(database, accounts=len(names[0]))
     return used
+
+
+class _Known(NamedTuple):
+    """Who the accounts are and how they work, which takes as long to read as uses."""
+
+    accounts: pd.DataFrame
+    conduct: pd.DataFrame
+    hours: pd.DataFrame
+    works: pd.DataFrame
+    digests: Sequence[bytes]
+    """Of each."""
+
+
+def read_known_of(path: Path, window: Window) -> _Known:
+    """What is known of accounts, in a process that has the store still to open."""
+    with contextlib.closing(Database(path)) as database, database.snapshot(), database.settled():
+        return _read_known(database, window, read_account_names(database))
+
+
+def _read_known(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Known:
+    hours = read_hours(database, accounts=names, **window.days)
+    accounts, conduct = read_profiles(database, accounts=names, hours=hours, **window.days)
+    _let_go(database, accounts=len(names[0]))
+    works = read_works(database, accounts=names, **window.days)
+    frames = (accounts, conduct, hours, works)
+    known = _Known(*frames, [_digest(frame) for frame in frames])
+    _let_go(database, accounts=len(names[0]))
+    return known
+
+
+def _begin(read: Callable[..., Rest], path: Path) -> Callable[[], Rest]:
+    """Read in a thread, from a connection of its own; what is handed out waits for the outcome."""
+
+    def read_settled() -> Rest:
+        stand_back()
+        with contextlib.closing(Database(path)) as database, database.snapshot(), database.settled():
+            return read(database, is_settled=True)
+
+    pool = ThreadPoolExecutor(1)
+    begun = pool.submit(read_settled)
+    pool.shutdown(wait=False)
+    return begun.result
+
+
+def _read_rest(
+    database: Database,
+    *,
+    window: Window,
+    names: tuple[Ints, pd.Index[str]],
+    used: bytes,
+    known: Sequence[bytes],
+    is_settled: bool,
+) -> Rest:
+    """Read the rest, and join the digests of all."""
+    log = ItemLog(database, accounts=names, days=window.days, is_settled=is_settled)
+    moves = database.frame("model_moves", MODEL_MOVES, max_models=MOST_NEW_MODELS, **window.days)
+    accounts, conduct, hours, works = known
+    digest = _joint_digest([used, accounts, conduct, log.marked.digest, hours, _digest(moves), works])
+    return Rest(moves, log, digest)
 
 
 def _let_go(database: Database, *, accounts: int) -> None:
     """Hand back what reading has left before more is read: both processes hold half of it at a time."""
     database.forget_pages()
     give_back(accounts=accounts)
-
-
-def _join(used: _Used, rest: _Rest, log: ItemLog) -> Inputs:
-    return Inputs(
-        used.uses,
-        rest.accounts,
-        rest.conduct,
-        make_frame(ITEMS),
-        rest.hours,
-        rest.moves,
-        works=used.works,
-        read_digest=_joint_digest([used.uses_digest, *rest.digests, used.works_digest]),
-        item_log=log,
-    )

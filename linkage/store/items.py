@@ -111,7 +111,6 @@ class ItemLog:
     ----------
     accounts : as from :func:`linkage.store.uses.read_account_names`.
     days : ``since_day``, inclusive, and ``until_day``, exclusive, since the epoch.
-    marked : of another log of the same items; None: they are looked at here.
     is_settled : nobody writes until items are read, and all of them are committed: they may be read in any thread.
     """
 
@@ -121,13 +120,12 @@ class ItemLog:
         *,
         accounts: tuple[Ints, pd.Index[str]],
         days: Mapping[str, int],
-        marked: Marked | None = None,
         is_settled: bool = False,
     ) -> None:
         self._database, self._days = database, dict(days)
         self._is_settled = is_settled
         self._numbers, self._names = accounts
-        self.marked = marked or self._mark()
+        self.marked = self._mark()
 
     def _mark(self) -> Marked:
         total = sum(int(rows.sum()) for rows in self._database.numbers("item_total", **self._days))
