@@ -119,6 +119,13 @@ def test_what_is_read_beside_is_what_is_read_here(tiny_store: lk.Store, monkeypa
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name))
 
 
+def test_without_uses_the_digest_is_still_that_of_all_that_was_read(inputs: Inputs) -> None:
+    handed_in = dataclasses.replace(inputs, read_digest="")
+    thinned = handed_in.without_uses()
+    assert len(thinned.uses) < len(handed_in.uses)
+    assert thinned.digest() == handed_in.digest()
+
+
 def test_one_process_is_enough_where_no_more_are_allowed() -> None:
     assert beside_here(settings_from({"run": {"processes": 1}})) is None
     assert beside_here(Settings()) is (run_beside if has_two_cores() else None)

@@ -108,11 +108,12 @@ class Inputs:
         )
 
     def without_uses(self) -> Inputs:
-        """What the stages after evidence read: of uses, the models alone."""
+        """What the stages after evidence read: of uses, the models alone; the digest is that of all of them still."""
+        digest = self.digest() if self.ask_rest is None else ""
         models = self.uses[self.uses["kind"] == "model"]
         if isinstance(models["value"].dtype, pd.CategoricalDtype):
             models = models.assign(value=models["value"].cat.remove_unused_categories())
-        return dataclasses.replace(self, uses=models)
+        return dataclasses.replace(self, uses=models, read_digest=digest)
 
 
 def hash_rows(frame: pd.DataFrame) -> bytes:
