@@ -198,7 +198,8 @@ def _project(world: Path) -> None:
     """Which pairs to look at, and the best value each shares: bounded under any hub."""
     import numpy as np
 
-    from linkage.evidence.projection import ValueIndex, propose_pairs
+    from linkage.evidence.projection import propose_pairs
+    from linkage.evidence.value_index import ValueIndex
 
     account, value = _incidence(world)
     accounts = int(account.max()) + 1

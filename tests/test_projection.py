@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from linkage.evidence.projection import ValueIndex, in_order, pair_up, propose, propose_pairs, signature
+from linkage.evidence.projection import in_order, pair_up, propose, propose_pairs, signature
 
 
 def test_one_address_on_100_thousand_accounts_gives_ten_links_each_at_most() -> None:
@@ -39,26 +39,6 @@ def test_nothing_proposes_nothing() -> None:
     none = np.empty(0, dtype=np.int64)
     a, b = propose_pairs(none, none, orders=[none], links_per_use=10)
     assert len(a) == len(b) == 0
-
-
-def test_the_best_shared_value_is_what_a_slow_search_finds() -> None:
-    draw = np.random.default_rng(4)
-    account = draw.integers(0, 40, 400)
-    rank = draw.integers(0, 60, 400)
-    uses = np.unique(np.column_stack([account, rank]), axis=0)
-    family, place = np.arange(60) % 3, draw.permutation(60)
-    order = np.lexsort((place, family))
-    index = ValueIndex(uses[:, 0], uses[:, 1], family=family, order=order, accounts=40, families=3)
-    a, b = np.triu_indices(40, 1)
-    sets = [set(uses[uses[:, 0] == number, 1].tolist()) for number in range(40)]
-    slow = [
-        [
-            min((v for v in sets[i] & sets[j] if family[v] == f), key=lambda v: int(place[v]), default=-1)
-            for f in range(3)
-        ]
-        for i, j in zip(a, b, strict=True)
-    ]
-    assert index.best_shared(a, b).tolist() == slow
 
 
 @pytest.mark.parametrize("room", [1, 90, 16_000_000])

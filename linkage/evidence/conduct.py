@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import codes_of
+from linkage.evidence.ahead import AHEAD, ask_for
 from linkage.settings import EvidenceSettings
 
 Vectors = npt.NDArray[np.float64]
@@ -116,21 +117,23 @@ def pair_levels(habits: Vectors, a: Any, b: Any, *, edges: Vectors) -> npt.NDArr
     return level
 
 
-def _fill_levels_plain(habits: Vectors, a: Any, b: Any, edges: Vectors, level: Any) -> None:
+@numba.njit(cache=True, nogil=True)
+def _fill_levels(habits: Vectors, a: Any, b: Any, edges: Vectors, level: Any) -> None:
+    """Fill the levels; how many edges are nearer is counted without a branch, which nobody could guess."""
+    flat, width, last = habits.ravel(), habits.shape[1], len(a) - 1
     for pair in range(len(a)):
+        ahead = width * b[min(pair + AHEAD, last)]
+        ask_for(flat, ahead)
+        ask_for(flat, ahead + width - 1)
         total = 0.0
-        for column in range(habits.shape[1]):
+        for column in range(width):
             gap = habits[a[pair], column] - habits[b[pair], column]
             total += gap * gap
         distance = np.sqrt(total)
-        if np.isfinite(distance):
-            place = 0
-            while place < len(edges) and edges[place] < distance:
-                place += 1
-            level[pair] = place
-
-
-_fill_levels: Any = numba.njit(cache=True, nogil=True)(_fill_levels_plain)
+        place = 0
+        for edge in edges:
+            place += edge < distance
+        level[pair] = place if np.isfinite(distance) else -1
 
 
 def conduct_order(habits: Vectors) -> npt.NDArray[np.int64]:

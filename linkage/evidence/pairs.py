@@ -18,7 +18,8 @@ import pandas as pd
 
 from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import Codes, Proposed, Small, ValueIndex
+from linkage.evidence.projection import Codes, Proposed, Small
+from linkage.evidence.value_index import ValueIndex
 from linkage.parallel import in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 
@@ -133,10 +134,12 @@ class Sight:
             accounts=coded.accounts,
             families=len(coded.families),
         )
+        self._value = np.append(order, -1).astype(np.int32)
         self._habits, self._edges = habits, edges
         self._level = coded.table["level"].to_numpy(dtype=np.int32)
         self._levels = int(self._level.max(initial=-1)) + 1
-        self._code = _PatternCode.of(self._level, family, families=len(coded.families), levels=self._levels)
+        ranked = self._level[order], family[order]
+        self._code = _PatternCode.of(*ranked, families=len(coded.families), levels=self._levels)
 
     def count(self, pairs: Proposed) -> Patterns:
         """The patterns of levels that the pairs have."""
@@ -191,7 +194,7 @@ class Sight:
 
     def _look(self, a: Small, b: Small) -> Pairs:
         best = self._index.best_shared(a, b)
-        columns = {family: np.ascontiguousarray(best[:, number]) for number, family in enumerate(self._families)}
+        columns = {family: self._value[best[:, number]] for number, family in enumerate(self._families)}
         return Pairs(a, b, columns, pair_levels(self._habits, a, b, edges=self._edges))
 
     def _patterns_of(self, a: Small, b: Small) -> tuple[Codes, npt.NDArray[Any], Codes]:
@@ -206,13 +209,13 @@ class _PatternCode:
     """Patterns of levels as whole numbers, which ascend as the levels do, family by family and conduct last."""
 
     digit: Codes
-    """What each value adds to a number where it is the best one of its family, and 0 for no value."""
+    """What the value of each rank adds to a number where it is the best one of its family, and 0 for no value."""
     levels: list[Codes]
     """The levels of each family, and of conduct, ascending; -1 for none is the first."""
 
     @classmethod
     def of(cls, level: Small, family: Codes, *, families: int, levels: int) -> _PatternCode:
-        """For values of these levels and families."""
+        """For values of these levels and families, by rank."""
         conduct = levels + np.arange(len(LEVEL_SHARES) + 1)
         held = [np.append(-1, distinct(level[family == number])) for number in range(families)]
         held.append(np.append(-1, conduct))
@@ -239,7 +242,7 @@ class _PatternCode:
 def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
     for pair in range(best.shape[0]):
         for family in range(best.shape[1]):
-            code[pair] += digit[best[pair, family]]  # of no value, -1, the last one
+            code[pair] += digit[best[pair, family]]
 
 
 def _each_part(function: Callable[[slice], _T], length: int, **ahead: int) -> Iterator[_T]:

@@ -5,8 +5,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linkage.evidence.projection import ValueIndex, propose_pairs
+from linkage.evidence.projection import propose_pairs
 from linkage.evidence.table import gather_evidence
+from linkage.evidence.value_index import ValueIndex
 from linkage.evidence.weights import link_accounts
 from linkage.settings import EvidenceSettings
 from linkage.terms import ACCOUNTS, CONDUCT, USES, make_frame
@@ -103,5 +104,5 @@ def test_the_best_shared_value_is_the_lowest_in_common(uses: list[tuple[int, int
     index = ValueIndex(account, rank, family=none, order=np.arange(21), accounts=10, families=1)
     a, b = np.triu_indices(10, 1)
     held = [set(rank[account == number].tolist()) for number in range(10)]
-    slow = [min(held[x] & held[y], default=-1) for x, y in zip(a, b, strict=True)]
+    slow = [min(held[x] & held[y], default=21) for x, y in zip(a, b, strict=True)]
     assert index.best_shared(a, b)[:, 0].tolist() == slow
