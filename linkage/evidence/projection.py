@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import first_rows, of_runs, rows_by_code, sort_rows, value_runs
+from linkage.evidence.ahead import AHEAD, ask_for
 from linkage.parallel import in_threads
 
 Codes = npt.NDArray[np.int64]
@@ -162,7 +163,10 @@ def _gather_pairs(
     bounds = [0, *np.unique(np.searchsorted(np.cumsum(room), parts)).tolist(), len(organization)]
 
     def find(part: tuple[int, int]) -> tuple[Codes, Small]:
-        count, other = np.zeros(part[1] - part[0], dtype=np.int64), np.empty(room[slice(*part)].sum(), dtype=np.int32)
+        count, other = (
+            np.zeros(part[1] - part[0], dtype=np.int64),
+            np.empty(room[slice(*part)].sum() + 1, dtype=np.int32),
+        )
         found = _list_pairs(*runs, organization, part[0], count, other)
         return count, other[:found].copy()
 
@@ -193,33 +197,51 @@ def _order_uses(account: Codes, value: Codes, orders: Sequence[Codes], links_per
     small = (np.bincount(value) <= links_per_use + 1)[value] if len(value) else np.empty(0, dtype=np.bool_)
     sizes = [int(small.sum()), *[int((~small).sum())] * len(orders)]
     ends, reach = np.cumsum(sizes), np.array([links_per_use, *_split(links_per_use, len(orders))])
-    whole, firsts, end = np.zeros(ends[-1] + 1, dtype=np.int32), [ends[-1:]], 0
+    whole, rows = np.zeros(ends[-1] + 1, dtype=np.int32), np.empty(ends[-1], dtype=np.int32)
+    sorts = ((small, [np.arange(len(turn))]), (~small, orders))
+    held = [rows_by_code(account[mine], count=len(turn)) for mine, _ in sorts]
+    each = np.array([np.diff(first) for (first, _), (_, keys) in zip(held, sorts, strict=True) for _ in keys])
+    of_turn = np.empty(len(turn), dtype=np.int64)
+    of_turn[turn] = each.sum(axis=0)
+    start = np.append(0, np.cumsum(of_turn))
+    begins = iter(start[turn] + np.cumsum(each, axis=0) - each)
+    firsts, end = [ends[-1:]], 0
     placing: list[Callable[[], None]] = []
-    for mine, keys in ((small, [np.arange(len(turn))]), (~small, orders)):
-        held, holders = rows_by_code(account[mine], count=len(turn)), np.bincount(value[mine])
-        values = value.astype(np.int32)[mine][held[1]]
+    for (mine, keys), (first, by_account) in zip(sorts, held, strict=True):
+        values, holders = value.astype(np.int32)[mine][by_account], np.bincount(value[mine])
         for key in keys:
             place = end + np.cumsum(holders) - holders
             firsts.append(place[holders > 0])
-            placing.append(functools.partial(_place_by_key, key, turn, held[0], values, place, whole))
+            placing.append(functools.partial(_place_by_key, key, turn, first, values, place, next(begins), whole, rows))
             end += len(values)
     deque(in_threads(lambda place_uses: place_uses(), placing), maxlen=0)
-    start, rows = rows_by_code(whole[:-1], count=len(turn))
-    first = np.concatenate(firsts)
-    whole[first] = ~whole[first]
+    is_first = np.concatenate(firsts)
+    whole[is_first] = ~whole[is_first]
     return _Runs(whole, ends, reach, start, rows)
 
 
-def _place_by_key(key: Codes, turn: Small, start: Codes, values: Small, place: Codes, whole: Small) -> None:
-    _place_uses(np.argsort(key, kind="stable"), turn, start, values, place.copy(), whole)
+def _place_by_key(
+    key: Codes, turn: Small, start: Codes, values: Small, place: Codes, begin: Codes, whole: Small, rows: Small
+) -> None:
+    _place_uses(np.argsort(key, kind="stable"), turn, start, values, place.copy(), begin, whole, rows)
 
 
 @numba.njit(cache=True, nogil=True)
-def _place_uses(by_key: Codes, turn: Small, start: Codes, values: Small, place: Codes, whole: Small) -> None:
-    """Put the uses of the accounts, taken in this order, to the places of their values, which move on."""
+def _place_uses(
+    by_key: Codes, turn: Small, start: Codes, values: Small, place: Codes, begin: Codes, whole: Small, rows: Small
+) -> None:
+    """Put the uses of the accounts, taken in this order, to the places of their values, which move on.
+
+    Parameters
+    ----------
+    begin : where in ``rows`` the places of each account's uses go.
+    """
     for account in by_key:
+        at = begin[account]
         for value in values[start[account] : start[account + 1]]:
             whole[place[value]] = turn[account]
+            rows[at] = place[value]
+            at += 1
             place[value] += 1
 
 
@@ -238,11 +260,13 @@ def _list_pairs_plain(
 
     How many there are in all. Pairs of one organization are left out.
     """
-    marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that had each as its later one
-    end = 0
+    marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that each stood near
+    end, last = 0, len(rows) - 1
     for mine in range(low, low + len(count)):
         first, order = end, 0
-        for row in rows[start[mine] : start[mine + 1]]:
+        for place in range(start[mine], start[mine + 1]):
+            ask_for(turn, rows[min(place + AHEAD, last)])
+            row = rows[place]
             while row >= ends[order]:
                 order += 1
             left, right = row, row
@@ -252,10 +276,9 @@ def _list_pairs_plain(
                 right += 1
             for at in range(left, right + 1):
                 later = max(turn[at], ~turn[at])
-                if later > mine and marks[later] != mine:
-                    marks[later] = mine
-                    other[end] = later
-                    end += 1
+                other[end] = later
+                end += (later > mine) & (marks[later] != mine)
+                marks[later] = mine
         if organization[mine] >= 0:
             end = _leave_out(other, first, end, organization, mine)
         count[mine - low] = end - first
