@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from linkage.coding import stack_frames
+from linkage.coding import run_starts, stack_frames
 from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
     Codes,
@@ -92,11 +92,13 @@ def _grid(
     start_ms = (at_ms - shift_ms) // width_ms * width_ms + shift_ms
     labels = 1 if label is None else max(len(label.cat.categories), 1)
     mark = 0 if label is None else label.cat.codes.to_numpy(dtype=np.int64)
-    # Each name is spelt once: there are thousands of windows and a row for every account.
-    code, found = pd.factorize((start_ms - start_ms.min(initial=0)) * labels + mark)
+    # Each name is spelt once: there are thousands of windows and a row for every account. Names ascend as windows do.
+    code, found = pd.factorize((start_ms - start_ms.min(initial=0)) * labels + mark, sort=True)
     since_ms, marks = np.divmod(found, labels)
-    start = pd.Series((since_ms + start_ms.min(initial=0)).astype("datetime64[ms]")).dt.strftime("%Y-%m-%dT%H:%M")
-    value = start.astype("str") + f"/{width_ms // HOUR_MS}h"
+    heads = run_starts(since_ms)
+    since = pd.Series((since_ms[heads] + start_ms.min(initial=0)).astype("datetime64[ms]"))
+    start = since.dt.strftime("%Y-%m-%dT%H:%M").astype("str") + f"/{width_ms // HOUR_MS}h"
+    value = start.repeat(np.diff(heads, append=len(found))).reset_index(drop=True)
     if label is not None:
         value = value + " " + pd.Series(label.cat.categories.take(marks), dtype="str")
     columns = {
