@@ -46,6 +46,17 @@ def test_a_value_of_one_account_is_no_evidence() -> None:
     assert not evidence["value"].isin(["card-c", "ip-a"]).any()
 
 
+def test_rows_told_twice_and_in_any_order_are_counted_once() -> None:
+    frames = small_world().frames()
+    once = gathered(frames)
+    twice = {"uses": pd.concat([frames["uses"]] * 2), "accounts": frames["accounts"].iloc[::-1]}
+    twice = {name: frame.sample(frac=1, random_state=1).reset_index(drop=True) for name, frame in twice.items()}
+    found = gathered(twice)
+    names = ["family", "kind", "value", "account_id", "accounts"]
+    told = found.astype(dict.fromkeys(names[:4], "str"))[names].drop_duplicates(ignore_index=True)
+    pd.testing.assert_frame_equal(told, once.astype(dict.fromkeys(names[:4], "str"))[names])
+
+
 def test_accounts_of_one_address_are_related_for_a_card() -> None:
     world = World(seed=2)
     for name in ("a", "b"):

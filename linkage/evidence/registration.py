@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from linkage.coding import run_starts, stack_frames
+from linkage.coding import of_runs, run_starts, stack_frames
 from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
     Codes,
@@ -98,7 +98,7 @@ def _grid(
     heads = run_starts(since_ms)
     since = pd.Series((since_ms[heads] + start_ms.min(initial=0)).astype("datetime64[ms]"))
     start = since.dt.strftime("%Y-%m-%dT%H:%M").astype("str") + f"/{width_ms // HOUR_MS}h"
-    value = start.repeat(np.diff(heads, append=len(found))).reset_index(drop=True)
+    value = start.take(of_runs(np.arange(len(heads)), heads, len(found))).reset_index(drop=True)
     if label is not None:
         value = value + " " + pd.Series(label.cat.categories.take(marks), dtype="str")
     columns = {

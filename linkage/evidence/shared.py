@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from linkage.terms import TEXT, TIME, USES, Family, Shape
@@ -35,7 +36,10 @@ def evidence_of_kinds(uses: pd.DataFrame, *, family: Family, kinds: Sequence[str
     DataFrame of shape ``USE_EVIDENCE``; rows without a value are left out, and texts that are categories stay so.
     O(uses).
     """
-    rows = uses.loc[uses["kind"].isin(list(kinds)) & uses["value"].notna(), list(USES)].reset_index(drop=True)
+    chosen = np.flatnonzero(uses["kind"].isin(list(kinds)) & uses["value"].notna())
+    first, last = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
+    # Rows that stand together, as those of a kind do in sorted uses, are not copied.
+    rows = uses[list(USES)].iloc[slice(first, last) if last - first == len(chosen) else chosen].reset_index(drop=True)
     is_coded = isinstance(rows["kind"].dtype, pd.CategoricalDtype)
     dtype = pd.CategoricalDtype(pd.Index([family])) if is_coded else TEXT
     rows.insert(1, "family", pd.Series(family, index=rows.index, dtype=dtype))

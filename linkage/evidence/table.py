@@ -12,16 +12,18 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from linkage.coding import Codes, codes_of, rows_by_code, run_starts, stack_frames, text_codes, value_codes
+from linkage.coding import Codes, codes_of, of_runs, rows_by_code, stack_frames, text_codes, value_codes, value_runs
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
 from linkage.evidence.network import network_evidence
 from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
-from linkage.evidence.shared import USE_EVIDENCE
+from linkage.parallel import at_once
 from linkage.settings import EvidenceSettings
 from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame
+
+Rows = npt.NDArray[np.int32]
 
 HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
 """Family to the kind of value that is hard to share by chance."""
@@ -69,44 +71,93 @@ def gather_evidence(
         if frame is not None:
             check_frame(frame, shape, name=name)
     names = pd.Index(accounts["account_id"])
-    rank = np.argsort(np.argsort(names))
     # By name of the family, each of them in one room: so the whole is sorted when every part is.
     families = (client_evidence, content_evidence, contract_evidence, network_evidence, payment_evidence)
-    parts = [_shared_rows(find(uses), names, rank) for find in families]
-    parts.append(_shared_rows(registration_evidence(uses, accounts, settings=settings), names, rank))
+    registered, shared = at_once(
+        lambda: _shared_rows(registration_evidence(uses, accounts, settings=settings), names),
+        lambda: _shared_rows(uses, names),
+    )
+    parts = [*(find(shared) for find in families), registered]
+    del shared, registered
     table = stack_frames(parts)
     del parts
+    table["accounts"] = _count_accounts(table)
     table["unrelated_accounts"] = count_unrelated(table, accounts)
     return check_frame(table, EVIDENCE, name="evidence")
 
 
-def _shared_rows(rows: pd.DataFrame, names: pd.Index[str], rank: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """Rows of values that two or more of the named accounts share, with ``accounts``, by kind, value and account.
+def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
+    """Rows of values that two or more of the named accounts share, by kind, value and account.
 
     Parameters
     ----------
-    rows : frame of shape ``USE_EVIDENCE``, of one family.
-    rank : place of each name when they are sorted.
+    rows : frame with the columns ``account_id``, ``kind`` and ``value``; those without a value are left out.
     """
-    account = codes_of(rows["account_id"], names)
-    known = np.flatnonzero(account >= 0)
+    account = codes_of(rows["account_id"], names).astype(np.int32)
+    rank = account if names.is_monotonic_increasing else np.argsort(np.argsort(names)).astype(np.int32)[account]
     value, values = text_codes(rows["value"])
-    known = known[np.bincount(value[known], minlength=len(values))[value[known]] > 1]
     kind, kinds = text_codes(rows["kind"])
-    for code, count in ((rank[account], len(names)), (value, len(values)), (kind, len(kinds))):
-        sorted_by = code[known]
+    known = np.empty(len(rows), dtype=np.int32)
+    known = known[: _list_repeated(account, value, np.zeros(len(values), dtype=np.int8), known)]
+    for codes, count in ((rank, len(names)), (value, len(values)), (kind, len(kinds))):
+        sorted_by = codes[known]
         if (sorted_by[1:] < sorted_by[:-1]).any():
             known = known[rows_by_code(sorted_by, count=count)[1]]
-    account, key = account[known].astype(np.int32), kind[known] * np.int64(max(len(values), 1)) + value[known]
-    starts = run_starts(key)
-    is_other = np.ones(len(key), dtype=np.int64)  # a row of an account that the value was not told of before
-    is_other[1:] = (key[1:] != key[:-1]) | (account[1:] != account[:-1])
-    accounts = np.repeat(np.add.reduceat(is_other, starts) if len(starts) else starts, np.diff(starts, append=len(key)))
-    shared = accounts >= 2
-    known = known[shared]
-    columns = {name: rows[name].array.take(known) for name in USE_EVIDENCE if name != "account_id"}
-    columns = {"account_id": pd.Categorical.from_codes(account[shared], names), **columns, "accounts": accounts[shared]}
-    return pd.DataFrame(columns, copy=False)
+    known = known[: _keep_shared(known, kind, value, account)]
+    columns = {name: rows[name].array.take(known) for name in rows.columns if name != "account_id"}
+    return pd.DataFrame({"account_id": pd.Categorical.from_codes(account[known], names), **columns}, copy=False)
+
+
+@numba.njit(cache=True, nogil=True)
+def _list_repeated(account: Rows, value: npt.NDArray[Any], times: npt.NDArray[np.int8], known: Rows) -> int:
+    """List rows that have an account and a value which another of them has, too, and say how many they are.
+
+    Parameters
+    ----------
+    times : a zero for each value; how often it is there, 2 for more often.
+    """
+    for row in range(value.size):
+        if account[row] >= 0 and value[row] >= 0:
+            times[value[row]] = min(times[value[row]] + 1, 2)
+    end = 0
+    for row in range(value.size):
+        if account[row] >= 0 and value[row] >= 0 and times[value[row]] > 1:
+            known[end] = row
+            end += 1
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _keep_shared(known: Rows, kind: npt.NDArray[Any], value: npt.NDArray[Any], account: Rows) -> int:
+    """Move rows of values that more than one account has to the front, and say how many they are.
+
+    Parameters
+    ----------
+    known : rows by kind, value and account.
+    kind, value, account : of each row.
+    """
+    kept, first = 0, 0
+    while first < known.size:
+        head, end, is_shared = known[first], first, False
+        while end < known.size and value[known[end]] == value[head] and kind[known[end]] == kind[head]:
+            is_shared = is_shared or account[known[end]] != account[head]
+            end += 1
+        if is_shared:
+            for place in range(first, end):
+                known[kept] = known[place]
+                kept += 1
+        first = end
+    return kept
+
+
+def _count_accounts(evidence: pd.DataFrame) -> Codes:
+    """Per row, on how many accounts its value is; rows of one account and value stand together."""
+    heads, _ = value_runs(evidence)
+    account = evidence["account_id"].cat.codes.to_numpy()
+    is_other = np.ones(len(evidence), dtype=np.int64)
+    is_other[1:] = account[1:] != account[:-1]
+    is_other[heads] = 1
+    return of_runs(np.add.reduceat(is_other, heads) if len(heads) else heads, heads, len(evidence))
 
 
 def count_unrelated(
