@@ -3,12 +3,20 @@
 -- parameters: run_id, cluster_id  the run and the cluster
 -- columns:    template_id, members, text, slots, prompts, family_id, contract
 -- order:      members, template_id
--- index:      shared_value(primary key)
-with used as (
-    select s.value, count(*) as members
-    from shared_value as s
-    where s.run_id = :run_id and s.cluster_id = :cluster_id and s.family = 'content' and s.kind = 'template'
-    group by s.value
+-- index:      cluster(primary key), shared_value(primary key), run_value(primary key)
+with held as materialized (  -- each value is looked up once, not for each of its members
+    select s.value_number, count(*) as members
+    from cluster as c
+    join shared_value as s on s.cluster_number = c.number
+    where c.run_id = :run_id and c.cluster_id = :cluster_id
+    group by s.value_number
+),
+used as (
+    select v.value, sum(h.members) as members
+    from held as h
+    cross join run_value as v on v.run_id = :run_id and v.number = h.value_number
+    where v.family = 'content' and v.kind = 'template'
+    group by v.value
 )
 select t.name as template_id, u.members as members, t.text as text, t.slots as slots, t.prompts as prompts,
        f.value as family_id, t.contract as contract

@@ -176,7 +176,7 @@ def test_two_addresses_of_one_prefix_stay_two_in_a_snapshot(hostile_store: Path,
     with lk.open_store(hostile_store, create=False) as store:
         path = without_views(snapshot_run(store._database, tmp_path / "p.db"))
     with Database(path) as copy:
-        rows = copy.connection.execute("select distinct value from shared_value where kind = 'ip' order by value")
+        rows = copy.connection.execute("select distinct value from run_value where kind = 'ip' order by value")
         assert [row[0] for row in rows] == ["198.51.100.0/24 #1", "198.51.100.0/24 #2"]
 
 

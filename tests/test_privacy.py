@@ -96,7 +96,8 @@ def test_the_inventory_names_every_table_and_every_kind_of_value(tmp_path: Path)
         names = [
             row[0] for row in store._database.connection.execute("select name from sqlite_master where type = 'table'")
         ]
-    runs = {"run", "published", "cluster", "membership", "link", "shared_value", "template_use", "statement", "event"}
+    runs = {"run", "published", "cluster", "membership", "run_value", "link", "shared_value"}
+    runs |= {"template_use", "statement", "event"}
     rollups = {"entity_use", "account_day", "account_hour", "prompt_day", "item_day", "work_day", "coverage_day"}
     counters = {"input_state"}
     told = set(re.findall(r"`(\w+)", INVENTORY))

@@ -104,6 +104,29 @@ def test_the_run_stays_without_the_account_and_the_note_without_its_name(store: 
     assert lk.rebuild(store).counts["accounts"] == 11
 
 
+def test_no_run_tells_a_value_that_nothing_of_it_names_any_more(store: lk.Store) -> None:
+    named = """
+    select l.value_number from cluster as c join link as l on l.cluster_number = c.number
+    union select s.value_number from cluster as c join shared_value as s on s.cluster_number = c.number
+    """
+
+    def numbers() -> tuple[set[int], set[int]]:
+        connection = store._database.connection
+        kept = {number for (number,) in connection.execute("select number from run_value")}
+        return kept, {number for (number,) in connection.execute(named)}
+
+    store._database.connection.execute("insert into run_value select id, 99, 'f', 'k', 'v', 1, 0, 1, 1 from run")
+    kept, used = numbers()
+    assert kept == used | {99}
+    store.purge(account="c1-secret")
+    kept, used = numbers()
+    assert kept == used != set()
+    assert not store.run.cluster(store.run.clusters["cluster_id"].iloc[0]).evidence["value"].isna().any()
+    store.purge(account="c2")
+    store.purge(account="c3")
+    assert numbers() == (set(), set())
+
+
 def test_uses_of_templates_are_counted_without_the_account_at_once(store: lk.Store) -> None:
     def told() -> list[int]:
         return store.run.clusters[store.run.clusters["cluster_id"].iloc[0]].templates["accounts"].tolist()

@@ -15,7 +15,18 @@ from linkage import rebuild as rebuild_function
 from linkage.errors import ClusterError, NoRunError, StoreBusyError, UsageError
 from linkage.store.lock import writer_lock
 
-RUN_TABLES = ("run", "published", "cluster", "membership", "link", "shared_value", "template_use", "statement", "event")
+RUN_TABLES = (
+    "run",
+    "published",
+    "cluster",
+    "membership",
+    "run_value",
+    "link",
+    "shared_value",
+    "template_use",
+    "statement",
+    "event",
+)
 
 
 def run_rows(path: Path) -> dict[str, list[tuple[object, ...]]]:

@@ -1,5 +1,6 @@
 """The file of a store: every earlier version opens, unknown files are distrusted, copies are whole."""
 
+import contextlib
 import gzip
 import sqlite3
 import subprocess
@@ -52,6 +53,29 @@ def test_a_store_of_every_version_opens_with_all_it_had_and_works_on(
         assert run.members["account_id"].tolist() == fresh.members["account_id"].tolist()
         assert run.counts["requests"] == fresh.counts["requests"]
         assert old._database.check_integrity() == []
+
+
+@pytest.mark.parametrize("version", [version for version in VERSIONS if version < 10])
+def test_links_and_shared_values_of_an_earlier_version_are_told_as_they_were(version: int, tmp_path: Path) -> None:
+    path = restored(version, tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        names = dict(connection.execute("select id, value from account"))
+        links = connection.execute(
+            "select account_a, account_b, family, kind, value, accounts, unrelated_accounts, bits, first_ms, last_ms "
+            "from link"
+        ).fetchall()
+        shared = connection.execute(
+            "select account_id, family, kind, value, request_count, first_ms, last_ms, accounts, unrelated_accounts "
+            "from shared_value"
+        ).fetchall()
+    with lk.open_store(path, create=False) as old:
+        [cluster_id] = old.run.clusters["cluster_id"]
+        own = {"run_id": old.run.run_id, "cluster_id": cluster_id}
+        parts = [old._database.parts(name, **own) for name in ("cluster_links", "cluster_shared_values")]
+        found = [[row for part in each for row in zip(*part.values(), strict=True)] for each in parts]
+    assert len(links) > 10 < len(shared)
+    assert found[0] == sorted((names[a], names[b], *row) for a, b, *row in links)
+    assert sorted(found[1]) == sorted((names[account], *row) for account, *row in shared)
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import run_places, run_starts
+from linkage.coding import distinct, run_places, run_starts, value_keys
 from linkage.outputs.ties import CodedTies, Numbers, measure_ties
 from linkage.store.store import Database
-from linkage.store.uses import Names, packed_texts
+from linkage.store.uses import Names
 from linkage.terms import (
     ACTIVITY,
     COUNT,
@@ -34,19 +34,17 @@ from linkage.terms import (
 )
 
 _VALUES: Final[Shape] = {
+    "number": COUNT,
     "family": TEXT,
     "kind": TEXT,
     "value": TEXT,
     "accounts": COUNT,
     "unrelated_accounts": COUNT,
-    "requests": COUNT,
     "first_at": TIME,
     "last_at": TIME,
-    "members": TEXT,
 }
 _NEVER: Final = np.iinfo(np.int64).max
 _KEYS: Final = ["family", "kind", "value"]
-_BETWEEN: Final = "\x1f"  # as the query ``cluster_ties`` has it
 _COMPILED_ROWS: Final = 400_000
 """Rows from which on a cluster is read by compiled code, which takes half a second to make, once for all of them."""
 
@@ -73,9 +71,18 @@ class _Ties:
     account_a: Numbers
     account_b: Numbers
     value: Numbers
-    accounts: Numbers
-    unrelated_accounts: Numbers
+    """Number of the value in the run."""
     bits: npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Uses:
+    """What members share as numbers, one row per value and member, sorted by value."""
+
+    value: Numbers
+    """Number of the value in the run."""
+    account: Numbers
+    requests: Numbers
     first_ms: Numbers
     last_ms: Numbers
 
@@ -109,12 +116,14 @@ def list_strongest(
     accounts = pd.Index(members["account_id"])
     numbers = known_numbers.reindex(accounts).to_numpy(dtype=np.int64)
     places = Names(numbers)
-    values, held_value, held_by = _read_values(database, own, places)
-    known = {key: number for number, key in enumerate(zip(*(values[name].tolist() for name in _KEYS), strict=True))}
     with database.compiled() if max(rows.values()) >= _COMPILED_ROWS else contextlib.nullcontext():
-        ties = _read_ties(database, own, places, known)
+        uses, ties = _read_uses(database, own, places), _read_ties(database, own, places)
         activity = _read_activity(database, own, days, places, accounts)
-    values, held_value, held_by = _with_links(values, held_value, held_by, ties, list(known))
+    wanted = distinct(np.concatenate([uses.value, ties.value]))
+    told = database.frame("run_values", _VALUES, run_id=own["run_id"], wanted=json.dumps(wanted.tolist()))
+    used, linked = np.searchsorted(wanted, uses.value), np.searchsorted(wanted, ties.value)  # rows of ``told``
+    row, values = _count_values(told, uses, ties, used, linked)
+    held_value, held_by = _held(row[used], uses, row[linked], ties, values)
     coded = CodedTies(
         accounts=accounts,
         members=len(accounts),
@@ -123,75 +132,82 @@ def list_strongest(
         held_by=held_by,
         account_a=ties.account_a,
         account_b=ties.account_b,
-        link_value=ties.value,
+        link_value=row[linked],
         bits=ties.bits,
         activity=activity,
         rows={**rows, "activity": len(activity)},
     )
     return Listed(
-        links=_list_links(ties, values, accounts, most),
-        shared=_list_shared(database, own, coded, numbers, most),
+        links=_list_links(ties, told, linked, accounts, most),
+        shared=_list_shared(database, own, coded, uses, numbers, most),
         activity=_list_activity(activity, most),
         whole=measure_ties(coded),
     )
 
 
-def _read_values(database: Database, own: Mapping[str, str], places: Names) -> tuple[pd.DataFrame, Numbers, Numbers]:
-    """The values that members share, and which members (by place) have which value (by row)."""
-    values = database.frame("cluster_values", _VALUES, **own)
-    numbers = values.pop("members")
-    held_by = places.places(np.fromstring(",".join(numbers), sep=",", dtype=np.int64))
-    held_value = np.repeat(np.arange(len(values)), numbers.str.count(",").to_numpy(dtype=np.int64) + 1)
-    return values, held_value, held_by
+def _read_uses(database: Database, own: Mapping[str, str], places: Names) -> _Uses:
+    parts = list(database.numbers("cluster_uses", **own))
+    value, number, *counts = np.concatenate(parts).T.copy() if parts else np.zeros((5, 0), dtype=np.int64)
+    return _Uses(value, places.places(number), *counts)
 
 
-def _read_ties(
-    database: Database, own: Mapping[str, str], places: Names, known: dict[tuple[str, str, str], int]
-) -> _Ties:
-    """Links, a part at a time; values that ``known`` lacks are added to it."""
-    parts = []
-    for rows, ends, data in database.packed("cluster_ties", **own):
-        reasons = packed_texts(ends, data, about=f"{database.path}: wanted reasons of links").dictionary_encode()
-        keys = (tuple(reason.split(_BETWEEN, 2)) for reason in reasons.dictionary.to_pylist())
-        number = np.fromiter((known.setdefault((f, k, v), len(known)) for f, k, v in keys), dtype=np.int64)
-        number_a, number_b, accounts, unrelated_accounts, bits, first_ms, last_ms = np.ascontiguousarray(rows.T)
-        ends_of = places.places(number_a), places.places(number_b)
-        told = accounts, unrelated_accounts, bits.view(np.float64), first_ms, last_ms
-        parts.append((*ends_of, number[reasons.indices.to_numpy()], *told))
-    return _Ties(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def _read_ties(database: Database, own: Mapping[str, str], places: Names) -> _Ties:
+    rows = np.concatenate([part.numbers for part in database.packed("cluster_ties", **own)])
+    number_a, number_b, value, bits = np.ascontiguousarray(rows.T)
+    return _Ties(places.places(number_a), places.places(number_b), value, bits.view(np.float64))
 
 
-def _with_links(
-    values: pd.DataFrame, held_value: Numbers, held_by: Numbers, ties: _Ties, keys: list[tuple[str, str, str]]
-) -> tuple[pd.DataFrame, Numbers, Numbers]:
-    """Values with what links say of them, and those that only links have, whose ends stand in for their holders."""
-    shared = len(values)
-    more = pd.DataFrame(keys[shared:], columns=_KEYS, dtype=TEXT)
-    every = pd.concat([values[_KEYS], more], ignore_index=True)
-    first, last = (values[name].astype("int64").to_numpy() for name in ("first_at", "last_at"))
-    missing = values["first_at"].isna().to_numpy()
-    counts = {name: np.zeros(len(every), dtype=np.int64) for name in ("accounts", "unrelated_accounts", "requests")}
-    for name, count in counts.items():
-        count[:shared] = values[name]
+def _count_values(
+    told: pd.DataFrame, uses: _Uses, ties: _Ties, used: Numbers, linked: Numbers
+) -> tuple[Numbers, pd.DataFrame]:
+    """Which row of the second each of the values that are told has: values and what uses and links say of them.
+
+    Values that members share come first, in their order, then those that only links tell, as these do. A value that is
+    told twice, with other figures, is one.
+
+    Parameters
+    ----------
+    used, linked : the row in ``told`` of the value of each use and of each link.
+    """
+    told_by, first = np.unique(linked, return_index=True)
+    place = np.full(len(told), _NEVER)
+    place[told_by] = first
+    place[used] = -1
+    keys, some, key = np.unique(value_keys(told), return_index=True, return_inverse=True)
+    places = np.full(len(keys), _NEVER)
+    np.minimum.at(places, key, place)
+    order = np.argsort(places, kind="stable")
+    rank = np.empty(len(keys), dtype=np.int64)
+    rank[order] = np.arange(len(keys))
+    row = rank[key]
+    counts = {name: np.zeros(len(keys), dtype=np.int64) for name in ("accounts", "unrelated_accounts", "requests")}
     for name in ("accounts", "unrelated_accounts"):
-        np.maximum.at(counts[name], ties.value, getattr(ties, name))
-    bits = np.full(len(every), -np.inf)
-    np.maximum.at(bits, ties.value, ties.bits)
-    firsts, lasts = np.full(len(every), _NEVER), np.full(len(every), -1)
-    firsts[:shared], lasts[:shared] = np.where(missing, _NEVER, first), np.where(missing, -1, last)
-    np.minimum.at(firsts, ties.value, np.where(ties.first_ms < 0, _NEVER, ties.first_ms))
-    np.maximum.at(lasts, ties.value, ties.last_ms)
-    every = every.assign(
+        np.maximum.at(counts[name], row, told[name].to_numpy())
+    np.add.at(counts["requests"], row[used], uses.requests)
+    bits = np.full(len(keys), -np.inf)
+    np.maximum.at(bits, row[linked], ties.bits)
+    told_first, told_last = (told[name].astype("int64").to_numpy()[told_by] for name in ("first_at", "last_at"))
+    firsts, lasts = np.full(len(keys), _NEVER), np.full(len(keys), -1)
+    for rows, first_ms, last_ms in ((used, uses.first_ms, uses.last_ms), (told_by, told_first, told_last)):
+        np.minimum.at(firsts, row[rows], np.where(first_ms < 0, _NEVER, first_ms))  # no time is below 0, too
+        np.maximum.at(lasts, row[rows], last_ms)
+    return row, told[_KEYS].take(some[order]).reset_index(drop=True).assign(
         **counts,
         bits=np.where(np.isfinite(bits), bits, np.nan),
         first_at=_times(np.where(firsts == _NEVER, -1, firsts)),
         last_at=_times(lasts),
     )
-    is_new = ties.value >= shared
+
+
+def _held(used: Numbers, uses: _Uses, linked: Numbers, ties: _Ties, values: pd.DataFrame) -> tuple[Numbers, Numbers]:
+    """Which members (by place) have which value (by row): uses, then ends of links by a value that only links tell."""
+    is_used = np.zeros(len(values), dtype=np.bool_)
+    is_used[used] = True
+    is_new = ~is_used[linked]
     ends = np.concatenate([ties.account_a[is_new], ties.account_b[is_new]])
-    total = max(1, int(held_by.max(initial=0)), int(ends.max(initial=0))) + 1
-    pairs = np.unique(np.tile(ties.value[is_new], 2) * total + ends)
-    return every, np.concatenate([held_value, pairs // total]), np.concatenate([held_by, pairs % total])
+    total = max(1, int(uses.account.max(initial=0)), int(ends.max(initial=0))) + 1
+    pairs = distinct(np.tile(linked[is_new], 2) * total + ends)
+    return np.concatenate([used, pairs // total]), np.concatenate([uses.account, pairs % total])
 
 
 def _read_activity(
@@ -210,8 +226,8 @@ def _read_activity(
     )
 
 
-def _list_links(ties: _Ties, values: pd.DataFrame, accounts: pd.Index[str], most: int) -> pd.DataFrame:
-    """Of each member the first so many reasons of its strongest pairs."""
+def _list_links(ties: _Ties, told: pd.DataFrame, linked: Numbers, accounts: pd.Index[str], most: int) -> pd.DataFrame:
+    """Of each member the first so many reasons of its strongest pairs; ``linked`` is the row of each in ``told``."""
     total = len(accounts)
     pair_of = np.cumsum(np.diff(ties.account_a * total + ties.account_b, prepend=-1) != 0) - 1
     start = run_starts(pair_of)
@@ -229,26 +245,25 @@ def _list_links(ties: _Ties, values: pd.DataFrame, accounts: pd.Index[str], most
     np.minimum.at(levels, row, _places_within(own, np.lexsort((row, -ties.bits[row], rank, own))))
     rows = _within(levels, most)
     names = {name: accounts.take(getattr(ties, name)[rows]) for name in ("account_a", "account_b")}
-    told = {name: values[name].take(ties.value[rows]).array for name in _KEYS}
-    counts = {name: getattr(ties, name)[rows] for name in ("accounts", "unrelated_accounts", "bits")}
-    times = {"first_at": _times(ties.first_ms[rows]), "last_at": _times(ties.last_ms[rows])}
-    found = pd.DataFrame({**names, **told, **counts, **times}).sort_values(["account_a", "account_b", *_KEYS])
+    found = (
+        told.take(linked[rows]).assign(bits=ties.bits[rows], **names).sort_values(["account_a", "account_b", *_KEYS])
+    )
     return make_frame(LINK_EVIDENCE, {name: found[name] for name in LINK_EVIDENCE})
 
 
 def _list_shared(
-    database: Database, own: Mapping[str, str], coded: CodedTies, numbers: Numbers, most: int
+    database: Database, own: Mapping[str, str], coded: CodedTies, uses: _Uses, numbers: Numbers, most: int
 ) -> pd.DataFrame:
-    """Of each member the first so many of the values it shares."""
+    """Of each member the first so many of the values it shares; of what is held uses come first."""
     values = coded.known
     worth = np.lexsort((np.arange(len(values)), values["accounts"], -values["bits"].fillna(-np.inf)))
     place = np.empty(len(values), dtype=np.int64)
     place[worth] = np.arange(len(values))
-    is_used = (values["requests"] > 0).to_numpy()[coded.held_value]  # others are told by links alone
-    value, by = coded.held_value[is_used], coded.held_by[is_used]
-    rows = _within(_places_within(by, np.lexsort((place[value], by))), most)
-    keys = zip(*(values[name].take(value[rows]).tolist() for name in _KEYS), numbers[by[rows]].tolist(), strict=True)
-    return database.frame("cluster_shared_rows", EVIDENCE, **own, wanted=json.dumps(list(keys)))
+    is_used = np.flatnonzero((values["requests"] > 0).to_numpy()[coded.held_value[: len(uses.value)]])
+    worth_of, by = place[coded.held_value[is_used]], uses.account[is_used]
+    rows = _within(_places_within(by, np.lexsort((worth_of, by))), most)
+    keys = np.column_stack([uses.value[is_used[rows]], numbers[by[rows]]])
+    return database.frame("cluster_shared_rows", EVIDENCE, **own, wanted=json.dumps(keys.tolist()))
 
 
 def _list_activity(activity: pd.DataFrame, most: int) -> pd.DataFrame:

@@ -82,6 +82,7 @@ _HIDDEN: Final = (
     "rejected",
     "request",
     "run_entry",
+    "run_value",
     "shared_value",
     "source_file",
     "sqlite_stat1",

@@ -26,10 +26,12 @@ where m.cluster_id = :cluster_id and m.membership <> 'bystander'
 """,
     """
 insert into case_value
-select distinct :note_id, s.family, s.kind, s.value
+select distinct :note_id, v.family, v.kind, v.value
 from published as p
-join shared_value as s on s.run_id = p.run_id
-where s.cluster_id = :cluster_id
+join cluster as c on c.run_id = p.run_id
+join shared_value as s on s.cluster_number = c.number
+join run_value as v on v.run_id = c.run_id and v.number = s.value_number
+where c.cluster_id = :cluster_id
     and (:account is null or s.account_id = (select id from account where value = :account))
 """,
     BUMP_REVISIONS,

@@ -28,7 +28,7 @@ from linkage.terms import TEXT
 Ints = npt.NDArray[np.int64]
 
 FILLED_ROWS: Final = 500_000
-"""Rows from which on a table is worth the compiling, which takes most of a second."""
+"""Rows from which on a connection is worth the compiling, which takes most of a second."""
 
 _PART_ROWS: Final = 5_000 * MANY
 _NUMBER, _BLANKS, _FLOAT, _TEXT, _BLOB = range(5)  # of blanks: whole numbers, ``BLANK`` for null
@@ -45,7 +45,7 @@ class Connection(sqlite3.Connection):
     handle: int | None = None
     """None: not known."""
     rows_put = 0
-    """Rows of matrices and texts that it was given."""
+    """Rows that it was given to put into tables by compiled code, once they are many."""
 
     def close(self) -> None:
         """Close it; SQLite knows it no more."""
@@ -78,13 +78,13 @@ def connect(path: str | PathLike[str], *, timeout: float) -> Connection:
 
 
 def fill_table(
-    connection: sqlite3.Connection, insert: Insert, *, common: str, columns: Sequence[pd.Series[Any]], rows: Ints
+    connection: sqlite3.Connection, insert: Insert, *, common: str | None, columns: Sequence[pd.Series[Any]], rows: Ints
 ) -> bool:
-    """Insert rows of a long table; False: nothing was done, since it is short or not all of it can be told so.
+    """Insert rows of a table; False: nothing was done: there were not many, or not all of it can be told so.
 
     Parameters
     ----------
-    insert : of a row that names its values ``?1``, which all rows have in common, and then ``?`` for each column.
+    insert : of a row with a value for each column; where there is a common one, it is named ``?1`` and comes before.
     columns : of whole numbers, floats, times or categories of text.
     rows : numbers of the rows that are inserted, in their order.
 
@@ -92,15 +92,15 @@ def fill_table(
     ------
     sqlite3.DatabaseError : SQLite cannot store them.
     """
-    if len(rows) < FILLED_ROWS or any(column.dtype == TEXT for column in columns):
+    if any(column.dtype == TEXT for column in columns) or not _was_given_many(connection, len(rows)):
         return False
-    texts = [pa.array([common], pa.large_string())]
+    texts = [pa.array([] if common is None else [common], pa.large_string())]
     values, kinds, bases = zip(*(_coded(column, texts) for column in columns), strict=True)
 
     def make(part: slice) -> Ints:
         return np.column_stack([column[rows[part]].astype(np.int64, copy=False) for column in values])
 
-    matrix = _Matrix(len(rows), make, np.array(kinds), np.array(bases), has_common=True)
+    matrix = _Matrix(len(rows), make, np.array(kinds), np.array(bases), common is not None)
     return _fill(connection, insert, matrix, pa.concat_arrays(texts))
 
 

@@ -75,17 +75,18 @@ def insert_rows(
 
 
 def insert_columns(
-    connection: sqlite3.Connection, insert: Insert, *, common: int | str, columns: Sequence[Sequence[Any]]
+    connection: sqlite3.Connection, insert: Insert, *, common: int | str | None, columns: Sequence[Sequence[Any]]
 ) -> None:
     """Insert rows that are told by column, in their order.
 
     Parameters
     ----------
-    insert : of a row that names its values ``?1``, which all rows have in common, and then ``?`` for each column.
+    insert : of a row with a value for each column; where there is a common one, it is named ``?1`` and comes before.
     """
+    before = [] if common is None else [common]
     whole = len(columns[0]) // MANY * MANY
     for statement, count, part in ((insert.many, MANY, slice(whole)), (insert.one, 1, slice(whole, None))):
         values = list(itertools.chain.from_iterable(zip(*(column[part] for column in columns), strict=True)))
         size = count * len(columns)
         starts = range(0, len(values), size)
-        connection.executemany(statement, ([common, *values[start : start + size]] for start in starts))
+        connection.executemany(statement, ([*before, *values[start : start + size]] for start in starts))

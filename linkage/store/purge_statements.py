@@ -92,10 +92,14 @@ FORGET_BEFORE: Final[Statements] = (
 RUNS_BEFORE: Final = "select id from run where as_of_ms <= 86400000 * :day order by sequence"
 
 FORGET_RUN: Final[Statements] = (
+    ("link", "delete from link where cluster_number in (select number from cluster where run_id = :run_id)"),
+    (
+        "shared_value",
+        "delete from shared_value where cluster_number in (select number from cluster where run_id = :run_id)",
+    ),
+    ("run_value", "delete from run_value where run_id = :run_id"),
     ("cluster", "delete from cluster where run_id = :run_id"),
     ("membership", "delete from membership where run_id = :run_id"),
-    ("link", "delete from link where run_id = :run_id"),
-    ("shared_value", "delete from shared_value where run_id = :run_id"),
     ("template_use", "delete from template_use where run_id = :run_id"),
     ("statement", "delete from statement where run_id = :run_id"),
     ("event", "delete from event where run_id = :run_id"),
@@ -202,15 +206,25 @@ delete from membership
 where (run_id, cluster_id) in (select run_id, cluster_id from cluster where accounts < 2)
 """,
     ),
-    (
-        "link",
-        "delete from link where (run_id, cluster_id) in (select run_id, cluster_id from cluster where accounts < 2)",
-    ),
+    ("link", "delete from link where cluster_number in (select number from cluster where accounts < 2)"),
     (
         "shared_value",
+        "delete from shared_value where cluster_number in (select number from cluster where accounts < 2)",
+    ),
+    (
+        "run_value",
         """
-delete from shared_value
-where (run_id, cluster_id) in (select run_id, cluster_id from cluster where accounts < 2)
+delete from run_value
+where run_id in (select run_id from shrunk_cluster)
+    and (run_id, number) not in (
+        select c.run_id, l.value_number
+        from cluster as c join link as l on l.cluster_number = c.number
+        where c.run_id in (select run_id from shrunk_cluster)
+        union
+        select c.run_id, s.value_number
+        from cluster as c join shared_value as s on s.cluster_number = c.number
+        where c.run_id in (select run_id from shrunk_cluster)
+    )
 """,
     ),
     (
@@ -243,12 +257,8 @@ TEXTS: Final[Statements] = (
         "update or replace case_value set value = ? where value = ?",
     ),
     (
-        "select distinct value from link order by value",
-        "update or replace link set value = ? where value = ?",
-    ),
-    (
-        "select distinct value from shared_value order by value",
-        "update or replace shared_value set value = ? where value = ?",
+        "select distinct value from run_value order by value",
+        "update run_value set value = ? where value = ?",
     ),
     (
         "select distinct reason from rejected order by reason",

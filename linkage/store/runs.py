@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import text_codes
-from linkage.parallel import in_threads
+from linkage.coding import codes_of, rows_by_code, text_codes
+from linkage.parallel import at_once, in_threads
 from linkage.store.filling import fill_table
 from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
 from linkage.store.store import Database
-from linkage.terms import CLUSTERS, EVENTS, TEMPLATE_USES, TIME, RunId, make_frame
+from linkage.store.valued import VALUE_COLUMNS, number_values
+from linkage.terms import CLUSTERS, EVENTS, TEMPLATE_USES, TEXT, TIME, RunId, make_frame
+
+Codes = npt.NDArray[np.int64]
 
 _ADD_RUN: Final = """
 insert into run (id, sequence, input_digest, as_of_ms, since_ms, seed, settings, input_revision, versions, counts,
@@ -27,10 +31,12 @@ values (:run_id, (select coalesce(max(sequence), 0) + 1 from run), :input_digest
 """
 
 _ACCOUNT_ID: Final = "select id from account where value = ?"
-_ADD_CLUSTER: Final = insertion("insert into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_NEXT_CLUSTER: Final = "select coalesce(max(number), -1) + 1 from cluster"
+_ADD_CLUSTER: Final = insertion("insert into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_MEMBER: Final = insertion("insert into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-_ADD_LINK: Final = insertion("insert into link values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-_ADD_SHARED: Final = insertion("insert into shared_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_VALUE: Final = insertion("insert into run_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_LINK: Final = insertion("insert into link values", "(?, ?, ?, ?, ?)")
+_ADD_SHARED: Final = insertion("insert into shared_value values", "(?, ?, ?, ?, ?, ?)")
 _ADD_TEMPLATE: Final = insertion("insert into template_use values", "(?1, ?, ?, ?, ?, ?)")
 _ADD_STATEMENT: Final = "insert into statement values (?, ?, ?, ?, ?, ?, ?)"
 _ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -40,10 +46,11 @@ insert into published (id, run_id) values (1, ?) on conflict (id) do update set 
 """
 
 _FORGET_RUN: Final = (
+    "delete from link where cluster_number in (select number from cluster where run_id = ?)",
+    "delete from shared_value where cluster_number in (select number from cluster where run_id = ?)",
+    "delete from run_value where run_id = ?",
     "delete from cluster where run_id = ?",
     "delete from membership where run_id = ?",
-    "delete from link where run_id = ?",
-    "delete from shared_value where run_id = ?",
     "delete from template_use where run_id = ?",
     "delete from statement where run_id = ?",
     "delete from event where run_id = ?",
@@ -109,85 +116,106 @@ def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
 
 
 def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
-    ids = _account_ids(connection, tables)
-    shared_place = ("cluster_id", "family", "kind", "value", "account_id")
-    told: tuple[tuple[Insert, pd.DataFrame, tuple[str, ...], tuple[str, ...]], ...] = (
-        (_ADD_CLUSTER, tables.clusters, _CLUSTER_COLUMNS, ()),
-        (_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, ("account_id",)),
-        (_ADD_LINK, tables.links, _LINK_COLUMNS, _LINK_COLUMNS[:4]),
-        (_ADD_SHARED, tables.shared, _SHARED_COLUMNS, shared_place),
-        (_ADD_TEMPLATE, tables.templates, tuple(TEMPLATE_USES), ("template_id",)),
+    number = functools.partial(number_values, tables.links, tables.shared)
+    values, accounts = at_once(number, lambda: _find_accounts(connection, tables))
+    clusters, numbered = _numbered_clusters(connection, tables.clusters)
+    value_table = values.table.assign(number=np.arange(len(values.table)))
+    links = tables.links.assign(cluster_number=numbered(tables.links), value_number=values.of_links)
+    shared = tables.shared.assign(cluster_number=numbered(tables.shared), value_number=values.of_shared)
+    told: tuple[tuple[Insert, str | None, pd.DataFrame, tuple[str, ...], tuple[str, ...]], ...] = (
+        (_ADD_CLUSTER, run_id, clusters, _CLUSTER_COLUMNS, ()),
+        (_ADD_MEMBER, run_id, tables.members, _MEMBER_COLUMNS, ("account_id",)),
+        (_ADD_SHARED, None, shared, _SHARED_COLUMNS, _SHARED_COLUMNS[:3]),
+        (_ADD_LINK, None, links, _LINK_COLUMNS, _LINK_COLUMNS[:4]),
+        (_ADD_VALUE, run_id, value_table, ("number", *VALUE_COLUMNS), ()),
+        (_ADD_TEMPLATE, run_id, tables.templates, tuple(TEMPLATE_USES), ("template_id",)),
     )
     # A table is put in order while the one before it is written: they are millions of rows, and SQLite has one writer.
-    for insert, columns, rows in in_threads(lambda each: _ordered(*each, ids), told, threads=1, ahead=1):
-        _add_rows(connection, insert, run_id, columns, rows)
+    for insert, common, columns, rows in in_threads(lambda each: _ordered(*each, accounts), told, threads=1, ahead=1):
+        _add_rows(connection, insert, common, columns, rows)
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
     connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
 
 
-def _ordered(
-    insert: Insert, table: pd.DataFrame, names: tuple[str, ...], place: tuple[str, ...], ids: Mapping[str, int]
-) -> tuple[Insert, list[pd.Series[Any]], npt.NDArray[np.int64]]:
-    """Columns of a table with accounts as numbers, and the rows whose accounts are known, in the order of ``place``.
+def _numbered_clusters(
+    connection: sqlite3.Connection, clusters: pd.DataFrame
+) -> tuple[pd.DataFrame, Callable[[pd.DataFrame], Codes]]:
+    """Clusters with numbers that no kept run has, and what tells the number of the cluster of each row, -1 for none."""
+    [first] = connection.execute(_NEXT_CLUSTER).fetchone()
+    codes, ids = text_codes(clusters["cluster_id"])
+    number = np.append(first + np.arange(len(ids)), -1)
+    return clusters.assign(number=number[codes]), lambda frame: number[codes_of(frame["cluster_id"], ids)]
 
-    That is the order of the key of the store's table, which SQLite takes fastest.
+
+def _ordered(
+    insert: Insert,
+    common: str | None,
+    table: pd.DataFrame,
+    names: tuple[str, ...],
+    place: tuple[str, ...],
+    accounts: _Accounts,
+) -> tuple[Insert, str | None, list[pd.Series[Any]], Codes]:
+    """Columns of a table with accounts as numbers; the rows whose accounts and cluster are known, by ``place``.
+
+    That is the order of the key of the store's table, which SQLite takes fastest. Rows are put in order by counting.
     """
-    numbers = {name: _numbers(table[name], ids) for name in _ACCOUNT_COLUMNS if name in names}
-    named = table[list(names)].assign(**numbers)
-    rows = np.arange(len(named))
-    if numbers:
-        rows = np.flatnonzero(np.all([number >= 0 for number in numbers.values()], axis=0))
-    if place:
-        rows = rows[_order(named[list(place)].take(rows), place)]
-    return insert, [named[name] for name in names], rows
+    places = {name: codes_of(table[name], accounts.names) for name in _ACCOUNT_COLUMNS if name in names}
+    numbers = np.append(accounts.numbers, -1)
+    named = table[list(names)].assign(**{name: numbers[codes] for name, codes in places.items()})
+    is_known = [named[name].to_numpy() >= 0 for name in (*places, "cluster_number") if name in names]
+    rows = np.flatnonzero(np.all(is_known, axis=0)) if is_known else np.arange(len(named))
+    for name in place[::-1]:
+        key = places[name] if name in places else _whole_codes(named[name])
+        rows = rows[rows_by_code(key[rows], count=int(key.max(initial=-1)) + 1)[1]]
+    return insert, common, [named[name] for name in names], rows
+
+
+def _whole_codes(column: pd.Series[Any]) -> Codes:
+    """Whole numbers as they are, texts as their codes."""
+    is_number = pd.api.types.is_integer_dtype(column.dtype)
+    return (column.to_numpy() if is_number else text_codes(column)[0]).astype(np.int64, copy=False)
 
 
 def _add_rows(
     connection: sqlite3.Connection,
     insert: Insert,
-    run_id: str,
+    common: str | None,
     columns: Sequence[pd.Series[Any]],
-    rows: npt.NDArray[np.int64],
+    rows: Codes,
 ) -> None:
-    if fill_table(connection, insert, common=run_id, columns=columns, rows=rows):
+    if fill_table(connection, insert, common=common, columns=columns, rows=rows):
         return
     plain = [_plain(column) for column in columns]
     for start in range(0, len(rows), _PART_ROWS):
         part = rows[start : start + _PART_ROWS]
-        insert_columns(connection, insert, common=run_id, columns=[values(part) for values in plain])
+        insert_columns(connection, insert, common=common, columns=[values(part) for values in plain])
 
 
-def _account_ids(connection: sqlite3.Connection, tables: RunTables) -> dict[str, int]:
-    """The number of each account these tables name, where the store has it."""
+class _Accounts(NamedTuple):
+    names: pd.Index[str]
+    """In the order of their numbers."""
+    numbers: Codes
+
+
+def _find_accounts(connection: sqlite3.Connection, tables: RunTables) -> _Accounts:
+    """The accounts these tables name, as far as the store has them."""
     named = [tables.members["account_id"], tables.shared["account_id"]]
     named += [tables.links["account_a"], tables.links["account_b"]]
-    found = {}
-    for name in sorted({str(name) for column in named for name in column.unique()}):
+    found = []
+    for name in {str(name) for column in named for name in column.unique()}:
         row = connection.execute(_ACCOUNT_ID, (name,)).fetchone()
         if row:
-            found[name] = int(row[0])
-    return found
-
-
-def _numbers(column: pd.Series[Any], ids: Mapping[str, int]) -> npt.NDArray[np.int64]:
-    """The number of the account of each row, -1 where the store has none."""
-    codes, names = text_codes(column)
-    numbers = np.fromiter((ids.get(name, -1) for name in names), np.int64, len(names))
-    return np.asarray(numbers[codes], dtype=np.int64)
-
-
-def _order(table: pd.DataFrame, columns: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """The order of the rows by some columns, the first one first."""
-    is_number = {name: pd.api.types.is_integer_dtype(table[name].dtype) for name in columns}
-    keys = [table[name].to_numpy() if is_number[name] else text_codes(table[name])[0] for name in columns]
-    return np.lexsort(keys[::-1])
+            found.append((int(row[0]), name))
+    found.sort()
+    numbers = np.array([number for number, _ in found], dtype=np.int64)
+    return _Accounts(pd.Index([name for _, name in found], dtype=TEXT), numbers)
 
 
 _PART_ROWS: Final = 100_000
 _ACCOUNT_COLUMNS: Final = ("account_id", "account_a", "account_b")
-_CLUSTER_COLUMNS: Final = tuple(CLUSTERS)
+_CLUSTER_COLUMNS: Final = (*CLUSTERS, "number")
 _MEMBER_COLUMNS: Final = (
     "account_id",
     "cluster_id",
@@ -201,31 +229,8 @@ _MEMBER_COLUMNS: Final = (
     "stability",
     "requests",
 )
-_LINK_COLUMNS: Final = (
-    "cluster_id",
-    "account_a",
-    "account_b",
-    "family",
-    "kind",
-    "value",
-    "accounts",
-    "unrelated_accounts",
-    "bits",
-    "first_at",
-    "last_at",
-)
-_SHARED_COLUMNS: Final = (
-    "cluster_id",
-    "account_id",
-    "family",
-    "kind",
-    "value",
-    "request_count",
-    "accounts",
-    "unrelated_accounts",
-    "first_at",
-    "last_at",
-)
+_LINK_COLUMNS: Final = ("cluster_number", "account_a", "account_b", "value_number", "bits")
+_SHARED_COLUMNS: Final = ("cluster_number", "value_number", "account_id", "request_count", "first_at", "last_at")
 _EVENT_COLUMNS: Final = tuple(EVENTS)
 
 
@@ -234,7 +239,7 @@ def _rows(frame: pd.DataFrame, columns: tuple[str, ...]) -> Iterator[tuple[Any, 
     return zip(*(_plain(frame[column])(np.arange(len(frame))) for column in columns), strict=True)
 
 
-def _plain(column: pd.Series[Any]) -> Callable[[npt.NDArray[np.int64]], list[Any]]:
+def _plain(column: pd.Series[Any]) -> Callable[[Codes], list[Any]]:
     """Hands out parts of a column as plain values; a text of many rows is there once."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         texts = np.array([*column.cat.categories, None], dtype=object)

@@ -480,6 +480,83 @@ pragma user_version = 9;
 commit;
 """
 
+_VALUED: Final = """
+begin immediate;
+alter table cluster add column number integer not null default 0;  -- of it and its run, in link and shared_value
+update cluster set number = c.number
+from (
+    select run_id, cluster_id, row_number() over (order by run_id, cluster_id) - 1 as number from cluster
+) as c
+where c.run_id = cluster.run_id and c.cluster_id = cluster.cluster_id;
+create unique index cluster_number on cluster (number);
+
+create table run_value (        -- what links accounts or what members share, with what the run counted of it
+    run_id text not null,
+    number integer not null,
+    family text not null,
+    kind text not null,
+    value text not null,
+    accounts integer not null,
+    unrelated_accounts integer not null,
+    first_ms integer,           -- of all its uses, where links tell it
+    last_ms integer,
+    primary key (run_id, number)
+) strict, without rowid;
+insert into run_value
+select run_id, row_number() over (
+           partition by run_id order by family, kind, value, accounts, unrelated_accounts, first_ms, last_ms
+       ) - 1, family, kind, value, accounts, unrelated_accounts, first_ms, last_ms
+from (
+    select run_id, family, kind, value, accounts, unrelated_accounts, first_ms, last_ms from link
+    union
+    select run_id, family, kind, value, accounts, unrelated_accounts, null, null from shared_value
+)
+order by 1, 2;
+create index found_value on run_value (run_id, family, kind, value);
+
+create table numbered_link (
+    cluster_number integer not null,
+    account_a integer not null,
+    account_b integer not null,
+    value_number integer not null,
+    bits real not null,
+    primary key (cluster_number, account_a, account_b, value_number)
+) strict, without rowid;
+insert into numbered_link
+select c.number, l.account_a, l.account_b, v.number, l.bits
+from link as l
+join cluster as c on c.run_id = l.run_id and c.cluster_id = l.cluster_id
+join run_value as v on v.run_id = l.run_id and v.family = l.family and v.kind = l.kind and v.value = l.value
+    and v.accounts = l.accounts and v.unrelated_accounts = l.unrelated_accounts
+    and v.first_ms is l.first_ms and v.last_ms is l.last_ms
+order by 1, 2, 3, 4;
+drop table link;
+alter table numbered_link rename to link;
+
+create table numbered_shared_value (
+    cluster_number integer not null,
+    value_number integer not null,
+    account_id integer not null,
+    request_count integer not null,
+    first_ms integer,
+    last_ms integer,
+    primary key (cluster_number, value_number, account_id)
+) strict, without rowid;
+insert into numbered_shared_value
+select c.number, v.number, s.account_id, s.request_count, s.first_ms, s.last_ms
+from shared_value as s
+join cluster as c on c.run_id = s.run_id and c.cluster_id = s.cluster_id
+join run_value as v on v.run_id = s.run_id and v.family = s.family and v.kind = s.kind and v.value = s.value
+    and v.accounts = s.accounts and v.unrelated_accounts = s.unrelated_accounts
+    and v.first_ms is null and v.last_ms is null
+order by 1, 2, 3;
+drop table shared_value;
+alter table numbered_shared_value rename to shared_value;
+drop index found_value;
+pragma user_version = 10;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -490,5 +567,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _APART,
     _NAMED,
     _COUNTED,
+    _VALUED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -43,9 +43,11 @@ _VIEWS: Final = (
     """,
     """
     create view account_link as
-    select a.value as account_a, b.value as account_b, l.cluster_id, l.family, l.kind, l.value, l.accounts,
-           l.unrelated_accounts, l.bits
+    select a.value as account_a, b.value as account_b, c.cluster_id, v.family, v.kind, v.value, v.accounts,
+           v.unrelated_accounts, l.bits
     from link as l
+    join cluster as c on c.number = l.cluster_number
+    join run_value as v on v.run_id = c.run_id and v.number = l.value_number
     join account as a on a.id = l.account_a
     join account as b on b.id = l.account_b
     """,

@@ -11,11 +11,12 @@ from linkage.store.queries import load_query, query_names
 FAN_OUT = re.compile(r"\bjoin\s+entity_use\b.*\bjoin\s+entity_use\b", re.DOTALL)
 
 
-def wanted_rows(store: lk.Store) -> str:
-    """Two of the values that members of the first cluster share, as ``cluster_shared_rows`` asks for them."""
+def wanted_rows(store: lk.Store, name: str) -> str:
+    """Two uses of values that members of the first cluster share, or the values, as queries ask for them."""
     own = {"run_id": store.run.run_id, "cluster_id": str(store.run.clusters["cluster_id"].iloc[0])}
-    rows = store.query("cluster_values", **own).head(2).itertuples()
-    return json.dumps([[row.family, row.kind, row.value, int(row.members.split(",")[0])] for row in rows])
+    uses = store.query("cluster_uses", **own).drop_duplicates("value_number").head(2)
+    wanted = uses["value_number"] if name == "run_values" else uses[["value_number", "number"]]
+    return json.dumps(wanted.to_numpy().tolist())
 
 
 def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
@@ -29,7 +30,7 @@ def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
         **run._days,
         "template_id": store.templates["template_id"].iloc[0],
         "text": "acct",
-        "wanted": wanted_rows(store),
+        "wanted": wanted_rows(store, name),
         "template_ids": json.dumps(store.templates["template_id"].tolist()),
         "max_accounts": 30,
         "max_models": 20,
