@@ -525,8 +525,8 @@ create table numbered_link (
 insert into numbered_link
 select c.number, l.account_a, l.account_b, v.number, l.bits
 from link as l
-join cluster as c on c.run_id = l.run_id and c.cluster_id = l.cluster_id
-join run_value as v on v.run_id = l.run_id and v.family = l.family and v.kind = l.kind and v.value = l.value
+cross join cluster as c on c.run_id = l.run_id and c.cluster_id = l.cluster_id
+cross join run_value as v on v.run_id = l.run_id and v.family = l.family and v.kind = l.kind and v.value = l.value
     and v.accounts = l.accounts and v.unrelated_accounts = l.unrelated_accounts
     and v.first_ms is l.first_ms and v.last_ms is l.last_ms
 order by 1, 2, 3, 4;
@@ -545,8 +545,8 @@ create table numbered_shared_value (
 insert into numbered_shared_value
 select c.number, v.number, s.account_id, s.request_count, s.first_ms, s.last_ms
 from shared_value as s
-join cluster as c on c.run_id = s.run_id and c.cluster_id = s.cluster_id
-join run_value as v on v.run_id = s.run_id and v.family = s.family and v.kind = s.kind and v.value = s.value
+cross join cluster as c on c.run_id = s.run_id and c.cluster_id = s.cluster_id
+cross join run_value as v on v.run_id = s.run_id and v.family = s.family and v.kind = s.kind and v.value = s.value
     and v.accounts = s.accounts and v.unrelated_accounts = s.unrelated_accounts
     and v.first_ms is null and v.last_ms is null
 order by 1, 2, 3;
