@@ -164,3 +164,36 @@ def test_a_file_that_fails_when_all_was_read_leaves_nothing(tmp_path: Path, monk
     with Database(tmp_path / "alone.db") as database:
         ingest_files(database, [log])
     assert dump(tmp_path / "s.db") == dump(tmp_path / "alone.db")
+
+
+@pytest.mark.parametrize(
+    ("more", "stored"), [({}, 0), pytest.param({"prompt_template": "gw-1"}, 150, id="mining reads it back")]
+)
+def test_a_first_load_is_stored_with_its_templates_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], stored: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    log = write(tmp_path / "log.ndjson", asked(150, **more))
+    with Database(tmp_path / "s.db") as database:
+        with monkeypatch.context() as patched:
+            patched.setattr(facts, "finish_mining", fail)
+            with pytest.raises(KeyboardInterrupt):
+                ingest_files(database, [log])
+        assert len(dump(tmp_path / "s.db")["request"]) == stored
+        ingest_files(database, [log])
+    with Database(tmp_path / "alone.db") as database:
+        ingest_files(database, [log])
+    assert dump(tmp_path / "s.db") == dump(tmp_path / "alone.db")
+
+
+def test_account_records_that_fail_are_undone_without_the_rest_of_a_first_load(tmp_path: Path) -> None:
+    log = write(tmp_path / "log.ndjson", asked(150))
+    records: Rows = [{"account_id": f"a{n}", "email_domain": f"{n}.org"} for n in range(7)]
+    bad = write(tmp_path / "bad.ndjson", [*records, *({"email_domain": "none.org"} for _ in range(70))])
+    for name, accounts in (("bad", [bad]), ("none", [])):
+        with Database(tmp_path / f"{name}.db") as database:
+            results = ingest_files(database, [log], accounts=accounts)
+        assert [file.error is None for file in results] == [True] + [False] * len(accounts)
+    assert dump(tmp_path / "bad.db") == dump(tmp_path / "none.db")

@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -88,7 +89,8 @@ def ingest_files(
 ) -> list[FileResult]:
     """Load log files and account records, then mine the templates of what is new.
 
-    A file that cannot be used leaves nothing in the store and has the reason in its result; the other files go on.
+    A file that cannot be used leaves nothing in the store and has the reason in its result; the other files go on. What
+    an empty store is given first, where it is one file of requests, is stored with its templates or not at all.
 
     Parameters
     ----------
@@ -112,13 +114,19 @@ def ingest_files(
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=pages_mb(limits))
-    mine = functools.partial(mine_kept, settings=limits.templates)
-    ahead = mine if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
+    learn = functools.partial(mine_kept, settings=limits.templates)
+    ahead = learn if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
     with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
         load = functools.partial(_ingest_one, database, worker, kept)
-        with database.unlogged():
-            results = [load(path, kind, how, limits, progress) for path, kind in plan]
-            mine_store(database, settings=limits.templates, kept=kept, worker=worker, progress=progress)
+        mine = functools.partial(mine_store, settings=limits.templates, kept=kept, worker=worker, progress=progress)
+        with database.unlogged() as is_first:
+            # What is new in a transaction needs no copy in its journal: of uses, half of what storing templates took.
+            at_once = database.transaction("store a first load") if is_first and len(files) == 1 else nullcontext()
+            with at_once as connection:
+                results = [load(path, kind, how, limits, progress) for path, kind in plan]
+                if connection and kept.is_whole:
+                    mine(database, connection=connection)
+            mine(database)
     return results
 
 

@@ -95,6 +95,7 @@ def mine_store(
     kept: Kept[Mined] | None = None,
     worker: Worker | None = None,
     progress: Progress | None = None,
+    connection: Connection | None = None,
 ) -> None:
     """Bring templates, items and what follows from them up to date; without new records nothing is done.
 
@@ -107,13 +108,14 @@ def mine_store(
     kept : what loading kept beside the store; None: nothing, and no texts to describe templates from.
     worker : a process beside this one; assigns half of many prompts, and describes templates where it was started.
     progress : told under the name ``templates`` how far it is.
+    connection : of an open transaction that all of it is a part of; None: it is one by itself.
     """
     revision, mined = database.revision()
     if mined == revision:
         return
     database.forget_pages()
     give_back()  # learning needs the memory
-    with database.transaction("store templates") as connection:
+    with contextlib.nullcontext(connection) if connection else database.transaction("store templates") as connection:
         if kept and kept.is_whole:
             keep_some_pages(connection)
             assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)

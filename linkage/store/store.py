@@ -35,6 +35,8 @@ _CACHE_SIZES: Final = tuple(f"pragma cache_size = -{1024 << power}" for power in
 """A pragma takes no bound value: 1 MB, 2 MB, 4 MB and so on."""
 
 _LOG, _JOURNAL = "pragma journal_mode = wal", "pragma journal_mode = delete"
+_WHOLE: Final = ("begin immediate", ("rollback",), "commit")
+_PART: Final = ("savepoint part", ("rollback to part", "release part"), "release part")
 
 _TIME_COLUMNS: Final = frozenset({"as_of", "since", "first_seen", "last_seen"})
 
@@ -181,17 +183,18 @@ class Database:
                 keep_pages(self.connection, _CACHE_MB)
 
     @contextlib.contextmanager
-    def unlogged(self) -> Iterator[None]:
+    def unlogged(self) -> Iterator[bool]:
         """In a ``with`` block, write pages that are new once: to their place, not to a log that is copied later.
 
-        Only while the store holds nothing, and nobody else has it open; otherwise nothing changes. What is overwritten
-        is kept in a journal, so that a transaction that dies leaves the file as it was. Meanwhile readers wait.
+        Only while the store holds nothing, and nobody else has it open; otherwise nothing changes, and it hands out
+        False. What is overwritten is kept in a journal, so that a transaction that dies leaves the file as it was.
+        Meanwhile readers wait.
         """
         with self.errors_told("look for requests"):
             is_empty = bool(self.connection.execute(IS_EMPTY).fetchone()[0])
         is_unlogged = is_empty and self._try_journal(_JOURNAL)
         try:
-            yield
+            yield is_unlogged
         finally:
             if is_unlogged:
                 self._try_journal(_LOG)
@@ -211,19 +214,22 @@ class Database:
     def transaction(self, action: str) -> Iterator[sqlite3.Connection]:
         """All of a ``with`` block or nothing of it, in the file and in scratch tables alike.
 
+        In a block of another one it is a part of that: it can fail by itself, and is stored for good with the other.
+
         Parameters
         ----------
         action : what the block does, for the message of a failure, such as ``store requests.jsonl``.
         """
+        begin, undo, end = _PART if self.connection.in_transaction else _WHOLE
         with self.errors_told(action):
-            self.connection.execute("begin immediate")
+            self.connection.execute(begin)
             try:
                 yield self.connection
             except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("rollback")
+                for statement in undo if self.connection.in_transaction else ():
+                    self.connection.execute(statement)
                 raise
-            self.connection.execute("commit")
+            self.connection.execute(end)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
