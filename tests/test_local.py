@@ -513,3 +513,27 @@ def test_entities_that_wait_are_stored_like_those_written_at_once(
 
 def indexes(database: Database) -> list[tuple[str, str]]:
     return sorted(database.connection.execute("select name, sql from sqlite_master where type = 'index'"), key=repr)
+
+
+def test_accounts_with_several_records_are_counted_once_for_each_field(tmp_path: Path) -> None:
+    records: list[dict[str, object]] = [
+        {"account_id": "a", "email_domain": "a.org", "plan": "free"},
+        {"account_id": "a", "email_domain": "b.org", "country": "DE"},
+        {"account_id": "a", "plan": "team"},
+        {"account_id": "b", "country": "FR"},
+        {"account_id": "c"},
+    ]
+    with lk.open_store(tmp_path / "s.db") as store:
+        log = write(tmp_path / "requests.ndjson", tiny_requests()[:1])
+        found = store.ingest(log, accounts=write(tmp_path / "accounts.ndjson", records)).coverage
+    of_accounts = found[found["source"] == "accounts"].set_index("field")["present"]
+    assert of_accounts.to_dict() == {
+        "account_record": 3,
+        "country": 2,
+        "created_at": 0,
+        "email_domain": 1,
+        "organization_id": 0,
+        "payment_method": 0,
+        "plan": 1,
+    }
+    assert set(found.loc[found["source"] == "accounts", "total"]) == {4}
