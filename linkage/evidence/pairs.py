@@ -36,6 +36,8 @@ PART_PAIRS: Final = 1_000_000
 _WEIGHED_AHEAD: Final = 16
 """Parts whose strong pairs, 7 MB of each, may wait while those of parts before them are held against each other."""
 
+_FIRST_BITS: Final = 10
+
 BOUND_SLACK: Final = 1e-6
 """Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
 
@@ -200,8 +202,10 @@ class Sight:
     def _patterns_of(self, a: Small, b: Small) -> tuple[Codes, npt.NDArray[Any], Codes]:
         """The patterns of levels that these pairs have, which of them each has, and how many have each."""
         conduct = pair_levels(self._habits, a, b, edges=self._edges)
-        place, found = pd.factorize(self._code.of_pairs(self._index.best_shared(a, b), conduct))
-        return found, place.astype(np.min_scalar_type(len(found))), np.bincount(place, minlength=len(found))
+        code = self._code.of_pairs(self._index.best_shared(a, b), conduct)
+        place, found, times = np.empty(len(code), dtype=np.int32), np.empty_like(code), np.empty_like(code)
+        end = _number_codes(code, place, found, times)
+        return found[:end].copy(), place.astype(np.min_scalar_type(end)), times[:end].copy()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,6 +247,37 @@ def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
     for pair in range(best.shape[0]):
         for family in range(best.shape[1]):
             code[pair] += digit[best[pair, family]]
+
+
+@numba.njit(cache=True, nogil=True)
+def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
+    """How many distinct codes there are; fill their numbers, these codes by number, and how many rows have each.
+
+    What :func:`pandas.factorize` gives, for some thousands of codes in a million rows in a third of the time.
+    """
+    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), _FIRST_BITS, 0
+    for row in range(code.size):
+        at = _slot_of(code[row], slots, found, bits)
+        if slots[at] < 0:
+            slots[at], found[end], times[end] = end, code[row], 0
+            end += 1
+        place[row] = slots[at]
+        times[place[row]] += 1
+        if 2 * end > slots.size:
+            bits += 1
+            slots = np.full(2**bits, -1, dtype=np.int32)
+            for number in range(end):
+                slots[_slot_of(found[number], slots, found, bits)] = number
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _slot_of(code: int, slots: Small, found: Codes, bits: int) -> Any:
+    """Where the number of a code stands, or would stand."""
+    at = np.int64((np.uint64(code) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
+    while slots[at] >= 0 and found[slots[at]] != code:
+        at = (at + 1) & (slots.size - 1)
+    return at
 
 
 def _each_part(function: Callable[[slice], _T], length: int, **ahead: int) -> Iterator[_T]:
