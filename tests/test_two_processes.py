@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import queue
 import signal
+import types
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -18,7 +20,7 @@ from linking_frames import World
 import linkage as lk
 from linkage.engines.beside import has_two_cores
 from linkage.errors import ClusterError
-from linkage.notebook.beside import SPREAD_VALUES, beside_here, run_beside, spread
+from linkage.notebook.beside import SPREAD_VALUES, _merge, beside_here, run_beside, spread
 from linkage.notebook.listed import Listed, list_strongest
 from linkage.parallel import BESIDE_ACCOUNTS
 from linkage.rebuild import newest_window
@@ -70,6 +72,23 @@ def test_where_the_process_dies_the_value_is_computed_here() -> None:
 def test_what_a_function_raises_comes_as_it_is() -> None:
     with run_beside(refuse, {}) as ask, pytest.raises(ClusterError, match="found none"):
         ask()
+
+
+def test_own_values_are_made_while_one_of_the_other_process_is_waited_for() -> None:
+    made, order = queue.Queue[tuple[Any, BaseException | None]](), list[int]()
+
+    def make(value: int) -> int:
+        order.append(value)
+        if value == 4:
+            made.put((-2, None))
+        return -value
+
+    def give() -> tuple[Any, BaseException | None]:
+        return made.get_nowait()
+
+    made_there = types.SimpleNamespace(empty=made.empty, get=give)
+    assert list(_merge(make, [1, 2, 3, 4, 5], {1}, made_there)) == [-1, -2, -3, -4, -5]  # type: ignore[arg-type]
+    assert order == [1, 3, 4, 5]
 
 
 def test_a_failure_here_ends_the_process_over_there() -> None:

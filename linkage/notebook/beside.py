@@ -138,12 +138,23 @@ def _merge(
     chosen: Container[int],
     made: queue.Queue[tuple[Any, BaseException | None]],
 ) -> Iterator[Any]:
-    """Values of chosen places from the queue while there is somebody to fill it, all others made here."""
-    is_alone = False
+    """Values of chosen places from the queue while there is somebody to fill it, all others made here.
+
+    Some of these are made before their turn, where it is the turn of one that is not there yet.
+    """
+    is_alone, early = False, dict[int, Any]()
     for place, value in enumerate(values):
+        if place in early:
+            yield early.pop(place)
+            continue
         if place not in chosen or is_alone:
             yield function(value)
             continue
+        for later in range(place + 1, len(values)):
+            if not made.empty() or len(early) == _AHEAD:
+                break
+            if later not in chosen and later not in early:
+                early[later] = function(values[later])
         found, error = made.get()
         if error is not None and not isinstance(error, SourceError):
             raise error
