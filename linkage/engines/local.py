@@ -120,7 +120,7 @@ def ingest_files(
         load = functools.partial(_ingest_one, database, worker, kept)
         mine = functools.partial(mine_store, settings=limits.templates, kept=kept, worker=worker, progress=progress)
         with database.unlogged() as is_first:
-            # What is new in a transaction needs no copy in its journal: of uses, half of what storing templates took.
+            # What is new in a transaction needs no copy in its journal: uses of templates go between others.
             at_once = database.transaction("store a first load") if is_first and len(files) == 1 else nullcontext()
             with at_once as connection:
                 results = [load(path, kind, how, limits, progress) for path, kind in plan]
