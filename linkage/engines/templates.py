@@ -264,7 +264,7 @@ def _store_followed(connection: Connection, requested: Iterator[Requested], assi
             if part is None:
                 _store_templates(connection, assigned)
             for rows in made:
-                facts.add_rollup(connection, "entity_use", rows.uses)
+                facts.add_template_uses(connection, rows.uses)
                 facts.add_prompt_days(connection, rows.prompt_days)
                 facts.add_item_days(connection, *rows.items)
                 facts.add_work_days(connection, *rows.works)

@@ -383,6 +383,11 @@ def add_template_entities(connection: Connection, families: Mapping[int, str]) -
     connection.execute(statements.ADD_TEMPLATE_ENTITIES)
 
 
+def add_template_uses(connection: Connection, rows: Ints) -> None:
+    """Write uses of templates, in the order of ``entity_use``, after :func:`forget_followed`."""
+    put_rows(connection, statements.ADD_TEMPLATE_USE, rows=rows)
+
+
 def add_prompt_days(connection: Connection, rows: Rows | Ints) -> None:
     """Write (account id, day, distinct prompts, templated requests) rows."""
     if isinstance(rows, np.ndarray):

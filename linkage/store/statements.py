@@ -225,6 +225,10 @@ FORGET_UNUSED_TEMPLATES: Final = "delete from template where prompts = 0"
 ADD_TEMPLATE_ENTITIES: Final = (
     "insert into entity (id, kind, value, parent_id) select id, 'template', name, family_id from template"
 )
+ADD_TEMPLATE_USE: Final = insertion("insert or rollback into entity_use values", "(?, ?, ?, ?, ?, ?)")
+"""None is there before. What fails ends the transaction: so SQLite need not keep, of every page between whose rows some
+are put, what one run of the statement would have to undo (4.7 -> 2.8 microseconds a row, 2026-11-30)."""
+
 ADD_PROMPT_DAY: Final = insertion("insert into prompt_day values", "(?, ?, ?, ?)")
 ADD_ITEM_DAY: Final = insertion("insert into item_day values", "(?, ?, ?)")
 ADD_WORK_DAY: Final = insertion("insert into work_day values", "(?, ?, ?)")
