@@ -85,16 +85,23 @@ def in_halves(length: int, work: Callable[[slice], _Made]) -> list[_Made]:
 
 
 def in_threads(
-    function: Callable[[_Value], _Made], values: Iterable[_Value], *, threads: int = THREADS, ahead: int = _AHEAD
+    function: Callable[[_Value], _Made],
+    values: Iterable[_Value],
+    *,
+    threads: int = THREADS,
+    ahead: int = _AHEAD,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[_Made]:
     """What a function makes of each value, in their order; at most ``ahead`` are made before they are asked for.
+
+    Each thread does ``begin`` at first, such as :func:`stand_back`.
 
     Examples
     --------
     >>> list(in_threads(abs, [-2, 3]))
     [2, 3]
     """
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=begin) as pool:
         begun: deque[Future[_Made]] = deque()
         for value in values:
             begun.append(pool.submit(function, value))

@@ -31,18 +31,24 @@ def read_ahead(values: Iterable[T]) -> Generator[T]:
             yield taken[0]
 
 
-def map_ahead(function: Callable[[T], Result], values: Iterable[T], *, threads: int = 1) -> Generator[tuple[T, Result]]:
+def map_ahead(
+    function: Callable[[T], Result],
+    values: Iterable[T],
+    *,
+    threads: int = 1,
+    begin: Callable[[], None] | None = None,
+) -> Generator[tuple[T, Result]]:
     """Each value and what the function makes of it, in other threads while the next value is made here.
 
     For values that only this thread may make, such as rows of an open connection. At most one value more than there
-    are threads exists at once.
+    are threads exists at once. Each of these threads does ``begin`` at first.
 
     Examples
     --------
     >>> list(map_ahead(str, range(3)))
     [(0, '0'), (1, '1'), (2, '2')]
     """
-    return in_threads(lambda value: (value, function(value)), values, threads=threads, ahead=threads)
+    return in_threads(lambda value: (value, function(value)), values, threads=threads, ahead=threads, begin=begin)
 
 
 def _take(source: Iterator[T]) -> tuple[T, ...]:

@@ -34,7 +34,7 @@ from linkage.intake.mining import (
     unpack_joined,
 )
 from linkage.memory import give_back, keep_apart, keep_near
-from linkage.parallel import THREADS
+from linkage.parallel import THREADS, stand_back
 from linkage.settings import TemplateSettings
 from linkage.store import facts
 from linkage.store.facts import Connection
@@ -259,7 +259,9 @@ def _store_followed(connection: Connection, requested: Iterator[Requested], assi
     def follow(part: Requested | None) -> list[_Rows]:
         return [_rows(each) for each in follow_templates(part, assigned)] if part else []
 
-    with contextlib.closing(map_ahead(follow, itertools.chain([None], requested), threads=THREADS)) as followed:
+    parts = itertools.chain([None], requested)
+    # All wait for the thread that writes: others leave a busy core to it.
+    with contextlib.closing(map_ahead(follow, parts, threads=THREADS, begin=stand_back)) as followed:
         for part, made in followed:
             if part is None:
                 _store_templates(connection, assigned)

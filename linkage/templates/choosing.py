@@ -14,6 +14,7 @@ from linkage.parallel import in_halves
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
 from linkage.templates.learning import Cuts, Groups, Patterns, cut_rows, group_rows, measure_ends
+from linkage.templates.tables import find_places
 
 
 def choose_patterns(
@@ -93,9 +94,8 @@ def _remember(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int16], npt.NDArray[np.bool_]]:
     """Place and code of what groups take whose cuts learned prompts had too, else -1; and which groups these are."""
     chosen, codes = np.full(len(groups.rows), -1, np.int32), np.full(len(groups.rows), -1, np.int16)
-    places = np.searchsorted(learned.known_cuts, groups.hashes)
-    is_known = places < len(learned.known_cuts)
-    is_known[is_known] = learned.known_cuts[places[is_known]] == groups.hashes[is_known]
+    places = find_places(learned.known_entries, groups.hashes)
+    is_known = places >= 0
     places = places[is_known]
     chosen[is_known], codes[is_known] = learned.known_places[places], learned.known_codes[places]
     return chosen, codes, is_known

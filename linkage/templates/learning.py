@@ -9,6 +9,7 @@ References
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Final
 
 import numba
@@ -19,7 +20,7 @@ from linkage.parallel import in_halves, in_threads
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
 from linkage.templates.fingerprints import DEPTHS, OPENINGS
-from linkage.templates.tables import Table, count_frequent, count_weighted, enter_some, make_table
+from linkage.templates.tables import Table, count_frequent, count_weighted, enter_all, enter_some, make_table
 from linkage.templates.words import mix
 
 ROUNDS: Final = 6
@@ -56,6 +57,11 @@ class Patterns:
     known_cuts: npt.NDArray[np.uint64]
     known_places: npt.NDArray[np.int32]
     known_codes: npt.NDArray[np.int16]
+
+    @functools.cached_property
+    def known_entries(self) -> npt.NDArray[np.uint64]:
+        """``known_cuts``, to look groups of new prompts up."""
+        return enter_all(self.known_cuts)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ New prompts are assigned by what was learned. Ids are hashes of the fixed text, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -23,6 +24,7 @@ from linkage.templates.families import tie_families
 from linkage.templates.features import Features, extract_features, hash_slots, join_features
 from linkage.templates.learning import Patterns, learn_patterns
 from linkage.templates.splits import Splits, find_splits, name_rows
+from linkage.templates.tables import Keys, enter_all, find_places
 from linkage.terms import COUNT, NUMBER, TEXT, TIME, Shape, TemplateId, make_frame
 
 __all__ = [
@@ -78,6 +80,16 @@ class Model:
     settings: TemplateSettings
     learned: tuple[Ints, Ints, Ints]
     """Of the prompts learned from, ascending by id: id, template id, tokens of fixed text at start and end."""
+
+    @functools.cached_property
+    def boilerplate_entries(self) -> Keys:
+        """``boilerplate``, to look items up: nine of each prompt."""
+        return enter_all(self.boilerplate)
+
+    @functools.cached_property
+    def learned_entries(self) -> Keys:
+        """Ids of the prompts learned from, to look prompts up."""
+        return enter_all(self.learned[0])
 
     def __repr__(self) -> str:
         return f"Model({int(self.patterns.kept.sum()):,} patterns)"
@@ -169,7 +181,7 @@ def assign(features: Features, model: Model) -> Assignment:
     template_ids, ends = _recall(features, model)
     counts = np.diff(features.item_starts)
     keys = _item_keys(np.repeat(template_ids, counts), features.items)
-    kept = ~_is_member(keys, model.boilerplate)
+    kept = find_places(model.boilerplate_entries, keys) < 0
     slots = hash_slots(features, ends)
     owners = np.concatenate([np.repeat(np.arange(len(features)), counts)[kept], np.flatnonzero(slots)])
     items = np.concatenate([features.items[kept], slots[slots != 0]])
@@ -179,11 +191,11 @@ def assign(features: Features, model: Model) -> Assignment:
 
 def _recall(features: Features, model: Model) -> tuple[Ints, Ints]:
     """Template id and fixed ends of each prompt: those it was learned with, else those of its best pattern."""
-    known, known_templates, known_ends = model.learned
+    _, known_templates, known_ends = model.learned
     template_ids, ends = np.zeros(len(features), np.int64), np.zeros((len(features), 2), np.int64)
-    is_known = _is_member(features.prompt_ids, known)
-    places = np.searchsorted(known, features.prompt_ids[is_known])
-    template_ids[is_known], ends[is_known] = known_templates[places], known_ends[places]
+    places = find_places(model.learned_entries, features.prompt_ids)
+    is_known = places >= 0
+    template_ids[is_known], ends[is_known] = known_templates[places[is_known]], known_ends[places[is_known]]
     new = np.flatnonzero(~is_known & (features.prompt_ids != 0))
     if len(new):
         rows = features.take(new)
@@ -207,13 +219,6 @@ def _item_keys(template_ids: Ints, items: Ints) -> Ints:
     """One number per (template, item); prompts without template share the template 0."""
     mixed = template_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ items.astype(np.uint64)
     return np.asarray(mixed.view(np.int64))
-
-
-def _is_member(values: Ints, known: Ints) -> npt.NDArray[np.bool_]:
-    if len(known) == 0:
-        return np.zeros(len(values), np.bool_)
-    places = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    return np.asarray(known[places] == values)
 
 
 def _find_boilerplate(features: Features, template_ids: Ints, *, share: float) -> Ints:

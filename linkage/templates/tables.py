@@ -196,6 +196,30 @@ def enter_some(table: Table, places: npt.NDArray[np.int64]) -> Keys:
     return _entered(table.keys, table.counts, places)
 
 
+def enter_all(keys: npt.NDArray[Any]) -> Keys:
+    """Entries of distinct keys, for :func:`find_places`."""
+    return _entered(keys.view(np.uint64), np.zeros(len(keys), np.int32), np.arange(len(keys)))
+
+
+def find_places(entries: Keys, keys: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """The place of each key among those that were entered, -1 for one that was not.
+
+    Examples
+    --------
+    >>> find_places(enter_all(np.array([9, 4])), np.array([4, 7, 9])).tolist()
+    [1, -1, 0]
+    """
+    places = np.empty(len(keys), np.int32)
+    _find_places(entries, np.ascontiguousarray(keys).view(np.uint64), places)
+    return places
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_places(entries, keys, places):
+    for row in range(keys.size):
+        places[row] = place_of(find(entries, keys[row]))
+
+
 def _entered(keys: Keys, counts: Counts, places: npt.NDArray[np.int64]) -> Keys:
     entries = np.zeros((1 << max(4, int(2 * len(places)).bit_length()), 2), dtype=np.uint64)
     _fill(keys, counts, places, entries)
