@@ -1,6 +1,7 @@
 import gzip
 import json
 import random
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -47,18 +48,17 @@ def test_patterns_do_not_depend_on_the_order_of_the_rows():
     assert np.array_equal(learn_patterns(rows.take(order), **LIMITS)[1], chosen[order])
 
 
-def test_what_is_remembered_of_learned_prompts_is_what_they_would_take_anew(monkeypatch):
+def test_what_is_remembered_of_learned_prompts_is_what_they_would_take_anew():
     learned, chosen, ends = learn_patterns(features(4, 500), **LIMITS)
     new = features(5, 800)
     remembered = choose_patterns(new, learned, **LIMITS)
     assert np.array_equal(choose_patterns(features(4, 500), learned, **LIMITS)[0], chosen)
-    nothing = (np.zeros(0, np.uint64), np.zeros(0, np.int32), np.zeros(0, np.int16))
-    for name, column in zip(("known_cuts", "known_places", "known_codes"), nothing, strict=True):
-        object.__setattr__(learned, name, column)
-    anew = choose_patterns(new, learned, **LIMITS)
+    nothing = {"known_cuts": np.uint64, "known_places": np.int32, "known_codes": np.int16}
+    forgotten = dataclasses.replace(learned, **{name: np.zeros(0, dtype) for name, dtype in nothing.items()})
+    anew = choose_patterns(new, forgotten, **LIMITS)
     assert (anew[0] >= 0).sum() > 200
     assert all(np.array_equal(*pair) for pair in zip(remembered, anew, strict=True))
-    assert np.array_equal(choose_patterns(features(4, 500), learned, **LIMITS)[1], ends)
+    assert np.array_equal(choose_patterns(features(4, 500), forgotten, **LIMITS)[1], ends)
 
 
 @pytest.mark.parametrize("least", [1, 3])
