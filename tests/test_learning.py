@@ -1,7 +1,7 @@
+import dataclasses
 import gzip
 import json
 import random
-import dataclasses
 from collections import Counter
 
 import numpy as np
