@@ -40,8 +40,8 @@ def afterwards(function: Callable[..., Any], arguments: Mapping[str, Any]) -> It
 THREADS: Final = 2
 """Threads for compiled code, which lets go of Python's lock; what comes out does not depend on how many there are."""
 
-_AHEAD: Final = 2 * THREADS
-
+PARTS_AHEAD: Final = 2 * THREADS
+"""Values that are made before they are asked for, where nobody says how many."""
 
 _NICER: Final = 5
 
@@ -89,7 +89,7 @@ def in_threads(
     values: Iterable[_Value],
     *,
     threads: int = THREADS,
-    ahead: int = _AHEAD,
+    ahead: int = PARTS_AHEAD,
     begin: Callable[[], None] | None = None,
 ) -> Generator[_Made]:
     """What a function makes of each value, in their order; at most ``ahead`` are made before they are asked for.

@@ -20,7 +20,7 @@ from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import Codes, Proposed, Small
 from linkage.evidence.value_index import ValueIndex
-from linkage.parallel import THREADS, in_threads
+from linkage.parallel import PARTS_AHEAD, in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 
 Bits = npt.NDArray[np.float64]
@@ -280,7 +280,7 @@ def _slot_of(code: int, slots: Small, found: Codes, bits: int) -> Any:
     return at
 
 
-def _each_part(function: Callable[[slice], _T], length: int, *, ahead: int = 2 * THREADS) -> Iterator[_T]:
+def _each_part(function: Callable[[slice], _T], length: int, *, ahead: int = PARTS_AHEAD) -> Iterator[_T]:
     """What the function makes of each part of so many pairs, in their order; at least one part."""
     starts = range(0, max(length, 1), PART_PAIRS)
     return in_threads(function, (slice(start, min(start + PART_PAIRS, length)) for start in starts), ahead=ahead)

@@ -163,10 +163,8 @@ def _gather_pairs(
     bounds = [0, *np.unique(np.searchsorted(np.cumsum(room), parts)).tolist(), len(organization)]
 
     def find(part: tuple[int, int]) -> tuple[Codes, Small]:
-        count, other = (
-            np.zeros(part[1] - part[0], dtype=np.int64),
-            np.empty(room[slice(*part)].sum() + 1, dtype=np.int32),
-        )
+        count = np.zeros(part[1] - part[0], dtype=np.int64)
+        other = np.empty(room[slice(*part)].sum() + 1, dtype=np.int32)  # what is no pair is written behind the last one
         found = _list_pairs(*runs, organization, part[0], count, other)
         return count, other[:found].copy()
 

@@ -251,11 +251,10 @@ def _begin(read: Callable[..., Rest], path: Path) -> Callable[[], Rest]:
     """Read in a thread, from a connection of its own; what is handed out waits for the outcome."""
 
     def read_settled() -> Rest:
-        stand_back()
         with contextlib.closing(Database(path)) as database, database.snapshot(), database.settled():
             return read(database, is_settled=True)
 
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(1, initializer=stand_back)
     begun = pool.submit(read_settled)
     pool.shutdown(wait=False)
     return begun.result

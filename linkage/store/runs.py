@@ -17,6 +17,7 @@ from linkage.parallel import at_once, in_threads
 from linkage.store.filling import fill_table
 from linkage.store.inserts import Insert, insert_columns, insertion
 from linkage.store.ledger import RunEntry, add_entry
+from linkage.store.purge_statements import FORGET_RUN
 from linkage.store.store import Database
 from linkage.store.valued import VALUE_COLUMNS, number_values
 from linkage.terms import CLUSTERS, EVENTS, TEMPLATE_USES, TEXT, TIME, RunId, make_frame
@@ -44,18 +45,6 @@ _ADD_EVENT: Final = "insert into event values (?, ?, ?, ?, ?, ?, ?, ?)"
 _PUBLISH: Final = """
 insert into published (id, run_id) values (1, ?) on conflict (id) do update set run_id = excluded.run_id
 """
-
-_FORGET_RUN: Final = (
-    "delete from link where cluster_number in (select number from cluster where run_id = ?)",
-    "delete from shared_value where cluster_number in (select number from cluster where run_id = ?)",
-    "delete from run_value where run_id = ?",
-    "delete from cluster where run_id = ?",
-    "delete from membership where run_id = ?",
-    "delete from template_use where run_id = ?",
-    "delete from statement where run_id = ?",
-    "delete from event where run_id = ?",
-    "delete from run where id = ?",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +100,8 @@ def publish_run(
 
 
 def _forget_run(connection: sqlite3.Connection, run_id: str) -> None:
-    for statement in _FORGET_RUN:
-        connection.execute(statement, (run_id,))
+    for _, statement in FORGET_RUN:
+        connection.execute(statement, {"run_id": run_id})
 
 
 def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) -> None:
