@@ -8,16 +8,25 @@ under churn, ``spark`` the Spark engine on this machine beside the local one.
 
 import argparse
 import datetime
+import importlib.util
 from pathlib import Path
 
 from benchmarks import worlds
 
 DATA = Path(".benchmarks")
 
+PEERS = {
+    "templates": ("datasketch", "drain3", "rensa"),
+    "peers": ("coordination_network_toolkit", "splink"),
+    "scale": ("leidenalg", "rensa"),
+}
+"""Modules of the extra ``bench`` that a part measures beside ours."""
+
 
 def main() -> None:
     """Run a part and print its tables."""
     chosen = _parser().parse_args()
+    check_peers(chosen.part)
     worlds.OLDER_WORLDS_ALLOWED = getattr(chosen, "older", False)
     parts = {
         "templates": _templates,
@@ -30,6 +39,17 @@ def main() -> None:
         "spark": _spark,
     }
     parts.get(chosen.part, _both)(chosen)
+
+
+def check_peers(part: str | None) -> None:
+    """Stop here, and not an hour later, where a peer is not installed; None: all parts that have peers."""
+    wanted = PEERS.get(part, ()) if part else tuple(sorted({peer for peers in PEERS.values() for peer in peers}))
+    missing = [peer for peer in wanted if importlib.util.find_spec(peer) is None]
+    if missing:
+        raise SystemExit(
+            f"wanted the peers {', '.join(wanted)}; not installed: {', '.join(missing)}. "
+            "Say make bench, or pip install --editable '.[bench]'"
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

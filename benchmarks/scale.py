@@ -5,6 +5,8 @@ peak memory is its own; stage and peer take turns. Wall time is what counts, CPU
 distorts it. The growth exponent is the slope of log time (or memory) over log requests: 1 is linear.
 """
 
+import contextlib
+import itertools
 import json
 import math
 import resource
@@ -12,12 +14,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks.memory import peak_mb
 from benchmarks.scale_worlds import make_world
+from benchmarks.worlds import say
 
 SIZES = (1_000_000, 4_000_000, 16_000_000)
 SHORT_SIZES = (25_000, 100_000)
@@ -40,6 +43,8 @@ LARGEST = {
     "networkx Louvain": 1_000_000,
 }
 """Requests above which a peer is left out: beyond it takes longer than all stages together, or all memory."""
+
+BLOCK_PROMPTS = 50_000
 
 PRODUCT_ACCOUNTS = 2_000
 """Values on more accounts are left out of the full product: one on all of a million would alone be 10^12 pairs."""
@@ -64,6 +69,7 @@ def measure(world: Path, size: int, *, runs: int) -> dict[str, Told]:
             path.unlink()
         for name in names:
             results[name].append(_in_own_process(name, world))
+            say(f"{size:,} {name}: " + "{wall:.1f} s, {cpu:.1f} CPU s, {peak:,.0f} MB".format(**results[name][-1]))
     return {
         name: {key: statistics.median(each[key] for each in found) for key in found[0]}
         for name, found in results.items()
@@ -110,38 +116,44 @@ def _insert(world: Path) -> None:
     database.close()
 
 
-def _prompts(world: Path) -> list[str]:
+def _texts(world: Path) -> Iterator[str]:
     with (world / "requests.ndjson").open("rb") as lines:
-        return sorted({json.loads(line).get("prompt") or "" for line in lines})
+        for line in lines:
+            yield json.loads(line).get("prompt") or ""
 
 
 def _mine(world: Path) -> None:
+    """Fingerprints take the place of texts as they are read: sixteen million texts would be ten gigabytes."""
     from linkage.settings import TemplateSettings
     from linkage.templates.mine import assign, extract_features, learn
 
-    features = extract_features(_prompts(world))
-    assign(features, learn([features], settings=TemplateSettings()))
+    texts = _texts(world)
+    blocks = [extract_features(block) for block in iter(lambda: list(itertools.islice(texts, BLOCK_PROMPTS)), [])]
+    model = learn(blocks, settings=TemplateSettings())
+    for block in blocks:
+        assign(block, model)
 
 
 def _rensa(world: Path) -> None:
     from benchmarks.templates import group_with_rensa
 
-    group_with_rensa(_prompts(world))
+    group_with_rensa(sorted(set(_texts(world))))
 
 
 def _inputs(world: Path) -> None:
+    with _stored(world) as inputs:
+        inputs.whole()
+
+
+@contextlib.contextmanager
+def _stored(world: Path) -> Iterator[Any]:
+    """Inputs as a rebuild reads them, while nobody writes: items are marked, and read when it is known of whom."""
     import linkage as lk
-    from linkage.rebuild import read_inputs
-
-    with lk.open_store(world / "linkage.db") as store:
-        read_inputs(store._database, _window())
-
-
-def _window() -> Any:
-    from linkage.rebuild import Window
+    from linkage.rebuild import Window, read_inputs
     from linkage.terms import DAY_MS
 
-    return Window(0, 40_000 * DAY_MS)
+    with lk.open_store(world / "linkage.db") as store, store._database.writing():
+        yield read_inputs(store._database, Window(0, 40_000 * DAY_MS), rest_later=True)
 
 
 def _group(world: Path) -> None:
@@ -165,22 +177,19 @@ def _link(world: Path) -> None:
     """Evidence and links of the store, kept for the stages after it."""
     import pandas as pd
 
-    import linkage as lk
     from linkage.clusters.communities import weigh_links
+    from linkage.coding import codes_of
     from linkage.evidence.projection import value_table
-    from linkage.evidence.table import gather_evidence
     from linkage.evidence.weights import link_accounts
     from linkage.settings import Settings
-    from linkage.terms import ACCOUNTS, CONDUCT, USES
+    from linkage.stages import find_evidence
 
     settings = Settings()
-    with lk.open_store(world / "linkage.db") as store:
-        frames = {"accounts": ("account_profiles", ACCOUNTS), "conduct": ("account_conduct", CONDUCT)}
-        frames["uses"] = ("account_uses", USES)
-        known = {name: store._database.frame(query, shape, **_window().days) for name, (query, shape) in frames.items()}
-    evidence = gather_evidence(uses=known["uses"], accounts=known["accounts"], settings=settings.evidence)
-    linked = link_accounts(evidence, **known, settings=settings.evidence)
-    codes = pd.Index(known["accounts"]["account_id"]).get_indexer(evidence["account_id"])
+    with _stored(world) as inputs:
+        evidence = find_evidence(inputs, settings=settings)
+        known = {name: getattr(inputs, name) for name in ("accounts", "conduct", "uses")}
+        linked = link_accounts(evidence, **known, settings=settings.evidence)
+    codes = codes_of(evidence["account_id"], pd.Index(known["accounts"]["account_id"]))
     pd.DataFrame({"account": codes, "value": value_table(evidence)[1]}).to_parquet(world / "incidence.parquet")
     weight = weigh_links(linked.links, prior_bits=linked.prior_bits, settings=settings.communities)
     links = linked.links[["account_a", "account_b"]].assign(weight=weight)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import linkage as lk
+from benchmarks import __main__ as benchmarks
 from benchmarks import grid, peers, worlds
 from benchmarks.fit import markdown
 from benchmarks.judge import WITHHELD, is_rich
@@ -92,3 +93,12 @@ def test_a_peer_flags_groups_of_five_and_more() -> None:
 def test_tables_are_markdown() -> None:
     table = pd.DataFrame({"name": ["a"], "share": [0.25], "count": [1200], "none": [float("nan")]})
     assert markdown(table).splitlines()[-1] == "| a | 0.250 | 1,200 | - |"
+
+
+def test_a_peer_that_is_not_installed_is_told_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmarks.importlib.util, "find_spec", lambda name: None if name == "rensa" else object())
+    with pytest.raises(SystemExit, match=r"not installed: rensa\. Say make bench"):
+        benchmarks.check_peers("scale")
+    benchmarks.check_peers("judge")
+    monkeypatch.setattr(benchmarks.importlib.util, "find_spec", lambda _name: object())
+    benchmarks.check_peers(None)
