@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,10 @@ LARGEST = {
 }
 """Requests above which a peer is left out: beyond it takes longer than all stages together, or all memory."""
 
+WHOLE = "whole"
+PARTS_OF_WHOLE = ("ingest", "rebuild", "report")
+"""From lines to clusters and a report."""
+
 BLOCK_PROMPTS = 50_000
 
 PRODUCT_ACCOUNTS = 2_000
@@ -70,10 +74,16 @@ def measure(world: Path, size: int, *, runs: int) -> dict[str, Told]:
         for name in names:
             results[name].append(_in_own_process(name, world))
             say(f"{size:,} {name}: " + "{wall:.1f} s, {cpu:.1f} CPU s, {peak:,.0f} MB".format(**results[name][-1]))
-    return {
+    medians: dict[str, Told] = {
         name: {key: statistics.median(each[key] for each in found) for key in found[0]}
         for name, found in results.items()
     }
+    return {**medians, WHOLE: whole([medians[name] for name in PARTS_OF_WHOLE])}
+
+
+def whole(parts: Sequence[Told]) -> Told:
+    """What stages take one after the other, and the greatest memory of any of them."""
+    return {key: (max if key == "peak" else sum)(part[key] for part in parts) for key in ("wall", "cpu", "peak")}
 
 
 def _in_own_process(name: str, world: Path) -> Told:
@@ -302,7 +312,8 @@ STAGES: Mapping[str, Callable[[Path], None]] = {
 """In the order they need each other. ``read``: file to checked facts; ``ingest``: file to store, templates mined;
 ``mine``: prompts to templates (reading the file included); ``inputs``: store to the tables of a rebuild; ``link``:
 evidence and links; ``project``: the candidate pairs alone; ``partition``: one Leiden run from the links;
-``rebuild``: store to published clusters, everything since ``inputs`` included; ``report``: clusters to pages."""
+``rebuild``: store to published clusters, everything since ``inputs`` included; ``report``: clusters to pages;
+``whole`` in the tables: ingest, rebuild and report."""
 
 
 def stage_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
@@ -324,7 +335,7 @@ def stage_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
 def growth_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
     """Markdown lines: exponents between the smallest and the largest size at which a stage was measured."""
     lines = ["| stage | from | to | growth exponent, wall | CPU | peak memory |", "|" + " --- |" * 6]
-    for name in STAGES:
+    for name in (*STAGES, WHOLE):
         sizes = [size for size, found in measured.items() if name in found]
         if len(sizes) > 1:
             first, last = sizes[0], sizes[-1]

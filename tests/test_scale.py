@@ -53,3 +53,9 @@ def test_growth_is_told_for_what_was_measured_twice() -> None:
 def test_peers_that_are_named_are_measured() -> None:
     peers = {peer for each in scale.PEER_OF.values() for peer in each}
     assert peers | set(scale.PEER_OF) | set(scale.LARGEST) <= set(scale.STAGES)
+
+
+def test_the_whole_takes_the_time_of_its_parts_and_the_memory_of_the_greatest() -> None:
+    parts = [{"wall": 2.0, "cpu": 3.0, "peak": 100.0}, {"wall": 1.0, "cpu": 1.5, "peak": 400.0}]
+    assert scale.whole(parts) == {"wall": 3.0, "cpu": 4.5, "peak": 400.0}
+    assert set(scale.PARTS_OF_WHOLE) <= set(scale.STAGES)
