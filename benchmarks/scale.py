@@ -40,6 +40,7 @@ LARGEST = {
     "pandas read_sql + groupby": 4_000_000,
     "rensa": 100_000,
     "scipy sparse product": 1_000_000,
+    "leidenalg": 4_000_000,
     "networkx Louvain": 1_000_000,
 }
 """Requests above which a peer is left out: beyond it takes longer than all stages together, or all memory."""
