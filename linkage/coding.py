@@ -87,11 +87,7 @@ def value_runs(frame: pd.DataFrame) -> tuple[Codes, Codes]:
     ([0, 2], [1, 2])
     """
     coded = [text_codes(frame[name]) for name in _VALUE_KEYS]
-    is_head = np.zeros(len(frame), dtype=np.bool_)
-    is_head[:1] = True
-    for codes, _ in coded:
-        is_head[1:] |= codes[1:] != codes[:-1]
-    heads = np.flatnonzero(is_head)
+    heads = run_starts(*(codes for codes, _ in coded))
     return heads, _join_codes(coded, heads, len(heads))
 
 
@@ -118,9 +114,9 @@ def value_codes(frame: pd.DataFrame) -> Codes:
 
     Examples
     --------
-    >>> rows = {"family": ["n", "n", "p"], "kind": ["ip", "ip", "card"], "value": ["x", "x", "x"]}
+    >>> rows = {"family": ["p", "n", "p"], "kind": ["card", "ip", "card"], "value": ["x", "x", "x"]}
     >>> value_codes(pd.DataFrame(rows, dtype="str")).tolist()
-    [0, 0, 1]
+    [0, 1, 0]
     """
     heads, keys = value_runs(frame)
     return of_runs(pd.factorize(keys)[0].astype(np.int64), heads, len(frame))
@@ -152,15 +148,32 @@ def find_values(frame: pd.DataFrame, table: pd.DataFrame) -> Codes:
     return of_runs(found, heads, len(frame))
 
 
-def run_starts(values: npt.NDArray[np.signedinteger[Any]]) -> Codes:
-    """Where runs of equal values begin; the values are 0 or more.
+def is_run_start(*columns: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether each row begins a run of rows that are equal in all columns, which are of one length.
+
+    Examples
+    --------
+    >>> is_run_start(np.array([4, 4, 2])).tolist()
+    [True, False, True]
+    """
+    is_start = np.zeros(len(columns[0]), dtype=np.bool_)
+    is_start[:1] = True
+    for column in columns:
+        is_start[1:] |= column[1:] != column[:-1]
+    return is_start
+
+
+def run_starts(*columns: npt.NDArray[Any]) -> Codes:
+    """Where runs of rows begin that are equal in all columns, which are of one length.
 
     Examples
     --------
     >>> run_starts(np.array([4, 4, 2])).tolist()
     [0, 2]
+    >>> run_starts(np.array([4, 4, 2]), np.array([1, 3, 3])).tolist()
+    [0, 1, 2]
     """
-    return np.append(np.flatnonzero(values[:1] >= 0), np.flatnonzero(values[1:] != values[:-1]) + 1)
+    return np.flatnonzero(is_run_start(*columns))
 
 
 def distinct(values: Codes) -> Codes:
@@ -172,13 +185,11 @@ def distinct(values: Codes) -> Codes:
     [2, 5]
     """
     ordered = np.sort(values)
-    is_new = np.ones(len(ordered), bool)
-    is_new[1:] = ordered[1:] != ordered[:-1]
-    return ordered[is_new]
+    return ordered[is_run_start(ordered)]
 
 
 def run_places(values: Codes) -> Codes:
-    """Place of each row within its run of equal values, from 0; the values are 0 or more.
+    """Place of each row within its run of equal values, from 0.
 
     Examples
     --------
@@ -213,7 +224,7 @@ def count_distinct(
     [2, 2]
     """
     if heads is None:
-        heads = np.flatnonzero(np.append(len(group) > 0, group[1:] != group[:-1]))
+        heads = run_starts(group)
         group = group[heads]
     runs = rows_by_code(group, count=groups)
     counts = np.zeros(groups, dtype=np.int64)
@@ -303,10 +314,8 @@ def count_holders(account: Codes, *keys: Codes) -> Codes:
     [2, 2, 2, 1]
     """
     order = sort_rows(account, *keys)
-    is_new = np.zeros(len(order), dtype=np.bool_)
-    for key in keys:
-        is_new |= np.diff(key[order], prepend=-1) != 0
-    is_other = is_new | (np.diff(account[order], prepend=-1) != 0)
+    is_new = is_run_start(*(key[order] for key in keys))
+    is_other = is_new | is_run_start(account[order])
     starts = np.flatnonzero(is_new)
     result = np.empty(len(order), dtype=np.int64)
     if len(starts):

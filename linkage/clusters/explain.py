@@ -13,7 +13,7 @@ import pandas as pd
 
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.reasons import noun
-from linkage.coding import codes_of, sort_rows, value_keys
+from linkage.coding import codes_of, is_run_start, run_starts, sort_rows, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
     CLUSTER_STATEMENTS,
@@ -141,9 +141,7 @@ def _share_values(evidence: pd.DataFrame, firm: pd.Index[str], firm_of: Codes, *
     number = firm_of[account]
     order = sort_rows(account, key, number)
     number, key, account, inside = number[order], key[order], account[order], inside[order]
-    is_first = (np.diff(number, prepend=-1) != 0) | (np.diff(key, prepend=-1) != 0)
-    starts = np.flatnonzero(is_first)
-    is_other = is_first | (np.diff(account, prepend=-1) != 0)
+    starts, is_other = run_starts(number, key), is_run_start(number, key, account)
     members = np.add.reduceat(is_other.astype(np.int64), starts) if len(starts) else starts
     starts, members = starts[members >= 2], members[members >= 2]
     accounts = evidence["accounts"].to_numpy(dtype=np.int64)[inside[starts]]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from linkage.clusters.coverage import GroupBits
 from linkage.clusters.ties import Codes, Incidence
-from linkage.coding import run_starts
+from linkage.coding import distinct, run_starts
 from linkage.settings import CommunitySettings
 
 Numbers = npt.NDArray[np.float64]
@@ -139,8 +139,7 @@ def _distinct_pairs(pairs: Codes) -> Codes:
     """Each pair of two groups once, the lower number first, ascending; pairs of one group or of none are left out."""
     low, high = np.minimum(*pairs.T), np.maximum(*pairs.T)
     groups = int(high.max(initial=-1)) + 1
-    code = np.sort((low * groups + high)[(low >= 0) & (low != high)])
-    code = code[run_starts(code)]
+    code = distinct((low * groups + high)[(low >= 0) & (low != high)])
     return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
 

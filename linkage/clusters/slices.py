@@ -187,7 +187,7 @@ def _hour_features(rows: _Slices, group: Codes, groups: int) -> dict[str, Number
     """Evenness over the day of the hours in which a group does its own work, together and each account for itself."""
     own = rows.share >= OWN_SHARE
     account, hours = rows.account[own], rows.hours[own]
-    starts = run_starts(account * (2**20) + rows.day[own])
+    starts = run_starts(account, rows.day[own])
     masks = np.bitwise_or.reduceat(hours, starts) if len(starts) else hours
     busy = (masks[:, None] >> np.arange(24)) & 1
     account = account[starts]

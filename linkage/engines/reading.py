@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from linkage.coding import is_run_start
 from linkage.engines.ahead import map_ahead
 from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
 from linkage.intake.catalogue import AUTO
@@ -126,7 +127,7 @@ def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:
     keys, contents = (np.asarray(batch.requests[name].to_numpy()) for name in ("key", "content"))
     order = np.lexsort((contents, keys))
     keys, contents = keys[order], contents[order]
-    is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    is_first = is_run_start(keys)
     kept = contents[is_first][np.cumsum(is_first) - 1]
     requests = batch.requests.take(order[is_first])
     entities = batch.entities if known is None else _new_entities(batch.entities, known)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import betainc
 
-from linkage.coding import codes_of
+from linkage.coding import codes_of, run_starts
 from linkage.terms import COUNT, NUMBER, TEXT, TIME, Family, Shape, make_frame
 
 Numbers = npt.NDArray[np.float64]
@@ -110,6 +110,6 @@ def rows_by_group(number: Codes | npt.NDArray[np.int32]) -> Iterator[tuple[int, 
     """
     inside = np.flatnonzero(number >= 0)
     order = inside[np.argsort(number[inside], kind="stable")]
-    starts = np.flatnonzero(np.diff(number[order], prepend=-1) != 0)
+    starts = run_starts(number[order])
     for start, end in itertools.pairwise([*starts.tolist(), len(order)]):
         yield int(number[order[start]]), order[start:end]

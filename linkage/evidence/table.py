@@ -12,7 +12,17 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from linkage.coding import Codes, codes_of, of_runs, rows_by_code, stack_frames, text_codes, value_codes, value_runs
+from linkage.coding import (
+    Codes,
+    codes_of,
+    is_run_start,
+    of_runs,
+    rows_by_code,
+    stack_frames,
+    text_codes,
+    value_codes,
+    value_runs,
+)
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
@@ -154,8 +164,7 @@ def _count_accounts(evidence: pd.DataFrame) -> Codes:
     """Per row, on how many accounts its value is; rows of one account and value stand together."""
     heads, _ = value_runs(evidence)
     account = evidence["account_id"].cat.codes.to_numpy()
-    is_other = np.ones(len(evidence), dtype=np.int64)
-    is_other[1:] = account[1:] != account[:-1]
+    is_other = is_run_start(account).astype(np.int64)
     is_other[heads] = 1
     return of_runs(np.add.reduceat(is_other, heads) if len(heads) else heads, heads, len(evidence))
 

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.coding import run_starts
 from linkage.intake.mining import Assigned
 from linkage.terms import DAY_MS, HOUR_MS
 
@@ -70,10 +71,10 @@ def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Follo
     _find_rows(assigned.prompt_ids, np.ascontiguousarray(requested.prompt_ids), rows)
     order = np.argsort(requested.account_ids, kind="stable")
     accounts, days = requested.account_ids[order], requested.at_ms[order] // DAY_MS
-    _order_days(np.append(_run_starts(accounts), len(order)), days, rows, order)
+    _order_days(np.append(run_starts(accounts), len(order)), days, rows, order)
     rows, times, outputs = rows[order], requested.at_ms[order], requested.output_tokens[order]
     days = times // DAY_MS
-    starts = _run_starts(accounts, days)
+    starts = run_starts(accounts, days)
     for begin, end in _parts(starts, assigned.item_counts[rows]):
         part = slice(begin, end)
         yield _follow_part(accounts[part], days[part], rows[part], times[part], outputs[part], assigned)
@@ -115,31 +116,22 @@ def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
         order[first:stop] = order[first:stop][np.argsort(keys, kind="mergesort")]
 
 
-def _run_starts(*columns: Ints) -> Ints:
-    """Where in sorted columns a new combination of values begins."""
-    is_first = np.zeros(len(columns[0]), bool)
-    is_first[:1] = True
-    for column in columns:
-        is_first[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(is_first)
-
-
 def _parts(starts: Ints, weights: Ints) -> Iterator[tuple[int, int]]:
     """Runs of whole accounts and days whose items can be sorted at once."""
     if not len(starts):
         return
     total = np.concatenate([[0], np.cumsum(weights)])
     part_of_run = total[starts] // _CHUNK_ITEMS
-    begins = starts[_run_starts(part_of_run)]
+    begins = starts[run_starts(part_of_run)]
     yield from zip(begins.tolist(), [*begins[1:].tolist(), len(weights)], strict=True)
 
 
 def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: Ints, assigned: Assigned) -> Followed:
-    starts = _run_starts(accounts, days)
+    starts = run_starts(accounts, days)
     limits = np.append(starts, len(rows))
     templates = assigned.template_ids[rows]
     is_new = np.zeros(len(rows), np.int64)
-    is_new[_run_starts(accounts, days, rows)] = 1
+    is_new[run_starts(accounts, days, rows)] = 1
     day_rows = (
         accounts[starts],
         days[starts],
@@ -178,7 +170,7 @@ def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: In
 
 
 def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Ints, ...]:
-    starts = _run_starts(accounts)
+    starts = run_starts(accounts)
     uses = np.empty((len(accounts), 6), np.int64)
     uses = uses[: _count_uses(np.append(starts, len(accounts)), days, templates, times, uses)]
     return (accounts[starts][uses[:, 0]], *uses[:, 1:].T)

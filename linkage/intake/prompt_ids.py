@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.coding import is_run_start
 from linkage.intake.entities import Ids, entity_ids
 from linkage.templates.features import Features, extract_features, extract_packed
 
@@ -79,7 +80,7 @@ def _least_rows(ids: Ids, texts: Any) -> Ids:
     order = np.argsort(ids, kind="stable")
     order = order[ids[order] != 0]
     ordered = ids[order]
-    is_first = np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]
+    is_first = is_run_start(ordered)
     rows = order[is_first].copy()
     groups = np.cumsum(is_first) - 1
     for at in np.flatnonzero(~is_first).tolist():  # few: texts that differ only in what is folded away

@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.coding import run_starts
 from linkage.terms import DAY_MS, HOUR_MS
 
 Ints = npt.NDArray[np.int64]
-
-Rollups = Mapping[str, Any]
-"""Name of a rollup table of the store to an Arrow table with its columns, in the store's order."""
 
 _ENTITY_COLUMNS: Final = (
     "api_key_id",
@@ -210,7 +208,7 @@ def _count_uses(limits: Ints, days: Ints, at_ms: Ints, entities: Ints, uses: Int
 
 
 def _entity_use(accounts: Ints, at_ms: Ints, entities: Ints) -> Ints:
-    starts = _run_starts(accounts)
+    starts = run_starts(accounts)
     uses = np.empty((int((entities != _BLANK).sum()), 6), np.int64)
     uses = uses[: _count_uses(np.append(starts, len(accounts)), at_ms // DAY_MS, at_ms, entities, uses)].copy()
     uses[:, 0] = accounts[starts][uses[:, 0]]
@@ -219,7 +217,7 @@ def _entity_use(accounts: Ints, at_ms: Ints, entities: Ints) -> Ints:
 
 def _account_day(accounts: Ints, at_ms: Ints, rows: Ints) -> Ints:
     days = at_ms // DAY_MS
-    starts = _run_starts(accounts, days)
+    starts = run_starts(accounts, days)
     told = np.empty((len(starts), len(ROLLUP_COLUMNS["account_day"])), np.int64)
     told[:, 0], told[:, 1] = accounts[starts], days[starts]
     failed, limited = _failures(rows[:, _STATUS])
@@ -237,20 +235,11 @@ def _account_day(accounts: Ints, at_ms: Ints, rows: Ints) -> Ints:
 
 def _account_hour(accounts: Ints, at_ms: Ints, status: Ints) -> Ints:
     hours = at_ms // HOUR_MS
-    starts = _run_starts(accounts, hours)
+    starts = run_starts(accounts, hours)
     limited = _failures(status)[1]
     counts = np.diff(np.append(starts, len(accounts)))
     sums = np.add.reduceat(limited, starts) if len(starts) else limited[:0]
     return np.column_stack([accounts[starts], hours[starts], counts, sums])
-
-
-def _run_starts(*columns: Ints) -> Ints:
-    """Where in sorted columns a new combination of values begins."""
-    is_first = np.zeros(len(columns[0]), bool)
-    is_first[:1] = True
-    for column in columns:
-        is_first[1:] |= column[1:] != column[:-1]
-    return np.flatnonzero(is_first)
 
 
 def _failures(status: Ints) -> tuple[Ints, Ints]:

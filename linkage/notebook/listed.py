@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import distinct, run_places, run_starts, value_keys
+from linkage.coding import distinct, is_run_start, run_places, value_keys
 from linkage.outputs.ties import CodedTies, Numbers, measure_ties
 from linkage.store.store import Database
 from linkage.store.uses import Names
@@ -228,9 +228,8 @@ def _read_activity(
 
 def _list_links(ties: _Ties, told: pd.DataFrame, linked: Numbers, accounts: pd.Index[str], most: int) -> pd.DataFrame:
     """Of each member the first so many reasons of its strongest pairs; ``linked`` is the row of each in ``told``."""
-    total = len(accounts)
-    pair_of = np.cumsum(np.diff(ties.account_a * total + ties.account_b, prepend=-1) != 0) - 1
-    start = run_starts(pair_of)
+    total, is_first = len(accounts), is_run_start(ties.account_a, ties.account_b)
+    pair_of, start = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
     ends = np.concatenate([ties.account_a[start], ties.account_b[start]])
     bits = np.tile(np.add.reduceat(ties.bits, start) if len(start) else ties.bits, 2)
     rank = _places_within(ends, np.lexsort((np.tile(np.arange(len(start)), 2), -bits, ends)))

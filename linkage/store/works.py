@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import count_distinct, rows_by_code
+from linkage.coding import count_distinct, rows_by_code, run_starts
 from linkage.store.store import Database
 from linkage.store.uses import Names
 from linkage.terms import TEXT, WORKS, check_frame, make_frame
@@ -118,9 +118,7 @@ def _frame(
     for code in (work, day - day.min(initial=0), owner):
         order = order[rows_by_code(code[order], count=int(code.max(initial=-1)) + 1)[1]]
     owner, day, work, records = owner[order], day[order], work[order], records[order]
-    starts = np.flatnonzero(
-        (np.diff(owner, prepend=-1) != 0) | (np.diff(day, prepend=-1) != 0) | (np.diff(work, prepend=-1) != 0)
-    )
+    starts = run_starts(owner, day, work)
     if not len(starts):
         return make_frame(WORKS)
     total = {

@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.coding import run_starts
 from linkage.settings import TemplateSettings
 from linkage.templates.normalize import normalize
 from linkage.terms import NUMBER, TEXT, Shape, TemplateId, make_frame
@@ -215,7 +216,7 @@ def _split_apart(vectors: Any, rows: Ints, level: float) -> list[Ints]:
     graph = coo_array((np.ones(len(one)), (one, other)), shape=(len(rows), len(rows)))
     labels = connected_components(graph, directed=False)[1]
     order = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    starts = run_starts(labels[order])
     return [rows[part] for part in np.split(order, starts[1:]) if len(part) > 1]
 
 

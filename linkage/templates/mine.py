@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.coding import is_run_start, run_starts
 from linkage.errors import TemplateError
 from linkage.settings import TemplateSettings
 from linkage.templates.choosing import choose_patterns
@@ -247,11 +248,8 @@ def _count_prompts(template: Ints, sample: Features) -> tuple[Ints, Ints, Ints]:
     owners, rows = np.repeat(template, counts), np.repeat(np.arange(len(sample)), counts)
     order = np.lexsort((sample.items, owners))
     owners, items, rows = owners[order], sample.items[order], rows[order]
-    is_pair = np.ones(len(items), bool)
-    is_pair[1:] = (owners[1:] != owners[:-1]) | (items[1:] != items[:-1])
-    is_row = is_pair.copy()  # the sort is stable: an item twice in one prompt stands side by side
-    is_row[1:] |= rows[1:] != rows[:-1]
-    starts = np.flatnonzero(is_pair)
+    starts = run_starts(owners, items)
+    is_row = is_run_start(owners, items, rows)  # the sort is stable: an item twice in one prompt stands side by side
     seen = np.add.reduceat(is_row.astype(np.int64), starts) if len(starts) else np.zeros(0, np.int64)
     return owners[starts], items[starts], seen
 
@@ -326,9 +324,7 @@ def _pick_texts(texts: Sequence[str], prompt_ids: Ints, labels: Ints) -> list[li
 
 def _is_early(labels: Ints, prompt_ids: Ints) -> npt.NDArray[np.bool_]:
     """Which rows, sorted by label and prompt, are of the first few distinct prompts of their label."""
-    is_new = np.ones(len(labels), np.int64)
-    is_new[1:] = (labels[1:] != labels[:-1]) | (prompt_ids[1:] != prompt_ids[:-1])
-    ordinal = np.cumsum(is_new)
+    ordinal = np.cumsum(is_run_start(labels, prompt_ids))
     return np.asarray(ordinal - ordinal[np.searchsorted(labels, labels)] < EXAMPLES)
 
 

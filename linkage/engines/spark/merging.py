@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from linkage.coding import is_run_start
 from linkage.engines.spark.folder import FACTS, TABLES, row_digest
 from linkage.engines.spark.parts import PACKED, PART, Told, gathered, pack, split, unpack, whole_parts
 from linkage.engines.spark.session import map_batches
@@ -82,7 +83,7 @@ def keep_least(requests: Any) -> Any:
         return requests
     order = np.lexsort((contents, keys))
     keys, contents, repeats, conflicts = keys[order], contents[order], repeats[order], conflicts[order]
-    is_first = np.append(True, keys[1:] != keys[:-1])
+    is_first = is_run_start(keys)
     starts = np.flatnonzero(is_first)
     held = contents[starts][np.cumsum(is_first) - 1]
     same = np.add.reduceat(np.where(contents == held, 1 + repeats, 0), starts) - 1

@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.coding import run_starts
+
 Ints = npt.NDArray[np.int64]
 
 PART: Final = "part"
@@ -68,8 +70,7 @@ def split(part: str, table: Any, *, ids: Ints, buckets: int) -> Iterator[Told]:
         order = np.argsort(bucket, kind="stable")
         table, bucket = table.take(pa.array(order)), bucket[order]
     table = table.combine_chunks()
-    starts = np.flatnonzero(np.append(True, bucket[1:] != bucket[:-1]))
-    for start, end in itertools.pairwise([*starts.tolist(), len(bucket)]):
+    for start, end in itertools.pairwise([*run_starts(bucket).tolist(), len(bucket)]):
         yield part, int(bucket[start]), table.slice(start, end - start)
 
 
