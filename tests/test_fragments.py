@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from linkage.clusters import fragments
-from linkage.clusters.coverage import Counts, GroupBits
 from linkage.clusters.fragments import join_fragments
+from linkage.clusters.group_bits import GroupBits, GroupUses
 from linkage.clusters.ties import Incidence
 from linkage.settings import CommunitySettings
 
@@ -74,25 +74,23 @@ def test_shared_bits_are_those_counted_one_by_one(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_counts_of_joined_groups_are_those_counted_anew(seed: int) -> None:
+def test_uses_of_joined_groups_are_those_counted_anew(seed: int) -> None:
     incidence = incidence_of(seed, accounts=90)
     draw = np.random.default_rng(seed)
     group = draw.permutation(np.arange(90) // 3 - 1)  # three accounts are in none
-    counts = Counts(group, incidence)
+    uses = GroupUses(group, incidence)
     for _ in range(3):
         target = np.arange(29)
-        there = np.flatnonzero(counts.accounts)
+        there = np.flatnonzero(uses.accounts)
         target[there[3:9]] = there[draw.integers(0, 3, 6)]
         group = np.where(group >= 0, target[group], -1)
-        counts.join(target)
-        asked = np.flatnonzero(counts.accounts)
-        anew = Counts(group, incidence)
-        assert 0 < len(asked) < 29
-        assert counts.accounts[asked].tolist() == anew.accounts[asked].tolist()
-        for number in asked:
-            for joined, counted in zip(counts.users_of(number), anew.users_of(number), strict=True):
-                assert len(joined) > 0
-                assert joined.tolist() == counted.tolist()
+        uses.join(target)
+        anew = GroupUses(group, incidence)
+        assert 0 < np.count_nonzero(uses.accounts) < 29
+        assert uses.accounts.tolist() == np.append(anew.accounts, [0] * 29)[:29].tolist()
+        for joined, counted in zip(uses.rows(incidence), anew.rows(incidence), strict=True):
+            assert len(joined) > 0
+            assert joined.tolist() == counted.tolist()
 
 
 def test_bits_of_joined_groups_are_those_looked_at_anew() -> None:

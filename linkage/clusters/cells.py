@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from linkage.clusters.coverage import GroupBits
 from linkage.clusters.fragments import MERGE_FAMILY_BITS
+from linkage.clusters.group_bits import GroupBits
 from linkage.clusters.ties import build_incidence, rank_habits
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, CONDUCT, GROUP_RELATIONS, check_frame, make_frame

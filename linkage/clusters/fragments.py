@@ -8,13 +8,12 @@ Counting on coverage (the share of a group that uses a value) needs no pairs of 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.clusters.coverage import GroupBits
+from linkage.clusters.group_bits import GroupBits
 from linkage.clusters.ties import Codes, Incidence
 from linkage.coding import distinct, run_starts
 from linkage.settings import CommunitySettings
@@ -143,7 +142,8 @@ def _distinct_pairs(pairs: Codes) -> Codes:
     return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
 
-def _best_pairs_plain(pairs: Codes, score: Numbers, groups: int) -> Codes:
+@numba.njit(cache=True, nogil=True)
+def _best_pairs(pairs: Codes, score: Numbers, groups: int) -> Codes:
     """The row of the best pair of each group, -1 where it has none; ties go to the lower numbers, as pairs ascend."""
     best = np.full(groups, -1, dtype=np.int64)
     for row in range(len(pairs)):
@@ -194,6 +194,3 @@ def _crumbs(pairs: Codes, score: Numbers, best: Codes, chosen: Codes, size: Code
     before = np.repeat(upto[starts] - size[goes[starts]], np.diff(np.append(starts, len(taker))))
     fits = (upto - before <= CRUMBS_SHARE * size[taker]) & ~np.isin(taker, goes)
     return np.column_stack([taker[fits], goes[fits]])
-
-
-_best_pairs: Any = numba.njit(cache=True, nogil=True)(_best_pairs_plain)

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from linkage.clusters.coverage import Counts
 from linkage.clusters.features import SOFTWARE
+from linkage.clusters.group_bits import GroupUses
 from linkage.clusters.ties import Codes, Flags, Incidence
 
 HOLDING_SHARE: Final = 0.3
@@ -89,7 +89,7 @@ def find_pooled(group: Codes, incidence: Incidence, chosen: Flags, *, least: int
 
 def _holdings(group: Codes, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
     """Each group and a value that it holds, and how many of its accounts have that."""
-    counts = Counts(group, incidence)
-    holder, value, count = counts.rows(incidence)
-    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * counts.accounts[holder])
+    uses = GroupUses(group, incidence)
+    holder, value, count = uses.rows(incidence)
+    holds = (count >= HOLDING_ACCOUNTS) & (count >= HOLDING_SHARE * uses.accounts[holder])
     return holder[holds], value[holds], count[holds]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -51,6 +51,13 @@ BUSY_SHARE = 0.8
 
 PRIOR_FELLOWS = 2.0
 """Fellows without the value that are counted in, so that one fellow of two is no certainty."""
+
+
+class Ranked(NamedTuple):
+    """Values sorted by family, and within a family from best to worst: the place of each is its rank."""
+
+    family: Codes
+    bits: Numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,19 +109,19 @@ class Incidence:
 
     @functools.cached_property
     def ranks(self) -> Codes:
-        """Place of each value when they are sorted by family, and within a family from best to worst."""
+        """The rank of each value."""
         ranks = np.empty(len(self.bits), dtype=np.int64)
         ranks[self.by_rank] = np.arange(len(ranks))
         return ranks
 
     @functools.cached_property
-    def ranked(self) -> tuple[Codes, Numbers]:
-        """Family and bits of the values in the order of :attr:`ranks`."""
-        return self.family[self.by_rank], self.bits[self.by_rank]
+    def ranked(self) -> Ranked:
+        """Family and bits of the values by rank."""
+        return Ranked(self.family[self.by_rank], self.bits[self.by_rank])
 
     @functools.cached_property
     def by_rank(self) -> Codes:
-        """The values sorted by family, and within a family from best to worst."""
+        """The value of each rank."""
         return np.lexsort((-self.bits, self.family))
 
     @functools.cached_property
@@ -246,7 +253,8 @@ def _count_uses(account: Small, value: Small, family: Codes, uses: Small) -> Non
         uses[family[value[use]], account[use]] += 1
 
 
-def _walk_groups_plain(
+@numba.njit(cache=True, nogil=True)
+def _walk_groups(
     members: Codes,
     group: Small,
     start: Codes,
@@ -298,7 +306,8 @@ def _find_best(incidence: Incidence, shared: _Shared) -> tuple[Numbers, Small]:
     return tie, best
 
 
-def _keep_best_plain(account: Small, pair: Small, family: Codes, tie: Numbers, value: Small, best: Small) -> None:
+@numba.njit(cache=True, nogil=True)
+def _keep_best(account: Small, pair: Small, family: Codes, tie: Numbers, value: Small, best: Small) -> None:
     """Write each account's best uses.
 
     Parameters
@@ -313,10 +322,6 @@ def _keep_best_plain(account: Small, pair: Small, family: Codes, tie: Numbers, v
             known < 0 or tie[mine] > tie[other] or (tie[mine] == tie[other] and value[mine] < value[other])
         ):
             best[account[use], family[mine]] = use
-
-
-_walk_groups: Any = numba.njit(cache=True, nogil=True)(_walk_groups_plain)
-_keep_best: Any = numba.njit(cache=True, nogil=True)(_keep_best_plain)
 
 
 def _stranger_chance(incidence: Incidence, value: Small, users: Codes, size: Codes) -> Numbers:

@@ -5,17 +5,14 @@ No pairs of accounts are needed, and while groups are joined only those are coun
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from linkage.clusters.ties import Codes, Incidence, Small
+from linkage.clusters.ties import Codes, Incidence, Numbers, Ranked, Small
+from linkage.coding import ranges
 from linkage.parallel import in_halves
-
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
@@ -51,23 +48,23 @@ class GroupBits:
     """
 
     def __init__(self, group: Codes, incidence: Incidence, *, habits: Numbers) -> None:
-        self._counts, self._incidence = Counts(group, incidence), incidence
+        self._uses, self._incidence = GroupUses(group, incidence), incidence
         told = np.isfinite(habits).all(axis=1) & (group >= 0)
         self._yardstick, self._habits, self._group = sample_gaps(habits), habits[told], group[told]
-        groups, families = len(self._counts.accounts), len(incidence.families)
+        groups, families = len(self._uses.accounts), len(incidence.families)
         self._breadth, self.inside = np.zeros((groups, families)), np.zeros((groups, families + 1))
         self._center, self._radius = np.full((groups, habits.shape[1]), np.nan), np.full(groups, np.nan)
         self.is_work = np.append(np.isin(incidence.families, WORK_FAMILIES), False)
-        self._renew(np.flatnonzero(self._counts.accounts))
+        self._renew(np.flatnonzero(self._uses.accounts))
 
     @property
     def accounts(self) -> Codes:
         """How many each group has, by number; 0 for one that went to another."""
-        return self._counts.accounts
+        return self._uses.accounts
 
     def join(self, target: Codes) -> None:
         """Join each group to its target; most are their own."""
-        self._counts.join(target)
+        self._uses.join(target)
         self._group = target[self._group]
         self._renew(np.unique(target[target != np.arange(len(target))]))
 
@@ -75,7 +72,7 @@ class GroupBits:
         """Bits that a random account of the one group and one of the other share: pairs of numbers x columns."""
         left, right = pairs.T
         apart = (self._breadth[left] + self._breadth[right]) / 2
-        best = self._counts.best_between(pairs, self._incidence, apart)
+        best = self._uses.best_between(pairs, self._incidence, apart)
         square = np.zeros(len(pairs))
         for center in self._center.T:
             square += (center[left] - center[right]) ** 2
@@ -84,10 +81,10 @@ class GroupBits:
 
     def _renew(self, groups: Codes) -> None:
         """Look anew at some groups."""
-        wide = np.log2(np.maximum(self._counts.mean_uses(groups, self._incidence), 1e-9) / self._incidence.typical_uses)
+        wide = np.log2(np.maximum(self._uses.mean(groups, self._incidence), 1e-9) / self._incidence.typical_uses)
         # Accounts of a hundred addresses share some with many others by chance alone.
         self._breadth[groups] = breadth = np.maximum(wide, 0.0)
-        shared = self._counts.best_inside(groups, self._incidence, breadth)
+        shared = self._uses.best_inside(groups, self._incidence, breadth)
         place = np.full(len(self.inside), -1, dtype=np.int64)
         place[groups] = np.arange(len(groups))
         center, radius = _habit_centers(place[self._group], self._habits, len(groups))
@@ -130,7 +127,22 @@ def _conduct_bits(gap: Numbers, yardstick: Numbers, *, most: Numbers) -> Numbers
     return np.clip(-np.log2(closer) - CONDUCT_DISCOUNT_BITS, 0.0, np.minimum(most, CONDUCT_MOST_BITS))
 
 
-class Counts:
+class _Held(NamedTuple):
+    """Which values the accounts of each group use, a row for each value."""
+
+    start: Codes
+    """Where the rows of each group begin."""
+    size: Codes
+    """How many rows it has."""
+    accounts: Codes
+    """How many accounts it has."""
+    rank: Small
+    """The value of each row, by rank (:attr:`Incidence.ranked`); ascending within a group."""
+    users: Small
+    """How many of the group's accounts use it."""
+
+
+class GroupUses:
     """How many accounts of each group use each value, kept up to date while groups are joined.
 
     A group of thousands that takes in a few crumbs in each of many rounds is not counted anew from its accounts.
@@ -139,15 +151,11 @@ class Counts:
     ----------
     group : group number of each account code, -1 for none.
     incidence : uses as codes.
-
-    Attributes
-    ----------
-    accounts : how many each group has, by number; 0 for one that went to another.
     """
 
     def __init__(self, group: Codes, incidence: Incidence) -> None:
         members = np.flatnonzero(group >= 0)
-        self.accounts: Codes = np.bincount(group[members])
+        accounts = np.bincount(group[members])
         self._values = max(len(incidence.bits), 1)
         start, values = incidence.values_of
         code: Codes = np.empty(int((start[members + 1] - start[members]).sum()), dtype=np.int64)
@@ -155,53 +163,48 @@ class Counts:
         code.sort()
         # Rows of a group stand together; those of a joined one are put at the end, and the old ones are left until
         # there is no room.
-        self._rank, self._users = (np.empty(len(code) + len(code) // 2, dtype=np.int32) for _ in range(2))
-        self._size: Codes = np.zeros(len(self.accounts), dtype=np.int64)
-        self._end = _count_users(code, self._values, self._rank, self._users, self._size)
-        self._start: Codes = np.cumsum(self._size) - self._size
+        rank, users = (np.empty(len(code) + len(code) // 2, dtype=np.int32) for _ in range(2))
+        size: Codes = np.zeros(len(accounts), dtype=np.int64)
+        self._end = _count_users(code, self._values, rank, users, size)
+        self._held = _Held(np.cumsum(size) - size, size, accounts, rank, users)
+
+    @property
+    def accounts(self) -> Codes:
+        """How many each group has, by number; 0 for one that went to another."""
+        return self._held.accounts
 
     def join(self, target: Codes) -> None:
         """Join each group to its target; most are their own."""
-        goes = np.flatnonzero((target != np.arange(len(target))) & (self.accounts > 0))
+        held = self._held
+        goes = np.flatnonzero((target != np.arange(len(target))) & (held.accounts > 0))
         taker = np.unique(target[goes])
         sources = np.concatenate([taker, goes])
-        room = int(self._size[sources].sum())
-        np.add.at(self.accounts, target[goes], self.accounts[goes])
-        self.accounts[goes] = 0
+        room = int(held.size[sources].sum())
+        np.add.at(held.accounts, target[goes], held.accounts[goes])
+        held.accounts[goes] = 0
         goes = goes[np.argsort(target[goes], kind="stable")]
         rank, users = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
-        counts = np.zeros(self._values, dtype=np.int32)
         ends = np.searchsorted(target[goes], taker, side="right")
-        size = _join(taker, goes, ends, self._start, self._size, self._rank, self._users, counts, rank, users)
-        self._size[sources] = 0
+        size = _join(held, taker, goes, ends, np.zeros(self._values, dtype=np.int32), rank, users)
+        held.size[sources] = 0
         room = int(size.sum())
-        if self._end + room > len(self._rank):  # without what is joined there is room
-            there = np.flatnonzero(self._size)
-            there = there[np.argsort(self._start[there])]
-            self._end = _close_gaps(there, self._start, self._size, self._rank, self._users)
-        self._size[taker], self._start[taker] = size, self._end + np.cumsum(size) - size
+        if self._end + room > len(held.rank):  # without what is joined there is room
+            there = np.flatnonzero(held.size)
+            self._end = _close_gaps(held, there[np.argsort(held.start[there])])
+        held.size[taker], held.start[taker] = size, self._end + np.cumsum(size) - size
         new = slice(self._end, self._end + room)
-        self._rank[new], self._users[new], self._end = rank[:room], users[:room], new.stop
-
-    def users_of(self, group: int) -> tuple[Small, Small]:
-        """The values that a group uses, by rank (:attr:`Incidence.ranked`), and how many of its accounts use each."""
-        rows = slice(self._start[group], self._start[group] + self._size[group])
-        return self._rank[rows], self._users[rows]
+        held.rank[new], held.users[new], self._end = rank[:room], users[:room], new.stop
 
     def rows(self, incidence: Incidence) -> tuple[Codes, Codes, Codes]:
-        """Each group and a value that its accounts use, and how many of them do; as long as no groups were joined."""
-        holder = np.repeat(np.arange(len(self._size)), self._size)
-        return holder, incidence.by_rank[self._rank[: self._end]], self._users[: self._end].astype(np.int64)
+        """Each group and a value that its accounts use, and how many of them do; by group and rank of the value."""
+        place = ranges(self._held.start, self._held.size)
+        group = np.repeat(np.arange(len(self._held.size)), self._held.size)
+        return group, incidence.by_rank[self._held.rank[place]], self._held.users[place].astype(np.int64)
 
-    @property
-    def _rows(self) -> tuple[Codes, Codes, Numbers, Small, Small]:
-        """Where the rows of each group begin, how many there are, what share an account is of it; all rows."""
-        return self._start, self._size, 1 / np.maximum(self.accounts, 1), self._rank, self._users
-
-    def mean_uses(self, asked: Codes, incidence: Incidence) -> Numbers:
+    def mean(self, asked: Codes, incidence: Incidence) -> Numbers:
         """How many values of each family an account of each group uses, groups x families."""
         mean = np.zeros((len(asked), len(incidence.families)))
-        in_halves(len(asked), lambda part: _sum_shares(asked[part], *self._rows, incidence.ranked[0], mean[part]))
+        in_halves(len(asked), lambda part: _sum_shares(self._held, asked[part], incidence.ranked.family, mean[part]))
         return mean
 
     def best_inside(self, asked: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
@@ -211,8 +214,8 @@ class Counts:
         ----------
         breadth : bits that are taken off each value, groups x families.
         """
-        best, rest = np.zeros(breadth.shape), (*self._rows, self.accounts, *incidence.ranked)
-        in_halves(len(asked), lambda part: _best_inside(asked[part], *rest, breadth[part], best[part]))
+        held, ranked, best = self._held, incidence.ranked, np.zeros(breadth.shape)
+        in_halves(len(asked), lambda part: _best_inside(held, asked[part], ranked, breadth[part], best[part]))
         return best
 
     def best_between(self, pairs: Codes, incidence: Incidence, breadth: Numbers) -> Numbers:
@@ -223,11 +226,11 @@ class Counts:
         breadth : bits that are taken off each value, pairs x families.
         """
         left, right = pairs.T
-        wide = np.where(self._size[left] >= self._size[right], left, right)
+        held, ranked, best = self._held, incidence.ranked, np.zeros(breadth.shape)
+        wide = np.where(held.size[left] >= held.size[right], left, right)
         narrow = left + right - wide
-        best, rest = np.zeros(breadth.shape), (*self._rows, *incidence.ranked, breadth)
         order = np.argsort(wide, kind="stable")
-        in_halves(len(order), lambda part: _best_between(order[part], wide, narrow, *rest, best))
+        in_halves(len(order), lambda part: _best_between(held, order[part], wide, narrow, ranked, breadth, best))
         return best
 
 
@@ -257,26 +260,15 @@ def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes
 
 
 @numba.njit(cache=True, nogil=True)
-def _join(
-    taker: Codes,
-    goes: Codes,
-    ends: Codes,
-    start: Codes,
-    size: Codes,
-    rank: Small,
-    users: Small,
-    counts: Small,
-    to_rank: Small,
-    to_users: Small,
-) -> Codes:
+def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to_rank: Small, to_users: Small) -> Codes:
     """Fill ranks and users of groups with those that join them; how many each has then.
 
     Parameters
     ----------
     goes, ends : the groups that join, taker by taker, and where those of each end.
-    start, size, rank, users : as for :func:`_best_inside_plain`.
     counts : a zero for each rank, and is again.
     """
+    start, size, rank, users = held.start, held.size, held.rank, held.users
     sizes = np.empty_like(taker)
     end, first = 0, 0
     for row in range(taker.size):
@@ -310,8 +302,9 @@ def _join(
 
 
 @numba.njit(cache=True, nogil=True)
-def _close_gaps(groups: Codes, start: Codes, size: Codes, rank: Small, users: Small) -> int:
+def _close_gaps(held: _Held, groups: Codes) -> int:
     """Move the rows of groups, taken in their order, to the left; where they end."""
+    start, size, rank, users = held.start, held.size, held.rank, held.users
     end = 0
     for group in groups:
         for place in range(start[group], start[group] + size[group]):
@@ -322,69 +315,41 @@ def _close_gaps(groups: Codes, start: Codes, size: Codes, rank: Small, users: Sm
 
 
 @numba.njit(cache=True, nogil=True)
-def _sum_shares(
-    asked: Codes, start: Codes, size: Codes, each: Numbers, rank: Small, users: Small, family: Codes, total: Numbers
-) -> None:
+def _sum_shares(held: _Held, asked: Codes, family: Codes, total: Numbers) -> None:
     """Add up the shares of each group's accounts that use each value, by family."""
     for row in range(asked.size):
         group = asked[row]
-        for place in range(start[group], start[group] + size[group]):
-            total[row, family[rank[place]]] += users[place] * each[group]
+        each = 1 / max(held.accounts[group], 1)
+        for place in range(held.start[group], held.start[group] + held.size[group]):
+            total[row, family[held.rank[place]]] += held.users[place] * each
 
 
-def _best_inside_plain(
-    asked: Codes,
-    start: Codes,
-    size: Codes,
-    each: Numbers,
-    rank: Small,
-    users: Small,
-    accounts: Codes,
-    family: Codes,
-    bits: Numbers,
-    breadth: Numbers,
-    best: Numbers,
-) -> None:
-    """Expected bits of the best shared value per group and family.
+@numba.njit(cache=True, nogil=True)
+def _best_inside(held: _Held, asked: Codes, ranked: Ranked, breadth: Numbers, best: Numbers) -> None:
+    """Fill the expected bits of the best shared value per group and family.
 
     Values are taken as independent: the best one counts when it is shared, the next when the best is not, and so on.
-
-    Parameters
-    ----------
-    start, size, each : where the values of each group begin, how many there are, and what share an account is of it.
-    rank, users : of all groups.
-    family, bits : of each rank.
-    breadth : bits that are taken off each value, asked x families.
-    best : filled for the groups that are asked for.
     """
+    family, bits = ranked.family, ranked.bits
     for row in range(len(asked)):
         group = asked[row]
-        if accounts[group] < 2:
+        accounts = held.accounts[group]
+        if accounts < 2:
             continue
-        now, missed, fellows = -1, 1.0, accounts[group] - 1.0
-        for place in range(start[group], start[group] + size[group]):
-            value, share = rank[place], users[place] * each[group]
+        now, missed, fellows, each = -1, 1.0, accounts - 1.0, 1 / accounts
+        for place in range(held.start[group], held.start[group] + held.size[group]):
+            value, share = held.rank[place], held.users[place] * each
             if family[value] != now:
                 now, missed = family[value], 1.0
-            chance = share * share * (accounts[group] / fellows) - share * (1 / fellows)
+            chance = share * share * (accounts / fellows) - share * (1 / fellows)
             shared = min(max(chance, 0.0), MOST_SHARED)
             best[row, now] += shared * max(bits[value] - breadth[row, now], 0.0) * missed
             missed *= 1.0 - shared
 
 
-def _best_between_plain(
-    rows: Codes,
-    wide: Codes,
-    narrow: Codes,
-    start: Codes,
-    size: Codes,
-    each: Numbers,
-    rank: Small,
-    users: Small,
-    family: Codes,
-    bits: Numbers,
-    breadth: Numbers,
-    best: Numbers,
+@numba.njit(cache=True, nogil=True)
+def _best_between(
+    held: _Held, rows: Codes, wide: Codes, narrow: Codes, ranked: Ranked, breadth: Numbers, best: Numbers
 ) -> None:
     """The same per pair of groups, for the values both have; the chance is the product of their shares.
 
@@ -397,9 +362,10 @@ def _best_between_plain(
     ----------
     rows : of the pairs to look at, those of one wide group together.
     wide, narrow : the groups of each pair.
-    start, size, each, rank, users, family, bits : as for :func:`_best_inside_plain`.
     best : filled for these rows.
     """
+    start, size, rank, users = held.start, held.size, held.rank, held.users
+    family, bits = ranked.family, ranked.bits
     laid_out, of = np.zeros(len(bits), dtype=np.int32), -1
     ends = np.searchsorted(family, np.arange(best.shape[1]), side="right")
     for row in rows:
@@ -409,6 +375,7 @@ def _best_between_plain(
             of = wide[row]
             for place in range(start[of], start[of] + size[of]):
                 laid_out[rank[place]] = users[place]
+        wide_each, narrow_each = 1 / max(held.accounts[of], 1), 1 / max(held.accounts[narrow[row]], 1)
         place, until = start[narrow[row]], start[narrow[row]] + size[narrow[row]]
         while place < until:
             now = family[rank[place]]
@@ -419,12 +386,8 @@ def _best_between_plain(
                 if worth <= 0.0:
                     place += np.searchsorted(rank[place:until], ends[now])
                     break
-                both = min((laid_out[value] * each[of]) * (users[place] * each[narrow[row]]), MOST_SHARED)
+                both = min((laid_out[value] * wide_each) * (users[place] * narrow_each), MOST_SHARED)
                 total += both * worth * missed
                 missed *= 1.0 - both
                 place += 1
             best[row, now] = total
-
-
-_best_inside: Any = numba.njit(cache=True, nogil=True)(_best_inside_plain)
-_best_between: Any = numba.njit(cache=True, nogil=True)(_best_between_plain)
