@@ -243,7 +243,8 @@ def _place_uses(
             place[value] += 1
 
 
-def _list_pairs_plain(
+@numba.njit(cache=True, nogil=True)
+def _list_pairs(
     turn: Small,
     ends: Codes,
     reach: Codes,
@@ -294,7 +295,8 @@ def _leave_out(other: Small, first: int, end: int, organization: Codes, mine: in
     return kept
 
 
-def _is_proposed_plain(start: Codes, other: Small, first: Small, later: Small, by_first: Codes) -> Any:
+@numba.njit(cache=True, nogil=True)
+def _is_proposed(start: Codes, other: Small, first: Small, later: Small, by_first: Codes) -> Any:
     result = np.zeros(len(first), dtype=np.bool_)
     marks = np.full(len(start) - 1, -1, dtype=np.int32)
     marked = -1
@@ -304,10 +306,6 @@ def _is_proposed_plain(start: Codes, other: Small, first: Small, later: Small, b
             marks[other[start[marked] : start[marked + 1]]] = marked
         result[pair] = marks[later[pair]] == marked
     return result
-
-
-_list_pairs: Any = numba.njit(cache=True, nogil=True)(_list_pairs_plain)
-_is_proposed: Any = numba.njit(cache=True, nogil=True)(_is_proposed_plain)
 
 
 def _split(total: int, parts: int) -> list[int]:

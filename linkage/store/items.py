@@ -449,7 +449,8 @@ def _add_hashes(code: Any, items: Ints, first_ms: Ints, sums: Any) -> None:
         sums[code[row]] += _mixed(np.uint64(items[row]) ^ _mixed(np.uint64(first_ms[row])))
 
 
-def _merge_days_plain(
+@numba.njit(cache=True, nogil=True)
+def _merge_days(
     account: Ints, day_ms: Ints, sizes: Ints, starts: Ints, words: Any, code: Any, items: Ints, first_ms: Ints
 ) -> int:
     """Unpack the rows of each account and merge its days, one item once; how many items there are.
@@ -484,6 +485,3 @@ def _merge_days_plain(
                 new += 1
             end += 1
     return end
-
-
-_merge_days: Any = numba.njit(cache=True, nogil=True)(_merge_days_plain)
