@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.terms import TEXT
-
-Codes = npt.NDArray[np.int64]
 
 _VALUE_KEYS = ("family", "kind", "value")
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, Settled, settle
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.explain import explain
@@ -26,7 +27,7 @@ from linkage.clusters.pivots import measure_pivots, tell_pivots
 from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.slices import tell_slices
 from linkage.clusters.tracking import Tracked, carry_ids, quiet_clusters
-from linkage.coding import Codes, codes_of, count_holders, stack_frames, text_codes, value_keys
+from linkage.coding import codes_of, count_holders, stack_frames, text_codes, value_keys
 from linkage.errors import ClusterError, LinkageError, MemoryBoundError, NoRunError
 from linkage.evidence.weights import Linked
 from linkage.memory import give_back, keep_apart, rebuild_bytes

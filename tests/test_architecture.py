@@ -9,14 +9,15 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "linkage"
 
-GROUND = ("errors", "terms", "coding", "settings", "parallel", "memory")
+GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
 TOP = ("stages", "rebuild", "notebook", "cli")
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "arrays": set(),
     "terms": {"errors"},
-    "coding": {"errors", "terms"},
+    "coding": {"errors", "arrays", "terms"},
     "settings": {"errors", "terms"},
     "parallel": set(),
     "memory": set(),

@@ -22,13 +22,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize
 
+from linkage.arrays import Numbers
 from linkage.clusters.coefficients import FEATURES, SHIPPED, Coefficients, Logistic
 from linkage.clusters.features import UNKNOWN
 from linkage.clusters.slices import OWN_FEATURES
 from linkage.errors import ClusterError
 from linkage.terms import TEXT, Shape, check_frame
-
-Floats = npt.NDArray[np.float64]
 
 LABEL_TRUTH: Final[Shape] = {"account_id": TEXT, "campaign": TEXT, "controller_id": TEXT, "purpose": TEXT, "role": TEXT}
 """What must be known of accounts: campaign (empty for innocents), who runs it, what for, and its kind. A null
@@ -179,7 +178,7 @@ def fit_coefficients(
     return Fit(Coefficients(provenance, **made), tables[0], errors, tables[1])
 
 
-def reliability(probability: Floats, right: Floats, *, weight: Floats, verdict: str) -> pd.DataFrame:
+def reliability(probability: Numbers, right: Numbers, *, weight: Numbers, verdict: str) -> pd.DataFrame:
     """How often groups of each bin of probability were what the verdict says; one row per bin that has any.
 
     Parameters
@@ -211,7 +210,7 @@ def calibration_error(curve: pd.DataFrame) -> float:
     return float(np.average(gap, weights=curve["weight"]))
 
 
-def _curve(probability: Floats, examples: pd.DataFrame, verdict: str) -> pd.DataFrame:
+def _curve(probability: Numbers, examples: pd.DataFrame, verdict: str) -> pd.DataFrame:
     weight = examples["accounts"].to_numpy(dtype=np.float64)
     return reliability(probability, examples["right"].to_numpy(), weight=weight, verdict=verdict)
 
@@ -233,7 +232,7 @@ def _check_outcomes(examples: pd.DataFrame, verdict: str) -> None:
         )
 
 
-def _matrix(examples: pd.DataFrame, verdict: str) -> Floats:
+def _matrix(examples: pd.DataFrame, verdict: str) -> Numbers:
     return examples[[f"{verdict}_{name}" for name in FEATURES[verdict]]].to_numpy(dtype=np.float64)
 
 
@@ -258,7 +257,7 @@ def _fit_model(
         totals = [emphasis[right == outcome].sum() for outcome in (0, 1)]
         emphasis = emphasis / np.where(right == 1, totals[1], totals[0]) / 2
 
-    def loss(point: Floats) -> tuple[float, Floats]:
+    def loss(point: Numbers) -> tuple[float, Numbers]:
         logit = point[0] + scaled @ point[1:]
         gap = (1 / (1 + np.exp(-np.clip(logit, -30, 30))) - right) * emphasis
         value = (emphasis * (np.logaddexp(0, logit) - right * logit)).sum() + (pull * (point - aim) ** 2).sum()
@@ -271,8 +270,8 @@ def _fit_model(
 
 
 def _with_withheld(
-    values: Floats, right: Floats, emphasis: Floats, names: Sequence[str], seed: int
-) -> tuple[Floats, Floats, Floats]:
+    values: Numbers, right: Numbers, emphasis: Numbers, names: Sequence[str], seed: int
+) -> tuple[Numbers, Numbers, Numbers]:
     """The examples and copies of them in which features are withheld, as an input without the field would."""
     draw = np.random.default_rng(seed)
     innocent = np.average(values[right == 0], axis=0, weights=emphasis[right == 0])
@@ -297,7 +296,7 @@ def _held_out(
     seed: int,
     *,
     is_rescaled: bool = False,
-) -> Floats:
+) -> Numbers:
     """Log odds (rescaled: probability) of every group from models that saw nothing of its world."""
     result = np.zeros(len(examples))
     for inside, outside in _folds(examples):
@@ -332,7 +331,7 @@ def _rescaling(
     yes, no = float((right == 1).sum()), float((right == 0).sum())
     target = np.where(right == 1, (yes + 1) / (yes + 2), 1 / (no + 2))
 
-    def loss(point: Floats) -> float:
+    def loss(point: Numbers) -> float:
         scaled = point[0] * logit + point[1]
         return float((weight * (np.logaddexp(0, scaled) - target * scaled)).sum() / weight.sum())
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from linkage.arrays import Numbers
 
 Counts = npt.NDArray[Any]
 """Whole or weighted numbers."""

@@ -12,18 +12,16 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Numbers
 from linkage.clusters.fragments import join_fragments
 from linkage.clusters.graph import MANY_LINKS, AccountGraph
 from linkage.clusters.pools import join_pools
-from linkage.clusters.ties import Codes, build_incidence, rank_habits
+from linkage.clusters.ties import build_incidence, rank_habits
 from linkage.parallel import Beside, afterwards
 from linkage.settings import CommunitySettings
 from linkage.terms import ACCOUNTS, COMMUNITIES, EVIDENCE, LINKS, check_frame, make_frame
-
-Numbers = npt.NDArray[np.float64]
 
 WEIGHT_BITS = 10.0
 """Bits that make a link's weight 1."""

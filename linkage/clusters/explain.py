@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.reasons import noun
 from linkage.coding import codes_of, is_run_start, run_starts, sort_rows, value_keys
@@ -26,8 +26,6 @@ from linkage.terms import (
     join_words,
     make_frame,
 )
-
-Codes = npt.NDArray[np.int64]
 
 _Row = tuple[str, str, str, str]
 """Topic, sentence, query and rows of a statement."""

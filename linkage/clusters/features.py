@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Numbers
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
-from linkage.clusters.ties import Codes, Incidence, ranks
+from linkage.clusters.ties import Incidence, ranks
 from linkage.coding import codes_of, count_distinct, run_starts, text_codes
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
-
-Numbers = npt.NDArray[np.float64]
 
 GROUP_PATTERNS: Final = ("hand_over", "joint_pauses", "work_list", "replacement")
 """Kinds of evidence that only shows in a group; each is a feature: the mean over members of its bits, in 10 bits, and

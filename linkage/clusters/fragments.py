@@ -11,15 +11,12 @@ import dataclasses
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from linkage.arrays import Codes, Flags, Numbers
 from linkage.clusters.group_bits import GroupBits
-from linkage.clusters.ties import Codes, Incidence
+from linkage.clusters.ties import Incidence
 from linkage.coding import distinct, run_starts
 from linkage.settings import CommunitySettings
-
-Numbers = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 
 WORK_SHARE = 0.1
 """Share of it that two fragments must share: cells with own cards and addresses and one template family have 0.2."""

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 import numba
 import numpy as np
 
-from linkage.clusters.ties import Codes, Incidence, Numbers, Ranked, Small
+from linkage.arrays import Codes, Numbers, Small
+from linkage.clusters.ties import Incidence, Ranked
 from linkage.coding import ranges
 from linkage.parallel import in_halves
 

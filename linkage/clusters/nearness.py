@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.float64]
+from linkage.arrays import Numbers
 
 CELLS = 24
 """Cells along each habit."""

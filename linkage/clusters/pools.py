@@ -13,9 +13,10 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.arrays import Codes, Flags
 from linkage.clusters.features import SOFTWARE
 from linkage.clusters.group_bits import GroupUses
-from linkage.clusters.ties import Codes, Flags, Incidence
+from linkage.clusters.ties import Incidence
 
 HOLDING_SHARE: Final = 0.3
 """Share of a group's accounts that must have a value for the group to hold it."""

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from linkage.clusters.ties import Codes, Incidence
+from linkage.arrays import Codes
+from linkage.clusters.ties import Incidence
 from linkage.coding import run_places
 
 NOUNS: Final = {

@@ -13,15 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.special import gammaincc
 
-from linkage.clusters.ties import Codes, Incidence, best_ties, build_incidence
+from linkage.arrays import Codes, Numbers
+from linkage.clusters.ties import Incidence, best_ties, build_incidence
 from linkage.parallel import in_threads
 from linkage.settings import VerdictSettings
-
-Numbers = npt.NDArray[np.float64]
 
 VOLUME_STRATA = 4
 """Quarters of the accounts by requests."""

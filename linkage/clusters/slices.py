@@ -10,15 +10,12 @@ import dataclasses
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Numbers
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.coding import codes_of, distinct, run_starts, text_codes
 from linkage.terms import CLUSTER_STATEMENTS, join_words, make_frame
-
-Numbers = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
 
 OWN_FEATURES: Final = (
     "own_output",

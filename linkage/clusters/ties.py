@@ -16,20 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Flags, Numbers, Small
 from linkage.clusters.nearness import Nearness
 from linkage.coding import codes_of, find_values, ranges, rows_by_code, value_keys
 from linkage.errors import ClusterError
 from linkage.parallel import in_threads
 from linkage.terms import HOUR_MS
-
-Codes = npt.NDArray[np.int64]
-
-Small = npt.NDArray[np.int32]
-"""Codes where there are many of them."""
-
-Numbers = npt.NDArray[np.float64]
-
-Flags = npt.NDArray[np.bool_]
 
 HABIT_REQUESTS = 5
 """Requests from which on an account has habits."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Flags, Numbers
 from linkage.clusters.coefficients import SHIPPED, Coefficients
 from linkage.clusters.features import (
     EXTRACTION_FEATURES,
@@ -26,8 +27,6 @@ from linkage.clusters.pools import find_pooled
 from linkage.clusters.reasons import noun, tell_reasons
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
-    Codes,
-    Flags,
     Incidence,
     build_incidence,
     conduct_ties,
@@ -54,8 +53,6 @@ from linkage.terms import (
     check_frame,
     make_frame,
 )
-
-Numbers = npt.NDArray[np.float64]
 
 GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
 """Families that only show in a group."""

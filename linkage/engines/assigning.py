@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
+from linkage.arrays import Ints
 from linkage.engines.ahead import map_ahead
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
@@ -20,8 +18,6 @@ from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
 from linkage.intake.mining import Assigned, Assigning, Assignment, Model, assign_unpacked, unpack_joined
 from linkage.store.store import Database
-
-Ints = npt.NDArray[np.int64]
 
 Watch = Callable[[Iterator[Prompts], int], Iterator[Prompts]]
 """Hands blocks on and tells how far mining is, where each stands for so many."""

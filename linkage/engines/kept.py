@@ -9,15 +9,13 @@ from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.engines.prompts import LAST, Prompts, take_accounts, wait_for_following
 from linkage.engines.scratch import Scratch
 from linkage.engines.texts import Texts
 from linkage.intake.following import Requested
 from linkage.parallel import stand_back
-
-Ints = npt.NDArray[np.int64]
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.arrays import Ints
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
 from linkage.engines.reading import Prepared
@@ -27,8 +28,6 @@ from linkage.store.inserts import BLANK
 from linkage.store.known import KnownIds
 from linkage.store.statements import REQUEST_COLUMNS
 from linkage.store.store import keep_few_pages, keep_pages
-
-Ints = npt.NDArray[np.int64]
 
 _COUNTED: Final = [REQUEST_COLUMNS.index(name) for name in COUNTED_COLUMNS]
 _FOLLOWED: Final = [REQUEST_COLUMNS.index(name) for name in FOLLOWED_COLUMNS]

@@ -9,12 +9,11 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.engines.waiting import Waiting
 from linkage.intake.following import Requested
 from linkage.store import facts
 from linkage.store.facts import Connection, PromptBlock
-
-Ints = npt.NDArray[np.int64]
 
 LAST: int = 2**63 - 1
 """The greatest id, and the greatest number of a row."""

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.engines.ahead import map_ahead
 from linkage.engines.assigning import assign_kept, assign_prompts
 from linkage.engines.beside import Worker
@@ -41,8 +41,6 @@ from linkage.store.facts import Connection
 from linkage.store.items import pack_items
 from linkage.store.store import Database, keep_some_pages
 from linkage.store.works import pack_works
-
-Ints = npt.NDArray[np.int64]
 
 MINING: Final = "templates"
 """What progress calls the mining."""

@@ -8,12 +8,10 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.arrays import Ints
 from linkage.engines.scratch import Scratch
-
-Ints = npt.NDArray[np.int64]
 
 _KEPT: Final = "texts of prompts until templates are described"
 

@@ -7,11 +7,9 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.engines.scratch import Scratch
-
-Ints = npt.NDArray[np.int64]
 
 _RANGE_BITS: Final = 7  # of ids, which are hashes of 63 bits: 128 ranges of accounts of like size
 _PART_ROWS: Final = 250_000  # handed out at a time, about: counting them takes 500 bytes each

@@ -10,13 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.coding import codes_of, rows_by_code, rows_by_code_and_figure, text_codes
 from linkage.terms import ACCOUNTS, EVIDENCE, check_frame
-
-Codes = npt.NDArray[np.int64]
 
 VOLUME_STRATA: Final = 4
 """Quarters of the accounts by requests; fewer strata where there are few accounts."""

@@ -11,13 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import betainc
 
+from linkage.arrays import Codes, Numbers, Small
 from linkage.coding import codes_of, run_starts
 from linkage.terms import COUNT, NUMBER, TEXT, TIME, Family, Shape, make_frame
-
-Numbers = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
-Small = npt.NDArray[np.int32]
-"""Codes where there are many of them."""
 
 MOST_BITS: Final = 10.0
 """What one pattern of a group adds to one account at most, however improbable it is."""

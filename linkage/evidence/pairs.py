@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Small
 from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
-from linkage.evidence.projection import Codes, Proposed, Small
+from linkage.evidence.projection import Proposed
 from linkage.evidence.value_index import ValueIndex
 from linkage.parallel import PARTS_AHEAD, in_threads
 from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame

@@ -23,17 +23,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import pdtr
 
+from linkage.arrays import Codes, Numbers, Small
 from linkage.coding import rows_by_code, text_codes
-from linkage.evidence.nulls import (
-    LEAST_BITS,
-    Codes,
-    Numbers,
-    Small,
-    chance_bits,
-    found_frame,
-    group_codes,
-    none_found,
-)
+from linkage.evidence.nulls import LEAST_BITS, chance_bits, found_frame, group_codes, none_found
 from linkage.parallel import in_threads
 from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
 

@@ -19,15 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes, Small
 from linkage.coding import first_rows, of_runs, rows_by_code, sort_rows, value_runs
 from linkage.evidence.ahead import AHEAD, ask_for
 from linkage.parallel import in_threads
-
-Codes = npt.NDArray[np.int64]
-"""Integer codes: accounts in the order of the account frame, or values in the order of the value table."""
-
-Small = npt.NDArray[np.int32]
-"""The same where there are many of them."""
 
 _PART_ROOM: Final = 16_000_000
 """Pairs that accounts whose pairs are gathered together may have: 64 MB."""

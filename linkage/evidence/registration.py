@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.coding import of_runs, run_starts, stack_frames
 from linkage.evidence.nulls import (
     TESTED_ACCOUNTS,
-    Codes,
     binomial_tail,
     chance_bits,
     found_frame,

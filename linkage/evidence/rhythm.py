@@ -24,18 +24,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtr
 
+from linkage.arrays import Codes, Numbers, Small
 from linkage.coding import codes_of, text_codes
-from linkage.evidence.nulls import (
-    TESTED_ACCOUNTS,
-    Codes,
-    Numbers,
-    Small,
-    binomial_tail,
-    chance_bits,
-    found_frame,
-    group_codes,
-    none_found,
-)
+from linkage.evidence.nulls import TESTED_ACCOUNTS, binomial_tail, chance_bits, found_frame, group_codes, none_found
 from linkage.terms import DAY_MS, GROUP_RELATIONS, HOUR_MS, OTHER_ITEMS, make_frame
 
 HAND_OVER: Final = "hand_over"

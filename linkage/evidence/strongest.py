@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Small
 from linkage.evidence.pairs import Bits, Pairs, join_pairs
-from linkage.evidence.projection import Small
 
 Draws = npt.NDArray[np.uint64]
 """A number for each account, to choose among links of equal strength."""

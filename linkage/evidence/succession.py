@@ -18,16 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.evidence.nulls import (
-    Codes,
-    Numbers,
-    binomial_tail,
-    chance_bits,
-    found_frame,
-    group_codes,
-    none_found,
-    rows_by_group,
-)
+from linkage.arrays import Codes, Numbers
+from linkage.evidence.nulls import binomial_tail, chance_bits, found_frame, group_codes, none_found, rows_by_group
 from linkage.terms import DAY_MS
 
 REPLACEMENT: Final = "replacement"

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.arrays import Codes, Small
 from linkage.coding import (
-    Codes,
     codes_of,
     is_run_start,
     of_runs,
@@ -32,8 +32,6 @@ from linkage.evidence.registration import registration_evidence
 from linkage.parallel import at_once
 from linkage.settings import EvidenceSettings
 from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame
-
-Rows = npt.NDArray[np.int32]
 
 HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
 """Family to the kind of value that is hard to share by chance."""
@@ -119,7 +117,7 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
 
 
 @numba.njit(cache=True, nogil=True)
-def _list_repeated(account: Rows, value: npt.NDArray[Any], times: npt.NDArray[np.int8], known: Rows) -> int:
+def _list_repeated(account: Small, value: npt.NDArray[Any], times: npt.NDArray[np.int8], known: Small) -> int:
     """List rows that have an account and a value which another of them has, too, and say how many they are.
 
     Parameters
@@ -138,7 +136,7 @@ def _list_repeated(account: Rows, value: npt.NDArray[Any], times: npt.NDArray[np
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_shared(known: Rows, kind: npt.NDArray[Any], value: npt.NDArray[Any], account: Rows) -> int:
+def _keep_shared(known: Small, kind: npt.NDArray[Any], value: npt.NDArray[Any], account: Small) -> int:
     """Move rows of values that more than one account has to the front, and say how many they are.
 
     Parameters

@@ -8,9 +8,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.arrays import Codes, Small
 from linkage.coding import ranges, rows_by_code
 from linkage.evidence.ahead import AHEAD, ask_for
-from linkage.evidence.projection import Codes, Small
 
 RARE_ACCOUNTS: Final = 256
 """A value on more accounts than this is common: rather than to walk all who have it, it is looked for in every pair.

@@ -18,6 +18,7 @@ import numba
 import numpy as np
 import pandas as pd
 
+from linkage.arrays import Codes, Small
 from linkage.coding import codes_of, distinct, rows_by_code, rows_by_code_and_figure, run_places, text_codes, value_keys
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
@@ -36,16 +37,7 @@ from linkage.evidence.pairs import (
     sort_pairs,
     span_values,
 )
-from linkage.evidence.projection import (
-    Codes,
-    Proposed,
-    Small,
-    in_order,
-    pair_up,
-    propose,
-    signature,
-    value_table,
-)
+from linkage.evidence.projection import Proposed, in_order, pair_up, propose, signature, value_table
 from linkage.evidence.strongest import are_strongest, draw_by_name, keep_strongest
 from linkage.settings import EvidenceSettings
 from linkage.terms import (

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.arrays import Ints
 from linkage.intake.entities import (
-    Ids,
     Pseudonymizer,
     address_entities,
     client_texts,
@@ -215,7 +215,7 @@ def _encode_addresses(
         columns[f"{kind}_id"], entities[kind] = found
 
 
-def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ids:
+def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ints:
     """A hash of the whole canonical record, request id included."""
     request_ids = _ids_one_by_one("request", table["request_id"], blank=np.int64(-1))
     numbers = [table[name] for name in ("input_tokens", "output_tokens", "status")]
@@ -228,7 +228,7 @@ def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ids:
     return content
 
 
-def _row_hashes(columns: Sequence[Any], *more: npt.NDArray[np.int64]) -> Ids:
+def _row_hashes(columns: Sequence[Any], *more: npt.NDArray[np.int64]) -> Ints:
     """A 63-bit hash of each row of integer columns; null (-1) differs from every id and count."""
     return hash_rows(np.column_stack([*(_filled(column, -1) for column in columns), *more]))
 
@@ -238,12 +238,12 @@ def _filled(column: Any, blank: int) -> npt.NDArray[np.int64]:
     return np.asarray(filled.to_numpy(zero_copy_only=False) if isinstance(filled, pa.Array) else filled.to_numpy())
 
 
-def _request_keys(request_ids: Any, content: Ids, source: str) -> Ids:
+def _request_keys(request_ids: Any, content: Ints, source: str) -> Ints:
     """What makes a request the same: source and request id, or where it has none the whole record."""
     return _ids_one_by_one(f"request\0{source}", request_ids, blank=content)
 
 
-def _ids_one_by_one(kind: str, texts: Any, *, blank: Ids | np.int64) -> Ids:
+def _ids_one_by_one(kind: str, texts: Any, *, blank: Ints | np.int64) -> Ints:
     """The id of each text of a chunked array, no two of which are alike as a rule; ``blank`` where there is none."""
     whole = texts.combine_chunks()
     present = np.asarray(whole.is_valid().to_numpy(zero_copy_only=False))

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.arrays import Ints
 from linkage.errors import UsageError
 from linkage.intake.hashing import hash_texts
-
-Ids = npt.NDArray[np.int64]
 
 PRIVATE_KINDS: Final = ("ip", "ip_prefix", "payment", "email_domain", "client", "end_user", "forwarded")
 """Kinds whose values a :class:`Pseudonymizer` replaces."""
@@ -42,7 +40,7 @@ def entity_id(kind: str, value: str) -> int:
     return int.from_bytes(digest, "big") >> 1 or 1
 
 
-def entity_ids(kind: str, values: Any) -> Ids:
+def entity_ids(kind: str, values: Any) -> Ints:
     """The ids of many values, in their order; see :func:`entity_id`.
 
     Parameters
@@ -226,7 +224,7 @@ def encode_texts(column: Any) -> Any:
     return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
 
 
-def entity_table(ids: Ids, values: Any) -> Any:
+def entity_table(ids: Ints, values: Any) -> Any:
     """Distinct entities (Arrow strings) as an Arrow table ``id`` (int64), ``value`` (string), sorted by id."""
     _, at = np.unique(ids, return_index=True)
     return pa.table({"id": pa.array(ids[at], type=pa.int64()), "value": values.take(pa.array(at)).cast(pa.string())})

@@ -8,13 +8,11 @@ from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.intake.mining import Assigned
 from linkage.terms import DAY_MS, HOUR_MS
-
-Ints = npt.NDArray[np.int64]
 
 _CHUNK_ITEMS: Final = 4_000_000  # items that are sorted at once: about 200 MB
 _LAST_ID: Final = 2**63 - 1

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-Ids = npt.NDArray[np.int64]
+from linkage.arrays import Ints
 
 _BLOCK: Final = 128
 _DIGEST_BYTES: Final = 8
@@ -52,7 +52,7 @@ _ORDER = np.array(
 )
 
 
-def hash_texts(prefix: bytes, texts: Any) -> Ids:
+def hash_texts(prefix: bytes, texts: Any) -> Ints:
     r"""A 63-bit id of each text behind a prefix; never 0.
 
     Parameters
@@ -74,14 +74,14 @@ def hash_texts(prefix: bytes, texts: Any) -> Ids:
     return _hash_all(prefix, np.frombuffer(plain.buffers()[2] or b"", np.uint8), offsets)
 
 
-def hash_rows(rows: npt.NDArray[np.int64]) -> Ids:
+def hash_rows(rows: npt.NDArray[np.int64]) -> Ints:
     """A 63-bit id of each row of a matrix, its bytes being the little-endian numbers one after the other."""
     ids = np.empty(len(rows), np.int64)
     _hash_rows(np.ascontiguousarray(rows, dtype="<i8").view(np.uint64), ids)
     return ids
 
 
-def _hash_all(prefix: bytes, data: npt.NDArray[np.uint8], offsets: Ids) -> Ids:
+def _hash_all(prefix: bytes, data: npt.NDArray[np.uint8], offsets: Ints) -> Ints:
     data, offsets = data.view(), offsets.view()
     for array in (data, offsets):
         array.setflags(write=False)  # of one type for the compiler, wherever they come from

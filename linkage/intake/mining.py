@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
 from linkage.templates.describe import describe, is_described
@@ -21,8 +22,6 @@ from linkage.templates.mine import Assignment as Assignment
 from linkage.templates.mine import Model as Model
 from linkage.templates.mine import assign, learn, template_name
 from linkage.terms import TemplateId
-
-Ints = npt.NDArray[np.int64]
 
 _GROWTH_ROWS: Final = 65_536
 _GROWTH_SHARE: Final = 5  # grows by a fifth

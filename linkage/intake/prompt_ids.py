@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from linkage.arrays import Ints
 from linkage.coding import is_run_start
-from linkage.intake.entities import Ids, entity_ids
+from linkage.intake.entities import entity_ids
 from linkage.templates.features import Features, extract_features, extract_packed
 
 
@@ -54,7 +55,7 @@ def identify_prompts(texts: Any, gateway_templates: Any) -> PromptIds:
     return PromptIds(ids, _prompt_table(with_text, ids, names))
 
 
-def _blobs(features: Features, rows: Ids) -> Any:
+def _blobs(features: Features, rows: Ints) -> Any:
     """The packed features of some rows as an Arrow binary array."""
     if not len(rows):
         return pa.array([], type=pa.binary())
@@ -75,7 +76,7 @@ def _features_of_nothing() -> Any:
     return pa.scalar(extract_features([""]).to_blobs()[0], type=pa.binary())
 
 
-def _least_rows(ids: Ids, texts: Any) -> Ids:
+def _least_rows(ids: Ints, texts: Any) -> Ints:
     """For each distinct id but 0, in ascending order, the row of the least text (Arrow strings) that has it."""
     order = np.argsort(ids, kind="stable")
     order = order[ids[order] != 0]

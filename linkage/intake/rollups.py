@@ -10,13 +10,11 @@ from typing import Any, Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.terms import DAY_MS, HOUR_MS
-
-Ints = npt.NDArray[np.int64]
 
 _ENTITY_COLUMNS: Final = (
     "api_key_id",

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.coding import distinct, is_run_start, run_places, value_keys
-from linkage.outputs.ties import CodedTies, Numbers, measure_ties
+from linkage.outputs.ties import CodedTies, measure_ties
 from linkage.store.store import Database
 from linkage.store.uses import Names
 from linkage.terms import (
@@ -68,9 +69,9 @@ class Listed:
 class _Ties:
     """Links as numbers, one row per pair and family, sorted by pair."""
 
-    account_a: Numbers
-    account_b: Numbers
-    value: Numbers
+    account_a: Ints
+    account_b: Ints
+    value: Ints
     """Number of the value in the run."""
     bits: npt.NDArray[np.float64]
 
@@ -79,12 +80,12 @@ class _Ties:
 class _Uses:
     """What members share as numbers, one row per value and member, sorted by value."""
 
-    value: Numbers
+    value: Ints
     """Number of the value in the run."""
-    account: Numbers
-    requests: Numbers
-    first_ms: Numbers
-    last_ms: Numbers
+    account: Ints
+    requests: Ints
+    first_ms: Ints
+    last_ms: Ints
 
 
 def list_strongest(
@@ -157,9 +158,7 @@ def _read_ties(database: Database, own: Mapping[str, str], places: Names) -> _Ti
     return _Ties(places.places(number_a), places.places(number_b), value, bits.view(np.float64))
 
 
-def _count_values(
-    told: pd.DataFrame, uses: _Uses, ties: _Ties, used: Numbers, linked: Numbers
-) -> tuple[Numbers, pd.DataFrame]:
+def _count_values(told: pd.DataFrame, uses: _Uses, ties: _Ties, used: Ints, linked: Ints) -> tuple[Ints, pd.DataFrame]:
     """Which row of the second each of the values that are told has: values and what uses and links say of them.
 
     Values that members share come first, in their order, then those that only links tell, as these do. A value that is
@@ -199,7 +198,7 @@ def _count_values(
     )
 
 
-def _held(used: Numbers, uses: _Uses, linked: Numbers, ties: _Ties, values: pd.DataFrame) -> tuple[Numbers, Numbers]:
+def _held(used: Ints, uses: _Uses, linked: Ints, ties: _Ties, values: pd.DataFrame) -> tuple[Ints, Ints]:
     """Which members (by place) have which value (by row): uses, then ends of links by a value that only links tell."""
     is_used = np.zeros(len(values), dtype=np.bool_)
     is_used[used] = True
@@ -226,7 +225,7 @@ def _read_activity(
     )
 
 
-def _list_links(ties: _Ties, told: pd.DataFrame, linked: Numbers, accounts: pd.Index[str], most: int) -> pd.DataFrame:
+def _list_links(ties: _Ties, told: pd.DataFrame, linked: Ints, accounts: pd.Index[str], most: int) -> pd.DataFrame:
     """Of each member the first so many reasons of its strongest pairs; ``linked`` is the row of each in ``told``."""
     total, is_first = len(accounts), is_run_start(ties.account_a, ties.account_b)
     pair_of, start = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
@@ -251,7 +250,7 @@ def _list_links(ties: _Ties, told: pd.DataFrame, linked: Numbers, accounts: pd.I
 
 
 def _list_shared(
-    database: Database, own: Mapping[str, str], coded: CodedTies, uses: _Uses, numbers: Numbers, most: int
+    database: Database, own: Mapping[str, str], coded: CodedTies, uses: _Uses, numbers: Ints, most: int
 ) -> pd.DataFrame:
     """Of each member the first so many of the values it shares; of what is held uses come first."""
     values = coded.known
@@ -292,14 +291,14 @@ def _shorten(text: Any) -> Any:
     return text if end < 0 else f"{text[:end]}; and {text.count('; ', end):,} more of them"
 
 
-def _places_within(values: Numbers, order: Numbers) -> Numbers:
+def _places_within(values: Ints, order: Ints) -> Ints:
     """The place of each row among those of equal value, once they are in an order that sorts them by value."""
     places = np.empty(len(values), dtype=np.int64)
     places[order] = run_places(values[order])
     return places
 
 
-def _within(levels: Numbers, most: int) -> Numbers:
+def _within(levels: Ints, most: int) -> Ints:
     """Rows of the first so many levels as ``most`` allows, but at least of the first; all, where there are no more."""
     if len(levels) <= most:
         return np.arange(len(levels))
@@ -307,7 +306,7 @@ def _within(levels: Numbers, most: int) -> Numbers:
     return np.flatnonzero(levels < max(1, int(np.searchsorted(counts, most, side="right"))))
 
 
-def _times(moments_ms: Numbers) -> pd.Series[Any]:
+def _times(moments_ms: Ints) -> pd.Series[Any]:
     """UTC times of epoch milliseconds; below 0 stands for none."""
     times = moments_ms.astype("datetime64[ms]")
     times[moments_ms < 0] = np.datetime64("NaT")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.terms import COUNT, FAMILIES, NUMBER, TEXT, TIME, ClusterDetail, Shape, WholeCluster, make_frame
 
 SHARED_VALUES: Final[Shape] = {
@@ -53,8 +54,6 @@ _VALUE_KEYS: Final = ["family", "kind", "value"]
 _KEPT: Final = 2
 """Details whose figures are kept: the pictures, the tables and the graph of one page ask for the same ones."""
 
-Numbers = npt.NDArray[np.int64]
-
 
 @dataclasses.dataclass(frozen=True)
 class CodedTies:
@@ -66,14 +65,14 @@ class CodedTies:
     """How many of the accounts are members."""
     known: pd.DataFrame
     """``SHARED_VALUES`` without ``inside``, no two rows of one value, in any order."""
-    held_value: Numbers
+    held_value: Ints
     """Which value somebody has; one row per value and account."""
-    held_by: Numbers
+    held_by: Ints
     """Who has it; only members."""
-    account_a: Numbers
+    account_a: Ints
     """One end of a link; one row per pair and family, as ``LINK_EVIDENCE``."""
-    account_b: Numbers
-    link_value: Numbers
+    account_b: Ints
+    link_value: Ints
     """By what value they are linked."""
     bits: npt.NDArray[np.float64]
     activity: pd.DataFrame
@@ -147,7 +146,7 @@ def _ranked(values: pd.DataFrame) -> pd.DataFrame:
     return values.sort_values(["told", *_VALUE_KEYS], ascending=[False, True, True, True])
 
 
-def _measure_families(coded: CodedTies, names: pd.Index[str], family: Numbers) -> pd.DataFrame:
+def _measure_families(coded: CodedTies, names: pd.Index[str], family: Ints) -> pd.DataFrame:
     is_holder = np.zeros((len(coded.accounts), len(names)), dtype=bool)
     is_holder[coded.held_by, family[coded.held_value]] = True
     is_held = np.zeros(len(family), dtype=bool)
@@ -169,7 +168,7 @@ def _measure_families(coded: CodedTies, names: pd.Index[str], family: Numbers) -
     return make_frame(FAMILY_TIES, {name: rows[name] for name in FAMILY_TIES})
 
 
-def _most_bits(coded: CodedTies, names: pd.Index[str], family: Numbers, families: pd.DataFrame) -> pd.DataFrame:
+def _most_bits(coded: CodedTies, names: pd.Index[str], family: Ints, families: pd.DataFrame) -> pd.DataFrame:
     most = np.full((len(coded.accounts), len(names)), -np.inf)
     of_link = family[coded.link_value]
     for end in (coded.account_a, coded.account_b):
@@ -180,7 +179,7 @@ def _most_bits(coded: CodedTies, names: pd.Index[str], family: Numbers, families
     return pd.DataFrame(told, index=list(coded.accounts[: coded.members]), columns=list(names[columns])).astype(NUMBER)
 
 
-def _measure_members(coded: CodedTies, names: pd.Index[str], family: Numbers) -> pd.DataFrame:
+def _measure_members(coded: CodedTies, names: pd.Index[str], family: Ints) -> pd.DataFrame:
     total = len(coded.accounts)
     pairs = np.unique(
         np.minimum(coded.account_a, coded.account_b) * total + np.maximum(coded.account_a, coded.account_b)

@@ -11,16 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
+from linkage.arrays import Ints
 from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.filling import put_rows, put_texts
 from linkage.store.inserts import Insert, insert_rows
 from linkage.store.store import Database
-
-Ints = npt.NDArray[np.int64]
 
 Connection = sqlite3.Connection
 """What :meth:`linkage.store.store.Database.transaction` hands out."""

@@ -21,11 +21,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from linkage.arrays import Ints
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
 from linkage.store.stepping import declare, find_calls, find_library, open_statement, told_error
 from linkage.terms import TEXT
-
-Ints = npt.NDArray[np.int64]
 
 FILLED_ROWS: Final = 500_000
 """Rows from which on a connection is worth the compiling, which takes most of a second."""

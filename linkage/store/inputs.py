@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.memory import give_back
 from linkage.parallel import BESIDE_ACCOUNTS, Beside, stand_back, worth_beside
 from linkage.store.items import ItemLog
 from linkage.store.profiles import read_profiles
 from linkage.store.store import Database
-from linkage.store.uses import Ints, read_account_names, read_hours, read_uses
+from linkage.store.uses import read_account_names, read_hours, read_uses
 from linkage.store.works import read_works
 from linkage.terms import (
     DAY_MS,

@@ -14,9 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from linkage.arrays import Ints
 
 BLANK: Final = -1
 """Stands in a matrix for what is not told."""

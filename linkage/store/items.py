@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.memory import give_back
 from linkage.parallel import in_threads
@@ -27,8 +28,6 @@ from linkage.store.known import KnownIds
 from linkage.store.store import Database
 from linkage.store.uses import Names, join_parts, utc_times
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
-
-Ints = npt.NDArray[np.int64]
 
 _ITEM_BYTES: Final = 16
 _ITEM_WORDS: Final = 4

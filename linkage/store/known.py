@@ -8,7 +8,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
+from linkage.arrays import Ints
+
 Slots = npt.NDArray[np.int32]
 
 _LEAST_ROOM: Final = 1 << 12

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.store.store import Database
 from linkage.store.uses import Names, read_names, utc_times
 from linkage.terms import ACCOUNTS, CONDUCT, TEXT, make_frame
-
-Ints = npt.NDArray[np.int64]
 
 _UNKNOWN_MS: Final = np.iinfo(np.int64).max
 _NO_TIME: Final = np.iinfo(np.int64).min  # as numpy has it

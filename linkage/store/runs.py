@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.coding import codes_of, rows_by_code, text_codes
 from linkage.parallel import at_once, in_threads
 from linkage.store.filling import fill_table
@@ -21,8 +21,6 @@ from linkage.store.purge_statements import FORGET_RUN
 from linkage.store.store import Database
 from linkage.store.valued import VALUE_COLUMNS, number_values
 from linkage.terms import CLUSTERS, EVENTS, TEMPLATE_USES, TEXT, TIME, RunId, make_frame
-
-Codes = npt.NDArray[np.int64]
 
 _ADD_RUN: Final = """
 insert into run (id, sequence, input_digest, as_of_ms, since_ms, seed, settings, input_revision, versions, counts,

@@ -15,13 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from linkage.arrays import Ints
 from linkage.coding import rows_by_code, text_codes
 from linkage.errors import StoreError
 from linkage.memory import give_back
 from linkage.store.store import Database
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, TIME, USES, check_frame, make_frame
-
-Ints = npt.NDArray[np.int64]
 
 _NONE: Final = np.empty(0, dtype=np.int64)
 _NO_CODES: Final = np.empty(0, dtype=np.int32)

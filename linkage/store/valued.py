@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Codes
 from linkage.coding import first_rows, stack_frames, text_codes, value_codes
 from linkage.terms import TIME
-
-Codes = npt.NDArray[np.int64]
 
 VALUE_COLUMNS: Final = ("family", "kind", "value", "accounts", "unrelated_accounts", "first_at", "last_at")
 _TEXTS, _COUNTS, _TIMES = VALUE_COLUMNS[:3], VALUE_COLUMNS[3:5], VALUE_COLUMNS[5:]

@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.coding import count_distinct, rows_by_code, run_starts
 from linkage.store.store import Database
 from linkage.store.uses import Names
 from linkage.terms import TEXT, WORKS, check_frame, make_frame
-
-Ints = npt.NDArray[np.int64]
 
 _RECORD: Final = np.dtype(
     [("template", "<i8"), ("micros", "<i8"), ("requests", "<i4"), ("outputs", "<i4"), ("hours", "<i4")]

@@ -14,12 +14,11 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.settings import TemplateSettings
 from linkage.templates.normalize import normalize
 from linkage.terms import NUMBER, TEXT, Shape, TemplateId, make_frame
-
-Ints = npt.NDArray[np.int64]
 
 FAMILIES: Final[Shape] = {"template_id": TEXT, "family_id": TEXT, "similarity": NUMBER, "contract": TEXT}
 """One row per template. ``similarity`` (0 to 1) is to the nearest other member of the family; both

@@ -15,12 +15,12 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.arrays import Ints
 from linkage.errors import TemplateError
 from linkage.parallel import in_threads
 from linkage.templates.fingerprints import DEPTHS, LINES, MAX_ITEMS, OPENINGS, fill_slots, fingerprint
 from linkage.templates.normalize import fold_table
 
-Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
 
 _PRESENT: Final = 5  # bytes that say which openings of every other place there are

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Ints
 from linkage.coding import is_run_start, run_starts
 from linkage.errors import TemplateError
 from linkage.settings import TemplateSettings
@@ -41,8 +42,6 @@ __all__ = [
     "mine_templates",
     "template_name",
 ]
-
-Ints = npt.NDArray[np.int64]
 
 EXAMPLES: Final = 8
 """Prompts of a template that its readable text is made from."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from linkage.arrays import Numbers
 from linkage.errors import ShapeError, WorldError
 from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, check_frame, make_frame
 
@@ -74,8 +74,6 @@ CALIBRATION: Final[Shape] = {
     "observed_share": NUMBER,
 }
 """One row per verdict and bin of probability that has accounts: the reliability curve."""
-
-Floats = npt.NDArray[np.float64]
 
 DELAYS: Final[Shape] = {
     "campaign": TEXT,
@@ -391,7 +389,7 @@ def detection_delays(
     return make_frame(DELAYS, {name: [row[name] for row in rows] for name in DELAYS})
 
 
-def effective_number(sizes: Floats) -> float:
+def effective_number(sizes: Numbers) -> float:
     """How many equal parts are as diverse as parts of these sizes: the exponential of the Shannon entropy.
 
     Returns
@@ -448,7 +446,7 @@ def _calibrate(joined: pd.DataFrame) -> pd.DataFrame:
     return make_frame(CALIBRATION, {name: [row[name] for part in parts for row in part] for name in CALIBRATION})
 
 
-def _reliability(verdict: str, probability: Floats, right: Floats) -> list[dict[str, Any]]:
+def _reliability(verdict: str, probability: Numbers, right: Numbers) -> list[dict[str, Any]]:
     told = ~np.isnan(probability)
     probability, right = probability[told], right[told]
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)

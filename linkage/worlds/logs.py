@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from linkage.arrays import Ints
 from linkage.terms import DAY_MS
 from linkage.worlds.population import ENDPOINT, Draft
 from linkage.worlds.prompts import Written
-from linkage.worlds.traffic import SESSION_MS, Account, Clock, Ints
+from linkage.worlds.traffic import SESSION_MS, Account, Clock
 
 FAILURES: Final = (500, 503, 400)
 _FAILED_SHARE: Final = 0.004

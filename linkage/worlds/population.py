@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from linkage.arrays import Ints, Numbers
 from linkage.terms import DAY_MS
 from linkage.worlds.paraphrase import make_public
 from linkage.worlds.prompts import Contract, Writer, Written, make_person
 from linkage.worlds.scaffolds import APP_TASKS, TASKS, Scaffold, WorkList, make_scaffold
-from linkage.worlds.traffic import Account, Client, Clock, Floats, Home, Ints, Pace, Shared, Space
+from linkage.worlds.traffic import Account, Client, Clock, Home, Pace, Shared, Space
 from linkage.worlds.wording import TOPICS, coin, pick
 
 ZONES: Final = (-8, -5, 0, 1, 5, 8)
@@ -307,7 +308,7 @@ class Draft:
         shape = int(self.rand.random() * 3) if shape is None else shape
         return self.clocks[zone * len(_DAY_SHAPES) + shape]
 
-    def person_volume(self, *, born_ms: int, mean: float | None = None) -> Floats:
+    def person_volume(self, *, born_ms: int, mean: float | None = None) -> Numbers:
         """Expected requests per day of an ordinary account: few days at work, log-normal volume on them.
 
         Parameters
@@ -330,7 +331,7 @@ class Draft:
             volume *= mean * days / volume.sum()
         return volume
 
-    def flat_volume(self, rate: float, *, first: float = 0, last: float | None = None) -> Floats:
+    def flat_volume(self, rate: float, *, first: float = 0, last: float | None = None) -> Numbers:
         """The same expected requests on every day from ``first`` until before ``last``."""
         volume = np.zeros(self.days)
         volume[int(first) : None if last is None else max(int(last), int(first) + 1)] = rate

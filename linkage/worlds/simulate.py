@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
+from linkage.arrays import Ints
 from linkage.errors import UsageError, WorldError
 from linkage.terms import ACCOUNT_FIELDS
 from linkage.worlds.campaigns import CAMPAIGNS
@@ -22,7 +23,7 @@ from linkage.worlds.innocents import INNOCENTS
 from linkage.worlds.logs import write_requests
 from linkage.worlds.population import Draft, Habits, add_ordinary, thin_out
 from linkage.worlds.shaped import CampaignShape, add_shaped
-from linkage.worlds.traffic import Account, Ints
+from linkage.worlds.traffic import Account
 
 START: Final = "2026-09-01T00:00Z"
 DEFAULT_CAMPAIGNS: Final = ("E1", "E6", "E3")

@@ -10,13 +10,12 @@ from typing import Final, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from linkage.arrays import Ints, Numbers
 from linkage.errors import WorldError
 from linkage.terms import DAY_MS, HOUR_MS
 from linkage.worlds.prompts import Contract, Writer
 from linkage.worlds.wording import pick
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Purpose = Literal["normal", "resale", "extraction"]
 Pace = Literal["sessions", "scattered", "balanced", "cron"]
 
@@ -246,7 +245,7 @@ class Clock:
         at = starts[first[row] + which] + rng.exponential(self.gap_ms, len(row))
         return np.minimum(at, DAY_MS - 1).astype(np.int64), which
 
-    def _at(self, chance: Floats, *, day: int) -> Floats:
+    def _at(self, chance: Numbers, *, day: int) -> Numbers:
         weights = np.asarray(self.hours, dtype=np.float64)
         if self.paused is not None:
             weights = np.where(self.paused[day], 0.0, weights)
@@ -279,7 +278,7 @@ class Account:
     email_domain: str
     country: str
     plan: str
-    volume: Floats
+    volume: Numbers
     writer: Writer
     book: Book
     client: Client

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from linkage.arrays import Ints
 from linkage.errors import SourceError
 from linkage.intake.batches import REQUEST_TYPES
 from linkage.intake.hashing import hash_rows, hash_texts
 from linkage.intake.rollups import ROLLUP_COLUMNS
-
-Ints = npt.NDArray[np.int64]
 
 MANIFEST: Final = "manifest.json"
 """Name of the file that is written last; a folder without it is not finished."""

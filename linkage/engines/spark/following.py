@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from linkage.arrays import Ints
 from linkage.engines.spark.folder import TABLES
 from linkage.engines.spark.merging import BY_ACCOUNT, DIGEST, by_bucket, digest_of
 from linkage.engines.spark.mining import MET
@@ -22,8 +22,6 @@ from linkage.intake.mining import Assigned
 from linkage.intake.rollups import roll_up_accounts
 from linkage.store.items import pack_items
 from linkage.store.works import pack_works
-
-Ints = npt.NDArray[np.int64]
 
 NAMES: Final = ("entity_use", "account_day", "account_hour", "prompt_day", "item_day", "work_day")
 

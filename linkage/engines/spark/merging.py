@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
+from linkage.arrays import Ints
 from linkage.coding import is_run_start
 from linkage.engines.spark.folder import FACTS, TABLES, row_digest
 from linkage.engines.spark.parts import PACKED, PART, Told, gathered, pack, split, unpack, whole_parts
@@ -20,8 +20,6 @@ from linkage.engines.spark.session import map_batches
 from linkage.intake.batches import REQUEST_TYPES
 from linkage.intake.rollups import roll_up_coverage
 from linkage.terms import DAY_MS
-
-Ints = npt.NDArray[np.int64]
 
 ENTITY: Final = pa.schema([("id", pa.int64()), ("kind", pa.string()), ("value", pa.string())])
 """Names of all kinds, accounts too."""

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as sf
 
+from linkage.arrays import Ints
 from linkage.engines.spark.folder import FACTS, TABLES
 from linkage.engines.spark.merging import PROMPTED, by_bucket, day_ids
 from linkage.engines.spark.parts import PACKED, Told, bucket_of, gathered, pack, split, unpack, whole_parts
@@ -28,8 +28,6 @@ from linkage.intake.mining import (
     tie_templates,
 )
 from linkage.settings import TemplateSettings
-
-Ints = npt.NDArray[np.int64]
 
 MET: Final = pa.schema([*PROMPTED, ("template_id", pa.int64()), ("items", pa.list_(pa.int64()))])
 """Requests with template (0 for none) and items of their prompts."""

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from linkage.arrays import Ints
 from linkage.coding import run_starts
-
-Ints = npt.NDArray[np.int64]
 
 PART: Final = "part"
 """The column that names the table a packed row belongs to."""
