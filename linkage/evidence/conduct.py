@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import codes_of
-from linkage.evidence.ahead import AHEAD, ask_for
+from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
 from linkage.settings import EvidenceSettings
 
 Vectors = npt.NDArray[np.float64]
@@ -122,9 +122,9 @@ def _fill_levels(habits: Vectors, a: Any, b: Any, edges: Vectors, level: Any) ->
     """Fill the levels; how many edges are nearer is counted without a branch, which nobody could guess."""
     flat, width, last = habits.ravel(), habits.shape[1], len(a) - 1
     for pair in range(len(a)):
-        ahead = width * b[min(pair + AHEAD, last)]
-        ask_for(flat, ahead)
-        ask_for(flat, ahead + width - 1)
+        ahead = width * b[min(pair + STEPS_AHEAD, last)]
+        prefetch(flat, ahead)
+        prefetch(flat, ahead + width - 1)
         total = 0.0
         for column in range(width):
             gap = habits[a[pair], column] - habits[b[pair], column]

@@ -21,7 +21,7 @@ import pandas as pd
 
 from linkage.arrays import Codes, Small
 from linkage.coding import first_rows, of_runs, rows_by_code, sort_rows, value_runs
-from linkage.evidence.ahead import AHEAD, ask_for
+from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
 from linkage.parallel import in_threads
 
 _PART_ROOM: Final = 16_000_000
@@ -259,7 +259,7 @@ def _list_pairs(
     for mine in range(low, low + len(count)):
         first, order = end, 0
         for place in range(start[mine], start[mine + 1]):
-            ask_for(turn, rows[min(place + AHEAD, last)])
+            prefetch(turn, rows[min(place + STEPS_AHEAD, last)])
             row = rows[place]
             while row >= ends[order]:
                 order += 1

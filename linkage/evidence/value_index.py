@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from linkage.arrays import Codes, Small
 from linkage.coding import ranges, rows_by_code
-from linkage.evidence.ahead import AHEAD, ask_for
+from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
 
 RARE_ACCOUNTS: Final = 256
 """A value on more accounts than this is common: rather than to walk all who have it, it is looked for in every pair.
@@ -123,11 +123,11 @@ def _best_shared(common: _Listed, rare: _Listed, holders: _Holders, a: Any, b: A
         for at in range(start[mine], start[mine + 1]):
             marks[number[at]] = common.family[number[at]]
         while pair <= last and a[pair] == mine:
-            ahead = b[min(pair + AHEAD, last)]
-            ask_for(start, b[min(pair + 2 * AHEAD, last)])
-            ask_for(place, ahead)
-            ask_for(number, start[ahead])
-            ask_for(number, start[ahead] + 32)
+            ahead = b[min(pair + STEPS_AHEAD, last)]
+            prefetch(start, b[min(pair + 2 * STEPS_AHEAD, last)])
+            prefetch(place, ahead)
+            prefetch(number, start[ahead])
+            prefetch(number, start[ahead] + 32)
             place[b[pair]] = pair
             for family in range(1, found.size):
                 found[family] = common.family.size

@@ -1,4 +1,4 @@
-"""Memory that compiled code asks for some steps before it reads it."""
+"""Memory that compiled code fetches some steps before it reads it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-AHEAD: Final = 8
-"""Steps ahead. Pairs of a million accounts read from all over their lists: half of the time was waiting for
+STEPS_AHEAD: Final = 8
+"""Pairs of a million accounts read from all over their lists: half of the time was waiting for
 these (2026-11-30)."""
 
 _TO_READ: Final = 0
@@ -17,7 +17,7 @@ _INTO_EVERY_CACHE: Final = 3
 _DATA: Final = 1
 
 
-def _ask_for(_typing: Any, array: Any, place: Any) -> Any:
+def _prefetch(_typing: Any, array: Any, place: Any) -> Any:
     """In compiled code, begin to bring ``array[place]`` near (``llvm.prefetch``); nothing waits, and nothing changes.
 
     The place may be none of the array's: then nothing happens.
@@ -35,4 +35,4 @@ def _ask_for(_typing: Any, array: Any, place: Any) -> Any:
     return types.void(array, place), generate
 
 
-ask_for: Any = intrinsic(_ask_for)
+prefetch: Any = intrinsic(_prefetch)
