@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -21,6 +21,10 @@ from linkage.terms import TEXT
 _VALUE_KEYS = ("family", "kind", "value")
 
 _LARGEST_NUMBER = 2**62
+
+GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio: the upper bits of a number times this are spread evenly, for tables that are looked up
+(Knuth 1973, "The Art of Computer Programming", volume 3, section 6.4)."""
 
 
 def text_codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[str]]:
@@ -57,6 +61,11 @@ def codes_of(column: pd.Series[Any], names: pd.Index[str]) -> Codes:
             return codes.astype(np.int64)
         return np.append(names.get_indexer(known), -1)[codes].astype(np.int64)
     return names.get_indexer(pd.Index(column)).astype(np.int64)
+
+
+def hash_names(names: pd.Index[str]) -> npt.NDArray[np.uint64]:
+    """A hash of each name, whatever others there are: what is drawn by it is drawn again on another day."""
+    return np.asarray(pd.util.hash_array(names.to_numpy(dtype=object), categorize=False), dtype=np.uint64)
 
 
 def value_keys(frame: pd.DataFrame) -> Codes:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from linkage.coding import hash_names
 from linkage.evidence import strongest
 from linkage.evidence.pairs import Pairs
-from linkage.evidence.strongest import are_strongest, draw_by_name, keep_strongest
+from linkage.evidence.strongest import are_strongest, keep_strongest
 
 NAMES = pd.Index([f"a{number:03}" for number in range(60)], dtype="str")
 
@@ -35,7 +36,7 @@ def plain(a: Any, b: Any, bits: Any, draws: Any, most: int) -> set[tuple[int, in
 @pytest.mark.parametrize("most", [1, 4, 1_000])
 def test_the_strongest_are_those_a_plain_sort_finds(most: int) -> None:
     a, b, bits = some_links(7)
-    draws = draw_by_name(NAMES)
+    draws = hash_names(NAMES)
     flags = are_strongest(a, b, bits, draws=draws, links_per_account=most)
     assert {(int(one), int(other)) for one, other in zip(a[flags], b[flags], strict=True)} == plain(
         a, b, bits, draws, most
@@ -46,7 +47,7 @@ def test_the_strongest_are_those_a_plain_sort_finds(most: int) -> None:
 def test_the_choice_among_equal_links_lasts_when_accounts_join() -> None:
     a, b, bits = some_links(8)
     more = pd.Index(["0", *NAMES, "z"], dtype="str")
-    now, then = draw_by_name(NAMES), draw_by_name(more)
+    now, then = hash_names(NAMES), hash_names(more)
     before = are_strongest(a, b, bits, draws=now, links_per_account=3)
     after = are_strongest(a + np.int32(1), b + np.int32(1), bits, draws=then, links_per_account=3)
     assert before.tolist() == after.tolist()
@@ -57,7 +58,7 @@ def test_what_is_dropped_on_the_way_would_not_have_been_kept(monkeypatch: pytest
     a, b, bits = some_links(9)
     pairs = Pairs(a, b, {"network": np.arange(len(a), dtype=np.int32)}, np.zeros(len(a), np.int8))
     rows = [np.arange(first, min(first + 20, len(a))) for first in range(0, len(a), 20)]
-    keep = functools.partial(keep_strongest, draws=draw_by_name(NAMES), links_per_account=2)
+    keep = functools.partial(keep_strongest, draws=hash_names(NAMES), links_per_account=2)
     whole, worth = keep([(pairs.take(some), bits[some]) for some in rows])
     monkeypatch.setattr(strongest, "_HELD_PAIRS", 30)
     bounded, same = keep((pairs.take(some), bits[some]) for some in rows)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Codes, Small
-from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
+from linkage.coding import GOLDEN, codes_of, distinct, run_starts, sort_rows, text_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import Proposed
 from linkage.evidence.value_index import ValueIndex
@@ -275,7 +275,7 @@ def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
 @numba.njit(cache=True, nogil=True)
 def _slot_of(code: int, slots: Small, found: Codes, bits: int) -> Any:
     """Where the number of a code stands, or would stand."""
-    at = np.int64((np.uint64(code) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
+    at = np.int64((np.uint64(code) * GOLDEN) >> np.uint64(64 - bits))
     while slots[at] >= 0 and found[slots[at]] != code:
         at = (at + 1) & (slots.size - 1)
     return at

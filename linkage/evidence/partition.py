@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.special import pdtr
 
 from linkage.arrays import Codes, Numbers, Small
-from linkage.coding import rows_by_code, text_codes
+from linkage.coding import hash_names, rows_by_code, text_codes
 from linkage.evidence.nulls import LEAST_BITS, chance_bits, found_frame, group_codes, none_found
 from linkage.parallel import in_threads
 from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
@@ -280,7 +280,7 @@ def _look_outside(sent: _Sent, shared: _Shared) -> tuple[Codes, Numbers, Codes]:
     """``outsiders``, ``spent`` and ``sent`` of :class:`_Drawn`; told by some accounts where these are enough."""
     every = max(len(sent.names) // FIRST_ACCOUNTS, 1)
     is_large = sent.volume > np.quantile(sent.volume, 1 - LARGE_SHARE)
-    is_first = pd.util.hash_array(sent.names.to_numpy(dtype=object), categorize=False) % every == 0
+    is_first = hash_names(sent.names) % np.uint64(every) == 0
     large = _meet_all(sent, shared, np.flatnonzero(is_large))
     some = _meet_all(sent, shared, np.flatnonzero(is_first & ~is_large))
     is_told = some[0] >= ENOUGH_OUTSIDERS

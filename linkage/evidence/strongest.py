@@ -12,7 +12,6 @@ from typing import Final
 import numba
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from linkage.arrays import Small
 from linkage.evidence.pairs import Bits, Pairs, join_pairs
@@ -25,18 +24,14 @@ _HELD_PAIRS: Final = 4_000_000
 twice as much."""
 
 
-def draw_by_name(names: pd.Index[str]) -> Draws:
-    """A hash of each id, whatever other accounts there are: so the choice among equal links lasts over days."""
-    return np.asarray(pd.util.hash_array(names.to_numpy(dtype=object), categorize=False), dtype=np.uint64)
-
-
 def are_strongest(a: Small, b: Small, bits: Bits, *, draws: Draws, links_per_account: int) -> npt.NDArray[np.bool_]:
     """Which links are among the strongest of either end; among equal ones the draws of both ends choose.
 
     Parameters
     ----------
     a, b : account codes of both ends; no pair twice.
-    draws : of all accounts, by code; distinct ones, or some accounts keep more links.
+    draws : of all accounts, by code, such as hashes of their ids, so that the choice lasts over days; distinct ones,
+        or some accounts keep more links.
     links_per_account : of each account so many, at least 1.
 
     Returns

@@ -19,7 +19,16 @@ import numpy as np
 import pandas as pd
 
 from linkage.arrays import Codes, Small
-from linkage.coding import codes_of, distinct, rows_by_code, rows_by_code_and_figure, run_places, text_codes, value_keys
+from linkage.coding import (
+    codes_of,
+    distinct,
+    hash_names,
+    rows_by_code,
+    rows_by_code_and_figure,
+    run_places,
+    text_codes,
+    value_keys,
+)
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -38,7 +47,7 @@ from linkage.evidence.pairs import (
     span_values,
 )
 from linkage.evidence.projection import Proposed, in_order, pair_up, propose, signature, value_table
-from linkage.evidence.strongest import are_strongest, draw_by_name, keep_strongest
+from linkage.evidence.strongest import are_strongest, keep_strongest
 from linkage.settings import EvidenceSettings
 from linkage.terms import (
     ACCOUNTS,
@@ -166,7 +175,7 @@ class Linked:
         a, b = self.ties.pairs.a, self.ties.pairs.b
         inside = np.flatnonzero((label[a] >= 0) & (label[a] == label[b]))
         bits = self.links["bits"].to_numpy(dtype=np.float64)[inside]
-        draws = draw_by_name(self.ties.names)
+        draws = hash_names(self.ties.names)
         are_told = are_strongest(a[inside], b[inside], bits, draws=draws, links_per_account=links_per_account)
         return self.ties.tell(inside[are_told])
 
@@ -220,7 +229,7 @@ def link_accounts(
     bits, conduct_bits, weights = _learn(coded, patterns.rows, patterns.times, settings)
     least_bits = prior_bits - margin_bits
     names: pd.Index[str] = pd.Index(accounts["account_id"])
-    keep = functools.partial(keep_strongest, draws=draw_by_name(names), links_per_account=settings.links_per_account)
+    keep = functools.partial(keep_strongest, draws=hash_names(names), links_per_account=settings.links_per_account)
     pairs, score = keep(sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
     strong = score >= prior_bits
     ends = pairs.a[strong], pairs.b[strong]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Ints
-from linkage.coding import run_starts
+from linkage.coding import hash_names, run_starts
 from linkage.memory import give_back
 from linkage.parallel import in_threads
 from linkage.store.known import KnownIds
@@ -136,7 +136,7 @@ class ItemLog:
             return part.items
 
         marks = Marks.of(in_threads(unpack, self._rows(self._database, "account_items")), total=total)
-        named = pd.util.hash_array(self._names.to_numpy(dtype=object), categorize=False)[sums > 0]
+        named = hash_names(self._names)[sums > 0]
         return Marked(marks, hashlib.sha256(named.tobytes() + sums[sums > 0].tobytes()).digest())
 
     def read(self, accounts: Iterable[str] | None = None) -> AccountItems:

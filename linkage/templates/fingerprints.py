@@ -68,7 +68,7 @@ LONGEST_SLOT: Final = 256
 
 _ITEM_BITS: Final = 40
 
-_INVERSE = np.uint64(pow(0x9E3779B97F4A7C17, -1, 1 << 64))
+_INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Ints
-from linkage.coding import is_run_start, run_starts
+from linkage.coding import GOLDEN, is_run_start, run_starts
 from linkage.errors import TemplateError
 from linkage.settings import TemplateSettings
 from linkage.templates.choosing import choose_patterns
@@ -217,7 +217,7 @@ def _name(features: Features, patterns: Patterns, splits: Splits, chosen: npt.ND
 
 def _item_keys(template_ids: Ints, items: Ints) -> Ints:
     """One number per (template, item); prompts without template share the template 0."""
-    mixed = template_ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) ^ items.astype(np.uint64)
+    mixed = template_ids.astype(np.uint64) * GOLDEN ^ items.astype(np.uint64)
     return np.asarray(mixed.view(np.int64))
 
 

@@ -12,10 +12,11 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.coding import GOLDEN
+
 Keys = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int32]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LOWER = np.uint64(0xFFFFFFFF)
 
 
@@ -34,9 +35,15 @@ class Table:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
+def _slot_of(key, slots):
+    """Where a key is looked for first, of so many slots (a power of two)."""
+    return (key * GOLDEN) >> np.uint64(20) & np.uint64(slots - 1)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
 def home(entries, key):
     """Where in the table a key is looked for first."""
-    return (key * _GOLDEN) >> np.uint64(20) & np.uint64(entries.shape[0] - 1)
+    return _slot_of(key, entries.shape[0])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -113,7 +120,7 @@ def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     """
     last = np.uint64(slots.size - 1)
     for row in range(keys.size):
-        at = (keys[row] * _GOLDEN) >> np.uint64(20) & last
+        at = _slot_of(keys[row], slots.size)
         while sums[at] and slots[at] != keys[row]:
             at = (at + np.uint64(1)) & last
         slots[at] = keys[row]
