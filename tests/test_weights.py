@@ -161,17 +161,6 @@ def test_no_evidence_gives_empty_frames() -> None:
     assert verdicts.clusters.empty
 
 
-@pytest.mark.parametrize("largest", [pairs._LARGEST_CODE, 1])
-def test_patterns_of_levels_are_counted_as_rows_are(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "_LARGEST_CODE", largest)
-    draw = np.random.default_rng(5)
-    columns = [draw.integers(-1, high, 400) for high in (3, 1, 9)]
-    patterns, times = pairs.count_patterns(columns)
-    rows, counts = np.unique(np.column_stack(columns), axis=0, return_counts=True)
-    assert patterns.tolist() == rows.tolist()
-    assert times.tolist() == counts.tolist()
-
-
 def test_what_ties_the_links_inside_groups_is_the_rest_left_out() -> None:
     world = World(seed=4)
     world.add_strangers(20)

@@ -1,4 +1,4 @@
-"""Pairs of accounts: looked at a part at a time, scored, and told in words.
+"""Pairs of accounts: compared a part at a time, scored, and told in words.
 
 There are ten pairs for every use of a shared value and few of them become links, so of a pair that becomes none nothing
 is kept but its number.
@@ -7,17 +7,16 @@ is kept but its number.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Codes, Small
-from linkage.coding import GOLDEN, codes_of, distinct, run_starts, sort_rows, text_codes
+from linkage.coding import codes_of, distinct, run_starts, sort_rows, text_codes
+from linkage.evidence.agreement import PatternCode, Patterns, number_codes
 from linkage.evidence.conduct import LEVEL_SHARES, Vectors, pair_levels
 from linkage.evidence.projection import Proposed
 from linkage.evidence.value_index import ValueIndex
@@ -27,8 +26,6 @@ from linkage.terms import LINK_EVIDENCE, TEXT, Shape, make_frame
 Bits = npt.NDArray[np.float64]
 """Worth of values, of levels or of pairs, in bits."""
 
-_LARGEST_CODE: Final = 2**62
-
 _T = TypeVar("_T")
 
 PART_PAIRS: Final = 1_000_000
@@ -36,8 +33,6 @@ PART_PAIRS: Final = 1_000_000
 
 _WEIGHED_AHEAD: Final = 16
 """Parts whose strong pairs, 7 MB of each, may wait while those of parts before them are held against each other."""
-
-_FIRST_BITS: Final = 10
 
 BOUND_SLACK: Final = 1e-6
 """Sums of bits of a pair and of the best pair of its pattern are rounded apart by far less than this."""
@@ -101,20 +96,8 @@ def sort_pairs(pairs: Pairs, names: pd.Index[str]) -> Pairs:
     return Pairs(a[order], b[order], best, pairs.conduct[order])
 
 
-@dataclasses.dataclass(frozen=True)
-class Patterns:
-    """Patterns of levels that pairs have: a column per family and one of conduct; -1 for none."""
-
-    rows: Codes
-    """One row per pattern, ascending."""
-    times: Codes
-    """How many pairs have each."""
-    of_pairs: list[tuple[Codes, npt.NDArray[Any]]]
-    """Part by part: which patterns its pairs have, and the place of each pair's among them."""
-
-
-class Sight:
-    """Looks at pairs: the best value each family shares, and how alike the two work.
+class Comparer:
+    """Compares pairs: the best value each family shares, and how alike the two work.
 
     Parameters
     ----------
@@ -142,7 +125,7 @@ class Sight:
         self._level = coded.table["level"].to_numpy(dtype=np.int32)
         self._levels = int(self._level.max(initial=-1)) + 1
         ranked = self._level[order], family[order]
-        self._code = _PatternCode.of(*ranked, families=len(coded.families), levels=self._levels)
+        self._code = PatternCode.of(*ranked, families=len(coded.families), levels=self._levels)
 
     def count(self, pairs: Proposed) -> Patterns:
         """The patterns of levels that the pairs have."""
@@ -179,7 +162,7 @@ class Sight:
                 mine, place = patterns.of_pairs[part.start // PART_PAIRS]
                 asked = can_pass[mine][place]
                 a, b = a[asked], b[asked]
-            seen = self._look(a, b)
+            seen = self._compare(a, b)
             score = score_pairs(seen, worth, conduct_bits)
             strong = score >= least_bits
             return seen.take(strong), score[strong]
@@ -195,7 +178,7 @@ class Sight:
         most_conduct = conduct_bits[np.where(conduct < 0, -1, conduct - self._levels)]
         return np.asarray(bits + np.minimum(most_conduct, bits), dtype=np.float64)
 
-    def _look(self, a: Small, b: Small) -> Pairs:
+    def _compare(self, a: Small, b: Small) -> Pairs:
         best = self._index.best_shared(a, b)
         columns = {family: self._value[best[:, number]] for number, family in enumerate(self._families)}
         return Pairs(a, b, columns, pair_levels(self._habits, a, b, edges=self._edges))
@@ -203,141 +186,13 @@ class Sight:
     def _patterns_of(self, a: Small, b: Small) -> tuple[Codes, npt.NDArray[Any], Codes]:
         """The patterns of levels that these pairs have, which of them each has, and how many have each."""
         conduct = pair_levels(self._habits, a, b, edges=self._edges)
-        code = self._code.of_pairs(self._index.best_shared(a, b), conduct)
-        place, found, times = np.empty(len(code), dtype=np.int32), np.empty_like(code), np.empty_like(code)
-        end = _number_codes(code, place, found, times)
-        return found[:end].copy(), place.astype(np.min_scalar_type(end)), times[:end].copy()
-
-
-@dataclasses.dataclass(frozen=True)
-class _PatternCode:
-    """Patterns of levels as whole numbers, which ascend as the levels do, family by family and conduct last."""
-
-    digit: Codes
-    """What the value of each rank adds to a number where it is the best one of its family, and 0 for no value."""
-    levels: list[Codes]
-    """The levels of each family, and of conduct, ascending; -1 for none is the first."""
-
-    @classmethod
-    def of(cls, level: Small, family: Codes, *, families: int, levels: int) -> _PatternCode:
-        """For values of these levels and families, by rank."""
-        conduct = levels + np.arange(len(LEVEL_SHARES) + 1)
-        held = [np.append(-1, distinct(level[family == number])) for number in range(families)]
-        held.append(np.append(-1, conduct))
-        steps = np.cumprod([1, *(len(known) for known in held[:0:-1])])[::-1]
-        digit = np.zeros(len(level) + 1, dtype=np.int64)
-        for number, (known, step) in enumerate(zip(held[:-1], steps[:-1], strict=True)):
-            mine = np.flatnonzero(family == number)
-            digit[mine] = np.searchsorted(known, level[mine]) * step
-        return cls(digit, held)
-
-    def of_pairs(self, best: Small, conduct: npt.NDArray[np.int8]) -> Codes:
-        """The number of each pair's pattern."""
-        code = conduct.astype(np.int64) + 1
-        _add_digits(best, self.digit, code)
-        return code
-
-    def rows(self, codes: Codes) -> Codes:
-        """The patterns of these numbers: a column per family and one of conduct."""
-        places = np.unravel_index(codes, [len(known) for known in self.levels])
-        return np.column_stack([known[at] for known, at in zip(self.levels, places, strict=True)]).astype(np.int64)
-
-
-@numba.njit(cache=True, nogil=True)
-def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
-    for pair in range(best.shape[0]):
-        for family in range(best.shape[1]):
-            code[pair] += digit[best[pair, family]]
-
-
-@numba.njit(cache=True, nogil=True)
-def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
-    """How many distinct codes there are; fill their numbers, these codes by number, and how many rows have each.
-
-    What :func:`pandas.factorize` gives, for some thousands of codes in a million rows in a third of the time.
-    """
-    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), _FIRST_BITS, 0
-    for row in range(code.size):
-        at = _slot_of(code[row], slots, found, bits)
-        if slots[at] < 0:
-            slots[at], found[end], times[end] = end, code[row], 0
-            end += 1
-        place[row] = slots[at]
-        times[place[row]] += 1
-        if 2 * end > slots.size:
-            bits += 1
-            slots = np.full(2**bits, -1, dtype=np.int32)
-            for number in range(end):
-                slots[_slot_of(found[number], slots, found, bits)] = number
-    return end
-
-
-@numba.njit(cache=True, nogil=True)
-def _slot_of(code: int, slots: Small, found: Codes, bits: int) -> Any:
-    """Where the number of a code stands, or would stand."""
-    at = np.int64((np.uint64(code) * GOLDEN) >> np.uint64(64 - bits))
-    while slots[at] >= 0 and found[slots[at]] != code:
-        at = (at + 1) & (slots.size - 1)
-    return at
+        return number_codes(self._code.of_pairs(self._index.best_shared(a, b), conduct))
 
 
 def _each_part(function: Callable[[slice], _T], length: int, *, ahead: int = PARTS_AHEAD) -> Iterator[_T]:
     """What the function makes of each part of so many pairs, in their order; at least one part."""
     starts = range(0, max(length, 1), PART_PAIRS)
     return in_threads(function, (slice(start, min(start + PART_PAIRS, length)) for start in starts), ahead=ahead)
-
-
-def place_patterns(columns: Sequence[Any]) -> tuple[Codes, Codes]:
-    """The distinct rows of some columns of levels (from -1), ascending, and which of them each row is."""
-    code, known, sizes = _code_rows(columns)
-    if code is None:
-        rows, place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
-        return rows, place.ravel()
-    place, found = pd.factorize(code)
-    ascending = np.argsort(found)
-    rank = np.empty(len(found), dtype=np.int64)
-    rank[ascending] = np.arange(len(found))
-    return _uncode_rows(found[ascending], known, sizes), rank[place]
-
-
-def count_patterns(columns: Sequence[Any], times: Codes | None = None) -> tuple[Codes, Codes]:
-    """The distinct rows of some columns of levels (from -1), ascending, and how often each is there.
-
-    Parameters
-    ----------
-    columns : integers; all of one length.
-    times : how often each row counts; None: once.
-    """
-    rows, place = place_patterns(columns)
-    return rows, np.bincount(place, weights=times, minlength=len(rows)).astype(np.int64)
-
-
-def _code_rows(columns: Sequence[Any]) -> tuple[Codes | None, list[Codes], list[int]]:
-    """One number per row (None where they would be too large), and the levels of each column and how many."""
-    levels = [_levels_of(column) for column in columns]
-    sizes = [len(known) for known in levels]
-    if math.prod(sizes) > _LARGEST_CODE:
-        return None, levels, sizes
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column, known in zip(columns, levels, strict=True):
-        rank = np.zeros(int(known.max(initial=-1)) + 2, dtype=np.int64)
-        rank[known + 1] = np.arange(len(known))
-        code = code * len(known) + rank[column + 1]
-    return code, levels, sizes
-
-
-def _levels_of(column: Any) -> Codes:
-    """The distinct levels (from -1, and small) of a column, ascending."""
-    is_there = np.zeros(int(column.max(initial=-1)) + 2, dtype=np.bool_)
-    is_there[column + 1] = True
-    return np.flatnonzero(is_there) - 1
-
-
-def _uncode_rows(code: Codes, levels: list[Codes], sizes: list[int]) -> Codes:
-    if not len(code):
-        return np.empty((0, len(levels)), dtype=np.int64)
-    places = np.unravel_index(code, sizes)
-    return np.column_stack([known[at] for known, at in zip(levels, places, strict=True)]).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)

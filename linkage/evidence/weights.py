@@ -29,6 +29,7 @@ from linkage.coding import (
     text_codes,
     value_keys,
 )
+from linkage.evidence.agreement import count_patterns
 from linkage.evidence.conduct import (
     LEVEL_SHARES,
     Vectors,
@@ -39,9 +40,8 @@ from linkage.evidence.conduct import (
 from linkage.evidence.pairs import (
     Bits,
     Coded,
-    Sight,
+    Comparer,
     Ties,
-    count_patterns,
     family_bits,
     sort_pairs,
     span_values,
@@ -224,18 +224,18 @@ def link_accounts(
     prior_bits = float(np.log2((len(accounts) + settings.prior_accounts) / FELLOWS))
     organization = pd.factorize(accounts["organization_id"])[0].astype(np.int64)
     candidates = _candidates(coded, accounts, habits, organization, settings, seed=seed)
-    sight = Sight(coded, habits=habits, edges=level_edges(habits, seed=seed))
-    patterns = sight.count(candidates)
+    comparer = Comparer(coded, habits=habits, edges=level_edges(habits, seed=seed))
+    patterns = comparer.count(candidates)
     bits, conduct_bits, weights = _learn(coded, patterns.rows, patterns.times, settings)
     least_bits = prior_bits - margin_bits
     names: pd.Index[str] = pd.Index(accounts["account_id"])
     keep = functools.partial(keep_strongest, draws=hash_names(names), links_per_account=settings.links_per_account)
-    pairs, score = keep(sight.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
+    pairs, score = keep(comparer.weigh(candidates, bits, conduct_bits, least_bits=least_bits, patterns=patterns))
     strong = score >= prior_bits
     ends = pairs.a[strong], pairs.b[strong]
     more = _fellows_of_fellows(*ends, candidates, organization, settings.links_per_use, seed=seed)
     del candidates, patterns
-    pairs, _ = keep(itertools.chain([(pairs, score)], sight.weigh(more, bits, conduct_bits, least_bits=least_bits)))
+    pairs, _ = keep(itertools.chain([(pairs, score)], comparer.weigh(more, bits, conduct_bits, least_bits=least_bits)))
     values = coded.table.assign(bits=bits)
     spans = span_values(evidence, coded.value, values=len(values))
     ties = Ties(sort_pairs(pairs, names), conduct_bits, names, values, spans)
