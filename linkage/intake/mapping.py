@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from os import PathLike
 from pathlib import Path as FilePath
 from typing import Any, Final, cast, get_args
@@ -374,19 +375,22 @@ def _timed(unit: str, zone: str | None) -> Callable[[Any], Any]:
         if number is not None:
             number = number - _TICKS_BEFORE_EPOCH if unit == "ticks" else number
             return moment_from_number(number, micros_per_unit=TIME_UNITS[unit])
-        return _zoned(value, zone) if isinstance(value, str) and zone else value
+        return _zoned(value, zone) if zone else value
 
     return step
 
 
-def _zoned(text: str, zone: str) -> Any:
-    """ISO text as a moment, in the given zone where it names none."""
+def _zoned(value: Any, zone: str) -> Any:
+    """ISO text (or a typed time) as a moment, in the given zone where it names none."""
+    text = value.isoformat() if isinstance(value, datetime) else value
+    if not isinstance(text, str):
+        return value
     try:
         found = read_time(text)
         if isinstance(found, Repaired) and "without a zone" in found.reason:
             found = read_time(f"{text.strip()}{zone}")
     except RecordError:
-        return text
+        return value
     return Moment(found.value if isinstance(found, Repaired) else found)
 
 

@@ -16,6 +16,7 @@ MAGIC: Final = b"PAR1"
 """What a Parquet file begins and ends with."""
 
 _ROWS_AT_ONCE: Final = 5_000
+_TEXT_OF_BYTES: Final = {pa.binary(): pa.string(), pa.large_binary(): pa.large_string()}
 
 
 def columns_of(file: BinaryIO, *, where: str) -> list[str]:
@@ -72,10 +73,10 @@ def _first_line(error: Exception) -> str:
 
 
 def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
-    plain = _with_plain_times(rows)
+    plain = _with_plain_types(rows)
     size = plain.nbytes // max(plain.num_rows, 1)
     try:
-        for record in plain.to_pylist():
+        for record in _records(plain):
             row += 1
             builder.add(row, record, size)
     except UnicodeDecodeError:
@@ -87,17 +88,53 @@ def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
 
 def _add_single(rows: Any, row: int, size: int, builder: BatchBuilder) -> None:
     try:
-        builder.add(row, rows.to_pylist()[0], size)
+        builder.add(row, _records(rows)[0], size)
     except UnicodeDecodeError:
         builder.reject(row, "not UTF-8 text")
 
 
-def _with_plain_times(rows: Any) -> Any:
-    """The rows with every time column in microseconds: nanoseconds would come out as pandas objects."""
+def _records(rows: Any) -> list[dict[str, Any]]:
+    """The rows as objects; a map, which Arrow gives as pairs, is an object too, as it is in JSON."""
+    records: list[dict[str, Any]] = rows.to_pylist()
+    for field in rows.schema:
+        if _holds_map(field.type):
+            for record in records:
+                record[field.name] = _with_objects(record[field.name], field.type)
+    return records
+
+
+def _holds_map(kind: Any) -> bool:
+    if pa.types.is_struct(kind):
+        return any(_holds_map(field.type) for field in kind)
+    return pa.types.is_map(kind) or (_is_list(kind) and _holds_map(kind.value_type))
+
+
+def _with_objects(value: Any, kind: Any) -> Any:
+    if value is None or not _holds_map(kind):
+        return value
+    if pa.types.is_map(kind):
+        return {key: _with_objects(inner, kind.item_type) for key, inner in value}
+    if pa.types.is_struct(kind):
+        return {field.name: _with_objects(value[field.name], field.type) for field in kind}
+    return [_with_objects(inner, kind.value_type) for inner in value]
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _with_plain_types(rows: Any) -> Any:
+    """The rows with every time column in microseconds (nanoseconds would come out as pandas objects) and bytes as text.
+
+    ClickHouse and others write texts as bytes that nothing marks as text.
+    """
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             wanted = pa.timestamp("us", tz="UTC" if field.type.tz else None)
             rows = rows.set_column(index, field.name, rows.column(index).cast(wanted, safe=False))
         elif pa.types.is_dictionary(field.type):
             rows = rows.set_column(index, field.name, rows.column(index).dictionary_decode())
+        if rows.schema.field(index).type in _TEXT_OF_BYTES:
+            text = rows.column(index).view(_TEXT_OF_BYTES[rows.schema.field(index).type])
+            rows = rows.set_column(index, field.name, text)
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 
 from linkage.errors import RecordError
 from linkage.intake.formats.base import Record
-from linkage.intake.values import Moment, is_absent, moment_from_number, number_of, read_time
+from linkage.intake.values import Moment, Repaired, is_absent, moment_from_number, number_of, read_time
 
 _USER_AGENT_TAG = "User-Agent:"
 
@@ -44,23 +44,15 @@ def http_status(status: Any, error: Record) -> Any:
 
 
 def moment(value: Any) -> Any:
-    """A LiteLLM time: epoch seconds as a number, or ISO text, UTC where it names no zone."""
-    if isinstance(value, int | float):
-        found = moment_from_number(value, micros_per_unit=1e6)
+    """A LiteLLM time: epoch seconds, also as the text of a CSV export, or ISO text (or a typed time), else UTC."""
+    found = moment_from_number(value, micros_per_unit=1e6)
+    if found is not None or is_absent(value):
         return value if found is None else found
-    if isinstance(value, str) and not is_absent(value):
-        found_text = read_time_or_none(value)
-        return value if found_text is None else found_text
-    return value
-
-
-def read_time_or_none(value: str) -> Moment | None:
-    """The moment of ISO text, UTC where it names no zone; None where it is not such a text."""
     try:
         micros = read_time(value)
     except RecordError:
-        return None
-    return Moment(micros if isinstance(micros, int) else micros.value)
+        return value
+    return Moment(micros.value if isinstance(micros, Repaired) else micros)
 
 
 def milliseconds_between(start: Any, end: Any) -> float | None:
