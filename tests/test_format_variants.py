@@ -9,13 +9,27 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from test_formats import SPEND, STANDARD
-from test_gateway_formats import LANGFUSE, WANTED, load, rows, write
+import pytest
+from test_formats import SPEND, STANDARD, write_csv
+from test_gateway_formats import (
+    AZURE,
+    CLOUDFLARE,
+    HELICONE,
+    LANGFUSE,
+    PORTKEY,
+    VLLM,
+    WANTED,
+    load,
+    rows,
+    write,
+)
 
+from linkage.intake.files import read_raw
 from linkage.intake.mapping import read_mapping
 
 START = dt.datetime(2026, 11, 24, 5, 52, 28, 104000)
 END = dt.datetime(2026, 11, 24, 5, 52, 36, 227000)
+BARE = VLLM.partition(" ")[2]
 
 
 def write_parquet(path: Path, record: dict[str, Any], **columns: Any) -> Path:
@@ -71,3 +85,84 @@ def test_epoch_seconds_of_litellm_may_be_text(tmp_path: Path) -> None:
     record = {**STANDARD, "startTime": "1795499548.104", "endTime": "1795499556.227"}
     (row,) = rows(load(write(tmp_path / "log", record)))
     assert (row["timestamp"], row["latency_ms"]) == ("2026-11-24T05:52:28.104000+00:00", 8123.0)
+
+
+AZURE_COLUMNS: dict[str, Any] = {
+    "TimeGenerated": "2026-11-24T05:52:28.104Z",
+    "Category": "RequestResponse",
+    "CallerIPAddress": "203.0.113.***",
+    "CorrelationId": "9d3a6e98",
+    "DurationMs": 8123,
+    "OperationName": "ChatCompletions_Create",
+    "ResultSignature": "200",
+    "properties_s": AZURE["properties"],
+    "_ResourceId": "/subscriptions/0/ai-1",
+}
+
+
+def test_azure_columns_of_log_analytics_are_the_same_records(tmp_path: Path) -> None:
+    audit = {**AZURE_COLUMNS, "Category": "Audit"}
+    assert rows(load(write(tmp_path / "log", audit, AZURE_COLUMNS))) == [WANTED["azure-openai"]]
+    assert rows(load(write_csv(tmp_path / "csv", audit, AZURE_COLUMNS))) == [WANTED["azure-openai"]]
+    deployed = json.dumps({"objectId": "", "modelDeploymentName": "chat-prod"})
+    (row,) = rows(load(write(tmp_path / "log", {**AZURE_COLUMNS, "properties_s": deployed})))
+    assert (row["account_id"], row["model"]) == ("/subscriptions/0/ai-1", "chat-prod")
+
+
+@pytest.mark.parametrize(
+    ("level", "message", "status"),
+    [
+        ("ERROR", "", 0),
+        ("ERROR", "Error code: 429 - {'error': {'message': 'slow down'}}", 429),
+        ("ERROR", "litellm.RateLimitError: after 500 retries", 0),
+        ("WARNING", "", 200),
+        ("DEFAULT", "", 200),
+        (None, None, None),
+    ],
+)
+def test_langfuse_status_is_what_is_told_and_never_made_up(
+    tmp_path: Path, level: str | None, message: str | None, status: int | None
+) -> None:
+    record = {**LANGFUSE, "level": level, "status_message": message}
+    told = {name: value for name, value in record.items() if value is not None}
+    (row,) = rows(load(write(tmp_path / "log", told)))
+    assert row.get("status") == status
+
+
+@pytest.mark.parametrize(
+    ("example", "code", "flag"),
+    [(PORTKEY, "response_status_code", "is_success"), (CLOUDFLARE, "status_code", "success")],
+)
+def test_success_stands_in_for_a_status_that_was_not_exported(
+    tmp_path: Path, example: dict[str, Any], code: str, flag: str
+) -> None:
+    bare = {name: value for name, value in example.items() if name != code}
+    records = ({**bare, flag: True}, {**bare, flag: False}, {**bare, flag: False, code: 429})
+    assert [row["status"] for row in rows(load(write(tmp_path / "log", *records)))] == [200, 0, 429]
+
+
+def test_helicones_own_codes_are_failures_without_a_status(tmp_path: Path) -> None:
+    records = [{**HELICONE, "request_id": str(code), "response_status": code} for code in (-1, -3, -4, -2, 429)]
+    checked = load(write(tmp_path / "log", *records))
+    assert [row.get("status") for row in rows(checked)] == [0, 0, 0, None, 429]
+    assert sum(checked.notes.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        (f"2026-11-24T05:52:28.104123456Z stdout F {BARE}", "203.0.113.7"),
+        (f"2026-11-24T05:52:28Z (APIServer pid=12) {BARE}", "203.0.113.7"),
+        (f"2026-11-24T05:52:28+0000 host vllm[812]: {BARE}", "203.0.113.7"),
+        (f"2026-11-24T05:52:28Z {BARE}".replace("203.0.113.7:64484", "2001:db8::1:8000"), "2001:db8::1"),
+        (f"2026-11-24T05:52:28Z {BARE}".replace("203.0.113.7:64484", "[2001:db8::1]:8000"), "2001:db8::1"),
+        (f"2026-11-24T05:52:28Z {BARE}".replace("203.0.113.7:64484", "203.0.113.7"), "203.0.113.7"),
+        (f"2026-11-24T05:52:28Z {BARE}".replace("INFO:", "\x1b[32mINFO\x1b[0m:"), "203.0.113.7"),
+    ],
+)
+def test_uvicorn_lines_are_read_behind_what_shippers_put_before_them(tmp_path: Path, line: str, address: str) -> None:
+    starting = [f"2026-11-24T05:52:27Z INFO 11-24 05:52:27 [worker.py:{number}] loading" for number in range(200)]
+    path = write(tmp_path / "log", *starting, line)
+    assert read_raw(path).format_name == "vllm"
+    (row,) = rows(load(path))
+    assert (row["account_id"], row["ip"]) == (address, address)

@@ -236,6 +236,30 @@ def test_paths_that_lead_nowhere_give_nothing() -> None:
         assert follow(tree, parse_path(path)) == found
 
 
+def test_a_rule_gives_way_to_another_where_it_finds_nothing() -> None:
+    status = {"path": "text", "match": r"code (\d+)", "else": {"path": "ok", "values": {"true": 200, "false": 0}}}
+    for record, found in (
+        ({"text": "code 429", "ok": False}, 429),
+        ({"text": "no", "ok": False}, 0),
+        ({"ok": True}, 200),
+    ):
+        made = convert({"status": status}, record)
+        assert str(made["status"]) == str(found)
+    late = {"path": "at", "time": "s", "else": {"path": "began", "time": "ms"}}
+    assert convert({"timestamp": late}, {"began": 1795499548104}) == {"timestamp": MICROS}
+    took = {"between": ["a", "b"], "else": {"path": "s", "unit": "s"}}
+    assert convert({"latency_ms": took}, {"s": 2}) == {"latency_ms": 2000}
+
+
+def test_records_are_kept_by_any_of_several_fields() -> None:
+    keep = {"kind": {"first": ["kind", "Kind"], "is": ["chat", True]}}
+    for record, is_kept in (({"kind": "chat"}, True), ({"Kind": True}, True), ({"Kind": "x"}, False), ({}, False)):
+        assert (convert({"model": "m"}, record, keep=keep) is not None) == is_kept
+    for wrong in ({"first": [], "is": ["x"]}, {"first": ["a"]}, {"is": ["x"]}, {"first": "a", "is": 1, "what": 2}):
+        with pytest.raises(MappingError, match="keep"):
+            convert({"model": "m"}, {}, keep={"kind": wrong})
+
+
 def test_all_faults_of_a_mapping_come_in_one_error() -> None:
     tables = {
         "file": {"kind": "people", "line": "(", "colour": 1},
@@ -247,6 +271,8 @@ def test_all_faults_of_a_mapping_come_in_one_error() -> None:
             "endpoint": "a..b",
             "latency_ms": {"between": ["a"], "unit": "s"},
             "request_id": {"path": "x", "hop": 0, "zone": "Mars", "values": 3},
+            "status": {"between": ["a", "b"], "unit": "s", "otherwise": 0, "else": {"path": "c", "colour": 1}},
+            "prompt": {"value": "x", "match": "y"},
         },
         "keep": 3,
         "extra": {},
@@ -271,6 +297,10 @@ def test_all_faults_of_a_mapping_come_in_one_error() -> None:
         "zone wants UTC or an offset",
         "values wants a table",
         "[keep]: wanted a table",
+        "[fields] status: unit does nothing beside between",
+        "[fields] status: otherwise says what becomes of values",
+        "[fields] status else: no 'colour'",
+        "[fields] prompt: match does nothing beside value",
     ):
         assert words in message, words
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import tempfile
@@ -151,13 +152,20 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
 
 
 def _text_mapping(sample: bytes) -> Mapping | None:
-    """The shipped mapping for text whose pattern fits one of the first lines."""
-    lines = [line.decode("utf-8", "replace").strip() for line in sample.split(b"\n", _SAMPLE_RECORDS)[:_SAMPLE_RECORDS]]
+    """The shipped mapping for text whose pattern fits one of the lines looked at: a server says much when it starts."""
+    if sample.lstrip().startswith(b"{"):
+        return None
     for mapping in shipped_mappings().values():
         pattern = mapping.line_pattern
-        if pattern and any(pattern.search(line[:MATCHED_CHARS]) for line in lines):
+        if pattern and any(pattern.search(line) for line in _text_lines(sample)):
             return mapping
     return None
+
+
+def _text_lines(sample: bytes) -> Iterator[str]:
+    for line in sample.split(b"\n"):
+        with contextlib.suppress(UnicodeDecodeError):
+            yield text_records.plain_line(line[:MATCHED_CHARS])
 
 
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:

@@ -36,11 +36,16 @@ _TICKS_BEFORE_EPOCH: Final = 621_355_968_000_000_000
 _TIME_FIELDS: Final = ("timestamp", "created_at")
 _ZONE: Final = re.compile(r"UTC|Z|[+-]\d\d:\d\d")
 _RULE_KEYS: Final = (
-    "path", "first", "value", "between", "time", "zone", "unit", "match", "hop", "values", "otherwise"
+    "path", "first", "value", "between", "time", "zone", "unit", "match", "hop", "values", "otherwise", "else"
 )  # fmt: skip
+_IDLE_BESIDE: Final = {"value": ("match",), "between": ("match", "hop", "values", "otherwise", "unit")}
+"""What a rule cannot use beside the key that says where its value is."""
+
 _FILE_KEYS: Final = ("name", "title", "kind", "records", "marks", "line", "other_lines")
 
 Rule = Callable[[Record], Any]
+_Kept = tuple[Sequence[Path], frozenset[str]]
+"""Paths, any of which must lead to one of these values."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -125,10 +130,10 @@ def _splitter(path: Path) -> Callable[[Record], Iterator[Record]]:
     return split
 
 
-def _converter(rules: dict[str, Rule], kept: Sequence[tuple[Path, frozenset[Any]]]) -> Callable[..., Record | None]:
+def _converter(rules: dict[str, Rule], kept: Sequence[_Kept]) -> Callable[..., Record | None]:
     def convert(record: Record) -> Record | None:
-        for path, wanted in kept:
-            if not any(_as_text(value) in wanted for value in follow(record, path)):
+        for paths, wanted in kept:
+            if not any(_as_text(value) in wanted for path in paths for value in follow(record, path)):
                 return None
         made = {field: rule(record) for field, rule in rules.items()}
         if "prompt" in made:
@@ -193,15 +198,23 @@ class _Checked:
                 self.fault("[fields]", f'{name} is required; add {name} = "path.to.it"')
         return {name: self._rule(name, written) for name, written in fields.items() if name in known}
 
-    def kept(self, keep: Any) -> list[tuple[Path, frozenset[Any]]]:
+    def kept(self, keep: Any) -> list[_Kept]:
         if not isinstance(keep, dict):
             self.fault("[keep]", f"wanted a table of path = [values]; found {keep!r}")
             return []
-        made = []
-        for path, wanted in keep.items():
-            listed = wanted if isinstance(wanted, list) else [wanted]
-            made.append((self._path(path, "[keep]"), frozenset(map(_as_text, listed))))
-        return made
+        return [self._kept_by(name, written) for name, written in keep.items()]
+
+    def _kept_by(self, name: str, written: Any) -> _Kept:
+        paths: Any = [name]
+        wanted: Any = written
+        if isinstance(written, dict):
+            self._refuse_unknown(written, ("first", "is"), f"[keep] {name}")
+            paths, wanted = written.get("first"), written.get("is")
+            if not isinstance(paths, list) or not paths or wanted is None:
+                self.fault(f"[keep] {name}", "wanted first = [paths] and is = [values]")
+                return (), frozenset()
+        listed = wanted if isinstance(wanted, list) else [wanted]
+        return [self._path(path, "[keep]") for path in paths], frozenset(map(_as_text, listed))
 
     def marks(self, written: Any) -> tuple[tuple[str, ...], ...]:
         """Fields by which a record is known to be of this format; of a list within the list any one will do."""
@@ -243,12 +256,19 @@ class _Checked:
         if sum(key in written for key in ("path", "first", "value", "between")) != 1:
             self.fault(where, "wanted exactly one of path, first, value and between")
             return _nothing
-        if "between" in written:
-            return self._between(written, where)
-        take = self._taker(written, where)
-        for step in self._steps(name, written, where):
+        self._refuse_idle(written, where)
+        take = self._between(written, where) if "between" in written else self._taker(written, where)
+        for step in () if "between" in written else self._steps(name, written, where):
             take = _then(take, step)
-        return take
+        return _or_else(take, self._rule(f"{name} else", written["else"])) if "else" in written else take
+
+    def _refuse_idle(self, written: dict[str, Any], where: str) -> None:
+        for taken, idle in _IDLE_BESIDE.items():
+            for key in idle:
+                if taken in written and key in written:
+                    self.fault(where, f"{key} does nothing beside {taken}")
+        if "otherwise" in written and "values" not in written:
+            self.fault(where, "otherwise says what becomes of values that `values` does not list; give `values` too")
 
     def _taker(self, written: dict[str, Any], where: str) -> Rule:
         if "value" in written:
@@ -278,7 +298,7 @@ class _Checked:
                 yield _hop_from_right(hop)
         if "values" in written:
             yield self._translation(written, where)
-        if "time" in written or "zone" in written or name in _TIME_FIELDS:
+        if "time" in written or "zone" in written or name.partition(" ")[0] in _TIME_FIELDS:
             yield self._time_step(written, where)
         if "unit" in written:
             self._refuse_other(written, "unit", tuple(DURATION_UNITS), where)
@@ -319,6 +339,14 @@ def _constant(value: Any) -> Rule:
 
 def _then(take: Rule, step: Callable[[Any], Any]) -> Rule:
     return lambda record: step(take(record))
+
+
+def _or_else(take: Rule, other: Rule) -> Rule:
+    def rule(record: Record) -> Any:
+        found = take(record)
+        return other(record) if is_absent(found) else found
+
+    return rule
 
 
 def _first_of(paths: Sequence[Path], pattern: re.Pattern[str] | None) -> Rule:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, RawBatch
 from linkage.intake.unpack import Line, Source
+
+_COLOURS: Final = re.compile(rb"\x1b\[[0-9;]*m")
+"""What a program writes to a terminal, and a container runtime keeps."""
 
 
 def read_text_lines(
@@ -38,7 +43,7 @@ def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
         builder.reject(line.number, f"a line longer than {MATCHED_CHARS} bytes")
         return
     try:
-        text = line.text.decode("utf-8").strip()
+        text = plain_line(line.text)
     except UnicodeDecodeError:
         builder.reject(line.number, "not UTF-8 text")
         return
@@ -47,3 +52,8 @@ def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
         builder.add(line.number, match.groupdict(), len(text))
     elif text and not mapping.skips_other_lines:
         builder.reject(line.number, "the line pattern does not match" if line.is_ended else CUT_SHORT)
+
+
+def plain_line(text: bytes) -> str:
+    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8."""
+    return _COLOURS.sub(b"", text).decode("utf-8").strip()
