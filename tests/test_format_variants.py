@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,24 @@ from test_formats import SPEND, STANDARD, write_csv
 from test_gateway_formats import (
     AZURE,
     CLOUDFLARE,
+    ENVOY,
+    GENAI,
     HELICONE,
+    KONG,
     LANGFUSE,
     PORTKEY,
+    SERVER,
     VLLM,
     WANTED,
     load,
     rows,
+    traces,
     write,
 )
 
 from linkage.intake.files import read_raw
 from linkage.intake.mapping import read_mapping
+from linkage.intake.records import check_accounts
 
 START = dt.datetime(2026, 11, 24, 5, 52, 28, 104000)
 END = dt.datetime(2026, 11, 24, 5, 52, 36, 227000)
@@ -166,3 +173,46 @@ def test_uvicorn_lines_are_read_behind_what_shippers_put_before_them(tmp_path: P
     assert read_raw(path).format_name == "vllm"
     (row,) = rows(load(path))
     assert (row["account_id"], row["ip"]) == (address, address)
+
+
+def test_a_prompt_that_litellm_withholds_is_absent_wherever_it_was_logged(tmp_path: Path) -> None:
+    withheld = [{"role": "user", "content": "redacted-by-litellm"}]
+    for record in ({**STANDARD, "messages": withheld}, {**LANGFUSE, "input": "redacted-by-litellm"}):
+        (row,) = rows(load(write(tmp_path / "log", record)))
+        assert "prompt" not in row
+
+
+def test_a_raw_key_that_stands_for_its_account_is_never_stored(tmp_path: Path) -> None:
+    standard = {**STANDARD, "metadata": {"user_api_key_hash": "sk-1234"}}
+    spend = {**SPEND, "api_key": "sk-1234", "user": "", "team_id": ""}
+    for record in (standard, spend):
+        (row,) = rows(load(write(tmp_path / "log", record)))
+        assert row["account_id"] == row["api_key_id"] == hashlib.sha256(b"sk-1234").hexdigest()
+    raw = read_raw(write(tmp_path / "keys", {"token": "sk-1234", "user_id": None, "key_alias": "x"}))
+    (batch,) = raw.batches
+    (owner,) = check_accounts(batch, raw.format).table.to_pylist()
+    assert owner["account_id"] == hashlib.sha256(b"sk-1234").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [("null", None), ('"why?"', "why?"), ('[{"role":"user","content":"hi"}]', "hi"), ("plain", "plain")],
+)
+def test_messages_of_spendlogs_are_json_also_as_text(tmp_path: Path, text: str, prompt: str | None) -> None:
+    (row,) = rows(load(write_csv(tmp_path / "csv", {**SPEND, "messages": text})))
+    assert row.get("prompt") == prompt
+
+
+def test_an_endpoint_is_a_path_and_holds_no_query(tmp_path: Path) -> None:
+    uri = "/v1beta/models/sonata:generateContent?key=AIza-never-stored"
+    server = {**SERVER, "attributes": [{"key": "user.id", "value": {"stringValue": "a"}}]}
+    server["attributes"].append({"key": "http.target", "value": {"stringValue": uri}})
+    plain = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a", "endpoint": uri}
+    for record in (
+        {**KONG, "request": {**KONG["request"], "uri": uri}},
+        {**ENVOY, "x-envoy-origin-path": uri},
+        traces(server, GENAI),
+        plain,
+    ):
+        (row,) = rows(load(write(tmp_path / "log", record)))
+        assert row["endpoint"] == "/v1beta/models/sonata:generateContent"

@@ -314,6 +314,11 @@ def test_card_numbers_and_raw_keys_never_get_through() -> None:
             "looks like a card number: give the processor's token or fingerprint",
         )
     assert read("payment_method", "4111111111111112")[0] == "4111111111111112"
+    assert (
+        read("api_key_id", "Bearer sk-1234")[0]
+        == read("api_key_id", "bearer  sk-1234")[0]
+        == read("api_key_id", "sk-1234")[0]
+    )
     hashed, note = read("api_key_id", "sk-1234")
     assert hashed == "88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b"
     assert note == "a raw key, replaced by its SHA-256"
@@ -351,7 +356,38 @@ USE = {"type": "tool_use", "name": "f", "input": {"b": 1, "a": 2}}
 RESULT = {"type": "tool_result", "content": [{"text": "done"}]}
 CONVERSE = {"system": [{"text": "S"}], "messages": [{"role": "user", "content": [{"text": "converse"}]}]}
 
+TOOL_USE = {"toolUse": {"toolUseId": "1", "name": "f", "input": {"b": 1, "a": 2}}}
+TOOL_RESULT = {"toolResult": {"toolUseId": "1", "content": [{"text": "done"}, {"json": {"x": 1}}]}}
+GUARDED = {"guardContent": {"text": {"text": "guarded"}}}
+BLOB = {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "aGk="}
+GEMINI = {
+    "systemInstruction": {"parts": [{"text": "S"}]},
+    "contents": [
+        {"role": "user", "parts": [{"text": "see"}, {"inlineData": {"mimeType": "image/png", "data": "aGk="}}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": 1}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": "done"}}}]},
+    ],
+}
+RESPONSES = {
+    "instructions": "S",
+    "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "why"}]},
+        {"type": "function_call", "name": "f", "arguments": "{}", "call_id": "1"},
+        {"type": "function_call_output", "call_id": "1", "output": "done"},
+    ],
+}
+
 MESSAGES: list[tuple[Any, str | None]] = [
+    ([{"role": "user", "content": [{"text": "see"}, {"image": {"format": "png"}}]}], "see\n<image>"),
+    ([{"role": "assistant", "content": [TOOL_USE]}], 'f({"a":2,"b":1})'),
+    ([{"role": "user", "content": [TOOL_RESULT, {"cachePoint": {"type": "default"}}, GUARDED]}], "done\nguarded"),
+    ([{"role": "user", "parts": [BLOB, {"type": "uri", "modality": "video", "uri": "x"}]}], "<image>\n<video>"),
+    ([{"role": "tool", "parts": [{"type": "tool_call_response", "id": "1", "response": "done"}]}], "done"),
+    ([{"role": "user", "content": [{"type": "text", "text": None}]}], None),
+    (GEMINI, 'S\nsee\n<image>\nf({"x":1})\ndone'),
+    (RESPONSES, "S\nwhy\nf({})\ndone"),
+    ([{"role": "user", "content": "redacted-by-litellm"}], None),
+    ({"instructions": "redacted-by-litellm", "input": "redacted-by-litellm"}, None),
     ("plain", "plain"),
     (["one", "two"], "one\ntwo"),
     ([{"role": "user", "content": [{"type": "text", "text": "see"}, IMAGE]}], "see\n<image>"),

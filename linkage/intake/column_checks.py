@@ -66,7 +66,7 @@ def check_ids(texts: Any, read: Reader, *, longest: int) -> CheckedColumn:
 
 def check_keys(texts: Any, read: Reader, *, longest: int) -> CheckedColumn:
     """Ids of API keys: opaque ids, none of them a raw key."""
-    if pc.any(pc.starts_with(texts, RAW_KEY)).as_py():
+    if pc.any(pc.match_substring_regex(texts, RAW_KEY)).as_py():
         return check_texts(texts, read, pa.string())
     return check_ids(texts, read, longest=longest)
 

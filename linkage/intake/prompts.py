@@ -10,6 +10,22 @@ import orjson
 
 SYSTEM_ROLES: Final = ("system", "developer")
 
+_MESSAGES: Final = ("messages", "prompt", "input", "contents")
+_SYSTEM: Final = ("system", "instructions", "systemInstruction", "system_instruction")
+"""Where a body of one provider or another keeps what was asked, and its system text."""
+
+_WITHHELD: Final = ("redacted-by-litellm",)
+"""What stands in for a text that is not logged; as a prompt it would tie everybody."""
+
+_INNER: Final = (
+    *("content", "parts", "result", "response", "output", "tool_calls", "function_call", "text"),
+    *("toolUse", "toolResult", "guardContent", "functionCall", "functionResponse"),
+)
+"""Members of a part that hold parts themselves."""
+
+_MEDIA: Final = ("image", "document", "video", "audio", "inlineData", "inline_data", "fileData", "file_data")
+"""Members by which a part is media, where it has no ``type``."""
+
 _AFFIXES: Final = re.compile(r"^(?:input_|output_)|_url$")
 
 
@@ -29,8 +45,8 @@ def flatten_messages(messages: Any, *, system: Any = None) -> Prompt:
     Parameters
     ----------
     messages : text, a list of texts, a list of chat messages (``{role, content}``, with content as text or as
-        parts, or ``{role, parts}``), or an object that holds ``messages``, ``prompt`` or ``input``, and perhaps
-        ``system``.
+        parts, or ``{role, parts}``), or a request body that holds them as ``messages``, ``prompt``, ``input`` or
+        ``contents``, and perhaps system text as ``system``, ``instructions`` or ``systemInstruction``.
     system : system text that stands beside the messages, as text or parts.
 
     Examples
@@ -39,8 +55,9 @@ def flatten_messages(messages: Any, *, system: Any = None) -> Prompt:
     Prompt(text='Be brief.\n17 * 23', system='Be brief.')
     """
     if isinstance(messages, dict) and "role" not in messages:
-        inner = next((messages[key] for key in ("messages", "prompt", "input") if messages.get(key)), None)
-        return flatten_messages(inner, system=messages.get("system") or system)
+        inner = next((messages[key] for key in _MESSAGES if messages.get(key)), None)
+        own = next((messages[key] for key in _SYSTEM if messages.get(key)), None)
+        return flatten_messages(inner, system=own or system)
     turns = messages if isinstance(messages, list) else [messages]
     system_lines = list(_lines(system))
     lines: list[str] = []
@@ -57,7 +74,7 @@ def _join(lines: Sequence[str]) -> str | None:
 def _lines(part: Any) -> Iterator[str]:
     """The text lines of a message, a part, or a list of parts."""
     if isinstance(part, str):
-        if part:
+        if part and part not in _WITHHELD:
             yield part
     elif isinstance(part, list):
         for item in part:
@@ -72,17 +89,29 @@ def _lines_of_object(part: dict[str, Any]) -> Iterator[str]:
         yield call
     elif isinstance(part.get("text"), str):
         yield from _lines(part["text"])
-    elif any(key in part for key in ("content", "parts", "result", "tool_calls", "function_call")):
-        for key in ("content", "parts", "result", "tool_calls", "function_call"):
+    elif "modality" in part:
+        yield f"<{part['modality']}>"
+    elif any(key in part for key in _INNER):
+        for key in _INNER:
             yield from _lines(part.get(key))
+    elif any(isinstance(part.get(key), dict) for key in _MEDIA):
+        yield f"<{_medium(part)}>"
     elif isinstance(part.get("type"), str):
         yield f"<{_AFFIXES.sub('', part['type'])}>"
+
+
+def _medium(part: dict[str, Any]) -> str:
+    """The kind of media in a part that says it by the name of its member, or by a media type inside."""
+    name = next(key for key in _MEDIA if isinstance(part.get(key), dict))
+    kind = part[name].get("mimeType") or part[name].get("mime_type")
+    return kind.partition("/")[0] if isinstance(kind, str) else name
 
 
 def _tool_call(part: dict[str, Any]) -> str | None:
     function = part.get("function")
     source = function if isinstance(function, dict) else part
-    arguments = source.get("arguments", source.get("input") if part.get("type") == "tool_use" else None)
+    is_use = part.get("type") == "tool_use" or "toolUseId" in part
+    arguments = source.get("arguments", source.get("input") if is_use else source.get("args"))
     if arguments is None or not isinstance(source.get("name"), str):
         return None
     if not isinstance(arguments, str):

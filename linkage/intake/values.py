@@ -34,9 +34,10 @@ LAST_TIME_US: Final = 4_102_444_800_000_000
 MAX_LATENCY_MS: Final = 1e9
 """Eleven days; a longer request is a unit mistake."""
 
-RAW_KEY: Final = "sk-"
+RAW_KEY: Final = r"^(?:sk-|(?i:bearer) )"
 """What an API key begins with that is no id of one."""
 
+_RAW_KEY: Final = re.compile(RAW_KEY)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO_TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:[.,](\d{1,9}))? ?(Z|z|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
@@ -330,11 +331,25 @@ def key_reader(longest: int) -> Reader:
 
     def read(value: Any) -> Any:
         found = read_id(value)
-        if isinstance(found, str) and found.startswith(RAW_KEY):
-            return Repaired(hashlib.sha256(found.encode()).hexdigest(), "a raw key, replaced by its SHA-256")
+        if isinstance(found, str) and _RAW_KEY.match(found):
+            return Repaired(hide_raw_key(found), "a raw key, replaced by its SHA-256")
         return found
 
     return read
+
+
+def hide_raw_key(key: Any) -> Any:
+    """The SHA-256 of a raw API key, also of one with ``Bearer`` before it; any other value as it is.
+
+    Examples
+    --------
+    >>> hide_raw_key("Bearer sk-1234") == hide_raw_key("sk-1234"), hide_raw_key("key_9f3a")
+    (True, 'key_9f3a')
+    """
+    if not isinstance(key, str) or not _RAW_KEY.match(key):
+        return key
+    bare = key if key.startswith("sk-") else key.partition(" ")[2].strip()
+    return hashlib.sha256(bare.encode()).hexdigest()
 
 
 def payment_reader(longest: int) -> Reader:
@@ -369,6 +384,16 @@ def text_reader(longest: int) -> Reader:
             return value.strip()
         line = _SPACES.sub(" ", value).strip()
         return line or None
+
+    return read
+
+
+def endpoint_reader(longest: int) -> Reader:
+    """A reader of paths and operation names: what follows a ``?`` is dropped, as it may hold the caller's key."""
+    read_text = text_reader(longest)
+
+    def read(value: Any) -> Any:
+        return read_text(value.partition("?")[0] if isinstance(value, str) else value)
 
     return read
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linkage.intake.formats.base import Format, Record, first_present, list_in, messages_in, object_in
+from linkage.intake.formats.base import Format, Record, first_present, list_in, object_in
 from linkage.intake.formats.litellm import (
     http_status,
     milliseconds_between,
@@ -13,13 +13,14 @@ from linkage.intake.formats.litellm import (
     user_agent_tag,
 )
 from linkage.intake.prompts import flatten_messages
-from linkage.intake.values import is_absent, number_of
+from linkage.intake.trees import parse_text
+from linkage.intake.values import hide_raw_key, is_absent, number_of
 
 
 def _read(record: Record) -> Record:
     metadata = object_in(record, "metadata")
     body = _request_body(record)
-    prompt = flatten_messages(first_present(messages_in(record, "messages"), body))
+    prompt = flatten_messages(first_present(_messages(record), body))
     key = record.get("api_key")
     status = first_present(record.get("status"), metadata.get("status"))
     start = moment(record.get("startTime"))
@@ -28,7 +29,7 @@ def _read(record: Record) -> Record:
         "request_id": record.get("request_id"),
         # A key made without an owner bills its team, or only itself. `end_user` is what the caller claims.
         "account_id": first_present(
-            record.get("user"), metadata.get("user_api_key_user_id"), record.get("team_id"), key
+            record.get("user"), metadata.get("user_api_key_user_id"), record.get("team_id"), hide_raw_key(key)
         ),
         "api_key_id": key,
         "ip": first_present(record.get("requester_ip_address"), metadata.get("requester_ip_address")),
@@ -45,6 +46,15 @@ def _read(record: Record) -> Record:
         "params": body,
         "end_user": record.get("end_user"),
     }
+
+
+def _messages(record: Record) -> Any:
+    """The column is JSON, so a text in it is JSON text, as in a CSV export."""
+    value = record.get("messages")
+    if not isinstance(value, str):
+        return value
+    opened = parse_text(value)
+    return value if opened is None and value != "null" else opened
 
 
 def _request_body(record: Record) -> Record:

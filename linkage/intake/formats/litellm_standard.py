@@ -13,6 +13,7 @@ from linkage.intake.formats.litellm import (
     user_agent_tag,
 )
 from linkage.intake.prompts import flatten_messages
+from linkage.intake.values import hide_raw_key
 
 
 def _read(record: Record) -> Record:
@@ -25,7 +26,9 @@ def _read(record: Record) -> Record:
         "timestamp": start,
         "request_id": record.get("id"),
         # A key made without an owner bills its team, or only itself. `end_user` is what the caller claims.
-        "account_id": first_present(metadata.get("user_api_key_user_id"), metadata.get("user_api_key_team_id"), key),
+        "account_id": first_present(
+            metadata.get("user_api_key_user_id"), metadata.get("user_api_key_team_id"), hide_raw_key(key)
+        ),
         "api_key_id": key,
         "ip": first_present(metadata.get("requester_ip_address"), record.get("requester_ip_address")),
         "user_agent": first_present(

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from linkage.intake.formats.base import Format, Record, first_present
 from linkage.intake.formats.litellm import moment
+from linkage.intake.values import hide_raw_key
 
 
 def _read_owner(record: Record) -> Record:
@@ -26,7 +27,7 @@ def _domain(email: Any) -> Any:
 def _read_key(record: Record) -> Record:
     # The age of a key says nothing about the age of its account, so `created_at` stays unknown.
     return {
-        "account_id": first_present(record.get("user_id"), record.get("team_id"), record.get("token")),
+        "account_id": first_present(record.get("user_id"), record.get("team_id"), hide_raw_key(record.get("token"))),
         "organization_id": record.get("organization_id"),
         "plan": record.get("budget_id"),
     }
