@@ -55,6 +55,20 @@ def test_a_rebuild_that_failed_is_the_first_thing_told_in_the_morning(tiny_store
     assert tiny_store.examine().set_index("check").loc["last rebuild", "level"] == "note"
 
 
+def test_a_rebuild_that_ends_before_its_first_step_is_told_in_words_and_remembered(
+    tiny_store: lk.Store, tmp_path: Path
+) -> None:
+    lk.open_store(tmp_path / "empty.db").close()
+    code, _, words = run_cli("rebuild", tmp_path / "empty.db")
+    assert (code, "the store has none. Load logs with: linkage ingest" in words) == (1, True), words
+    small, figures = tmp_path / "settings.toml", tmp_path / "linkage.prom"
+    small.write_text("[run]\nmemory_mb = 100\n")
+    code, _, words = run_cli("rebuild", tiny_store.path, "--settings", small, "--metrics", figures)
+    assert (code, "memory_mb = 100" in words) == (1, True), words
+    assert tiny_store.ledger[["exit_code", "slowest"]].to_numpy().tolist() == [[1, ""]]
+    assert "linkage_rebuild_exit_code 1\n" in figures.read_text()
+
+
 def test_two_runs_are_compared(tiny_store: lk.Store) -> None:
     one = lk.rebuild(tiny_store, as_of="2026-09-02")
     other = lk.rebuild(tiny_store)

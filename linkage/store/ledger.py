@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sqlite3
 from collections.abc import Callable
@@ -78,7 +79,7 @@ class StepTimes:
             return {}
         ended = self._clock()
         spent: dict[str, int] = {}
-        for (name, begin), (_, end) in zip(self._marks, [*self._marks[1:], ("", ended)], strict=True):
+        for (name, begin), (_, end) in itertools.pairwise([*self._marks, ("", ended)]):
             spent[name] = spent.get(name, 0) + end - begin
         return {"began_ms": self._began, "ended_ms": ended, "steps": json.dumps(spent)}
 
