@@ -8,8 +8,9 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 _MMAP_THRESHOLD: Final = -3  # of mallopt(3)
@@ -84,6 +85,13 @@ def seldom_collected() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+def join_parts(parts: list[Any]) -> Any:
+    """The parts as one array; the list is emptied."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def give_back(*, accounts: int = 0) -> None:

@@ -14,9 +14,9 @@ import pytest
 
 import linkage as lk
 from linkage.store import filling
-from linkage.store.filling import Connection, connect, fill_table, put_rows, put_texts
+from linkage.store.filling import fill_table, put_rows, put_texts
 from linkage.store.inserts import insertion
-from linkage.store.stepping import find_library
+from linkage.store.library import Connection, connect, find_library
 
 INSERT = insertion("insert into long values", "(?1, ?, ?, ?, ?)")
 ROWS = 3 * 20 + 7

@@ -13,8 +13,8 @@ from linkage.store import facts
 from linkage.store import items as items_room
 from linkage.store import store as store_room
 from linkage.store.items import AccountItems, ItemLog, pack_items
+from linkage.store.names import read_account_names
 from linkage.store.store import Database
-from linkage.store.uses import read_account_names
 from linkage.terms import DAY_MS, ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame
 
 

@@ -9,9 +9,10 @@ from test_uses import windows
 
 import linkage as lk
 from linkage.store.inputs import hash_rows
+from linkage.store.names import Names, read_account_names
 from linkage.store.profiles import read_profiles
 from linkage.store.store import Database
-from linkage.store.uses import Names, read_account_names, read_hours
+from linkage.store.uses import read_hours
 from linkage.terms import ACCOUNTS, CONDUCT
 
 

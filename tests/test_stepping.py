@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from linkage.errors import StoreError
-from linkage.store import stepping
-from linkage.store.filling import Connection
-from linkage.store.stepping import Calls, find_calls, step_packed, step_through
+from linkage.store import library
+from linkage.store.library import Calls, Connection, find_calls
+from linkage.store.stepping import step_packed, step_through
 from linkage.store.store import Database
 
 
@@ -98,5 +98,5 @@ def test_without_a_library_rows_come_through_python(file: str | None, monkeypatc
     if file:
         module.__file__ = file
     monkeypatch.setitem(sys.modules, "_sqlite3", module)
-    monkeypatch.setattr(stepping, "find_library", stepping.find_library.__wrapped__)
+    monkeypatch.setattr(library, "find_library", library.find_library.__wrapped__)
     assert find_calls.__wrapped__() is None

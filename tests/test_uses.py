@@ -12,8 +12,9 @@ import pytest
 import linkage as lk
 from linkage.errors import StoreError
 from linkage.store.inputs import hash_rows
+from linkage.store.names import read_account_names, read_names
 from linkage.store.store import Database
-from linkage.store.uses import count_template_uses, read_account_names, read_hours, read_names, read_uses
+from linkage.store.uses import count_template_uses, read_hours, read_uses
 from linkage.terms import HOURS, TEMPLATE_USES, TEXT, USES, make_frame
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from linkage.store import facts
+from linkage.store.names import read_account_names
 from linkage.store.store import Database
-from linkage.store.uses import read_account_names
 from linkage.store.works import pack_works, read_works
 from linkage.terms import WORKS, make_frame
 

@@ -19,8 +19,8 @@ import pandas as pd
 from linkage.arrays import Ints
 from linkage.coding import distinct, is_run_start, run_places, value_keys
 from linkage.outputs.ties import CodedTies, measure_ties
+from linkage.store.names import Names
 from linkage.store.store import Database
-from linkage.store.uses import Names
 from linkage.terms import (
     ACTIVITY,
     COUNT,

@@ -1,8 +1,8 @@
 """Long tables that compiled code puts into the store, inside a transaction of Python's own connection.
 
 Python's binding makes an object of every value and binds each of every row, which takes as long again as it takes
-SQLite to store them (2026-11-29). Here a text that rows have in common is bound once. What SQLite calls a connection
-is told by SQLite itself when it is opened; where it cannot be asked, all goes through Python as before.
+SQLite to store them (2026-11-29). Here a text that rows have in common is bound once. Where SQLite cannot be asked, all
+goes through Python.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from os import PathLike
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -23,7 +21,16 @@ import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
-from linkage.store.stepping import declare, find_calls, find_library, open_statement, told_error
+from linkage.store.library import (
+    INT,
+    POINTER,
+    Connection,
+    declare,
+    find_calls,
+    find_library,
+    open_statement,
+    told_error,
+)
 from linkage.terms import TEXT
 
 FILLED_ROWS: Final = 500_000
@@ -34,46 +41,6 @@ _NUMBER, _BLANKS, _FLOAT, _TEXT, _BLOB = range(5)  # of blanks: whole numbers, `
 _NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
 _DONE: Final = 101
 _CONSTRAINT: Final = 19
-
-_opened = threading.local()
-
-
-class Connection(sqlite3.Connection):
-    """A connection that knows what SQLite calls it."""
-
-    handle: int | None = None
-    """None: not known."""
-    rows_put = 0
-    """Rows that it was given to put into tables by compiled code, once they are many."""
-
-    def close(self) -> None:
-        """Close it; SQLite knows it no more."""
-        self.handle = None
-        super().close()
-
-
-def _keep(handle: int, _message: int, _routines: int) -> int:
-    _opened.handle = handle
-    return 0
-
-
-_note: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(_keep)
-
-
-def connect(path: str | PathLike[str], *, timeout: float) -> Connection:
-    """Open a file as ``sqlite3.connect`` does, without transactions of its own."""
-    library = find_library()
-    note = getattr(library, "sqlite3_auto_extension", None)  # of every connection that is opened while it is noted
-    _opened.handle = None
-    if note:
-        note(_note)
-    try:
-        connection: Connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=Connection)
-    finally:
-        if note:
-            library.sqlite3_cancel_auto_extension(_note)  # type: ignore[union-attr]
-    connection.handle = _opened.handle
-    return connection
 
 
 def fill_table(
@@ -231,14 +198,12 @@ def find_put() -> Callable[..., int] | None:
     library = find_library()
     if library is None:
         return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int
-    step, reset = (declare(library, f"sqlite3_{name}", number, pointer) for name in ("step", "reset"))
-    bind_null = declare(library, "sqlite3_bind_null", number, pointer, number)
-    bind_number = declare(library, "sqlite3_bind_int64", number, pointer, number, ctypes.c_int64)
-    bind_float = declare(library, "sqlite3_bind_double", number, pointer, number, ctypes.c_double)
+    step, reset = (declare(library, f"sqlite3_{name}", INT, POINTER) for name in ("step", "reset"))
+    bind_null = declare(library, "sqlite3_bind_null", INT, POINTER, INT)
+    bind_number = declare(library, "sqlite3_bind_int64", INT, POINTER, INT, ctypes.c_int64)
+    bind_float = declare(library, "sqlite3_bind_double", INT, POINTER, INT, ctypes.c_double)
     bind_text, bind_blob = (
-        declare(library, f"sqlite3_bind_{kind}", number, pointer, number, pointer, number, pointer)
-        for kind in ("text", "blob")
+        declare(library, f"sqlite3_bind_{kind}", INT, POINTER, INT, POINTER, INT, POINTER) for kind in ("text", "blob")
     )
 
     @numba.njit(nogil=True)

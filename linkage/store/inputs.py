@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.arrays import Ints
 from linkage.memory import give_back
 from linkage.parallel import BESIDE_ACCOUNTS, Beside, stand_back, worth_beside
 from linkage.store.items import ItemLog
+from linkage.store.names import AccountNames, read_account_names
 from linkage.store.profiles import read_profiles
 from linkage.store.store import Database
-from linkage.store.uses import read_account_names, read_hours, read_uses
+from linkage.store.uses import read_hours, read_uses
 from linkage.store.works import read_works
 from linkage.terms import (
     DAY_MS,
@@ -187,10 +187,10 @@ def read_inputs(
     """
     with database.snapshot(), contextlib.ExitStack() as stack:
         names = read_account_names(database)
-        is_settled = rest_later and len(names[0]) >= BESIDE_ACCOUNTS
+        is_settled = rest_later and len(names.ids) >= BESIDE_ACCOUNTS
         if is_settled:
             stack.enter_context(database.settled())
-        aside = worth_beside(beside, accounts=len(names[0]))
+        aside = worth_beside(beside, accounts=len(names.ids))
         if aside is None:
             used, known = _read_used(database, window, names), _read_known(database, window, names)
         else:
@@ -212,11 +212,11 @@ class _Used(NamedTuple):
     digest: bytes
 
 
-def _read_used(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Used:
+def _read_used(database: Database, window: Window, names: AccountNames) -> _Used:
     uses = read_uses(database, accounts=names, **window.days)
-    _let_go(database, accounts=len(names[0]))
+    _let_go(database, accounts=len(names.ids))
     used = _Used(uses, _digest(uses))
-    _let_go(database, accounts=len(names[0]))
+    _let_go(database, accounts=len(names.ids))
     return used
 
 
@@ -237,14 +237,14 @@ def read_known_of(path: Path, window: Window) -> _Known:
         return _read_known(database, window, read_account_names(database))
 
 
-def _read_known(database: Database, window: Window, names: tuple[Ints, pd.Index[str]]) -> _Known:
+def _read_known(database: Database, window: Window, names: AccountNames) -> _Known:
     hours = read_hours(database, accounts=names, **window.days)
     accounts, conduct = read_profiles(database, accounts=names, hours=hours, **window.days)
-    _let_go(database, accounts=len(names[0]))
+    _let_go(database, accounts=len(names.ids))
     works = read_works(database, accounts=names, **window.days)
     frames = (accounts, conduct, hours, works)
     known = _Known(*frames, [_digest(frame) for frame in frames])
-    _let_go(database, accounts=len(names[0]))
+    _let_go(database, accounts=len(names.ids))
     return known
 
 
@@ -265,7 +265,7 @@ def _read_rest(
     database: Database,
     *,
     window: Window,
-    names: tuple[Ints, pd.Index[str]],
+    names: AccountNames,
     used: bytes,
     known: Sequence[bytes],
     is_settled: bool,

@@ -22,11 +22,11 @@ import pandas as pd
 
 from linkage.arrays import Ints
 from linkage.coding import hash_names, run_starts
-from linkage.memory import give_back
+from linkage.memory import give_back, join_parts
 from linkage.parallel import in_threads
 from linkage.store.known import KnownIds
-from linkage.store.store import Database
-from linkage.store.uses import Names, join_parts, utc_times
+from linkage.store.names import AccountNames, Names
+from linkage.store.store import Database, utc_times
 from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
 
 _ITEM_BYTES: Final = 16
@@ -108,7 +108,7 @@ class ItemLog:
 
     Parameters
     ----------
-    accounts : as from :func:`linkage.store.uses.read_account_names`.
+    accounts : all of the store.
     days : ``since_day``, inclusive, and ``until_day``, exclusive, since the epoch.
     is_settled : nobody writes until items are read, and all of them are committed: they may be read in any thread.
     """
@@ -117,7 +117,7 @@ class ItemLog:
         self,
         database: Database,
         *,
-        accounts: tuple[Ints, pd.Index[str]],
+        accounts: AccountNames,
         days: Mapping[str, int],
         is_settled: bool = False,
     ) -> None:

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Ints
-from linkage.store.store import Database
-from linkage.store.uses import Names, read_names, utc_times
+from linkage.store.names import AccountNames, Names, read_names
+from linkage.store.store import Database, utc_times
 from linkage.terms import ACCOUNTS, CONDUCT, TEXT, make_frame
 
 _UNKNOWN_MS: Final = np.iinfo(np.int64).max
@@ -22,13 +22,13 @@ _NO_TIME: Final = np.iinfo(np.int64).min  # as numpy has it
 
 
 def read_profiles(
-    database: Database, *, accounts: tuple[Ints, pd.Index[str]], hours: pd.DataFrame, since_day: int, until_day: int
+    database: Database, *, accounts: AccountNames, hours: pd.DataFrame, since_day: int, until_day: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is known of each account at work in a window of whole UTC days: ``account_profiles``, ``account_conduct``.
 
     Parameters
     ----------
-    accounts : as from :func:`linkage.store.uses.read_account_names`.
+    accounts : all of the store.
     hours : of the same window, as from :func:`linkage.store.uses.read_hours`.
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
 
@@ -36,22 +36,22 @@ def read_profiles(
     -------
     DataFrames of the shapes ``ACCOUNTS`` and ``CONDUCT``, by account. O(accounts log accounts).
     """
-    days, places = {"since_day": since_day, "until_day": until_day}, Names(accounts[0])
+    days, places = {"since_day": since_day, "until_day": until_day}, Names(accounts.numbers)
     totals = _read(database, "account_totals", width=14, **days)
     account = places.places(totals[:, 0])
     order = np.argsort(account)
     account, totals = account[order], totals[order]
     _, first_ms, last_ms, request_count, active_days, failed_count, limited_count, *rest = totals.T
     input_tokens, output_tokens, prompt_count, input_count, log_input_micros, output_count, log_output_micros = rest
-    prompts = np.zeros((len(accounts[0]), 2), dtype=np.int64)
+    prompts = np.zeros((len(accounts.ids), 2), dtype=np.int64)
     prompted = _read(database, "prompt_totals", width=3, **days)
     prompts[places.places(prompted[:, 0])] = prompted[:, 1:]
-    named = {"account_id": accounts[1].take(account), "request_count": request_count}
+    named = {"account_id": accounts.ids.take(account), "request_count": request_count}
     records = _read_records(database, places, account)
     profiles = {**records, "first_at": utc_times(first_ms), "last_at": utc_times(last_ms)}
     conduct = {
         "active_days": active_days,
-        "active_hours": np.bincount(hours["account_id"].cat.codes, minlength=len(accounts[0]))[account],
+        "active_hours": np.bincount(hours["account_id"].cat.codes, minlength=len(accounts.ids))[account],
         "failed_count": failed_count,
         "limited_count": limited_count,
         "input_tokens": input_tokens,

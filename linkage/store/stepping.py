@@ -1,8 +1,7 @@
 """Rows of numbers, read by compiled code that asks SQLite itself.
 
 Python's binding makes an object of every value and a tuple of every row, which takes three times as long as it takes
-SQLite to find them (2026-11-29). Where SQLite cannot be asked, since it is a part of the interpreter and no library
-beside it, :func:`find_calls` finds nothing and rows come through Python.
+SQLite to find them (2026-11-29). Where SQLite cannot be asked, rows come through Python.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import sqlite3
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +18,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.store.library import INT, POINTER, Calls, declare, open_statement, told_error
+
 _ROW: Final = 100  # SQLITE_ROW, of the codes that SQLite promises to keep
 _DONE: Final = 101
 _FLOAT: Final = 2  # SQLITE_FLOAT
@@ -29,10 +28,6 @@ _FULL: Final = -1  # ours: a row for which there is no room
 _ROOM: Final = 64  # bytes a row, at first
 _FLAGS: Final = 0x8001  # read only, no mutex: one thread asks
 _SAFE: Final = ("pragma trusted_schema = off", "pragma cell_size_check = on")
-
-_POINTER: Final = ctypes.c_void_p
-_TEXT: Final = ctypes.c_char_p
-_INT: Final = ctypes.c_int
 
 
 class Packed(NamedTuple):
@@ -45,17 +40,9 @@ class Packed(NamedTuple):
     data: npt.NDArray[np.uint8]
 
 
-class Calls(NamedTuple):
-    """Functions of the library that Python's own binding has loaded."""
+class _Fills(NamedTuple):
+    """Compiled functions that fill arrays from a statement."""
 
-    open: Callable[..., int]
-    close: Callable[..., int]
-    prepare: Callable[..., int]
-    finalize: Callable[..., int]
-    bind: Callable[..., int]
-    bind_text: Callable[..., int]
-    index: Callable[..., int]
-    message: Callable[..., bytes]
     fill: Callable[[int, npt.NDArray[np.int64]], tuple[int, int]]
     """Fill an array from a statement, row by row: how many rows, and the code of the last step."""
     fill_packed: Callable[[int, Any, Any, npt.NDArray[np.int64], int, int, bool], tuple[int, int]]
@@ -64,43 +51,11 @@ class Calls(NamedTuple):
 
 
 @functools.cache
-def find_library() -> ctypes.CDLL | None:
-    """SQLite as Python's own binding has loaded it, None where it cannot be asked."""
-    path = getattr(sys.modules.get("_sqlite3"), "__file__", None)
-    try:
-        library = ctypes.CDLL(path) if path else None
-        return library if library and library.sqlite3_step else None
-    except (OSError, AttributeError):
-        return None
-
-
-@functools.cache
-def find_calls() -> Calls | None:
-    """The functions of SQLite, None where they cannot be had; compiling takes half a second."""
-    library = find_library()
-    if library is None:
-        return None
-    step = declare(library, "sqlite3_step", _INT, _POINTER)
-    value = declare(library, "sqlite3_column_int64", ctypes.c_int64, _POINTER, _INT)
-    return Calls(
-        declare(library, "sqlite3_open_v2", _INT, _TEXT, _POINTER, _INT, _TEXT),
-        declare(library, "sqlite3_close_v2", _INT, _POINTER),
-        declare(library, "sqlite3_prepare_v2", _INT, _POINTER, _TEXT, _INT, _POINTER, _POINTER),
-        declare(library, "sqlite3_finalize", _INT, _POINTER),
-        declare(library, "sqlite3_bind_int64", _INT, _POINTER, _INT, ctypes.c_int64),
-        declare(library, "sqlite3_bind_text", _INT, _POINTER, _INT, _TEXT, _INT, _POINTER),
-        declare(library, "sqlite3_bind_parameter_index", _INT, _POINTER, _TEXT),
-        declare(library, "sqlite3_errmsg", _TEXT, _POINTER),
-        _compile(step, value),
-        _compile_packed(library, step, value),
-    )
-
-
-def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
-    """A function of the library with these types; each has an object of its own."""
-    function = library[name]
-    function.restype, function.argtypes = result, arguments
-    return function
+def _find_fills(library: ctypes.CDLL) -> _Fills:
+    """Compiling takes half a second."""
+    step = declare(library, "sqlite3_step", INT, POINTER)
+    value = declare(library, "sqlite3_column_int64", ctypes.c_int64, POINTER, INT)
+    return _Fills(_compile(step, value), _compile_packed(library, step, value))
 
 
 def _compile(step: Any, value: Any) -> Any:
@@ -118,11 +73,11 @@ def _compile(step: Any, value: Any) -> Any:
 
 
 def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
-    kind_of = declare(library, "sqlite3_column_type", _INT, _POINTER, _INT)
-    float_of = declare(library, "sqlite3_column_double", ctypes.c_double, _POINTER, _INT)
-    begins = declare(library, "sqlite3_column_blob", _POINTER, _POINTER, _INT)
-    size_of = declare(library, "sqlite3_column_bytes", _INT, _POINTER, _INT)
-    copy = declare(ctypes.CDLL(None), "memcpy", _POINTER, _POINTER, _POINTER, ctypes.c_size_t)
+    kind_of = declare(library, "sqlite3_column_type", INT, POINTER, INT)
+    float_of = declare(library, "sqlite3_column_double", ctypes.c_double, POINTER, INT)
+    begins = declare(library, "sqlite3_column_blob", POINTER, POINTER, INT)
+    size_of = declare(library, "sqlite3_column_bytes", INT, POINTER, INT)
+    copy = declare(ctypes.CDLL(None), "memcpy", POINTER, POINTER, POINTER, ctypes.c_size_t)
 
     @numba.njit(nogil=True)
     def fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
@@ -155,7 +110,7 @@ def step_through(
 
     Parameters
     ----------
-    calls : from :func:`find_calls`.
+    calls : from :func:`linkage.store.library.find_calls`.
     where : a file, which is asked on a connection of its own: of what is committed; or what SQLite calls a connection.
     sql, parameters : what is asked; the parameters are whole numbers and texts, by name.
     width : how many columns the answer has; all of them whole numbers.
@@ -168,7 +123,7 @@ def step_through(
 
     def fill(statement: int) -> tuple[npt.NDArray[np.int64], int]:
         rows = np.empty((part_rows, width), dtype=np.int64)
-        count, code = calls.fill(statement, rows)
+        count, code = _find_fills(calls.library).fill(statement, rows)
         return rows[:count], code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
@@ -192,7 +147,7 @@ def step_packed(
         rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
         data = np.empty(room, dtype=np.uint8)
         memory = (rows, rows.view(np.float64), ends, data.ctypes.data, room)
-        count, code = calls.fill_packed(statement, *memory, is_pending)
+        count, code = _find_fills(calls.library).fill_packed(statement, *memory, is_pending)
         return Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0]), code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
@@ -243,30 +198,13 @@ def _beginning(where: Path | int) -> Iterator[Callable[..., Callable[[], Any]]]:
 
 @contextlib.contextmanager
 def _connection(calls: Calls, path: Path) -> Iterator[Any]:
-    database = _POINTER()
+    database = POINTER()
     try:
         if calls.open(str(path).encode(), ctypes.byref(database), _FLAGS, None):
             raise told_error(calls, database)
         for pragma in _SAFE:
             with open_statement(calls, database, pragma) as statement:
-                calls.fill(statement.value, np.empty((1, 0), dtype=np.int64))
+                _find_fills(calls.library).fill(statement.value, np.empty((1, 0), dtype=np.int64))
         yield database
     finally:
         calls.close(database)
-
-
-@contextlib.contextmanager
-def open_statement(calls: Calls, database: Any, sql: str) -> Iterator[Any]:
-    """A statement on a connection, for the length of a ``with`` block."""
-    statement = _POINTER()
-    try:
-        if calls.prepare(database, sql.encode(), -1, ctypes.byref(statement), None):
-            raise told_error(calls, database)
-        yield statement
-    finally:
-        calls.finalize(statement)
-
-
-def told_error(calls: Calls, database: Any) -> sqlite3.OperationalError:
-    """What went wrong last on a connection."""
-    return sqlite3.OperationalError(calls.message(database).decode(errors="replace"))

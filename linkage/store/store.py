@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 import sqlite_utils
 
+from linkage.arrays import Ints
 from linkage.errors import QueryError, StoreBusyError, StoreError
-from linkage.store.filling import connect
+from linkage.store.library import Calls, connect, find_calls
 from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
-from linkage.store.stepping import Calls, Packed, find_calls, step_packed, step_through
+from linkage.store.stepping import Packed, step_packed, step_through
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
@@ -427,6 +428,11 @@ def _bits(values: Sequence[int | float]) -> npt.NDArray[np.int64]:
     """Whole numbers as they are, floats as their bits."""
     array = np.array(values)
     return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
+
+
+def utc_times(ms: Ints) -> Any:
+    """Epoch milliseconds as UTC times that share their memory; pandas would copy them twice."""
+    return pd.DatetimeIndex(ms.view("datetime64[ms]"), copy=False).array.view(TIME)
 
 
 def _as_times(values: Sequence[int | None]) -> pd.Series[Any]:

@@ -11,16 +11,14 @@ from typing import Any, Final
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.coding import rows_by_code, text_codes
-from linkage.errors import StoreError
-from linkage.memory import give_back
-from linkage.store.store import Database
-from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, TIME, USES, check_frame, make_frame
+from linkage.memory import give_back, join_parts
+from linkage.store.names import AccountNames, Names, read_names
+from linkage.store.store import Database, utc_times
+from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
 
 _NONE: Final = np.empty(0, dtype=np.int64)
 _NO_CODES: Final = np.empty(0, dtype=np.int32)
@@ -29,62 +27,12 @@ _FEW_ROWS: Final = 64
 _NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
 
 
-class Names:
-    """Numbers of a rollup and the places of their names.
-
-    Parameters
-    ----------
-    ids : numbers, 0 or more, in the order of what they stand for.
-    """
-
-    def __init__(self, ids: Ints) -> None:
-        self._order = np.argsort(ids)
-        self._ids = ids[self._order]
-        bits = len(ids).bit_length()  # ids are hashes, so about one of them begins with each value of so many bits
-        self._shift = max(int(ids.max(initial=0)).bit_length() - bits, 0)
-        starts = np.searchsorted(self._ids, np.arange(1 << bits) << self._shift)
-        self._starts = np.append(starts, len(ids))
-
-    def places(self, ids: Ints) -> Ints:
-        """The place of each number in the order of the names, -1 for those that have none."""
-        places = np.empty(len(ids), dtype=np.int64)
-        _find_places(ids, self._ids, self._order, self._starts, self._shift, places)
-        return places
-
-
-@numba.njit(cache=True, nogil=True)
-def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, places: Ints) -> None:
-    """Look each number up among the known ones that begin with the same bits."""
-    for row in range(len(ids)):
-        number = ids[row]
-        places[row] = -1
-        if number < 0 or number >> shift >= len(starts) - 1:
-            continue
-        first, last = starts[number >> shift], starts[(number >> shift) + 1]
-        while first < last:
-            middle = (first + last) // 2
-            if known[middle] < number:
-                first = middle + 1
-            else:
-                last = middle
-        if first < len(known) and known[first] == number:
-            places[row] = order[first]
-
-
-def read_account_names(database: Database) -> tuple[Ints, pd.Index[str]]:
-    """Numbers and ids of all accounts the store knows, in the order of their ids."""
-    ids, names = read_names(database, "account_names")
-    return ids, pd.Index(names)
-
-
-def read_uses(
-    database: Database, *, accounts: tuple[Ints, pd.Index[str]], since_day: int, until_day: int
-) -> pd.DataFrame:
+def read_uses(database: Database, *, accounts: AccountNames, since_day: int, until_day: int) -> pd.DataFrame:
     """Which account used which entity in a window of whole UTC days, how often and when: the query ``account_uses``.
 
     Parameters
     ----------
-    accounts : as from :func:`read_account_names`.
+    accounts : all of the store.
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
 
     Returns
@@ -95,13 +43,13 @@ def read_uses(
     entity, values = read_names(database, "entity_names")
     kinds = database.query("entity_kinds")
     days = {"since_day": since_day, "until_day": until_day}
-    account, place, *numbers = _gather_uses(database, accounts[0], entity, days)
+    account, place, *numbers = _gather_uses(database, accounts.numbers, entity, days)
     kind_code = np.repeat(np.arange(len(kinds), dtype=np.int8), kinds["entities"])
     value_code, value_names = pd.factorize(values, sort=True)
-    give_back(accounts=len(accounts[0]))  # what texts took while they were sorted: a gigabyte at a million accounts
+    give_back(accounts=len(accounts.ids))  # what texts took while they were sorted: a gigabyte at a million accounts
     count, first_ms, last_ms = numbers
     columns = {
-        "account_id": pd.Categorical.from_codes(account, accounts[1]),
+        "account_id": pd.Categorical.from_codes(account, accounts.ids),
         "kind": pd.Categorical.from_codes(kind_code[place], pd.Index(list(kinds["kind"]), dtype=TEXT)),
         "value": pd.Categorical.from_codes(value_code[place].astype(np.int32), value_names),
         "request_count": count,
@@ -111,9 +59,7 @@ def read_uses(
     return check_frame(pd.DataFrame(columns, copy=False), USES, name="uses")
 
 
-def read_hours(
-    database: Database, *, accounts: tuple[Ints, pd.Index[str]], since_day: int, until_day: int
-) -> pd.DataFrame:
+def read_hours(database: Database, *, accounts: AccountNames, since_day: int, until_day: int) -> pd.DataFrame:
     """In which clock hours of a window each account was at work: the query ``account_hours``.
 
     Parameters
@@ -124,7 +70,7 @@ def read_hours(
     -------
     DataFrame of shape ``HOURS``, by account and hour; ids are categories. O(hours log hours).
     """
-    names = Names(accounts[0])
+    names = Names(accounts.numbers)
     parts = [_NO_HOURS]
     for part in database.numbers("window_hours", since_day=since_day, until_day=until_day):
         part[:, 0] = names.places(part[:, 0])
@@ -133,7 +79,7 @@ def read_hours(
     del parts
     order = np.argsort(rows[:, 0], kind="stable")
     columns = {
-        "account_id": pd.Categorical.from_codes(rows[order, 0].astype(np.int32), accounts[1]),
+        "account_id": pd.Categorical.from_codes(rows[order, 0].astype(np.int32), accounts.ids),
         "hour_at": utc_times(rows[order, 1] * HOUR_MS),
         "request_count": rows[order, 2],
         "limited_count": rows[order, 3],
@@ -223,13 +169,6 @@ def _join_days(rows: Ints) -> int:
     return end
 
 
-def join_parts(parts: list[Any]) -> Any:
-    """The parts as one array; the list is emptied."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
-
-
 @numba.njit(cache=True, nogil=True)
 def _sort_by(keys: Any, rows: Any) -> None:
     """Put rows in the order of their keys, in place; most accounts have too few to be worth a sort that divides."""
@@ -287,33 +226,3 @@ def _parents(database: Database, entities: Names, total: int) -> Ints:
     for rows in database.numbers("entity_parents"):
         result[entities.places(rows[:, 0])] = entities.places(rows[:, 1])
     return result
-
-
-def read_names(database: Database, name: str) -> tuple[Ints, pd.Series[str]]:
-    """Numbers and texts of the whole answer of a named query of both."""
-    ids, texts = [], []
-    for numbers, ends, data in database.packed(name):
-        ids.append(numbers[:, 0])
-        texts.append(pd.Series(packed_texts(ends, data, about=f"{database.path}: wanted {name}"), dtype=TEXT))
-    return np.concatenate(ids), pd.concat(texts, ignore_index=True)
-
-
-def packed_texts(ends: Ints, data: npt.NDArray[np.uint8], *, about: str) -> pa.LargeStringArray:
-    """Texts behind rows of numbers, as :class:`linkage.store.stepping.Packed` has them; no copy is made.
-
-    Raises
-    ------
-    StoreError : they are no text; ``about`` says what was wanted.
-    """
-    offsets = pa.py_buffer(np.append(0, ends).astype(np.int64))
-    texts = pa.LargeStringArray.from_buffers(len(ends), offsets, pa.py_buffer(data))
-    try:
-        texts.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise StoreError(f"{about} as text; {error}. The store is damaged: restore a backup") from error
-    return texts
-
-
-def utc_times(ms: Ints) -> Any:
-    """Epoch milliseconds as UTC times that share their memory; pandas would copy them twice."""
-    return pd.DatetimeIndex(ms.view("datetime64[ms]"), copy=False).array.view(TIME)

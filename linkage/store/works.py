@@ -17,8 +17,8 @@ import pandas as pd
 
 from linkage.arrays import Ints
 from linkage.coding import count_distinct, rows_by_code, run_starts
+from linkage.store.names import AccountNames, Names
 from linkage.store.store import Database
-from linkage.store.uses import Names
 from linkage.terms import TEXT, WORKS, check_frame, make_frame
 
 _RECORD: Final = np.dtype(
@@ -54,9 +54,7 @@ def unpack_works(blob: bytes | npt.NDArray[np.uint8]) -> Any:
     return np.frombuffer(blob, _RECORD)
 
 
-def read_works(
-    database: Database, *, accounts: tuple[Ints, pd.Index[str]], since_day: int, until_day: int
-) -> pd.DataFrame:
+def read_works(database: Database, *, accounts: AccountNames, since_day: int, until_day: int) -> pd.DataFrame:
     """What accounts did in each work they share with others, by day: the query ``account_works``.
 
     A work is a family of templates, or a template that has none. Work of one account alone is left out: it is nobody's
@@ -64,7 +62,7 @@ def read_works(
 
     Parameters
     ----------
-    accounts : as from :func:`linkage.store.uses.read_account_names`.
+    accounts : all of the store.
     since_day, until_day : days since the epoch, since inclusive, until exclusive.
 
     Returns
@@ -72,7 +70,7 @@ def read_works(
     DataFrame of shape ``WORKS``, by account, day and work; texts are categories. O(rows); memory about 150
     bytes a row of an account, day and template.
     """
-    names = Names(accounts[0])
+    names = Names(accounts.numbers)
     owners, days, parts = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, _RECORD)]
     for numbers, ends, data in database.packed("account_works", since_day=since_day, until_day=until_day):
         sizes = np.diff(ends, prepend=0) // _RECORD.itemsize
@@ -91,7 +89,7 @@ def read_works(
     owner, day, records = owner[known], day[known], records[known]
     shared = _is_shared(owner, work)
     names_of = table.drop_duplicates("number").sort_values("number")
-    return _frame(accounts[1], names_of, owner[shared], day[shared], work[shared], records[shared])
+    return _frame(accounts.ids, names_of, owner[shared], day[shared], work[shared], records[shared])
 
 
 def _work_names(database: Database) -> pd.DataFrame:

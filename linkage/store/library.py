@@ -1,0 +1,128 @@
+"""SQLite's own functions, in the library that Python's binding has loaded.
+
+Where SQLite is a part of the interpreter and no library beside it, nothing is found: then all goes through Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from os import PathLike
+from typing import Any, Final, NamedTuple
+
+POINTER: Final = ctypes.c_void_p
+INT: Final = ctypes.c_int
+_TEXT: Final = ctypes.c_char_p
+
+_opened = threading.local()
+
+
+class Connection(sqlite3.Connection):
+    """A connection that knows what SQLite calls it."""
+
+    handle: int | None = None
+    """None: not known."""
+    rows_put = 0
+    """Rows that it was given to put into tables by compiled code, once they are many."""
+
+    def close(self) -> None:
+        """Close it; SQLite knows it no more."""
+        self.handle = None
+        super().close()
+
+
+def _keep(handle: int, _message: int, _routines: int) -> int:
+    _opened.handle = handle
+    return 0
+
+
+_note: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(_keep)
+
+
+def connect(path: str | PathLike[str], *, timeout: float) -> Connection:
+    """Open a file as ``sqlite3.connect`` does, without transactions of its own."""
+    library = find_library()
+    note = getattr(library, "sqlite3_auto_extension", None)  # of every connection that is opened while it is noted
+    _opened.handle = None
+    if note:
+        note(_note)
+    try:
+        connection: Connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=Connection)
+    finally:
+        if note:
+            library.sqlite3_cancel_auto_extension(_note)  # type: ignore[union-attr]
+    connection.handle = _opened.handle
+    return connection
+
+
+@functools.cache
+def find_library() -> ctypes.CDLL | None:
+    """SQLite as Python's own binding has loaded it, None where it cannot be asked."""
+    path = getattr(sys.modules.get("_sqlite3"), "__file__", None)
+    try:
+        library = ctypes.CDLL(path) if path else None
+        return library if library and library.sqlite3_step else None
+    except (OSError, AttributeError):
+        return None
+
+
+def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    """A function of the library with these types; each has an object of its own."""
+    function = library[name]
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+class Calls(NamedTuple):
+    """Functions that open and close a file, prepare a statement and bind what it asks with."""
+
+    library: ctypes.CDLL
+    open: Callable[..., int]
+    close: Callable[..., int]
+    prepare: Callable[..., int]
+    finalize: Callable[..., int]
+    bind: Callable[..., int]
+    bind_text: Callable[..., int]
+    index: Callable[..., int]
+    message: Callable[..., bytes]
+
+
+@functools.cache
+def find_calls() -> Calls | None:
+    """The functions of SQLite, None where they cannot be had."""
+    library = find_library()
+    if library is None:
+        return None
+    return Calls(
+        library,
+        declare(library, "sqlite3_open_v2", INT, _TEXT, POINTER, INT, _TEXT),
+        declare(library, "sqlite3_close_v2", INT, POINTER),
+        declare(library, "sqlite3_prepare_v2", INT, POINTER, _TEXT, INT, POINTER, POINTER),
+        declare(library, "sqlite3_finalize", INT, POINTER),
+        declare(library, "sqlite3_bind_int64", INT, POINTER, INT, ctypes.c_int64),
+        declare(library, "sqlite3_bind_text", INT, POINTER, INT, _TEXT, INT, POINTER),
+        declare(library, "sqlite3_bind_parameter_index", INT, POINTER, _TEXT),
+        declare(library, "sqlite3_errmsg", _TEXT, POINTER),
+    )
+
+
+@contextlib.contextmanager
+def open_statement(calls: Calls, database: Any, sql: str) -> Iterator[Any]:
+    """A statement on a connection, for the length of a ``with`` block."""
+    statement = POINTER()
+    try:
+        if calls.prepare(database, sql.encode(), -1, ctypes.byref(statement), None):
+            raise told_error(calls, database)
+        yield statement
+    finally:
+        calls.finalize(statement)
+
+
+def told_error(calls: Calls, database: Any) -> sqlite3.OperationalError:
+    """What went wrong last on a connection."""
+    return sqlite3.OperationalError(calls.message(database).decode(errors="replace"))
