@@ -53,7 +53,7 @@ class IngestSettings:
         unit="MB",
         low=30,
         high=1_000_000,
-        reason="half holds pages of the store, a third ids of a first load, a sixth counts that wait",
+        reason="half holds pages of the store, a third ids of a first load, a sixth names that wait to be written",
     )
     unpacked_ratio: int = _setting(
         1_000,
