@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 import linkage as lk
 from linkage.cli import main
+from linkage.outputs.schedule import schedule_lines
 from linkage.store.lock import writer_lock
 
 MEMBER_COLUMNS = [
@@ -150,9 +151,50 @@ def test_memory_that_is_not_there_is_told_in_words(
 
 def test_schedule_prints_both_kinds_of_lines(tmp_path: Path) -> None:
     shown = run("schedule", tmp_path / "my logs.db", tmp_path / "drop", "--every", "daily").stdout
-    assert f'ingest "{tmp_path}/my logs.db" {tmp_path}/drop --wait 600' in shown
+    assert shown.count(f"ingest '{tmp_path}/my logs.db' {tmp_path}/drop --wait 600; ") == 2
     assert "OnCalendar=*-*-* 02:10:00" in shown
-    assert f"ingest '{tmp_path}/my logs.db' {tmp_path}/drop --wait 600" in shown
+
+
+@pytest.mark.parametrize(("ingest", "rebuild", "ends"), [(0, 0, 0), (74, 0, 74), (65, 1, 1), (0, 75, 75)])
+def test_the_scheduled_unit_rebuilds_whatever_was_loaded_and_fails_when_either_does(
+    ingest: int, rebuild: int, ends: int, tmp_path: Path
+) -> None:
+    program = tmp_path / '100% $HOME "x" linkage'
+    program.write_text(
+        f'#!/bin/sh\necho "$1 $2" >> {tmp_path}/calls\ncase $1 in ingest) exit {ingest};; *) exit {rebuild};; esac\n'
+    )
+    program.chmod(0o755)
+    lines = schedule_lines(tmp_path / "it's.db", tmp_path / "drop", program=[str(program)]).splitlines()
+    [line] = [line for line in lines if line.startswith("ExecStart=")]
+    command = line.removeprefix('ExecStart=/bin/sh -c "').removesuffix('"')
+    for escaped, plain in (('\\"', '"'), ("\\\\", "\\"), ("%%", "%"), ("$$", "$")):
+        command = command.replace(escaped, plain)
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == ends
+    assert (tmp_path / "calls").read_text() == f"ingest {tmp_path}/it's.db\nrebuild {tmp_path}/it's.db\n"
+
+
+def test_a_schedule_names_a_program_that_can_be_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "linkage", "schedule", str(tmp_path / "s.db"), str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f" {sys.executable} -m linkage ingest {tmp_path}/s.db" in shown
+
+
+def test_a_drop_folder_says_what_it_did_not_load(tmp_path: Path, tiny_logs: Path) -> None:
+    drop, store = tmp_path / "drop", tmp_path / "s.db"
+    (drop / "2026-11-30").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    for number in range(6):
+        (drop / f"{number}.ndjson").write_text((tiny_logs / "requests.ndjson").read_text() + " \n" * number)
+    (drop / "odd.ndjson").write_text('{"a": 1}\n')
+    first = run("--log-format", "json", "ingest", store, drop, tmp_path / "empty")
+    told = {line["message"]: line for line in map(json.loads, first.stderr.splitlines())}
+    assert told[f"{drop}/2026-11-30: not looked into; name it to load what is in it"]["level"] == "warning"
+    assert told[f"{tmp_path}/empty: an empty folder"]["level"] == "warning"
+    [odd] = [line for line in told.values() if "NOT LOADED" in line["message"]]
+    assert (odd["level"], odd["file"], odd["exit_code"]) == ("error", f"{drop}/odd.ndjson", 65)
+    again = run("ingest", store, drop).stderr
+    assert "6 files were loaded before; nothing in them is new" in again
+    assert "0.ndjson" not in again
 
 
 def test_exit_codes_are_the_documented_ones(tmp_path: Path, tiny_logs: Path) -> None:

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 import linkage as lk
+from linkage.errors import StoreError
 from linkage.notebook.ledger import LEDGER
 from linkage.settings import HealthSettings
 from linkage.store.health import find_ahead, find_anomalies, find_stray, newest_day
@@ -107,6 +109,67 @@ def test_requests_of_the_future_are_told_to_those_who_know_the_time(tmp_path: Pa
         assert find_ahead(store._database, last - DAY_MS) is not None
         assert "clock" not in set(store.examine(now="2026-09-03T23:00Z")["check"])
         assert "times of the future, up to 2026-09-03 23:00" in str(store.examine(now="2026-09-02")["found"].tolist())
+
+
+def failures(store: lk.Store) -> list[list[object]]:
+    return store.query("failed_files").to_numpy().tolist()
+
+
+def test_a_file_that_could_not_be_loaded_is_a_problem_until_it_can_or_is_gone(tmp_path: Path) -> None:
+    drop = tmp_path / "drop"
+    drop.mkdir()
+    odd, broken, gone = drop / "odd.ndjson", drop / "broken.ndjson", drop / "gone.ndjson"
+    odd.write_text('{"secret-of-p1": 1}\n')
+    broken.write_text(json.dumps(requests([1])[0]) + "\n{x\n{y\n{z\n")
+    with loaded(tmp_path, requests([60])) as store:
+        store.ingest(drop, gone)
+        assert failures(store) == [
+            [str(broken), 65, "too many of its lines cannot be used"],
+            [str(gone), 74, "it is not there or cannot be read"],
+            [str(odd), 65, "its format is not known, or not the one that was named"],
+        ]
+        findings = store.examine()
+        assert findings["check"].tolist()[:3] == ["files"] * 3
+        assert findings["found"][0] == f"{broken} was not loaded (exit code 65): too many of its lines cannot be used"
+        before = store.path.with_name("s.db-wal").read_bytes()
+        store.ingest(drop, gone)
+        assert store.path.with_name("s.db-wal").read_bytes() == before, "with nothing new nothing is written"
+        broken.write_text(json.dumps(requests([1])[0]) + "\n")
+        store.ingest(drop)
+        assert [row[0] for row in failures(store)] == [str(odd)]
+        odd.unlink()
+        store.ingest(drop)
+        assert failures(store) == []
+        assert "files" not in set(store.examine()["check"])
+
+
+def test_files_that_a_full_disk_kept_out_are_a_problem_until_they_are_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "1.ndjson", tmp_path / "2.ndjson"
+    for day, file in enumerate((first, second)):
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in requests([0] * (day + 1) + [3])))
+    with loaded(tmp_path, requests([60])) as store, monkeypatch.context() as patch:
+
+        def fail(*_given: object, **_named: object) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        patch.setattr("linkage.store.facts.add_source_file", fail)
+        with pytest.raises(StoreError, match="disk is full"):
+            store.ingest(first, second)
+    with lk.open_store(store.path) as again:
+        assert failures(again) == [[str(file), 74, "the store could not be written"] for file in (first, second)]
+        assert again.examine()["level"][0] == "problem"
+        assert again.ingest(first, second).kept == 6
+        assert failures(again) == []
+
+
+def test_many_files_that_could_not_be_loaded_are_counted(tmp_path: Path) -> None:
+    with loaded(tmp_path, requests([60])) as store:
+        store.ingest(*(tmp_path / f"{number}.ndjson" for number in range(8)))
+        findings = store.examine()
+    assert (findings["check"] == "files").sum() == 6
+    assert "3 more files were not loaded" in set(findings["found"])
 
 
 def test_nothing_is_unusual_about_an_empty_store(tmp_path: Path) -> None:

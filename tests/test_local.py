@@ -25,7 +25,7 @@ from linkage.store import facts
 from linkage.store.statements import FORGET_TEMPLATES
 from linkage.store.store import Database
 
-LEDGER = {"source_file", "rejected", "input_state", "past_template"}
+LEDGER = {"source_file", "failed_file", "rejected", "input_state", "past_template"}
 
 
 def dump(path: Path) -> dict[str, list[tuple[object, ...]]]:

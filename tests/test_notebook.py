@@ -325,7 +325,7 @@ def test_an_ingest_result_names_files_and_failures(tiny_logs: Path, tmp_path: Pa
     with lk.open_store(tmp_path / "s.db") as store:
         result = store.ingest(tiny_logs / "requests.ndjson", tmp_path / "missing.ndjson")
     html = result._repr_html_()
-    assert repr(result) == "IngestResult: 64 kept, 0 set aside, 0 seen before, 1 files failed"
+    assert repr(result) == "IngestResult: 64 kept, 0 set aside, 0 seen before, 1 file failed"
     assert "<td>requests.ndjson</td>" in html
     assert "missing.ndjson" in html
     assert str(tiny_logs) not in html

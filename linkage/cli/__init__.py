@@ -453,4 +453,6 @@ def schedule(store: Path, *, folder: Path, every: str) -> None:
     """
     from linkage.outputs.schedule import schedule_lines
 
-    click.echo(schedule_lines(store, folder, every=every, program=str(Path(sys.argv[0]).absolute())), nl=False)
+    called = Path(sys.argv[0]).absolute()
+    program = [sys.executable, "-m", "linkage"] if called.name == "__main__.py" else [str(called)]
+    click.echo(schedule_lines(store, folder, every=every, program=program), nl=False)

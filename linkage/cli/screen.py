@@ -18,12 +18,14 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-    from linkage.engines.local import Progress
+    from linkage.engines.local import FileResult, Progress
     from linkage.notebook import Cluster, IngestResult, Run
     from linkage.stages import Step
 
 
 _MOST_REASONS: Final = 5
+_MOST_KNOWN: Final = 5
+"""More files than these that were loaded before are told in one line: a drop folder may keep thousands."""
 
 
 def say(words: str, *, level: str = "info", **more: Any) -> None:
@@ -95,29 +97,41 @@ def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
     if as_json:
         files = [{**dataclasses.asdict(file), "error": str(file.error or "")} for file in result.files]
         tables = {"coverage": records(result.coverage), "evidence": records(result.evidence)}
-        click.echo(json.dumps({"files": files, **tables}, indent=2))
+        click.echo(json.dumps({"files": files, "remarks": result.remarks, **tables}, indent=2))
         return
+    name = shlex.quote(str(store))
+    known = [file for file in result.files if file.is_known]
     for file in result.files:
-        if file.error:
-            say(f"{file.path}: NOT LOADED. {file.error}")
-            continue
-        conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
-        say(
-            f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
-            f"{file.seen_before:,} seen before{conflicts}"
-        )
-        for reason, count in itertools.islice(file.reasons.items(), _MOST_REASONS):
-            say(f"  {count:,} set aside: {reason}")
-        if len(file.reasons) > _MOST_REASONS:
-            say(f"  and {len(file.reasons) - _MOST_REASONS:,} more reasons: linkage doctor STORE --set-aside")
-        for note, count in file.notes.items():
-            say(f"  {count:,} x {note}")
+        if len(known) <= _MOST_KNOWN or not file.is_known:
+            _show_file(file, name)
+    if len(known) > _MOST_KNOWN:
+        say(f"{len(known):,} files were loaded before; nothing in them is new")
+    for remark in result.remarks:
+        say(remark, level="warning")
     coverage = result.coverage[result.coverage["total"] > 0]
     print_table(coverage[["field", "source", "present", "total", "share"]])
     impossible = result.evidence[~result.evidence["possible"]]
     for row in impossible.itertuples():
-        say(f"no {row.family} evidence: {row.note}")
-    say(f"{result!r}. Next: linkage rebuild {shlex.quote(str(store))}")
+        say(f"{row.family} evidence is {row.note}")
+    say(f"{result!r}. Next: linkage rebuild {name}")
+
+
+def _show_file(file: FileResult, store: str) -> None:
+    if file.error:
+        code = file.error.exit_code
+        say(f"{file.path}: NOT LOADED. {file.error}", level="error", file=file.path, exit_code=code)
+        return
+    conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
+    say(
+        f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
+        f"{file.seen_before:,} seen before{conflicts}"
+    )
+    for reason, count in itertools.islice(file.reasons.items(), _MOST_REASONS):
+        say(f"  {count:,} set aside: {reason}")
+    if len(file.reasons) > _MOST_REASONS:
+        say(f"  and {len(file.reasons) - _MOST_REASONS:,} more reasons: linkage doctor {store} --set-aside")
+    for note, count in file.notes.items():
+        say(f"  {count:,} x {note}")
 
 
 def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:

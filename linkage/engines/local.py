@@ -12,7 +12,7 @@ import functools
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
@@ -27,20 +27,30 @@ from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_l
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.engines.templates import Progress as Progress
-from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError
+from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError, StoreError
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, SourceFile
+from linkage.store.facts import BatchCounts, FailedFile, SourceFile
 from linkage.store.store import Database
 
 _BESIDE_BYTES: Final = 100_000_000
 """A plain file of this size is worth a process of its own, which takes two seconds to start."""
 
 _PACKED: Final = 8  # times a packed file grows, about
+
+
+_WHY_FAILED: Final[Mapping[type[LinkageError], str]] = {
+    FormatError: "its format is not known, or not the one that was named",
+    SourceError: "it is not there or cannot be read",
+    RejectedShareError: "too many of its lines cannot be used",
+}
+"""The store must not quote files: what they hold may be nobody's to keep."""
+
+_NO_MEMORY: Final = (1, "memory ran out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +70,11 @@ class FileResult:
     """Why nothing of the file was stored; None when it was."""
     reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Why lines were set aside, to how many, the most frequent first."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nothing in the file is new, as it was loaded before."""
+        return self.seen_before > 0 and self.kept == self.set_aside == self.conflicting == 0
 
 
 @dataclasses.dataclass
@@ -119,15 +134,53 @@ def ingest_files(
     with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
         load = functools.partial(_ingest_one, database, worker, kept)
         mine = functools.partial(mine_store, settings=limits.templates, kept=kept, worker=worker, progress=progress)
-        with database.unlogged() as is_first:
+        paths = [path for path, _ in plan]
+        with database.unlogged() as is_first, _failures_noted(database, paths) as results:
             # What is new in a transaction needs no copy in its journal: uses of templates go between others.
             at_once = database.transaction("store a first load") if is_first and len(files) == 1 else nullcontext()
             with at_once as connection:
-                results = [load(path, kind, how, limits, progress) for path, kind in plan]
+                for path, kind in plan:
+                    results.append(load(path, kind, how, limits, progress))
                 if connection and kept.is_whole:
                     mine(database, connection=connection)
             mine(database)
     return results
+
+
+@contextlib.contextmanager
+def _failures_noted(database: Database, paths: Sequence[str | PathLike[str]]) -> Iterator[list[FileResult]]:
+    """Hand out a list for the results of these files; those that could not be loaded are noted in the store.
+
+    Also when loading ends early: nobody may be looking.
+    """
+    results: list[FileResult] = []
+    try:
+        yield results
+    except (StoreError, MemoryError) as error:
+        why = (error.exit_code, "the store could not be written") if isinstance(error, StoreError) else _NO_MEMORY
+        rest = [FailedFile(_absolute(path), *why) for path in paths[len(results) :]]
+        with contextlib.suppress(LinkageError):  # the error itself is what must be told
+            _note_failures(database, results, rest)
+        raise
+    _note_failures(database, results, [])
+
+
+def _note_failures(database: Database, results: Sequence[FileResult], rest: Sequence[FailedFile]) -> None:
+    """Note what failed; forget what was loaded now, and what is no longer there."""
+    failed = [
+        FailedFile(_absolute(result.path), result.error.exit_code, _WHY_FAILED[type(result.error)])
+        for result in results
+        if result.error
+    ]
+    failed += rest
+    loaded = [_absolute(result.path) for result in results if not result.error]
+    gone = [file.path for file in facts.find_failed(database) if not Path(file.path).exists()]
+    named = {file.path for file in failed}
+    facts.note_failed(database, failed, settled=[path for path in [*loaded, *gone] if path not in named])
+
+
+def _absolute(path: str | PathLike[str]) -> str:
+    return str(Path(path).absolute())
 
 
 def _ingest_one(
@@ -146,7 +199,7 @@ def _ingest_one(
         took_for = raw.took_for
         with contextlib.closing(_read(worker, raw, kind, reading, settings)) as checked:
             return _load_once(database, kept, raw, checked, reading, settings, progress)
-    except (FormatError, SourceError, RejectedShareError) as error:
+    except tuple(_WHY_FAILED) as error:
         return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
 

@@ -56,6 +56,8 @@ class IngestResult:
     """Share of stored requests and accounts that carry each field."""
     evidence: pd.DataFrame
     """Which evidence families this input allows, and which it rules out."""
+    remarks: tuple[str, ...] = ()
+    """What was in a folder and is no file, or that a folder was empty."""
 
     @property
     def kept(self) -> int:
@@ -78,7 +80,8 @@ class IngestResult:
         return tuple(file for file in self.files if file.error)
 
     def __repr__(self) -> str:
-        failed = f", {len(self.failed)} files failed" if self.failed else ""
+        files = "1 file" if len(self.failed) == 1 else f"{len(self.failed):,} files"
+        failed = f", {files} failed" if self.failed else ""
         return (
             f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before{failed}"
         )
@@ -428,21 +431,22 @@ class Store:
             wanted="to load logs into it",
             instead="Build upon that folder: linkage ingest-spark MASTER FOLDER LOGS --out NEW, then take NEW in",
         )
+        found, remarks = _expand(files)
         with file_progress(progress) as tell:
             results = ingest_files(
                 self._database,
-                _expand(files),
+                found,
                 accounts=[accounts] if isinstance(accounts, str | PathLike) else list(accounts),
                 reading=reading,
                 settings=given_settings(settings),
                 wait_s=wait_s,
                 progress=tell,
             )
-        return self._told(results)
+        return self._told(results, remarks)
 
-    def _told(self, results: Sequence[FileResult]) -> IngestResult:
+    def _told(self, results: Sequence[FileResult], remarks: Sequence[str] = ()) -> IngestResult:
         coverage = self.coverage
-        return IngestResult(tuple(results), coverage=coverage, evidence=family_coverage(coverage))
+        return IngestResult(tuple(results), coverage, family_coverage(coverage), tuple(remarks))
 
     def _take_in(self, folders: Sequence[AnyPath], *, alone: bool, wait_s: float) -> list[FileResult]:
         if not alone:
@@ -463,11 +467,17 @@ def open_store(path: AnyPath, *, create: bool = True) -> Store:
     return Store(Database(path, create=create))
 
 
-def _expand(files: Iterable[AnyPath]) -> list[Path]:
+def _expand(files: Iterable[AnyPath]) -> tuple[list[Path], list[str]]:
+    """The files, folders replaced by what is in them, and what is to be said of folders."""
     found: list[Path] = []
+    remarks: list[str] = []
     for file in map(Path, files):
-        if file.is_dir():
-            found += [each for each in sorted(file.iterdir()) if each.is_file() and not each.name.startswith(".")]
-        else:
+        if not file.is_dir():
             found.append(file)
-    return found
+            continue
+        inside = [each for each in sorted(file.iterdir()) if not each.name.startswith(".")]
+        found += [each for each in inside if each.is_file()]
+        remarks += [f"{each}: not looked into; name it to load what is in it" for each in inside if each.is_dir()]
+        if not inside:
+            remarks.append(f"{file}: an empty folder")
+    return found, remarks

@@ -71,6 +71,7 @@ _HIDDEN: Final = (
     "coverage_day",
     "entity",
     "entity_use",
+    "failed_file",
     "input_state",
     "item_day",
     "link",

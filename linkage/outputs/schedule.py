@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Final
@@ -19,9 +20,10 @@ Description=linkage: load new logs and rebuild
 [Service]
 Type=oneshot
 Nice=10
-# The dash: a file that cannot be used is told in the journal and must not keep the others from being looked at.
-ExecStart=-{program} ingest {store} {folder} --wait 600
-ExecStart={program} rebuild {store} --wait 600
+# Whatever could be loaded is rebuilt from. The unit fails when either command does; 65 says that a file could not be
+# used, which linkage doctor tells, too.
+SuccessExitStatus=65
+ExecStart=/bin/sh -c {both}
 
 # /etc/systemd/system/linkage.timer
 [Unit]
@@ -36,17 +38,21 @@ RandomizedDelaySec=120
 WantedBy=timers.target
 
 # then: systemctl daemon-reload && systemctl enable --now linkage.timer
-# look: systemctl status linkage.service; journalctl -u linkage.service; linkage doctor {store}
+# look: systemctl status linkage.service; journalctl -u linkage.service; {doctor}
 """
 
 _CRON: Final = """\
 # crontab -e
-{cron} {program} ingest {store} {folder} --wait 600; {program} rebuild {store} --wait 600
+{cron} {ingest}; {rebuild}
 """
 
 
 def schedule_lines(
-    store: str | PathLike[str], folder: str | PathLike[str], *, every: str = "hourly", program: str = "linkage"
+    store: str | PathLike[str],
+    folder: str | PathLike[str],
+    *,
+    every: str = "hourly",
+    program: Sequence[str] = ("linkage",),
 ) -> str:
     """Text of a systemd service and timer and of a crontab line that ingest a folder and rebuild a store.
 
@@ -57,7 +63,7 @@ def schedule_lines(
     store : the store.
     folder : where log files are dropped.
     every : ``hourly`` or ``daily``.
-    program : the command to run, such as ``/opt/linkage/bin/linkage``; systemd wants its whole path.
+    program : the words of the command to run, such as ``["/opt/linkage/bin/linkage"]``, with its whole path.
 
     Raises
     ------
@@ -71,21 +77,25 @@ def schedule_lines(
     if every not in _CALENDARS:
         raise UsageError(f"wanted hourly or daily; got {every!r}. Choose one of the two and edit the lines for more")
     calendar, cron = _CALENDARS[every]
-    words = {"program": program, "store": str(Path(store).absolute()), "folder": str(Path(folder).absolute())}
-    unit = _SYSTEMD.format(every=every, calendar=calendar, **{name: _unit_word(word) for name, word in words.items()})
-    line = _CRON.format(cron=cron, **{name: _cron_word(word) for name, word in words.items()})
-    return f"{unit}\n{line}"
+    place, drop = str(Path(store).absolute()), str(Path(folder).absolute())
+    ingest = shlex.join([*program, "ingest", place, drop, "--wait", "600"])
+    rebuild = shlex.join([*program, "rebuild", place, "--wait", "600"])
+    unit = _SYSTEMD.format(
+        every=every,
+        calendar=calendar,
+        both=_unit_word(f"{ingest}; loaded=$?; {rebuild} && exit $loaded"),
+        doctor=shlex.join([*program, "doctor", place]),
+    )
+    return f"{unit}\n{_CRON.format(cron=cron, ingest=_cron_line(ingest), rebuild=_cron_line(rebuild))}"
 
 
 def _unit_word(word: str) -> str:
-    """A word as systemd reads it: ``%`` and ``$`` doubled, in quotes where it holds white space or quotes."""
-    plain = word.replace("%", "%%").replace("$", "$$")
-    if not any(mark in plain for mark in " \t\"'\\"):
-        return plain
-    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    """One word as systemd reads it: ``%`` and ``$`` doubled, in quotes."""
+    doubled = word.replace("%", "%%").replace("$", "$$")
+    escaped = doubled.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _cron_word(word: str) -> str:
-    """A word as a shell reads it in a crontab, where a bare ``%`` ends the command."""
-    return shlex.quote(word).replace("%", "\\%")
+def _cron_line(command: str) -> str:
+    """A command as a crontab has it, where a bare ``%`` would end it."""
+    return command.replace("%", "\\%")

@@ -26,6 +26,7 @@ _PLAIN_NAMES: Final = {"client": ("user_agent", "tls_fingerprint")}
 _LOW_SHARE: Final = 0.2
 _RECORDED_SHARE: Final = 0.8
 _ALWAYS: Final = 1_000_000  # days
+_FAILED_TOLD: Final = 5
 
 Finding = tuple[str, str, str, str]
 
@@ -77,6 +78,7 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
     findings = [*_file_findings(database)]
     if findings[0][0] != "problem":  # of a damaged file nothing else can be said
         findings += _input_findings(database)
+        findings += _failed_file_findings(database)
         findings += _clock_findings(database, now_ms, settings or HealthSettings())
         findings += _memory_findings(database, machine_bytes())
         findings += _run_findings(database)
@@ -123,6 +125,17 @@ def _input_findings(database: Database) -> Iterator[Finding]:
     for row in family_coverage(field_coverage(database)).itertuples():
         if not row.possible:
             yield "note", f"{row.family} evidence", str(row.note), "verdicts go without it"
+
+
+def _failed_file_findings(database: Database) -> Iterator[Finding]:
+    """Files that the last ingest that was given them could not load: nobody may have seen it end."""
+    failed = database.query("failed_files")
+    for file in failed.head(_FAILED_TOLD).itertuples():
+        found = f"{file.path} was not loaded (exit code {file.exit_code}): {file.reason}"
+        yield "problem", "files", found, "ingest it again to see why; mend it, or take it away"
+    if len(failed) > _FAILED_TOLD:
+        found = f"{len(failed) - _FAILED_TOLD:,} more files were not loaded"
+        yield "problem", "files", found, "the next ingest tells which"
 
 
 def _clock_findings(database: Database, now_ms: int | None, settings: HealthSettings) -> Iterator[Finding]:

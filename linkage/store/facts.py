@@ -8,7 +8,7 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -276,6 +276,32 @@ def add_source_file(connection: Connection, file: SourceFile, *, rejected: Itera
     )
     if file.kept or file.conflicting:
         connection.execute(statements.BUMP_REVISION)
+
+
+class FailedFile(NamedTuple):
+    """A file that could not be loaded."""
+
+    path: str
+    exit_code: int
+    reason: str
+    """In words that quote nothing of what is in the file."""
+
+
+def find_failed(database: Database) -> list[FailedFile]:
+    """Files that ingests were given and could not load."""
+    return [FailedFile(*row) for row in database.connection.execute(statements.FIND_FAILED_FILES)]
+
+
+def note_failed(database: Database, failed: Iterable[FailedFile], *, settled: Iterable[str]) -> None:
+    """Note files that could not be loaded, and forget ``settled`` paths; with nothing new nothing is written."""
+    known = {file.path: file for file in find_failed(database)}
+    added = [file for file in failed if known.get(file.path) != file]
+    gone = [(path,) for path in settled if path in known]
+    if not added and not gone:
+        return
+    with database.transaction("note which files could not be loaded") as connection:
+        connection.executemany(statements.FORGET_FAILED_FILE, gone)
+        connection.executemany(statements.ADD_FAILED_FILE, added)
 
 
 @dataclasses.dataclass(frozen=True)

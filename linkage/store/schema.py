@@ -557,6 +557,17 @@ pragma user_version = 10;
 commit;
 """
 
+_FAILED: Final = """
+begin immediate;
+create table failed_file (      -- files that an ingest was given and could not load, until it can or they are gone
+    path text primary key,
+    exit_code integer not null,
+    reason text not null        -- of a few; errors may quote what is in a file
+) strict, without rowid;
+pragma user_version = 11;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -568,5 +579,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _NAMED,
     _COUNTED,
     _VALUED,
+    _FAILED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""
