@@ -104,8 +104,12 @@ def test_show_says_why(planted_path: Path) -> None:
     cluster_id = rows(run("clusters", planted_path, "--format", "csv"))[0]["cluster_id"]
     shown = run("show", planted_path, cluster_id)
     assert shown.exit_code == 0
-    assert "[why]" in shown.stdout
-    assert "[free]" in shown.stdout
+    first, tier = shown.stdout.splitlines()[:2]
+    assert re.fullmatch(rf"Cluster {cluster_id}: \d+ linked accounts \(\d+ core.*\)", first)
+    assert tier == "Tier enforce: strong enough for a person to decide on action"
+    headings = ["What to do next", "What ties them, and how rare that is", "What would free them"]
+    assert [line for line in shown.stdout.splitlines() if line in headings] == headings
+    assert f"- Decide, and write down why: linkage case STORE {cluster_id} --state enforced" in shown.stdout
     assert json.loads(run("show", planted_path, cluster_id, "--json").stdout)["cluster"]["cluster_id"] == cluster_id
     missing = run("show", planted_path, "c-none")
     assert missing.exit_code == 1
@@ -183,6 +187,7 @@ def test_a_drop_folder_says_what_it_did_not_load(tmp_path: Path, tiny_logs: Path
     drop, store = tmp_path / "drop", tmp_path / "s.db"
     (drop / "2026-11-30").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
+    (drop / "gone.ndjson").symlink_to(tmp_path / "nowhere")
     for number in range(6):
         (drop / f"{number}.ndjson").write_text((tiny_logs / "requests.ndjson").read_text() + " \n" * number)
     (drop / "odd.ndjson").write_text('{"a": 1}\n')
@@ -190,6 +195,7 @@ def test_a_drop_folder_says_what_it_did_not_load(tmp_path: Path, tiny_logs: Path
     told = {line["message"]: line for line in map(json.loads, first.stderr.splitlines())}
     assert told[f"{drop}/2026-11-30: not looked into; name it to load what is in it"]["level"] == "warning"
     assert told[f"{tmp_path}/empty: an empty folder"]["level"] == "warning"
+    assert f"{drop}/gone.ndjson: not a file" in told
     [odd] = [line for line in told.values() if "NOT LOADED" in line["message"]]
     assert (odd["level"], odd["file"], odd["exit_code"]) == ("error", f"{drop}/odd.ndjson", 65)
     again = run("ingest", store, drop).stderr

@@ -17,7 +17,6 @@ from linkage.cli.screen import (
     file_progress,
     print_table,
     say,
-    show_cluster,
     show_ingest,
     show_rows,
     show_run,
@@ -242,7 +241,7 @@ def members(store: Path, *, cluster: str | None, tier: str | None, form: str) ->
 @click.argument("cluster")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known of the cluster as JSON.")
 def show(store: Path, *, cluster: str, as_json: bool) -> None:
-    r"""Show one CLUSTER of STORE: what ties its accounts, how rare that is, and what would free them.
+    r"""Show one CLUSTER of STORE: the verdict, what ties its accounts, what would free them, what to do next.
 
     \b
     linkage show logs.db c-7f3a91
@@ -254,7 +253,7 @@ def show(store: Path, *, cluster: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(detail_json(found.detail), indent=2))
             return
-        show_cluster(found)
+        click.echo(found.as_text(), nl=False)
 
 
 @main.command()

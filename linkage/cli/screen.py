@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from linkage.engines.local import FileResult, Progress
-    from linkage.notebook import Cluster, IngestResult, Run
+    from linkage.notebook import IngestResult, Run
     from linkage.stages import Step
 
 
@@ -148,18 +148,6 @@ def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:
         say("nothing new: this run was there before")
     say(repr(run).strip("<>"))
     say(f"{named}. Next: linkage clusters {name}; linkage report {name} --out report")
-
-
-def show_cluster(cluster: Cluster) -> None:
-    """One cluster: why it is one, and how many accounts belong how firmly."""
-    import pandas as pd
-
-    from linkage.outputs.text import visible
-
-    click.echo(repr(cluster).strip("<>"))
-    click.echo(visible(cluster.why()).replace("\\n", "\n"))
-    counts = cluster.members["membership"].value_counts()
-    print_table(pd.DataFrame({"membership": counts.index.astype(str), "accounts": counts.to_numpy()}))
 
 
 @contextmanager

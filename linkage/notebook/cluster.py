@@ -19,6 +19,7 @@ from linkage.notebook.view import cluster_view
 from linkage.outputs import plots
 from linkage.outputs.html import notebook_table
 from linkage.outputs.masking import mask_detail
+from linkage.outputs.plain import cluster_text
 from linkage.settings import ReportSettings
 from linkage.store.cases import add_case_note
 from linkage.store.inputs import MOST_NEW_MODELS
@@ -278,6 +279,19 @@ class Cluster:
             f"[{topic}] {sentence}" for topic, sentence in zip(said["topic"], said["sentence"], strict=True)
         )
 
+    def as_text(self) -> str:
+        """All that :meth:`why` says and more, under headings: the verdict, what it lacks for ``enforce``, what to do.
+
+        Examples
+        --------
+        >>> print(cluster.as_text().splitlines()[1])
+        Tier watch: worth keeping an eye on; nothing to do today
+        """
+        tables = {"links": LINK_EVIDENCE, "shared": EVIDENCE, "activity": ACTIVITY}
+        return cluster_text(
+            self._detail(members=self.members, **{name: make_frame(shape) for name, shape in tables.items()})
+        )
+
     def graph(self) -> nx.Graph[str]:
         """The members and their links as a networkx graph; links carry ``bits`` and ``families``."""
         evidence = self.evidence
@@ -322,9 +336,15 @@ class Cluster:
         kind : ``cluster``, ``timeline`` or ``evidence``.
         ax : where to draw; None: a new figure.
         personal_data : full addresses and payment tokens instead of prefixes and fingerprints.
+
+        Raises
+        ------
+        UsageError : a kind that does not exist.
         """
-        draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}[kind]
-        return draw(self.brief if personal_data else mask_detail(self.brief), ax=ax)
+        draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}
+        if kind not in draw:
+            raise UsageError(f"kind: wanted {', '.join(draw)}; got {kind!r}. Choose one of these")
+        return draw[kind](self.brief if personal_data else mask_detail(self.brief), ax=ax)
 
     def report(self, out: AnyPath, *, personal_data: bool = False) -> list[Path]:
         """Write this cluster's report into a folder; see :meth:`Run.report`."""

@@ -477,7 +477,11 @@ def _expand(files: Iterable[AnyPath]) -> tuple[list[Path], list[str]]:
             continue
         inside = [each for each in sorted(file.iterdir()) if not each.name.startswith(".")]
         found += [each for each in inside if each.is_file()]
-        remarks += [f"{each}: not looked into; name it to load what is in it" for each in inside if each.is_dir()]
+        remarks += [_passed_over(each) for each in inside if not each.is_file()]
         if not inside:
             remarks.append(f"{file}: an empty folder")
     return found, remarks
+
+
+def _passed_over(path: Path) -> str:
+    return f"{path}: not looked into; name it to load what is in it" if path.is_dir() else f"{path}: not a file"

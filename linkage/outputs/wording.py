@@ -252,6 +252,38 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     )
 
 
+def lacks(detail: ClusterDetail) -> list[str]:
+    """What a cluster that is not of tier ``enforce`` lacks for it, of what its row tells; empty for one that is.
+
+    Examples
+    --------
+    >>> asked = {"enforce_controller": 0.5, "enforce_extraction": 0.6, "enforce_both": 1.0, "least_controller": 0.1}
+    >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
+    >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
+    >>> row = {"tier": "watch", "controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
+    >>> class Detail:
+    ...     run, cluster = {"settings": {"verdicts": asked}}, row
+    >>> lacks(Detail)
+    ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
+    """
+    cluster, asked = detail.cluster, (detail.run.get("settings") or {}).get("verdicts", {})
+    if cluster["tier"] == "enforce" or not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+        return []
+    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
+    least, most = asked["least_controller"], asked["enforce_controller"]
+    needed = min(max(asked["enforce_both"] - extraction, least), most)
+    missing = []
+    if controller < needed:
+        missing.append(f"one operator of {needed:.0%} or more ({percent(controller)})")
+    if extraction < asked["enforce_extraction"]:
+        missing.append(f"extraction of {asked['enforce_extraction']:.0%} or more ({percent(extraction)})")
+    if cluster["q_value"] > asked["max_q_value"]:
+        missing.append(f"a q-value of at most {asked['max_q_value']:g} ({cluster['q_value']:.2g})")
+    if not missing:
+        return ["Both verdicts reach the tier “enforce”; another of its rules, or a decision, holds it back."]
+    return [f"For the tier “enforce” it lacks: {'; '.join(missing)}."]
+
+
 _RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "least_controller", "review_probability")
 _RULE_COUNTS: Final = (
     *("enforce_both", "max_q_value"),
