@@ -457,7 +457,8 @@ def read_settings(path: str | PathLike[str]) -> Settings:
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: wanted a readable TOML settings file; {error}. Check path and syntax") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{file}: wanted a readable TOML settings file; {why}. Check path and syntax") from error
     return settings_from(tables, name=str(file))
 
 

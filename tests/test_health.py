@@ -131,6 +131,7 @@ def test_a_file_that_could_not_be_loaded_is_a_problem_until_it_can_or_is_gone(tm
         findings = store.examine()
         assert findings["check"].tolist()[:3] == ["files"] * 3
         assert findings["found"][0] == f"{broken} was not loaded (exit code 65): too many of its lines cannot be used"
+        assert findings["advice"][0] == f"see why: linkage ingest {store.path} {broken}; mend it, or take it away"
         before = store.path.with_name("s.db-wal").read_bytes()
         store.ingest(drop, gone)
         assert store.path.with_name("s.db-wal").read_bytes() == before, "with nothing new nothing is written"

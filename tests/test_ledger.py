@@ -121,9 +121,11 @@ def test_the_commands_list_and_compare(tiny_store: lk.Store) -> None:
 
 def test_figures_are_written_when_it_works_and_when_it_fails(tiny_store: lk.Store, tmp_path: Path) -> None:
     figures = tmp_path / "linkage.prom"
+    assert run_cli("ingest", tiny_store.path, tmp_path / "gone.ndjson")[0] == 74
     assert run_cli("rebuild", tiny_store.path, "--metrics", figures)[0] == 0
     lines = dict(line.rsplit(" ", 1) for line in figures.read_text().splitlines() if not line.startswith("#"))
     assert lines["linkage_rebuild_exit_code"] == "0"
+    assert lines["linkage_failed_files"] == "1"
     assert lines["linkage_run_requests"] == "64"
     assert lines["linkage_run_as_of_timestamp_seconds"] == "1788393600"
     assert lines['linkage_run_clusters_of_tier{tier="watch"}'] == "1"

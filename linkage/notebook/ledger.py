@@ -177,7 +177,9 @@ def metrics_text(database: Database | None, *, exit_code: int, ended_ms: int, du
         *_gauge("rebuild_duration_seconds", "how long the last rebuild took", {"": duration_s}),
     ]
     if database is not None:
-        lines += [*_gauge("store_bytes", "size of the store's file", {"": database.path.stat().st_size})]
+        lines += _gauge("store_bytes", "size of the store's file", {"": database.path.stat().st_size})
+        failed = len(database.query("failed_files"))
+        lines += _gauge("failed_files", "files that ingest was given and could not load", {"": failed})
         rows = database.query("published_run").to_dict("records")
         if rows:
             lines += _run_lines(Run(database, {str(key): value for key, value in rows[0].items()}), database)

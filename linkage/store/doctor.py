@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -87,6 +88,11 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
     return make_frame(FINDINGS, dict(zip(FINDINGS, zip(*findings, strict=True), strict=True)))
 
 
+def _name(database: Database) -> str:
+    """The store as a command line has it, to be copied from advice."""
+    return shlex.quote(str(database.path))
+
+
 def _file_findings(database: Database) -> Iterator[Finding]:
     damage = database.check_integrity()
     if damage:
@@ -94,7 +100,7 @@ def _file_findings(database: Database) -> Iterator[Finding]:
             "problem",
             "file",
             f"SQLite finds damage: {damage[0]}",
-            "restore a backup and ingest the newer files again",
+            "restore a backup and ingest the newer files again; with none, load the logs into a new store",
         )
     else:
         yield "ok", "file", "SQLite finds no damage", ""
@@ -103,7 +109,7 @@ def _file_findings(database: Database) -> Iterator[Finding]:
 def _input_findings(database: Database) -> Iterator[Finding]:
     counts = database.query("store_counts").iloc[0]
     if counts["requests"] == 0:
-        yield "problem", "requests", "no request is stored", "load logs: linkage ingest STORE FILE..."
+        yield "problem", "requests", "no request is stored", f"load logs: linkage ingest {_name(database)} FILE..."
         return
     span = f"{counts['first_at']:%Y-%m-%d} to {counts['last_at']:%Y-%m-%d}"
     found = f"{counts['requests']:,} requests of {counts['accounts']:,} accounts, {span}"
@@ -112,7 +118,7 @@ def _input_findings(database: Database) -> Iterator[Finding]:
         reason = database.query("rejected_reasons").iloc[0]
         lines = "1 line" if counts["set_aside"] == 1 else f"{counts['set_aside']:,} lines"
         found = f"{lines} set aside, mostly: {reason['reason']}"
-        yield "note", "set aside", found, "list them: linkage doctor STORE --set-aside"
+        yield "note", "set aside", found, f"list them: linkage doctor {_name(database)} --set-aside"
     recorded = int(counts["recorded_accounts"])
     if recorded < _RECORDED_SHARE * counts["accounts"]:
         found = f"{recorded:,} of {counts['accounts']:,} accounts have an account record"
@@ -132,7 +138,8 @@ def _failed_file_findings(database: Database) -> Iterator[Finding]:
     failed = database.query("failed_files")
     for file in failed.head(_FAILED_TOLD).itertuples():
         found = f"{file.path} was not loaded (exit code {file.exit_code}): {file.reason}"
-        yield "problem", "files", found, "ingest it again to see why; mend it, or take it away"
+        why = f"linkage ingest {_name(database)} {shlex.quote(str(file.path))}"
+        yield "problem", "files", found, f"see why: {why}; mend it, or take it away"
     if len(failed) > _FAILED_TOLD:
         found = f"{len(failed) - _FAILED_TOLD:,} more files were not loaded"
         yield "problem", "files", found, "the next ingest tells which"
@@ -167,10 +174,10 @@ def _run_findings(database: Database) -> Iterator[Finding]:
             "ingest any file again",
         )
     if published.empty:
-        yield "note", "run", "no run was published yet", "rebuild: linkage rebuild STORE"
+        yield "note", "run", "no run was published yet", f"rebuild: linkage rebuild {_name(database)}"
     elif is_behind:
         found = f"run {published['run_id'].iloc[0]} is older than the newest records"
-        yield "note", "run", found, "rebuild: linkage rebuild STORE"
+        yield "note", "run", found, f"rebuild: linkage rebuild {_name(database)}"
     else:
         yield "ok", "run", f"run {published['run_id'].iloc[0]} has all records", ""
 
@@ -183,5 +190,5 @@ def _failure_findings(database: Database, *, is_behind: bool) -> Iterator[Findin
     last = ledger.iloc[-1]
     when = "" if pd.isna(last["began_at"]) else f" of {last['began_at']:%Y-%m-%d %H:%M} UTC"
     found = f"the last rebuild{when} failed with exit code {last['exit_code']}: {last['error']}"
-    advice = "mend what it names and rebuild: linkage rebuild STORE; the run before it stays published"
+    advice = f"mend what it names and rebuild: linkage rebuild {_name(database)}; the run before it stays published"
     yield "problem" if is_behind else "note", "last rebuild", found, advice
