@@ -200,6 +200,11 @@ def test_accounts_of_another_number_than_prompts_are_refused():
         mine_templates(["a b c"], account_ids=["x", "y"])
 
 
+def test_one_text_is_not_taken_for_its_letters():
+    with pytest.raises(TemplateError, match="wanted several prompts; got one text of 5 characters. Give a list"):
+        mine_templates("hello")
+
+
 def test_result_shows_itself_with_text_escaped():
     rand = random.Random(1)
     mined = mine_templates([f"<script>alert(1)</script> please review the {sentence(rand)}" for _ in range(9)])

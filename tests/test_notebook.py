@@ -12,7 +12,7 @@ import pytest
 from matplotlib.axes import Axes
 
 import linkage as lk
-from linkage.errors import NoSuchClusterError, QueryError, UsageError
+from linkage.errors import NoSuchAccountError, NoSuchClusterError, QueryError, UsageError
 from linkage.notebook import delays
 from linkage.notebook.progress import NotebookBar
 from linkage.notebook.runs import TIES
@@ -156,6 +156,29 @@ def test_links_of_an_account_say_to_whom_by_what_and_how_sure(run: lk.Run, clust
     assert links["controller_probability"].between(0, 1).all()
     check_frame(run.links_of("nobody"), TIES, name="links of nobody")
     assert run.links_of("nobody").empty
+
+
+def test_an_account_that_does_not_exist_has_no_links_but_an_error(run: lk.Run, cluster: lk.Cluster) -> None:
+    one = str(cluster.members["account_id"].iloc[0])
+    with pytest.raises(NoSuchAccountError, match=f"part of {one}"):
+        run.links_of(one[:-1])
+    with pytest.raises(NoSuchAccountError, match="'nobody' is none, and part of no id either"):
+        run.links_of("nobody")
+    found = run._database.query("find_accounts", run_id=run.run_id, text="")
+    assert run.links_of(found.loc[found["cluster_id"].isna(), "account_id"].iloc[0]).empty
+
+
+def test_slips_of_the_pen_are_told_in_words(run: lk.Run, cluster: lk.Cluster, tmp_path: Path) -> None:
+    with pytest.raises(NoSuchClusterError, match="wanted cluster 'teir' .* Nor is it a column: cluster_id, tier, "):
+        run.clusters["teir"]
+    with pytest.raises(UsageError, match="kind: wanted cluster, timeline, evidence; got 'time'"):
+        cluster.plot(kind="time")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="format: wanted graphml, gexf, json, parquet, stix, pack; got 'graphm'"):
+        run.export(tmp_path / "x", format="graphm")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"wanted a store; got 'logs.db'. Open one: lk.open_store"):
+        lk.rebuild("logs.db")  # type: ignore[arg-type]
+    one = run.report(tmp_path / "one", clusters=cluster.cluster_id)
+    assert [path.name for path in one] == [path.name for path in cluster.report(tmp_path / "other")]
 
 
 def test_links_everywhere_hold_those_of_the_cluster_that_are_likely(run: lk.Run, cluster: lk.Cluster) -> None:
@@ -310,7 +333,7 @@ def test_evidence_says_what_the_input_rules_out(tiny_store: lk.Store) -> None:
 def test_the_doctor_names_what_is_missing_and_what_to_do(tiny_store: lk.Store) -> None:
     findings = tiny_store.examine().set_index("check")
     assert findings.loc["file", "level"] == "ok"
-    assert findings.loc["run", "advice"] == "rebuild: linkage rebuild STORE"
+    assert findings.loc["run", "advice"] == f"rebuild: linkage rebuild {tiny_store.path}"
     lk.rebuild(tiny_store)
     assert tiny_store.examine().set_index("check").loc["run", "level"] == "ok"
 

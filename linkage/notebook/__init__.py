@@ -68,13 +68,15 @@ def rebuild(
     Raises
     ------
     ClusterError : no request lies inside the window.
-    UsageError : ``as_of`` or ``window`` cannot be read, or ``exact`` without ``as_of``.
+    UsageError : ``as_of`` or ``window`` cannot be read, ``exact`` without ``as_of``, or no :class:`Store`.
 
     Examples
     --------
     >>> lk.rebuild(store)
     <Run r-20260902-...: 1 clusters, 4 members, 0 flagged of 12 accounts>
     """
+    if not isinstance(store, Store):
+        raise UsageError(f"wanted a store; got {store!r}. Open one: lk.open_store(path)")
     if exact and as_of is None:
         raise UsageError("exact: wanted as_of with it; got none. Say as of when")
     as_of_ms = None if as_of is None else given_moment(as_of)

@@ -7,13 +7,13 @@ import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.engines.beside import Worker
-from linkage.errors import NoSuchClusterError, SourceError
+from linkage.errors import NoSuchAccountError, NoSuchClusterError, SourceError, UsageError
 from linkage.memory import seldom_collected
 from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
@@ -45,6 +45,7 @@ from linkage.terms import (
     ClusterDetail,
     RunId,
     Shape,
+    join_words,
     make_frame,
 )
 
@@ -114,7 +115,10 @@ class Clusters(pd.DataFrame):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str) and key not in self.columns:
-            return self._run.cluster(key)
+            try:
+                return self._run.cluster(key)
+            except NoSuchClusterError as error:
+                raise NoSuchClusterError(f"{error}. Nor is it a column: {', '.join(self.columns)}") from None
         return super().__getitem__(key)
 
     def _ipython_key_completions_(self) -> list[str]:
@@ -241,6 +245,10 @@ class Run:
         -------
         DataFrame; empty for an account in no cluster, and with ``everywhere`` for one without a likely link.
 
+        Raises
+        ------
+        NoSuchAccountError : the store has no such account.
+
         Examples
         --------
         >>> run.links_of("c1")[["other_account", "family", "value", "bits"]].head(2).round(1)
@@ -252,6 +260,8 @@ class Run:
             found = self._tried.likely_links(account_id)
         else:
             found = self._database.query("links_of_account", run_id=self.run_id, account_id=account_id)
+        if found.empty:
+            self._need_account(account_id)
         known = self.members[["account_id", "cluster_id", "membership", "controller_probability"]]
         told = found[["other_account", "family", "kind", "value", "accounts", "unrelated_accounts", "bits"]].merge(
             known, left_on="other_account", right_on="account_id", how="left"
@@ -261,6 +271,15 @@ class Run:
             ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
         )
         return make_frame(TIES, {name: told[name].array for name in TIES} if len(told) else None)
+
+    def _need_account(self, account_id: str) -> None:
+        found = self._database.query("find_accounts", run_id=self.run_id, text=str(account_id))["account_id"]
+        if account_id not in set(found):
+            near = f"part of {join_words(found.head(3).tolist())}" if len(found) else "part of no id either"
+            raise NoSuchAccountError(
+                f"wanted an account of this store; {account_id!r} is none, and {near}. Ids are compared letter by "
+                "letter"
+            )
 
     def what_if(
         self,
@@ -366,6 +385,8 @@ class Run:
         UsageError : a format or marking that does not exist, or a pack with a key that is missing or too short.
         OutputFileError : the file cannot be written.
         """
+        if format not in get_args(ExportFormat):
+            raise UsageError(f"format: wanted {', '.join(get_args(ExportFormat))}; got {format!r}. Choose one of these")
         if format == "pack":
             return write_pack(self._details, out=out, key=key)
         if format == "stix":
@@ -383,7 +404,7 @@ class Run:
         self,
         out: AnyPath,
         *,
-        clusters: Iterable[str] | None = None,
+        clusters: str | Iterable[str] | None = None,
         personal_data: bool = False,
         pdf: bool = False,
     ) -> list[Path]:
@@ -391,12 +412,13 @@ class Run:
 
         Parameters
         ----------
-        clusters : ids; None: all that need a decision or a review, and the 50 most pressing that are watched.
+        clusters : an id or ids; None: all that need a decision or a review, and the 50 most pressing that are watched.
         personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
         pdf : print every page as PDF too, with a browser that is installed.
         """
         table = pd.DataFrame(self.clusters)
-        chosen = pressing_clusters(table) if clusters is None else list(clusters)
+        named = [clusters] if isinstance(clusters, str) else clusters
+        chosen = pressing_clusters(table) if named is None else list(named)
         shown = table[table["cluster_id"].isin(chosen)]
         with Worker() as worker:
             with self._database.snapshot():

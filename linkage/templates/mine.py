@@ -271,7 +271,7 @@ def mine_templates(
 
     Raises
     ------
-    TemplateError : ``account_ids`` or ``timestamps`` are not as many as the prompts.
+    TemplateError : ``account_ids`` or ``timestamps`` are not as many as the prompts; or the prompts are one text.
 
     Examples
     --------
@@ -280,6 +280,8 @@ def mine_templates(
     >>> mined.labels.tolist(), mined.table["text"].tolist()
     ([0, 0, 0, 0, 0], ['Tell me three facts about the city of <*> today.'])
     """
+    if isinstance(prompts, str):
+        raise TemplateError(f"wanted several prompts; got one text of {len(prompts):,} characters. Give a list of them")
     texts = [prompt if isinstance(prompt, str) else "" for prompt in prompts]
     for name, values in (("account_ids", account_ids), ("timestamps", timestamps)):
         if values is not None and len(values) != len(texts):
