@@ -14,25 +14,32 @@ import pytest
 from test_formats import SPEND, STANDARD, write_csv
 from test_gateway_formats import (
     AZURE,
+    BEDROCK,
     CLOUDFLARE,
     ENVOY,
+    EXAMPLES,
     GENAI,
     HELICONE,
     KONG,
     LANGFUSE,
     PORTKEY,
+    QUESTION,
     SERVER,
     VLLM,
     WANTED,
+    attributes,
     load,
     rows,
     traces,
     write,
 )
 
+import linkage as lk
+from linkage.errors import FormatError
 from linkage.intake.files import read_raw
 from linkage.intake.mapping import read_mapping
 from linkage.intake.records import check_accounts
+from linkage.settings import IngestSettings
 
 START = dt.datetime(2026, 11, 24, 5, 52, 28, 104000)
 END = dt.datetime(2026, 11, 24, 5, 52, 36, 227000)
@@ -216,3 +223,279 @@ def test_an_endpoint_is_a_path_and_holds_no_query(tmp_path: Path) -> None:
     ):
         (row,) = rows(load(write(tmp_path / "log", record)))
         assert row["endpoint"] == "/v1beta/models/sonata:generateContent"
+
+
+EDGE = "203.0.113.7:64484"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "peer", "proxies", "ip", "claimed"),
+    [
+        ("203.0.113.7", EDGE, 0, "203.0.113.7", None),
+        ("192.0.2.1, 203.0.113.7", EDGE, 0, "203.0.113.7", "192.0.2.1"),
+        ("192.0.2.1,203.0.113.7,10.0.0.1", "10.0.0.1:5000", 1, "203.0.113.7", "192.0.2.1"),
+        ("192.0.2.1,203.0.113.7,10.0.0.2,10.0.0.1", "10.0.0.1:5000", 2, "203.0.113.7", "192.0.2.1"),
+        ("192.0.2.1,203.0.113.7", "10.0.0.1:5000", 1, "203.0.113.7", "192.0.2.1"),
+        ("192.0.2.1,203.0.113.7,10.0.0.1", "203.0.113.7:0", 1, "203.0.113.7", "192.0.2.1"),
+        ("2001:db8::1", "[2001:db8::1]:5000", 0, "2001:db8::1", None),
+        (None, EDGE, 0, "203.0.113.7", None),
+        ("-", EDGE, 0, "203.0.113.7", None),
+        ("192.0.2.1", None, 0, None, "192.0.2.1"),
+    ],
+)
+def test_envoy_counts_its_peer_once_and_its_own_trust_counts(
+    tmp_path: Path, forwarded: str | None, peer: str | None, proxies: int, ip: str | None, claimed: str | None
+) -> None:
+    record = {**ENVOY, "x-forwarded-for": forwarded, "downstream_remote_address": peer}
+    (row,) = rows(load(write(tmp_path / "log", record), trusted_proxies=proxies))
+    assert (row.get("ip"), row.get("forwarded_for")) == (ip, claimed)
+
+
+def test_kong_takes_the_plugin_that_answered_not_one_that_asked_for_itself(tmp_path: Path) -> None:
+    other = {"meta": {"request_model": "guard"}, "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+    record = {**KONG, "ai": {"ai-aws-guardrails": other, "ai-request-transformer": other, **KONG["ai"]}}
+    assert rows(load(write(tmp_path / "log", record))) == [WANTED["kong"]]
+
+
+@pytest.mark.parametrize("gathered", [False, True])
+def test_kong_may_gather_its_records_in_arrays_among_lines(tmp_path: Path, gathered: bool) -> None:
+    lines = [KONG, [KONG, KONG], '{"half', [KONG]]
+    path = write(tmp_path / "log", *(lines[1:] if gathered else lines))
+    checked = load(path)
+    assert rows(checked) == [WANTED["kong"]] * (3 if gathered else 4)
+    assert len(checked.rejected) == 1
+
+
+BEDROCK_TEXT = json.dumps(BEDROCK)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"events": [{"timestamp": 1, "message": BEDROCK_TEXT}], "nextForwardToken": "f/1"}, indent=2),
+        json.dumps([{"@timestamp": "2026-11-24 05:52:28.104", "@message": BEDROCK_TEXT}]),
+        f"2026-11-24T05:52:28.104Z {BEDROCK_TEXT}\n",
+        json.dumps({"logGroup": "g", "logEvents": [{"id": "1", "message": BEDROCK_TEXT}]}),
+    ],
+)
+def test_bedrock_records_are_read_out_of_every_export_of_cloudwatch(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(text, encoding="utf-8")
+    assert rows(load(tmp_path / "log")) == [WANTED["bedrock"]]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"metadata": {"metrics": {"latencyMs": 812}, "usage": {}}},
+        {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"invocationLatency": 812, "firstByteLatency": 9}},
+    ],
+)
+def test_bedrock_streams_tell_their_latency_in_the_last_chunk(tmp_path: Path, chunk: dict[str, Any]) -> None:
+    (row,) = rows(load(write(tmp_path / "log", {**BEDROCK, "output": {"outputBodyJson": [{"x": 1}, chunk]}})))
+    assert row["latency_ms"] == 812
+
+
+def test_a_word_for_success_is_no_failure_of_bedrock(tmp_path: Path) -> None:
+    (row,) = rows(load(write(tmp_path / "log", {**BEDROCK, "status": "success"})))
+    assert row["status"] == 200
+
+
+def test_a_wrapper_may_begin_on_a_line_of_its_own(tmp_path: Path) -> None:
+    text = json.dumps(AZURE)
+    (tmp_path / "log").write_text(f'{{"records":[\n{text},\n{text}\n]}}\n', encoding="utf-8")
+    assert rows(load(tmp_path / "log")) == [WANTED["azure-openai"]] * 2
+
+
+def test_a_record_with_a_field_called_like_a_wrapper_is_still_a_record(tmp_path: Path) -> None:
+    record = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a", "events": [{"x": 1}], "message": '{"y": 1}'}
+    assert read_raw(write(tmp_path / "log", record)).format_name == "canonical"
+
+
+def logged(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceLogs": [{"scopeLogs": [{"logRecords": list(entries)}]}]}
+
+
+EVENT = {
+    "timeUnixNano": "1795499548104000123",
+    "eventName": "gen_ai.client.inference.operation.details",
+    "attributes": attributes(
+        **{
+            "gen_ai.request.model": "sonata-large",
+            "user.id": "acct_0071",
+            "client.address": "203.0.113.7",
+            "user_agent.original": "openai-python/2.9.0",
+        }
+    ),
+}
+
+
+def test_events_outside_of_spans_are_as_many_requests_with_what_they_say_of_the_client(tmp_path: Path) -> None:
+    later = {**EVENT, "timeUnixNano": "1795499549104000123", "traceId": "", "spanId": ""}
+    path = write(tmp_path / "log", logged(EVENT, later))
+    found = rows(load(path))
+    assert [(row["ip"], row["user_agent"]) for row in found] == [("203.0.113.7", "openai-python/2.9.0")] * 2
+    assert not any("request_id" in row for row in found)
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.ingest(path).kept == 2
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_server_span_that_knows_the_model_is_a_request_unless_one_below_it_is(
+    tmp_path: Path, backwards: bool
+) -> None:
+    both = {**SERVER, "attributes": SERVER["attributes"] + GENAI["attributes"]}
+    inner = {**GENAI, "kind": 2}
+    for spans in ([both], [both, GENAI], [both, inner], [SERVER, inner], [both, {**inner, "spanId": "s4"}, GENAI]):
+        lines = [traces(span) for span in (reversed(spans) if backwards else spans)]
+        wanted = 2 if len(spans) == 3 else 1
+        assert rows(load(write(tmp_path / "log", *lines))) == [WANTED["otlp"]] * wanted
+
+
+@pytest.mark.parametrize(("operation", "many"), [("responses", 1), ("invoke_agent", 0), ("execute_tool", 0), (None, 1)])
+def test_operations_around_requests_are_none_and_others_that_name_a_model_are(
+    tmp_path: Path, operation: str | None, many: int
+) -> None:
+    named = attributes(**{"gen_ai.operation.name": operation}) if operation else []
+    rest = [pair for pair in GENAI["attributes"] if pair["key"] != "gen_ai.operation.name"]
+    checked = load(write(tmp_path / "log", traces(SERVER, {**GENAI, "attributes": named + rest})))
+    assert rows(checked) == [WANTED["otlp"]] * many
+    assert sum(checked.notes.values()) == 1 - many
+
+
+ASKED = ("gen_ai.input.messages", "gen_ai.system_instructions")
+PLAIN = [pair for pair in GENAI["attributes"] if pair["key"] not in ASKED]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {
+            "attributes": attributes(
+                **{
+                    "gen_ai.prompt.0.role": "system",
+                    "gen_ai.prompt.0.content": "Be brief.",
+                    "gen_ai.prompt.1.role": "user",
+                    "gen_ai.prompt.1.content": json.dumps([{"type": "text", "text": "Solve: 17 * 23"}]),
+                    "gen_ai.completion.0.content": "391",
+                }
+            )
+        },
+        {
+            "events": [
+                {
+                    "name": "gen_ai.content.prompt",
+                    "attributes": attributes(
+                        **{"gen_ai.prompt": json.dumps([{"role": "system", "content": "Be brief."}, *QUESTION])}
+                    ),
+                },
+                {"name": "gen_ai.content.completion", "attributes": attributes(**{"gen_ai.completion": "391"})},
+            ]
+        },
+    ],
+)
+def test_prompts_in_the_names_of_older_instrumentations_are_read(tmp_path: Path, told: dict[str, Any]) -> None:
+    genai = {**GENAI, **told, "attributes": PLAIN + told.get("attributes", [])}
+    assert rows(load(write(tmp_path / "log", traces(SERVER, genai)))) == [WANTED["otlp"]]
+
+
+def test_what_is_no_request_to_a_model_is_counted_by_trace(tmp_path: Path) -> None:
+    health = {**SERVER, "traceId": "t2", "spanId": "h1"}
+    query = {**SERVER, "traceId": "t2", "spanId": "h2", "parentSpanId": "h1", "kind": 3}
+    said = {**EVENT, "eventName": "gen_ai.user.message"}
+    checked = load(write(tmp_path / "log", traces(SERVER, health), logged(said), traces(query, GENAI)))
+    assert rows(checked) == [WANTED["otlp"]]
+    assert checked.notes == {("record", "left out: no request to a model in it"): 2}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_file_of_another_format_than_was_named_is_refused_with_its_own(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "log", *[EXAMPLES[name]] * 3)
+    for other in (*EXAMPLES, "canonical", "litellm-standard", "litellm-users"):
+        if other != name:
+            with pytest.raises(FormatError, match=f"as --format {other} says.*say --format {name}"):
+                read_raw(path, format_name=other)
+
+
+def test_records_of_no_known_format_are_read_as_the_one_that_was_named(tmp_path: Path) -> None:
+    trimmed = {name: value for name, value in KONG.items() if name not in ("latencies", "upstream_uri")}
+    with pytest.raises(FormatError, match="nearest is kong"):
+        read_raw(write(tmp_path / "log", trimmed))
+    (row,) = rows(load(tmp_path / "log", format_name="kong"))
+    assert row["account_id"] == "acct_0071"
+    assert read_raw(write(tmp_path / "empty"), format_name="kong").layout == "empty"
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "place"),
+    [
+        ("envoy", {**ENVOY, "account_id": None}, "account_id, which no documented field holds"),
+        ("otlp", traces(GENAI), "user.id, enduser.id, enduser.pseudo.id of the span"),
+        ("langfuse", {**LANGFUSE, "user_id": ""}, "user_id"),
+        ("portkey", {**PORTKEY, "metadata": {}}, "metadata._user"),
+        ("cloudflare-ai-gateway", {**CLOUDFLARE, "metadata": None}, "metadata.account_id, metadata.account, "),
+        ("bedrock", {**BEDROCK, "identity": None}, "identity.arn"),
+        ("kong", {**KONG, "consumer": None, "authenticated_entity": None}, "consumer.custom_id, consumer.id"),
+        ("litellm-standard", {**STANDARD, "metadata": {}}, "metadata.user_api_key_user_id"),
+        ("litellm-spendlogs", {**SPEND, "user": "", "team_id": "", "api_key": ""}, "user, metadata."),
+    ],
+)
+def test_a_record_without_an_account_says_where_it_was_looked_for(
+    tmp_path: Path, name: str, record: dict[str, Any], place: str
+) -> None:
+    path = write(tmp_path / "log", record)
+    assert read_raw(path).format_name == name
+    ((_, reason),) = load(path).rejected
+    assert reason.startswith(f"account_id is missing; looked for in {place}")
+
+
+def test_kong_consumers_are_the_accounts_of_its_logs(tmp_path: Path) -> None:
+    named = {"id": "ae974d6c", "custom_id": "acct_0071", "username": "acme", "created_at": 1674035962, "tags": None}
+    plain = {"id": "bf", "custom_id": None, "username": "other", "created_at": 1674035962, "tags": ["x"]}
+    (tmp_path / "log").write_text(json.dumps({"data": [named, plain], "next": None}, indent=2), encoding="utf-8")
+    raw = read_raw(tmp_path / "log", kind="accounts")
+    (batch,) = raw.batches
+    found = check_accounts(batch, raw.format).table.to_pylist()
+    assert [row["account_id"] for row in found] == ["acct_0071", "bf"]
+    assert {row["created_at"].isoformat() for row in found} == {"2023-01-18T09:59:22+00:00"}
+    (request,) = rows(load(write(tmp_path / "requests", KONG)))
+    assert request["account_id"] == "acct_0071"
+
+
+@pytest.mark.parametrize(("proxies", "ip"), [(0, None), (1, "203.0.113.7"), (2, "192.0.2.1")])
+def test_a_forwarded_list_of_litellm_is_kept_as_a_claim(tmp_path: Path, proxies: int, ip: str | None) -> None:
+    told = "192.0.2.1, 203.0.113.7"
+    for record in (
+        {**STANDARD, "metadata": {**STANDARD["metadata"], "requester_ip_address": told}},
+        {**SPEND, "requester_ip_address": told},
+    ):
+        (row,) = rows(load(write(tmp_path / "log", record), trusted_proxies=proxies))
+        assert (row.get("ip"), row["forwarded_for"]) == (ip, "192.0.2.1")
+    (row,) = rows(load(write(tmp_path / "log", STANDARD)))
+    assert "forwarded_for" not in row
+
+
+def test_a_wrapper_too_long_to_hold_says_how_long_it_may_be(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(json.dumps({"records": [AZURE] * 3_000}, indent=1), encoding="utf-8")
+    raw = read_raw(tmp_path / "log", format_name="azure-openai", settings=IngestSettings(line_bytes=2_000))
+    rejected = [reason for batch in raw.batches for _, reason in batch.rejected]
+    assert rejected[0].startswith("broken JSON, or a value longer than 2000 bytes")
+
+
+def test_fields_that_were_not_exported_are_taken_from_where_else_they_stand(tmp_path: Path) -> None:
+    bare = {name: value for name, value in LANGFUSE.items() if name != "name"}
+    assert rows(load(write(tmp_path / "log", bare))) == [{**WANTED["langfuse"], "endpoint": "GENERATION"}]
+    bare = {name: value for name, value in PORTKEY.items() if name != "request_url"}
+    bare["request"] = {**PORTKEY["request"], "url": PORTKEY["request_url"]}
+    assert rows(load(write(tmp_path / "log", bare))) == [WANTED["portkey"]]
+
+
+def test_an_address_in_the_metadata_of_langfuse_is_a_claim(tmp_path: Path) -> None:
+    record = {**LANGFUSE, "metadata": json.dumps({"client_ip": "203.0.113.7"})}
+    assert rows(load(write(tmp_path / "log", record))) == [{**WANTED["langfuse"], "forwarded_for": "203.0.113.7"}]
+
+
+def test_a_prompt_that_reads_like_an_access_log_does_not_make_its_table_one(tmp_path: Path) -> None:
+    asked = json.dumps([{"role": "user", "content": "Explain this."}])
+    record = {**SPEND, "request_id": "b", "end_user": f"x\n{VLLM}\ny", "messages": asked}
+    path = write_csv(tmp_path / "csv", SPEND, record)
+    assert read_raw(path).format_name == "litellm-spendlogs"

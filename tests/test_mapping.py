@@ -81,7 +81,7 @@ def test_wrapped_records_with_json_in_text_and_ticks(tmp_path: Path) -> None:
     assert (row["account_id"], row["model"], row["status"]) == ("acct_0071", "sonata-large", 200)
     assert row["ip"] == "203.0.113.0/24"
     assert row["latency_ms"] == pytest.approx(8123.0)
-    assert dict(checked.notes) == {("record", "left out by the mapping file's [keep]"): 1}
+    assert dict(checked.notes) == {("record", "left out by [keep] of map.toml (category)"): 1}
 
 
 def test_nested_body_headers_and_first_present_alternative(tmp_path: Path) -> None:

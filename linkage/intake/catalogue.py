@@ -41,7 +41,7 @@ _CODED: Final[tuple[Format, ...]] = (
     envoy.FORMAT,
 )
 _ACCOUNTS: Final[tuple[Format, ...]] = (canonical.ACCOUNTS, litellm_tables.USERS, litellm_tables.KEYS)
-_WRAPPERS: Final = ("records", "result", "logEvents")
+_WRAPPERS: Final = ("records", "result", "logEvents", "events", "data")
 
 _SHOWN_FIELDS: Final = 30
 
@@ -68,8 +68,13 @@ def format_names() -> tuple[str, ...]:
 
 def sampled_fields(record: Record) -> list[list[str]]:
     """Field names of a record, or of those inside it where it is the wrapper of an export."""
+    if any(not form.missing_marks(record) for form in known_formats() if form.marks):
+        return [list(record)]
     inner = next((listed for name in _WRAPPERS if (listed := list_in(record, name))), [record])
-    return [list(object_in(each, "message") or each) for each in inner if isinstance(each, dict)]
+    opened = (
+        (object_in(each, "message") or object_in(each, "@message"), each) for each in inner if isinstance(each, dict)
+    )
+    return [list(message or each) for message, each in opened]
 
 
 def format_named(name: str) -> Format:
@@ -118,8 +123,9 @@ def _about(kind: RecordKind | None) -> str:
 
 def _why_unknown(samples: Sequence[Collection[str]], *, where: str, kind: RecordKind | None) -> str:
     fields = sorted({name for fields in samples for name in fields})
-    candidates = [form for form in known_formats() if form.marks and kind in (None, form.kind)]
-    nearest = min(candidates, key=lambda form: len(form.missing_marks(fields)) / len(form.marks))
+    candidates = [form for form in known_formats() if kind in (None, form.kind)]
+    marked = [form for form in candidates if form.marks]
+    nearest = min(marked, key=lambda form: len(form.missing_marks(fields)) / len(form.marks))
     shown = ", ".join(map(shown_name, fields[:_SHOWN_FIELDS])) or "none"
     more = f" and {len(fields) - _SHOWN_FIELDS} more" if len(fields) > _SHOWN_FIELDS else ""
     return (

@@ -17,7 +17,7 @@ from linkage.intake.formats import canonical
 from linkage.intake.formats.base import Format, RecordKind
 from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
-from linkage.intake.trees import parse_object
+from linkage.intake.trees import parse_objects
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings
 
@@ -113,6 +113,8 @@ def read_raw(
     layout = _layout_of(sample, mapping, where=str(path))
     if chosen is None:
         chosen = _recognise(source, sample, layout, kind)
+    elif mapping is None or mapping is shipped_mappings().get(format_name):
+        _refuse_other_format(source, sample, chosen)
     builder = BatchBuilder(limits, split=chosen.split, join=chosen.join() if chosen.join else None)
     if as_columns and layout == "json lines" and chosen is canonical.REQUESTS:
         columns = json_columns.read_json_columns(source, blocks, builder)
@@ -145,21 +147,32 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
         return "parquet"
     if mapping and mapping.line_pattern:
         return "text"
+    if json_records.TIME_AHEAD.match(start):
+        return "json lines"
     if not start.startswith((b"{", b"[")):
         return "csv"
-    first_line = start.partition(b"\n")[0].strip()
-    return "json documents" if start.startswith(b"[") or first_line == b"{" else "json lines"
+    is_open = start.startswith(b"[") or json_records.goes_on(start.partition(b"\n")[0])
+    return "json documents" if is_open else "json lines"
 
 
 def _text_mapping(sample: bytes) -> Mapping | None:
     """The shipped mapping for text whose pattern fits one of the lines looked at: a server says much when it starts."""
-    if sample.lstrip().startswith(b"{"):
+    if sample.lstrip().startswith(b"{") or _is_known_table(sample):
         return None
     for mapping in shipped_mappings().values():
         pattern = mapping.line_pattern
         if pattern and any(pattern.search(line) for line in _text_lines(sample)):
             return mapping
     return None
+
+
+def _is_known_table(sample: bytes) -> bool:
+    """Whether the first line is the header of a known format: a prompt in its cells may read like any log."""
+    try:
+        recognise([csv_records.header_of(sample, where="")], where="")
+    except FormatError:
+        return False
+    return True
 
 
 def _text_lines(sample: bytes) -> Iterator[str]:
@@ -169,17 +182,40 @@ def _text_lines(sample: bytes) -> Iterator[str]:
 
 
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
-    where = str(source.path)
     if layout == "empty":
         return canonical.ACCOUNTS if kind == "accounts" else canonical.REQUESTS
+    return recognise(_samples(source, sample, layout), where=str(source.path), kind=kind)
+
+
+def _samples(source: Source, sample: bytes, layout: Layout) -> list[list[str]]:
+    """The field names of each of the first records; of a table once, its columns."""
+    where = str(source.path)
     if layout == "parquet":
         with _seekable(source, source.blocks()) as file:
-            samples = [parquet_records.columns_of(file, where=where)]
-    elif layout == "csv":
-        samples = [csv_records.header_of(sample, where=where)]
+            return [parquet_records.columns_of(file, where=where)]
+    return [csv_records.header_of(sample, where=where)] if layout == "csv" else _sample_fields(sample, layout, source)
+
+
+def _refuse_other_format(source: Source, sample: bytes, chosen: Format) -> None:
+    """Raise ``FormatError`` where the records are of a format that is known, and not of the one that was named."""
+    layout = _layout_of(sample, None, where=str(source.path))
+    if layout == "empty":
+        return
+    mapping = _text_mapping(sample)
+    samples: list[list[str]] = []
+    if mapping is None:
+        try:
+            samples = _samples(source, sample, layout)
+            other = recognise(samples, where=str(source.path))
+        except FormatError:
+            return
     else:
-        samples = _sample_fields(sample, layout, source)
-    return recognise(samples, where=where, kind=kind)
+        other = mapping.format
+    if other is not chosen and all(not chosen.marks or chosen.missing_marks(fields) for fields in samples):
+        raise FormatError(
+            f"{source.path}: wanted {chosen.title}, as --format {chosen.name} says; its fields are those of "
+            f"{other.title}. Leave --format away, or say --format {other.name}"
+        )
 
 
 def _sample_fields(sample: bytes, layout: Layout, source: Source) -> list[list[str]]:
@@ -191,7 +227,8 @@ def _sample_fields(sample: bytes, layout: Layout, source: Source) -> list[list[s
     fields: list[list[str]] = []
     for line in source.lines(iter([sample])):
         try:
-            fields += sampled_fields(parse_object(line.text or b""))
+            records = parse_objects(json_records.object_text(line.text or b""))
+            fields += [found for record in records for found in sampled_fields(record)]
         except RecordError:
             continue
         if len(fields) >= _SAMPLE_RECORDS:

@@ -10,12 +10,13 @@ from typing import Final
 
 from linkage.errors import RecordError
 from linkage.intake.raw import BatchBuilder, RawBatch
-from linkage.intake.trees import parse_object
+from linkage.intake.trees import parse_object, parse_objects
 from linkage.intake.unpack import Line, Source
 
 CUT_SHORT: Final = "the last line is cut short: load the file again when it is complete"
 """Reason for a last line without its line end that cannot be read: it is still being written, or was lost."""
 
+TIME_AHEAD: Final = re.compile(rb"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) +(?=\{)")
 _BETWEEN: Final = re.compile(r"[\s,\[\]]*")
 _SURROGATES: Final = "surrogateescape"
 
@@ -49,13 +50,26 @@ def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
     if line.text is None:
         builder.reject(line.number, f"a line longer than {longest} bytes")
         return
-    text = line.text.strip()
+    text = object_text(line.text)
     if not text:
         return
     try:
-        builder.add(line.number, parse_object(text), len(text))
+        records = parse_objects(text)
+        for record in records:
+            builder.add(line.number, record, len(text) // len(records))
     except RecordError as error:
         builder.reject(line.number, str(error) if line.is_ended else CUT_SHORT)
+
+
+def object_text(text: bytes) -> bytes:
+    """The JSON of a line: CloudWatch and container runtimes put a time before it."""
+    text = text.strip()
+    return text if text.startswith(b"{") else TIME_AHEAD.sub(b"", text, count=1)
+
+
+def goes_on(line: bytes) -> bool:
+    """Whether an object goes on with the next line: pretty JSON, or a wrapper around one record a line."""
+    return line.strip().endswith((b"{", b"[", b",", b":"))
 
 
 def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchBuilder) -> Iterator[RawBatch]:
@@ -151,7 +165,8 @@ class _Scanner:
             except ValueError:
                 is_too_long = len(self._text) - self._at > self._longest
                 if is_too_long or not self._grow():
-                    self.fault = "broken JSON"
+                    why = f", or a value longer than {self._longest} bytes" if is_too_long else ""
+                    self.fault = f"broken JSON{why}"
                     return None
 
     def _grow(self) -> bool:

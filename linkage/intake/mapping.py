@@ -32,6 +32,10 @@ DURATION_UNITS: Final = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4
 MATCHED_CHARS: Final = 20_000
 """Patterns see no more of a text: one with nested repeats could take forever on a long one."""
 
+_REQUIRED: Final[dict[RecordKind, tuple[str, ...]]] = {
+    "requests": terms.REQUIRED_REQUEST_FIELDS,
+    "accounts": ("account_id",),
+}
 _TICKS_BEFORE_EPOCH: Final = 621_355_968_000_000_000
 _TIME_FIELDS: Final = ("timestamp", "created_at")
 _ZONE: Final = re.compile(r"UTC|Z|[+-]\d\d:\d\d")
@@ -113,11 +117,20 @@ def mapping_from(tables: dict[str, Any], *, name: str) -> Mapping:
         kind=kind,
         marks=marks,
         convert=_converter(rules, kept),
+        left_out=f"left out by [keep] of {name} ({', '.join(map(str, tables.get('keep', {})))})",
+        looked_in=tuple((field, _where(tables["fields"][field])) for field in _REQUIRED[kind]),
         split=_splitter(split) if split else None,
     )
     said = json.dumps([name, tables], sort_keys=True, default=str)
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
     return Mapping(digest, form, pattern, about.get("other_lines") == "skip")
+
+
+def _where(written: Any) -> str:
+    """Where a rule looks, in words."""
+    if not isinstance(written, dict):
+        return str(written)
+    return ", ".join(map(str, written.get("first", [written.get("path", "")])))
 
 
 def _splitter(path: Path) -> Callable[[Record], Iterator[Record]]:
@@ -188,7 +201,7 @@ class _Checked:
 
     def rules(self, fields: Any, kind: RecordKind) -> dict[str, Rule]:
         known = terms.ACCOUNT_FIELDS if kind == "accounts" else terms.REQUEST_FIELDS
-        required = ("account_id",) if kind == "accounts" else terms.REQUIRED_REQUEST_FIELDS
+        required = _REQUIRED.get(kind, terms.REQUIRED_REQUEST_FIELDS)
         if not isinstance(fields, dict):
             self.fault("[fields]", f"wanted a table that says where {terms.join_words(required)} are")
             return {}

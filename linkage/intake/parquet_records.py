@@ -73,29 +73,33 @@ def _first_line(error: Exception) -> str:
 
 
 def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
-    plain = _with_plain_types(rows)
-    size = plain.nbytes // max(plain.num_rows, 1)
+    size = rows.nbytes // max(rows.num_rows, 1)
     try:
-        for record in _records(plain):
+        for record in row_records(rows):
             row += 1
             builder.add(row, record, size)
     except UnicodeDecodeError:
-        for at in range(row, row + plain.num_rows):
-            _add_single(plain.slice(at - row, 1), at + 1, size, builder)
-        row += plain.num_rows
+        for at in range(row, row + rows.num_rows):
+            _add_single(rows.slice(at - row, 1), at + 1, size, builder)
+        row += rows.num_rows
     return row
 
 
 def _add_single(rows: Any, row: int, size: int, builder: BatchBuilder) -> None:
     try:
-        builder.add(row, _records(rows)[0], size)
+        builder.add(row, row_records(rows)[0], size)
     except UnicodeDecodeError:
         builder.reject(row, "not UTF-8 text")
 
 
-def _records(rows: Any) -> list[dict[str, Any]]:
-    """The rows as objects; a map, which Arrow gives as pairs, is an object too, as it is in JSON."""
-    records: list[dict[str, Any]] = rows.to_pylist()
+def row_records(rows: Any) -> list[dict[str, Any]]:
+    """The rows of an Arrow record batch as objects; a map, which Arrow gives as pairs, is an object as it is in JSON.
+
+    Raises
+    ------
+    UnicodeDecodeError : a text that is not UTF-8.
+    """
+    records: list[dict[str, Any]] = _with_plain_types(rows).to_pylist()
     for field in rows.schema:
         if _holds_map(field.type):
             for record in records:

@@ -76,9 +76,6 @@ _PLAIN_IDS: Final = ("request_id", "account_id", "organization_id", "prompt_temp
 Notes = Counter[tuple[str, str]]
 """How often a value of a field was dropped or repaired, by (field, reason)."""
 
-LEFT_OUT: Final = ("record", "left out by the mapping file's [keep]")
-"""The note that counts records a mapping file leaves out on purpose."""
-
 
 @dataclasses.dataclass(frozen=True)
 class CheckedRequests:
@@ -125,7 +122,8 @@ def check_requests(
     if isinstance(raw, ColumnBatch):
         return _check_columns(raw, readers, limits)
     records, lines, rejected, notes = _converted(raw, form)
-    columns = _read_columns(records, lines, readers, terms.REQUIRED_REQUEST_FIELDS, rejected, notes)
+    required = dict.fromkeys(terms.REQUIRED_REQUEST_FIELDS, "") | dict(form.looked_in)
+    columns = _read_columns(records, lines, readers, required, rejected, notes)
     _put_system_first(columns)
     return CheckedRequests(_typed(columns, REQUEST_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
 
@@ -134,7 +132,7 @@ def check_accounts(raw: RawBatch, form: Format, *, settings: IngestSettings | No
     """The usable account records of a batch, in canonical form; see :func:`check_requests`."""
     readers = _account_readers(settings or IngestSettings())
     records, lines, rejected, notes = _converted(raw, form)
-    columns = _read_columns(records, lines, readers, ("account_id",), rejected, notes)
+    columns = _read_columns(records, lines, readers, {"account_id": "", **dict(form.looked_in)}, rejected, notes)
     return CheckedAccounts(_typed(columns, ACCOUNT_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
 
 
@@ -185,7 +183,7 @@ def _converted(raw: RawBatch, form: Format) -> tuple[list[Record], list[int], li
             rejected.append(Rejected(line, str(error) or "nested too deeply"))
             continue
         if made is None:
-            notes[LEFT_OUT] += 1
+            notes[("record", form.left_out)] += 1
             continue
         records.append(made)
         lines.append(line)
@@ -196,18 +194,21 @@ def _read_columns(
     records: Sequence[Record],
     lines: list[int],
     readers: Mapping[str, Reader],
-    required: Sequence[str],
+    required: Mapping[str, str],
     rejected: list[Rejected],
     notes: Notes,
 ) -> dict[str, list[Any]]:
-    """Canonical columns of the records that have the required fields; ``lines`` is cut down with them."""
+    """Canonical columns of the records that have the required fields; ``lines`` is cut down with them.
+
+    ``required`` says where each was looked for, in words.
+    """
     raw = _by_field(records, tuple(readers))
     raw["params"] = list(map(params_text, raw.get("params", ())))
     columns = {field: read_column(raw[field], read) for field, read in readers.items()}
     missing: dict[int, str] = {}
-    for field in reversed(required):
+    for field, where in reversed(list(required.items())):
         missing |= {
-            row: _why_rejected(field, columns[field].faults.get(row))
+            row: _why_rejected(field, columns[field].faults.get(row), where)
             for row, value in enumerate(columns[field].values)
             if value is None
         }
@@ -284,8 +285,10 @@ def _by_field(records: Sequence[Record], fields: tuple[str, ...]) -> dict[str, S
     return dict(zip(fields, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(fields, ())
 
 
-def _why_rejected(field: str, reason: str | None) -> str:
-    return f"{field}: {reason}" if reason else f"{field} is missing"
+def _why_rejected(field: str, reason: str | None, where: str = "") -> str:
+    if reason:
+        return f"{field}: {reason}"
+    return f"{field} is missing" + (f"; looked for in {where}" if where else "")
 
 
 def _put_system_first(columns: dict[str, list[Any]]) -> None:

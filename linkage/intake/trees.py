@@ -55,6 +55,26 @@ def parse_object(text: bytes) -> dict[str, Any]:
     return record
 
 
+def parse_objects(text: bytes) -> list[dict[str, Any]]:
+    """The objects of a line: the one it is, or those of an array, as a sender that gathers records writes them.
+
+    Raises
+    ------
+    RecordError : as :func:`parse_object`; also an array that holds anything else, or nothing.
+
+    Examples
+    --------
+    >>> parse_objects(b'[{"account_id": "007"}, {"account_id": "7"}]')
+    [{'account_id': '007'}, {'account_id': '7'}]
+    """
+    if not text.startswith(b"["):
+        return [parse_object(text)]
+    listed: list[dict[str, Any]] = parse_object(b'{"":' + text + b"}")[""]
+    if not listed or not all(type(each) is dict for each in listed):
+        raise RecordError("a JSON value that is not an object")
+    return listed
+
+
 def parse_text(text: str) -> Any:
     """The JSON value inside a text; None where it is not JSON or nested too deeply."""
     try:

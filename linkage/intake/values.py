@@ -518,14 +518,15 @@ def read_address(text: str) -> str:
     try:
         if "/" in text:
             return _read_prefix(text)
-        address = _fold(ipaddress.ip_address(_bare_host(text)))
+        address = _fold(ipaddress.ip_address(bare_host(text)))
     except ValueError as error:
         raise RecordError("not an address") from error
     _refuse_no_client(address)
     return str(address)
 
 
-def _bare_host(text: str) -> str:
+def bare_host(text: str) -> str:
+    """An address without its port, brackets and zone id."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -26,12 +26,13 @@ from linkage.intake.catalogue import AUTO, format_named, recognise, sampled_fiel
 from linkage.intake.formats import canonical
 from linkage.intake.formats.base import Format
 from linkage.intake.json_columns import read_json_columns
-from linkage.intake.json_records import read_json_lines
+from linkage.intake.json_records import goes_on, object_text, read_json_lines
 from linkage.intake.mapping import Mapping as FieldMapping
+from linkage.intake.parquet_records import row_records
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.records import check_requests
 from linkage.intake.text_records import read_text_lines
-from linkage.intake.trees import parse_object
+from linkage.intake.trees import parse_objects
 from linkage.intake.unpack import Source
 from linkage.settings import Settings
 
@@ -123,8 +124,8 @@ def recognise_input(spark: SparkSession, path: str, *, reading: Reading) -> LogI
         )
     if mapping and mapping.line_pattern:
         return LogInput(path, "text", _usable(mapping.format, path), mapping)
-    first = next((line.strip() for line in lines if line.strip()), "{}")
-    if not first.startswith("{") or first == "{":
+    first = next((line for line in map(_bytes, lines) if line), b"{}")
+    if not first.startswith(b"{") or goes_on(first):
         raise FormatError(
             f"{path}: wanted JSON lines, Parquet, or text with --map or --format; found another layout. Load CSV and "
             "JSON that spans lines with linkage ingest, or convert it to JSON lines first"
@@ -138,9 +139,14 @@ def recognise_input(spark: SparkSession, path: str, *, reading: Reading) -> LogI
 def _fields_of(lines: Iterable[str]) -> Iterator[list[str]]:
     for line in lines:
         try:
-            yield from sampled_fields(parse_object(line.encode("utf-8", "surrogatepass").strip()))
+            for record in parse_objects(_bytes(line)):
+                yield from sampled_fields(record)
         except RecordError:
             continue
+
+
+def _bytes(line: str) -> bytes:
+    return object_text(line.encode("utf-8", "surrogatepass"))
 
 
 def _usable(form: Format, path: str) -> Format:
@@ -219,7 +225,7 @@ def _add_rows(batch: Any, builder: BatchBuilder) -> None:
     """Rows as records; one that is not UTF-8 text is set aside."""
     size = batch.nbytes // max(len(batch), 1)
     try:
-        for record in batch.to_pylist():
+        for record in row_records(batch):
             builder.add(1, record, size)
     except UnicodeDecodeError:
         for row in range(len(batch)) if len(batch) > 1 else ():

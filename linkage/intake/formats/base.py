@@ -30,6 +30,9 @@ class Joiner(Protocol):
 
 ABSENT: Final[Record] = {}
 
+NO_MODEL: Final = "left out: no request to a model in it"
+"""What formats say of what is beside requests to models in their logs."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Format:
@@ -45,6 +48,10 @@ class Format:
     convert: Convert
     """Raw record to canonical fields (values not yet checked); None leaves the record out on purpose."""
     never: tuple[str, ...] = ()
+    left_out: str = "left out on purpose"
+    """What is told of records that ``convert`` leaves out."""
+    looked_in: tuple[tuple[str, str], ...] = ()
+    """Required fields and, in words, where they are looked for: told where one is missing."""
     split: Callable[[Record], Iterable[Record]] | None = None
     """One raw object to its records, where a line holds several."""
     join: Callable[[], Joiner] | None = None

@@ -9,6 +9,9 @@ from linkage.intake.formats.base import Format, Record, first_present, list_in, 
 from linkage.intake.prompts import Prompt, flatten_messages
 from linkage.intake.values import number_of
 
+_EVENTS: Final = ("logEvents", "events")
+"""What a CloudWatch subscription, or a call for events, has its records in."""
+
 _CALLER_KEYS: Final = ("end_user", "user", "user_id", "tenant")
 _CONTRACT: Final = {
     "maxTokens": "max_tokens",
@@ -17,15 +20,19 @@ _CONTRACT: Final = {
     "stopSequences": "stop_sequences",
 }
 """Parameters of the Converse operation, as others name them."""
+_SUCCESS: Final = ("success", "Success", "SUCCESS")
+_INVOCATION: Final = "amazon-bedrock-invocationMetrics"
+"""What the last chunk of a stream of InvokeModel holds; that of ConverseStream has ``metadata``."""
+
 _THROTTLED: Final = ("ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException")
 
 
 def _records(record: Record) -> Iterator[Record]:
     """The record itself, or those inside a CloudWatch export."""
-    events = record.get("logEvents")
-    for event in events if isinstance(events, list) else [record]:
+    listed = next((record[name] for name in _EVENTS if isinstance(record.get(name), list)), [record])
+    for event in listed:
         if isinstance(event, dict):
-            yield object_in(event, "message") or event
+            yield object_in(event, "message") or object_in(event, "@message") or event
 
 
 def _read(record: Record) -> Record:
@@ -69,14 +76,18 @@ def _status(error: Any) -> Any:
         return 200
     if error in _THROTTLED:
         return 429
-    return error if number_of(error) is not None else 0
+    return error if number_of(error) is not None or error in _SUCCESS else 0
 
 
 def _latency(answer: Record) -> Any:
     """What the answer (an object, or the chunks of a stream) tells of its duration in milliseconds."""
     chunks = [object_in(answer, "outputBodyJson"), *list_in(answer, "outputBodyJson")]
-    told = (object_in(chunk, "metrics").get("latencyMs") for chunk in chunks if isinstance(chunk, dict))
-    return first_present(*told)
+    return first_present(*(_chunk_latency(chunk) for chunk in chunks if isinstance(chunk, dict)))
+
+
+def _chunk_latency(chunk: Record) -> Any:
+    metrics = object_in(chunk, "metrics") or object_in(object_in(chunk, "metadata"), "metrics")
+    return first_present(metrics.get("latencyMs"), object_in(chunk, _INVOCATION).get("invocationLatency"))
 
 
 def _params(body: Record) -> Record:
@@ -90,5 +101,6 @@ FORMAT: Final = Format(
     kind="requests",
     marks=(("modelId",), ("requestId",), ("identity", "input", "schemaType")),
     convert=_read,
+    looked_in=(("account_id", "identity.arn"),),
     split=_records,
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linkage.intake.formats.base import ABSENT, Format, Record, first_present, messages_in, object_in
+from linkage.intake.formats.base import ABSENT, NO_MODEL, Format, Record, first_present, messages_in, object_in
 from linkage.intake.prompts import flatten_messages
 from linkage.intake.values import moment_from_number
+
+_PROXIES: Final = ("proxy", "ai-proxy", "ai-proxy-advanced")
 
 
 def _read(record: Record) -> Record | None:
@@ -44,8 +46,8 @@ def _read(record: Record) -> Record | None:
 
 
 def _plugin(ai: Record) -> Record:
-    """What the AI plugin wrote; it stands under the plugin's name."""
-    for name in sorted(ai):
+    """What the plugin that answered wrote, under its name; transformers and guards ask models of their own."""
+    for name in (*_PROXIES, *sorted(ai)):
         inner = object_in(ai, name)
         if "meta" in inner or "usage" in inner:
             return inner
@@ -63,4 +65,6 @@ FORMAT: Final = Format(
     kind="requests",
     marks=(("started_at",), ("latencies",), ("request",), ("ai", "upstream_uri", "service")),
     convert=_read,
+    left_out=NO_MODEL,
+    looked_in=(("account_id", "consumer.custom_id, consumer.id, consumer.username, authenticated_entity.id"),),
 )

@@ -35,6 +35,11 @@ def user_agent_tag(tags: Iterable[Any]) -> str | None:
     return max(agents, key=len, default=None)
 
 
+def forwarded_list(address: Any) -> str | None:
+    """An address that is a forwarded-for list, as the proxy logs it where it is told to use that header."""
+    return address if isinstance(address, str) and "," in address else None
+
+
 def http_status(status: Any, error: Record) -> Any:
     """200 for success; the error code, else 0, for failure; other texts unchanged."""
     if status != "failure":

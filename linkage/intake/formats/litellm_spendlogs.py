@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from linkage.intake.formats.base import Format, Record, first_present, list_in, object_in
 from linkage.intake.formats.litellm import (
+    forwarded_list,
     http_status,
     milliseconds_between,
     moment,
@@ -24,6 +25,7 @@ def _read(record: Record) -> Record:
     key = record.get("api_key")
     status = first_present(record.get("status"), metadata.get("status"))
     start = moment(record.get("startTime"))
+    address = first_present(record.get("requester_ip_address"), metadata.get("requester_ip_address"))
     return {
         "timestamp": start,
         "request_id": record.get("request_id"),
@@ -32,7 +34,8 @@ def _read(record: Record) -> Record:
             record.get("user"), metadata.get("user_api_key_user_id"), record.get("team_id"), hide_raw_key(key)
         ),
         "api_key_id": key,
-        "ip": first_present(record.get("requester_ip_address"), metadata.get("requester_ip_address")),
+        "ip": address,
+        "forwarded_for": forwarded_list(address),
         "user_agent": first_present(metadata.get("user_agent"), user_agent_tag(list_in(record, "request_tags"))),
         "model": requested_model(record),
         "endpoint": record.get("call_type"),
@@ -76,4 +79,5 @@ FORMAT: Final = Format(
     kind="requests",
     marks=(("request_id",), ("startTime",), ("call_type",), ("api_key",)),
     convert=_read,
+    looked_in=(("account_id", "user, metadata.user_api_key_user_id, team_id, api_key"),),
 )

@@ -6,6 +6,7 @@ from typing import Final
 
 from linkage.intake.formats.base import Format, Record, first_present, list_in, messages_in, object_in
 from linkage.intake.formats.litellm import (
+    forwarded_list,
     http_status,
     milliseconds_between,
     moment,
@@ -22,6 +23,7 @@ def _read(record: Record) -> Record:
     prompt = flatten_messages(messages_in(record, "messages"))
     start = moment(record.get("startTime"))
     key = metadata.get("user_api_key_hash")
+    address = first_present(metadata.get("requester_ip_address"), record.get("requester_ip_address"))
     return {
         "timestamp": start,
         "request_id": record.get("id"),
@@ -30,7 +32,8 @@ def _read(record: Record) -> Record:
             metadata.get("user_api_key_user_id"), metadata.get("user_api_key_team_id"), hide_raw_key(key)
         ),
         "api_key_id": key,
-        "ip": first_present(metadata.get("requester_ip_address"), record.get("requester_ip_address")),
+        "ip": address,
+        "forwarded_for": forwarded_list(address),
         "user_agent": first_present(
             record.get("user_agent"),
             metadata.get("user_agent"),
@@ -59,4 +62,10 @@ FORMAT: Final = Format(
     marks=(("id",), ("startTime",), ("call_type",), ("metadata",), ("model_parameters", "trace_id")),
     never=("api_key",),
     convert=_read,
+    looked_in=(
+        (
+            "account_id",
+            "metadata.user_api_key_user_id, metadata.user_api_key_team_id, metadata.user_api_key_hash",
+        ),
+    ),
 )
