@@ -201,7 +201,7 @@ def test_accounts_of_another_number_than_prompts_are_refused():
 
 
 def test_one_text_is_not_taken_for_its_letters():
-    with pytest.raises(TemplateError, match="wanted several prompts; got one text of 5 characters. Give a list"):
+    with pytest.raises(TemplateError, match=r"wanted several prompts; got one text of 5 characters. Give a list"):
         mine_templates("hello")
 
 

@@ -169,7 +169,7 @@ def test_an_account_that_does_not_exist_has_no_links_but_an_error(run: lk.Run, c
 
 
 def test_slips_of_the_pen_are_told_in_words(run: lk.Run, cluster: lk.Cluster, tmp_path: Path) -> None:
-    with pytest.raises(NoSuchClusterError, match="wanted cluster 'teir' .* Nor is it a column: cluster_id, tier, "):
+    with pytest.raises(NoSuchClusterError, match=r"wanted cluster 'teir' .* Nor is it a column: cluster_id, tier, "):
         run.clusters["teir"]
     with pytest.raises(UsageError, match="kind: wanted cluster, timeline, evidence; got 'time'"):
         cluster.plot(kind="time")  # type: ignore[arg-type]
