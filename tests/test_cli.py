@@ -221,6 +221,8 @@ def test_exit_codes_are_the_documented_ones(tmp_path: Path, tiny_logs: Path) -> 
 
 def test_each_step_says_what_became_of_the_input_and_what_to_type_next(tmp_path: Path, tiny_logs: Path) -> None:
     store, logs = tmp_path / "a store.db", tmp_path / "logs.ndjson"
+    nothing = run("ingest", store, tmp_path / "missing.ndjson").stderr
+    assert f"1 file failed. Next: linkage doctor '{store}'" in nothing
     whole = (tiny_logs / "requests.ndjson").read_text(encoding="utf-8")
     logs.write_text(whole + '{"timestamp": 12\n', encoding="utf-8")
     told = run("ingest", store, logs).stderr

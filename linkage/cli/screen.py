@@ -113,7 +113,9 @@ def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
     impossible = result.evidence[~result.evidence["possible"]]
     for row in impossible.itertuples():
         say(f"{row.family} evidence is {row.note}")
-    say(f"{result!r}. Next: linkage rebuild {name}")
+    # Where nothing came in there is nothing to rebuild.
+    verb = "rebuild" if result.kept or result.seen_before else "doctor"
+    say(f"{result!r}. Next: linkage {verb} {name}")
 
 
 def _show_file(file: FileResult, store: str) -> None:
