@@ -43,14 +43,6 @@ def test_the_command_adds_a_note(cluster: lk.Cluster, planted_path: Path) -> Non
         assert untouched.run.cluster(cluster.cluster_id).case_notes.empty
 
 
-@pytest.mark.parametrize(("name", "words"), [("note", " "), ("author", "")])
-def test_a_decision_without_a_reason_or_an_author_is_refused(name: str, words: str, cluster: lk.Cluster) -> None:
-    said = {"note": "a class", "author": "ana", name: words}
-    with pytest.raises(UsageError, match=f"{name}: wanted words, which an appeal will ask for"):
-        cluster.reject(**said)
-    assert words not in set(cluster.case_notes[name])
-
-
 def test_a_cluster_or_state_that_does_not_exist_is_refused(cluster: lk.Cluster) -> None:
     database = cluster._run._database
     with pytest.raises(NoSuchClusterError, match="none named 'c-none'"):

@@ -145,7 +145,9 @@ def test_attribute_lists_are_reached_by_their_key(tmp_path: Path) -> None:
     checked = load(tmp_path, toml, json.dumps(line) + "\n")
     assert checked.table["timestamp"].cast("int64").to_pylist() == [MICROS]
     assert checked.table["input_tokens"].to_pylist() == [212]
-    assert checked.rejected == [(1, "account_id is missing")]
+    assert checked.rejected == [
+        (1, "account_id is missing; looked for in attributes[key=user.id].value.stringValue"),
+    ]
 
 
 TEXT = r"""

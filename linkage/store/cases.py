@@ -60,15 +60,10 @@ def add_case_note(
     Raises
     ------
     NoSuchClusterError : no kept run has a cluster of this id.
-    UsageError : a state that only a whole cluster can have, of an account; a note or author without a word.
+    UsageError : a state that only a whole cluster can have, of an account.
     NoSuchAccountError : the account is in no kept run's cluster of this id.
     StoreBusyError : another process writes.
     """
-    for name, words in (("note", note), ("author", author)):
-        if not words.strip():
-            raise UsageError(
-                f"{name}: wanted words, which an appeal will ask for; got {words!r}. Say why, and who says so"
-            )
     if cluster_id not in set(database.query("known_cluster_ids")["cluster_id"]):
         raise NoSuchClusterError(
             f"wanted a cluster of a run that is kept; found none named {cluster_id!r}. List them with: linkage clusters"
