@@ -22,6 +22,8 @@ import pyarrow as pa
 from linkage.arrays import Ints
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
 from linkage.store.library import (
+    CONSTRAINT,
+    DONE,
     INT,
     POINTER,
     Connection,
@@ -39,8 +41,6 @@ FILLED_ROWS: Final = 500_000
 _PART_ROWS: Final = 5_000 * MANY
 _NUMBER, _BLANKS, _FLOAT, _TEXT, _BLOB = range(5)  # of blanks: whole numbers, ``BLANK`` for null
 _NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
-_DONE: Final = 101
-_CONSTRAINT: Final = 19
 
 
 def fill_table(
@@ -165,9 +165,9 @@ def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts
             for start in range(first, last, _PART_ROWS):
                 part = matrix.make(slice(start, min(start + _PART_ROWS, last)))
                 code = put(statement.value, part, part.view(np.float64), *known, bound)
-                if code == _CONSTRAINT:
+                if code == CONSTRAINT:
                     raise sqlite3.IntegrityError(str(told_error(calls, handle)))
-                if code != _DONE:
+                if code != DONE:
                     raise told_error(calls, handle)
     return True
 
@@ -208,7 +208,7 @@ def find_put() -> Callable[..., int] | None:
 
     @numba.njit(nogil=True)
     def put(statement, rows, floats, kinds, bases, letters, offsets, has_common, bound):  # type: ignore[no-untyped-def]
-        width, code = rows.shape[1], _DONE
+        width, code = rows.shape[1], DONE
         if has_common:
             bind_text(statement, 1, letters, offsets[1], 0)
         one = 2 if has_common else 1
@@ -231,7 +231,7 @@ def find_put() -> Callable[..., int] | None:
                 bound[at] = value
             if at == bound.size - 1:
                 code = step(statement)
-                if code != _DONE:
+                if code != DONE:
                     return code
                 reset(statement)
         return code

@@ -19,6 +19,11 @@ POINTER: Final = ctypes.c_void_p
 INT: Final = ctypes.c_int
 _TEXT: Final = ctypes.c_char_p
 
+ROW: Final = 100
+DONE: Final = 101
+CONSTRAINT: Final = 19
+"""SQLITE_ROW, SQLITE_DONE and SQLITE_CONSTRAINT, of the codes that SQLite promises to keep."""
+
 _opened = threading.local()
 
 

@@ -18,10 +18,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.store.library import INT, POINTER, Calls, declare, open_statement, told_error
+from linkage.store.library import DONE, INT, POINTER, ROW, Calls, declare, open_statement, told_error
 
-_ROW: Final = 100  # SQLITE_ROW, of the codes that SQLite promises to keep
-_DONE: Final = 101
 _FLOAT: Final = 2  # SQLITE_FLOAT
 _COPIED: Final = -1  # SQLITE_TRANSIENT
 _FULL: Final = -1  # ours: a row for which there is no room
@@ -63,11 +61,11 @@ def _compile(step: Any, value: Any) -> Any:
     def fill(statement: int, rows: npt.NDArray[np.int64]) -> tuple[int, int]:
         for row in range(rows.shape[0]):
             code = step(statement)
-            if code != _ROW:
+            if code != ROW:
                 return row, code
             for column in range(rows.shape[1]):
                 rows[row, column] = value(statement, column)
-        return rows.shape[0], _ROW
+        return rows.shape[0], ROW
 
     return fill
 
@@ -83,8 +81,8 @@ def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
     def fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
         used = 0
         for row in range(rows.shape[0]):
-            code = _ROW if is_pending and row == 0 else step(statement)
-            if code != _ROW:
+            code = ROW if is_pending and row == 0 else step(statement)
+            if code != ROW:
                 return row, code
             for column in range(rows.shape[1]):
                 if kind_of(statement, column) == _FLOAT:
@@ -98,7 +96,7 @@ def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
                 copy(address + used, start, size)
             used += size
             ends[row] = used
-        return rows.shape[0], _ROW
+        return rows.shape[0], ROW
 
     return fill_packed
 
@@ -127,12 +125,12 @@ def step_through(
         return rows[:count], code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
-        code, filled = _ROW, begin(fill, statement)
-        while code == _ROW:
+        code, filled = ROW, begin(fill, statement)
+        while code == ROW:
             rows, code = filled()
-            if code not in (_ROW, _DONE):
+            if code not in (ROW, DONE):
                 raise told_error(calls, database)
-            if code == _ROW:
+            if code == ROW:
                 filled = begin(fill, statement)
             if len(rows):
                 yield rows
@@ -151,15 +149,15 @@ def step_packed(
         return Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0]), code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
-        code, room = _ROW, _ROOM * part_rows
+        code, room = ROW, _ROOM * part_rows
         filled = begin(fill, statement, room, False)
-        while code != _DONE:
+        while code != DONE:
             part, code = filled()
-            if code not in (_ROW, _FULL, _DONE):
+            if code not in (ROW, _FULL, DONE):
                 raise told_error(calls, database)
             is_lacking = code == _FULL and not len(part.ends)
             room = 2 * room if is_lacking else room
-            if code != _DONE:
+            if code != DONE:
                 filled = begin(fill, statement, room, code == _FULL)
             if not is_lacking:
                 yield part
