@@ -231,7 +231,7 @@ def _find_shared(incidence: Incidence, group: Codes, groups: int) -> _Shared:
     most = int((start[members + 1] - start[members]).sum())
     pairs, uses = np.empty((3, most // 2 + 1), dtype=np.int32), np.empty((2, most), dtype=np.int32)
     owners = group[members].astype(np.int32)
-    found, used = _walk_groups(members, owners, start, values, np.zeros(len(incidence.bits), np.int32), *pairs, *uses)
+    found, used = _walk_groups(members, owners, start, values, np.zeros(len(incidence.bits), np.int32), pairs, uses)
     value, owner, users = pairs[:, :found]
     size = np.bincount(owners, minlength=max(groups, 1))
     account, pair = uses[:, :used]
@@ -252,13 +252,10 @@ def _walk_groups(
     start: Codes,
     values: Small,
     counts: Small,
-    value: Small,
-    owner: Small,
-    users: Small,
-    account: Small,
-    pair: Small,
+    pairs: npt.NDArray[np.int32],
+    uses: npt.NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Fill the columns of :class:`_Shared`; how many pairs and how many uses there are.
+    """Fill value, group and users of each pair, account and pair of each use, as :class:`_Shared` has them; how many.
 
     Parameters
     ----------
@@ -266,6 +263,8 @@ def _walk_groups(
     start, values : the values that each account uses (:attr:`Incidence.values_of`).
     counts : a zero for each value.
     """
+    value, owner, users = pairs[0], pairs[1], pairs[2]
+    account, pair = uses[0], uses[1]
     found = used = begin = 0
     while begin < len(members):
         end = begin

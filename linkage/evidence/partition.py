@@ -105,7 +105,7 @@ def find_shared_out_work(
     told = np.flatnonzero(bits >= LEAST_BITS)
     told = told[np.argsort(sent.group_of[told], kind="stable")]
     first, last = sent.own_times[told].T.copy()
-    _span(told, first.view(np.int64), last.view(np.int64), _times(items), sent.group_of, *sent.listed[0], *shared[:2])
+    _span(told, first.view(np.int64), last.view(np.int64), _times(items), sent.group_of, sent.listed[0], shared)
     rows = pd.DataFrame(
         {
             "group": sent.group_of[told].astype(np.int64),
@@ -206,12 +206,12 @@ def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
     first, rows = rows_by_code(asked.item, count=int(asked.item.max()) + 1)
     owner = account_of_row[rows]
     del account_of_row, rows
-    start, (group, users) = np.empty_like(first), np.empty((2, len(asked.item)), dtype=np.int32)
+    shared = _Shared(np.empty_like(first), *np.empty((2, len(asked.item)), dtype=np.int32))
     most = np.maximum(BOILERPLATE_SHARE * sent.by_group(sent.volume > 0), LEAST_BOILERPLATE)
     common = np.zeros(len(most))
-    end = _share(first, owner, sent.group_of, most, common, each, met, start, group, users)
+    end = _share(first, owner, sent.group_of, most, common, each, met, shared)
     is_left_out = common > MOST_BOILERPLATE * sent.by_group(sent.volume)
-    return _Shared(start, group[:end], users[:end]).without(is_left_out)
+    return _Shared(shared.start, shared.group[:end], shared.users[:end]).without(is_left_out)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -223,11 +223,9 @@ def _share(
     common: Numbers,
     each: Codes,
     met: Codes,
-    start: Codes,
-    group: Small,
-    users: Small,
+    shared: _Shared,
 ) -> int:
-    """Fill what :class:`_Shared` holds, with 0 users of boilerplate; how many pairs of an item and a group there are.
+    """Fill ``shared``, with 0 users of boilerplate; how many pairs of an item and a group there are.
 
     Parameters
     ----------
@@ -235,6 +233,7 @@ def _share(
     most : accounts of each group that an item may have and be no boilerplate.
     common : uses of boilerplate by each group, added up here.
     """
+    start, group, users = shared
     end, counts = 0, np.zeros(most.size, dtype=np.int32)
     for item in range(first.size - 1):
         start[item] = end
@@ -295,10 +294,9 @@ def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Num
     groups = int(sent.group_of.max(initial=-1)) + 1
 
     def meet(part: tuple[_Listed, Codes]) -> tuple[Codes, Numbers, Codes]:
-        (start, item), (first, group, users) = part[0], shared
-        outsiders, spent, volume = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
-        _meet(part[1], start, item, sent.group_of, sent.volume, first, group, users, outsiders, spent, volume)
-        return outsiders, spent, volume
+        outside = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
+        _meet(*part, sent.group_of, sent.volume, shared, *outside)
+        return outside
 
     parts = np.array_split(accounts, len(accounts) // _PART_ACCOUNTS + 1)
     met = list(in_threads(meet, itertools.product(sent.listed, parts)))
@@ -308,14 +306,11 @@ def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Num
 
 @numba.njit(cache=True, nogil=True)
 def _meet(
+    listed: _Listed,
     accounts: Codes,
-    start: Codes,
-    item: Small,
     group_of: Small,
     volume: Codes,
-    first: Codes,
-    group: Small,
-    users: Small,
+    shared: _Shared,
     outsiders: Codes,
     spent: Numbers,
     sent: Codes,
@@ -327,9 +322,10 @@ def _meet(
     """
     hits, meetings = np.zeros(outsiders.size, dtype=np.int64), np.zeros(outsiders.size, dtype=np.int64)
     seen = np.empty(outsiders.size, dtype=np.int64)
+    first, group, users = shared
     for account in accounts:
         found = 0
-        for known in item[start[account] : start[account + 1]]:
+        for known in listed.item[listed.start[account] : listed.start[account + 1]]:
             for entry in range(first[known], first[known + 1]) if known >= 0 else range(0):
                 other = group[entry]
                 if other != group_of[account]:
@@ -371,18 +367,17 @@ def _span(
     last_ms: Codes,
     at: Codes,
     group_of: Small,
-    start: Codes,
-    item: Small,
-    first: Codes,
-    group: Small,
+    listed: _Listed,
+    shared: _Shared,
 ) -> None:
     """Widen the first and last times of accounts (the least number where there is none) to items of their groups."""
     none = np.iinfo(np.int64).min
     for number in range(accounts.size):
         account = accounts[number]
-        for row in range(start[account], start[account + 1]):
-            for entry in range(first[item[row]], first[item[row] + 1]):
-                if group[entry] == group_of[account]:
+        for row in range(listed.start[account], listed.start[account + 1]):
+            item = listed.item[row]
+            for entry in range(shared.start[item], shared.start[item + 1]):
+                if shared.group[entry] == group_of[account]:
                     if first_ms[number] == none or at[row] < first_ms[number]:
                         first_ms[number] = at[row]
                     last_ms[number] = max(last_ms[number], at[row])

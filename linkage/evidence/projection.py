@@ -160,7 +160,7 @@ def _gather_pairs(
     def find(part: tuple[int, int]) -> tuple[Codes, Small]:
         count = np.zeros(part[1] - part[0], dtype=np.int64)
         other = np.empty(room[slice(*part)].sum() + 1, dtype=np.int32)  # what is no pair is written behind the last one
-        found = _list_pairs(*runs, organization, part[0], count, other)
+        found = _list_pairs(runs, organization, part[0], count, other)
         return count, other[:found].copy()
 
     counts, others = zip(*in_threads(find, itertools.pairwise(bounds)), strict=True)
@@ -239,21 +239,12 @@ def _place_uses(
 
 
 @numba.njit(cache=True, nogil=True)
-def _list_pairs(
-    turn: Small,
-    ends: Codes,
-    reach: Codes,
-    start: Codes,
-    rows: Small,
-    organization: Codes,
-    low: int,
-    count: Codes,
-    other: Small,
-) -> int:
+def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other: Small) -> int:
     """Fill how many distinct pairs there are of each turn from ``low`` on, and their later turns.
 
     How many there are in all. Pairs of one organization are left out.
     """
+    turn, ends, reach, start, rows = runs
     marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that each stood near
     end, last = 0, len(rows) - 1
     for mine in range(low, low + len(count)):

@@ -203,7 +203,7 @@ class ItemLog:
         names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
         counted = pd.concat(own, ignore_index=True).sort_values("code")
         at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}
-        count = counted["count"].to_numpy(dtype=np.int64)
+        count = counted["item_count"].to_numpy(dtype=np.int64)
         owners = {"account_id": self._names.take(counted["code"].to_numpy()), "item_count": count}
         return AccountItems(
             pd.DataFrame({"account_id": names[0], "item": asked.items, "first_at": first_at}, copy=False),
@@ -261,7 +261,15 @@ class _Part(NamedTuple):
         return _Part(self.code[rows], self.items[rows], self.first_ms[rows])
 
 
-_OWN: Final = ("code", "count", "first_ms", "last_ms")
+class _Own(NamedTuple):
+    """Items that are in no part: place of each account's name, how many it has, and when the first and last came."""
+
+    code: Ints
+    item_count: Ints
+    first_ms: Ints
+    last_ms: Ints
+
+
 _NO_ITEMS: Final = _Part(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
 
 
@@ -269,7 +277,7 @@ def _unpack(rows: _Rows) -> _Part:
     """Items of each account, one item once, ascending."""
     total = int(rows.sizes.sum())
     part = _Part(np.empty(total, np.int32), np.empty(total, np.int64), np.empty(total, np.int64))
-    end = _merge_days(*rows, *part)
+    end = _merge_days(rows, part)
     return part.take(slice(end))
 
 
@@ -307,9 +315,10 @@ class Marks:
 def _split(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
     """The items that are marked as shared; and per account how many others it has, and their first and last time."""
     shared = _Part._make(np.empty_like(column) for column in part)
-    own = {name: np.empty(len(run_starts(part.code)), np.int64) for name in _OWN}
-    rows, accounts = _split_rows(*part, marks.last, marks.twice, *shared, *own.values())
-    counted = pd.DataFrame({name: column[:accounts] for name, column in own.items()})
+    accounts = len(run_starts(part.code))
+    own = _Own._make(np.empty(accounts, np.int64) for _ in _Own._fields)
+    rows, accounts = _split_rows(part, marks.last, marks.twice, shared, own)
+    counted = pd.DataFrame({name: column[:accounts] for name, column in own._asdict().items()})
     return _Part._make(column[:rows].copy() for column in shared), counted
 
 
@@ -327,7 +336,7 @@ def _find_numbers(part: _Part, marks: Marks, known: KnownIds) -> tuple[_Part, pd
 
 def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.DataFrame]:
     """What was split, as one, by account."""
-    listed, own = [_NO_ITEMS], [pd.DataFrame(dict.fromkeys(_OWN, _NO_ITEMS.first_ms))]
+    listed, own = [_NO_ITEMS], [pd.DataFrame(dict.fromkeys(_Own._fields, _NO_ITEMS.first_ms))]
     for part, counted in parts:
         listed.append(part)
         own.append(counted)
@@ -396,40 +405,28 @@ def _hold(items: Ints, last: int, held: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _split_rows(
-    code: Any,
-    items: Ints,
-    first_ms: Ints,
-    last: int,
-    marked: Any,
-    shared_code: Any,
-    shared_items: Ints,
-    shared_ms: Ints,
-    owner: Ints,
-    count: Ints,
-    own_first_ms: Ints,
-    own_last_ms: Ints,
-) -> tuple[int, int]:
-    """Put items that have their bit into the ``shared`` arrays, and count those of each account that have not.
+def _split_rows(part: _Part, last: int, marked: Any, shared: _Part, own: _Own) -> tuple[int, int]:
+    """Put items that have their bit into ``shared``, and count those of each account that have not in ``own``.
 
     Returns
     -------
     How many items are shared, and how many accounts have others.
     """
+    code, items, first_ms = part
     end, owners = 0, 0
     for row in range(len(items)):
         place = items[row] & last
-        shared_code[end], shared_items[end], shared_ms[end] = code[row], items[row], first_ms[row]
+        shared.code[end], shared.items[end], shared.first_ms[end] = code[row], items[row], first_ms[row]
         if (marked[place >> 3] >> np.uint8(place & 7)) & 1:
             end += 1
             continue
-        if not owners or owner[owners - 1] != code[row]:
-            owner[owners], count[owners] = code[row], 0
-            own_first_ms[owners], own_last_ms[owners] = first_ms[row], first_ms[row]
+        if not owners or own.code[owners - 1] != code[row]:
+            own.code[owners], own.item_count[owners] = code[row], 0
+            own.first_ms[owners], own.last_ms[owners] = first_ms[row], first_ms[row]
             owners += 1
-        count[owners - 1] += 1
-        own_first_ms[owners - 1] = min(own_first_ms[owners - 1], first_ms[row])
-        own_last_ms[owners - 1] = max(own_last_ms[owners - 1], first_ms[row])
+        own.item_count[owners - 1] += 1
+        own.first_ms[owners - 1] = min(own.first_ms[owners - 1], first_ms[row])
+        own.last_ms[owners - 1] = max(own.last_ms[owners - 1], first_ms[row])
     return end, owners
 
 
@@ -449,16 +446,16 @@ def _add_hashes(code: Any, items: Ints, first_ms: Ints, sums: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge_days(
-    account: Ints, day_ms: Ints, sizes: Ints, starts: Ints, words: Any, code: Any, items: Ints, first_ms: Ints
-) -> int:
+def _merge_days(rows: _Rows, part: _Part) -> int:
     """Unpack the rows of each account and merge its days, one item once; how many items there are.
 
     Parameters
     ----------
-    account, day_ms, sizes, starts, words : as in :class:`_Rows`; rows of an account stand together, its days ascend.
-    code, items, first_ms : filled from the left.
+    rows : those of an account stand together, its days ascend.
+    part : filled from the left.
     """
+    account, day_ms, sizes, starts, words = rows
+    code, items, first_ms = part
     begin, end = 0, 0
     earlier, earlier_ms = np.empty(0, np.int64), np.empty(0, np.int64)
     for row in range(len(account)):

@@ -7,21 +7,19 @@ bytes a row instead of four times as many, and no table of uses is sorted by tex
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
 import pandas as pd
 
-from linkage.arrays import Ints
+from linkage.arrays import Ints, Small
 from linkage.coding import rows_by_code, text_codes
 from linkage.memory import give_back, join_parts
 from linkage.store.names import AccountNames, Names, read_names
 from linkage.store.store import Database, utc_times
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
 
-_NONE: Final = np.empty(0, dtype=np.int64)
-_NO_CODES: Final = np.empty(0, dtype=np.int32)
 _NEVER: Final = np.iinfo(np.int64).max
 _FEW_ROWS: Final = 64
 _NO_HOURS: Final = np.empty((0, 4), dtype=np.int64)
@@ -43,18 +41,17 @@ def read_uses(database: Database, *, accounts: AccountNames, since_day: int, unt
     entity, values = read_names(database, "entity_names")
     kinds = database.query("entity_kinds")
     days = {"since_day": since_day, "until_day": until_day}
-    account, place, *numbers = _gather_uses(database, accounts.numbers, entity, days)
+    gathered = _gather_uses(database, accounts.numbers, entity, days)
     kind_code = np.repeat(np.arange(len(kinds), dtype=np.int8), kinds["entities"])
     value_code, value_names = pd.factorize(values, sort=True)
     give_back(accounts=len(accounts.ids))  # what texts took while they were sorted: a gigabyte at a million accounts
-    count, first_ms, last_ms = numbers
     columns = {
-        "account_id": pd.Categorical.from_codes(account, accounts.ids),
-        "kind": pd.Categorical.from_codes(kind_code[place], pd.Index(list(kinds["kind"]), dtype=TEXT)),
-        "value": pd.Categorical.from_codes(value_code[place].astype(np.int32), value_names),
-        "request_count": count,
-        "first_at": utc_times(first_ms),
-        "last_at": utc_times(last_ms),
+        "account_id": pd.Categorical.from_codes(gathered.account, accounts.ids),
+        "kind": pd.Categorical.from_codes(kind_code[gathered.place], pd.Index(list(kinds["kind"]), dtype=TEXT)),
+        "value": pd.Categorical.from_codes(value_code[gathered.place].astype(np.int32), value_names),
+        "request_count": gathered.request_count,
+        "first_at": utc_times(gathered.first_ms),
+        "last_at": utc_times(gathered.last_ms),
     }
     return check_frame(pd.DataFrame(columns, copy=False), USES, name="uses")
 
@@ -115,11 +112,23 @@ def count_template_uses(uses: pd.DataFrame) -> pd.DataFrame:
     return make_frame(TEMPLATE_USES, columns)
 
 
-def _gather_uses(database: Database, numbers: Ints, entity: Ints, days: dict[str, int]) -> tuple[Any, ...]:
-    """Places of account and entity, by both, with count, first and last time of each."""
+class _Uses(NamedTuple):
+    """Uses as columns."""
+
+    account: Small
+    """Place of the account among those of the store."""
+    place: Small
+    """Place of the entity among their names."""
+    request_count: Ints
+    first_ms: Ints
+    last_ms: Ints
+
+
+def _gather_uses(database: Database, numbers: Ints, entity: Ints, days: dict[str, int]) -> _Uses:
+    """Uses by account and entity, one row for each."""
     names, entities = Names(numbers), Names(entity)
     parent_of = _parents(database, entities, len(entity))
-    columns: tuple[list[Any], ...] = ([_NO_CODES], [_NO_CODES], [_NONE], [_NONE], [_NONE])
+    columns: list[list[Any]] = [[np.empty(0, dtype)] for dtype in (np.int32, np.int32, np.int64, np.int64, np.int64)]
 
     def add(account: Ints, place: Ints, rows: Ints) -> None:
         for column, part in zip(columns, (account.astype(np.int32), place.astype(np.int32), *rows.T), strict=True):
@@ -133,11 +142,11 @@ def _gather_uses(database: Database, numbers: Ints, entity: Ints, days: dict[str
         add(account[parent >= 0], parent[parent >= 0], rows[parent >= 0, 2:])
     for account, place, rows in _declared(database, names, entities, len(numbers), days):
         add(account, place, rows)
-    known = [join_parts(column) for column in columns]
+    known = _Uses._make(join_parts(column) for column in columns)
     give_back()  # what the parts were
-    merged = [np.empty_like(column) for column in known]
-    end = _merge_uses(*rows_by_code(known[0], count=len(numbers)), *known[1:], *merged)
-    return tuple(column[:end] for column in merged)
+    merged = _Uses._make(np.empty_like(column) for column in known)
+    end = _merge_uses(*rows_by_code(known.account, count=len(numbers)), known, merged)
+    return _Uses._make(column[:end] for column in merged)
 
 
 def _declared(
@@ -184,20 +193,8 @@ def _sort_by(keys: Any, rows: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge_uses(
-    start: Ints,
-    rows: Any,
-    place: Any,
-    count: Ints,
-    first_ms: Ints,
-    last_ms: Ints,
-    account: Any,
-    places: Any,
-    counts: Ints,
-    firsts: Ints,
-    lasts: Ints,
-) -> int:
-    """Put the rows of each account in the order of the entity, one for each, into the last arrays: how many there are.
+def _merge_uses(start: Ints, rows: Small, known: _Uses, merged: _Uses) -> int:
+    """Put the uses of each account in the order of the entity, one row for each, into ``merged``: how many there are.
 
     Parameters
     ----------
@@ -206,16 +203,17 @@ def _merge_uses(
     end = 0
     for number in range(len(start) - 1):
         own = rows[start[number] : start[number + 1]]
-        _sort_by(place, own)
+        _sort_by(known.place, own)
         begin = end
         for row in own:
-            if end > begin and places[end - 1] == place[row]:
-                counts[end - 1] += count[row]
-                firsts[end - 1] = min(firsts[end - 1], first_ms[row])
-                lasts[end - 1] = max(lasts[end - 1], last_ms[row])
+            count, first_ms, last_ms = known.request_count[row], known.first_ms[row], known.last_ms[row]
+            if end > begin and merged.place[end - 1] == known.place[row]:
+                merged.request_count[end - 1] += count
+                merged.first_ms[end - 1] = min(merged.first_ms[end - 1], first_ms)
+                merged.last_ms[end - 1] = max(merged.last_ms[end - 1], last_ms)
                 continue
-            account[end], places[end] = number, place[row]
-            counts[end], firsts[end], lasts[end] = count[row], first_ms[row], last_ms[row]
+            merged.account[end], merged.place[end] = number, known.place[row]
+            merged.request_count[end], merged.first_ms[end], merged.last_ms[end] = count, first_ms, last_ms
             end += 1
     return end
 
