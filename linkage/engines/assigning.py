@@ -16,7 +16,7 @@ from linkage.engines.kept import Kept
 from linkage.engines.prompts import Prompts, StoredPrompts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
-from linkage.intake.mining import Assigned, Assigning, Assignment, Model, assign_unpacked, unpack_joined
+from linkage.intake.mining import Assigned, Assigning, Assignment, Features, Model, assign
 from linkage.store.store import Database
 
 Watch = Callable[[Iterator[Prompts], int], Iterator[Prompts]]
@@ -109,10 +109,10 @@ def assign_rows(path: Path, model: Model, after_row: int) -> Iterator[Told]:
 
 
 def _assign(blocks: Iterable[Prompts], model: Model) -> Iterator[Told]:
-    def assign(block: Prompts) -> Assignment:
-        return assign_unpacked(unpack_joined(block.ids, block.features, block.places), model=model)
+    def assign_block(block: Prompts) -> Assignment:
+        return assign(Features.from_packed(block.ids, block.features, block.places), model)
 
-    with contextlib.closing(map_ahead(assign, blocks)) as assigned:
+    with contextlib.closing(map_ahead(assign_block, blocks)) as assigned:
         for block, part in assigned:
             names = frozenset(name for name in block.gateway_templates if name is not None)
             chosen = _with_gateway(block, part.template_ids) if names else part.template_ids

@@ -23,15 +23,15 @@ from linkage.intake.entities import entity_id
 from linkage.intake.following import Followed, Requested, follow_templates, without_empty
 from linkage.intake.mining import (
     Assigned,
+    Features,
     Model,
     Named,
     Naming,
     find_changed,
     find_described,
-    learn_unpacked,
+    learn,
     name_templates,
     pick_examples,
-    unpack_joined,
 )
 from linkage.memory import give_back, keep_apart, keep_near
 from linkage.parallel import THREADS, stand_back
@@ -172,10 +172,10 @@ def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[
     """What prompts say of templates, and the last id that was learned from."""
     last_learned = prompts.last_of_lowest(int(settings.learn_prompts))
     learned = meter.read(prompts.blocks(last_id=last_learned))
-    unpacking = map_ahead(lambda block: unpack_joined(block.ids, block.features, block.places), learned)
+    unpacking = map_ahead(lambda block: Features.from_packed(block.ids, block.features, block.places), learned)
     keep_apart()  # a few large arrays, and the greatest moment of all
     with contextlib.closing(unpacking) as unpacked:
-        model = learn_unpacked((features for _, features in unpacked), settings=settings)
+        model = learn((features for _, features in unpacked), settings=settings)
     keep_near()
     meter.learned()
     return model, last_learned

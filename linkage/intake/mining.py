@@ -17,17 +17,16 @@ from linkage.intake.entities import entity_id
 from linkage.settings import TemplateSettings
 from linkage.templates.describe import describe, is_described
 from linkage.templates.families import tie_families
-from linkage.templates.features import Features
+from linkage.templates.features import Features as Features
 from linkage.templates.mine import Assignment as Assignment
 from linkage.templates.mine import Model as Model
-from linkage.templates.mine import assign, learn, template_name
+from linkage.templates.mine import assign as assign
+from linkage.templates.mine import learn as learn
+from linkage.templates.mine import template_name
 from linkage.terms import TemplateId
 
 _GROWTH_ROWS: Final = 65_536
 _GROWTH_SHARE: Final = 5  # grows by a fifth
-
-Block = tuple[Sequence[int], Sequence[bytes]]
-"""Prompt ids and their feature blobs, in one order."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,37 +81,6 @@ class Named:
     """Those that had no text."""
     tied: Sequence[Tied]
     """All, by ascending id."""
-
-
-def learn_templates(blocks: Iterable[Block], *, settings: TemplateSettings) -> Model:
-    """The templates of all prompts; one pass over the blocks, in any order."""
-    return learn_unpacked(map(unpack, blocks), settings=settings)
-
-
-def unpack(block: Block) -> Features:
-    """The fingerprints of a block, taken apart."""
-    ids, blobs = block
-    return Features.from_blobs(ids, blobs)
-
-
-def unpack_joined(ids: Ints, features: npt.NDArray[np.uint8], places: Ints) -> Features:
-    """The fingerprints of prompts whose blobs stand one after the other, each from its place to the next."""
-    return Features.from_packed(ids, features, places)
-
-
-def learn_unpacked(parts: Iterable[Features], *, settings: TemplateSettings) -> Model:
-    """What :func:`learn_templates` says of blocks that were unpacked before."""
-    return learn(parts, settings=settings)
-
-
-def assign_templates(block: Block, *, model: Model) -> Assignment:
-    """Template and items of every prompt of a block, in its order."""
-    return assign_unpacked(unpack(block), model=model)
-
-
-def assign_unpacked(features: Features, *, model: Model) -> Assignment:
-    """What :func:`assign_templates` says of a block that was unpacked before."""
-    return assign(features, model)
 
 
 class Growing:

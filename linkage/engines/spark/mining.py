@@ -20,13 +20,7 @@ from linkage.engines.spark.parts import PACKED, Told, bucket_of, gathered, pack,
 from linkage.engines.spark.reading import TEXT
 from linkage.engines.spark.session import map_batches
 from linkage.intake.entities import entity_id
-from linkage.intake.mining import (
-    assign_templates,
-    describe_template,
-    find_described,
-    learn_templates,
-    tie_templates,
-)
+from linkage.intake.mining import Features, assign, describe_template, find_described, learn, tie_templates
 from linkage.settings import TemplateSettings
 
 MET: Final = pa.schema([*PROMPTED, ("template_id", pa.int64()), ("items", pa.list_(pa.int64()))])
@@ -75,21 +69,24 @@ def learn_from(prompts: DataFrame, *, count: int, buckets: int, settings: Templa
     share = min(1.0, (limit + 6 * limit**0.5) / max(count, 1))
     last = min(_LAST_ID, int(share * _LAST_ID))  # a float has 53 bits
     until = int(bucket_of(np.array([last]), buckets)[0]) + 1
-    model = learn_templates(_blocks(prompts, until, last, per_bucket=count / buckets), settings=settings)
+    model = learn(_blocks(prompts, until, last, per_bucket=count / buckets), settings=settings)
     learned = model.learned[0]
     return model, int(learned.max(initial=0)) if len(learned) < count else _LAST_ID
 
 
-def _blocks(prompts: DataFrame, until: int, last: int, *, per_bucket: float) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Ids and fingerprints of the first buckets, those of a few at a time."""
+def _blocks(prompts: DataFrame, until: int, last: int, *, per_bucket: float) -> Iterator[Features]:
+    """Fingerprints of the first buckets, those of a few at a time."""
     step = max(1, int(_SAMPLE_ROWS / max(per_bucket, 1.0)))
     for start in range(0, until, step):
         some = prompts.where(sf.col("bucket").between(start, min(start + step, until) - 1)).toArrow()
         for _, _, table in unpack(some.to_batches(), _PROMPT_SHAPES):
             few = table.filter(pc.less_equal(table["id"], last))
             for row in range(0, len(few), _BLOCK_ROWS):
-                block = few.slice(row, _BLOCK_ROWS)
-                yield block["id"].to_pylist(), block["features"].to_pylist()
+                yield _features(few.slice(row, _BLOCK_ROWS))
+
+
+def _features(prompts: Any) -> Features:
+    return Features.from_blobs(prompts["id"].to_pylist(), prompts["features"].to_pylist())
 
 
 def assign_all(packed: DataFrame, *, learned: Learned, buckets: int) -> DataFrame:
@@ -103,11 +100,11 @@ def assign_all(packed: DataFrame, *, learned: Learned, buckets: int) -> DataFram
     packed : prompts, requests by their prompts, and words.
     """
 
-    def assign(batches: Iterator[Any]) -> Iterator[Any]:
+    def assign_batches(batches: Iterator[Any]) -> Iterator[Any]:
         parted = itertools.groupby(unpack(batches, _PROMPT_SHAPES), key=lambda told: told[1])
         yield from pack((made for _, told in parted for made in _assign_bucket(told, learned, buckets)), ASSIGNED)
 
-    return map_batches(by_bucket(packed), assign, PACKED)
+    return map_batches(by_bucket(packed), assign_batches, PACKED)
 
 
 def _assign_bucket(told: Iterable[Told], learned: Learned, buckets: int) -> Iterator[Told]:
@@ -132,8 +129,7 @@ def _assign(prompts: Any, model: Any) -> tuple[Ints, Any]:
     """Template and items of every prompt; a template that the gateway named goes first."""
     found, parts = [], []
     for start in range(0, len(prompts), _BLOCK_ROWS):
-        block = prompts.slice(start, _BLOCK_ROWS)
-        told = assign_templates((block["id"].to_pylist(), block["features"].to_pylist()), model=model)
+        told = assign(_features(prompts.slice(start, _BLOCK_ROWS)), model)
         found.append(told.template_ids)
         parts.append(pa.ListArray.from_arrays(pa.array(told.item_starts, pa.int32()), pa.array(told.items)))
     templates = np.concatenate(found)
