@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from linkage.clusters.communities import number_communities
 from linkage.clusters.fragments import MERGE_FAMILY_BITS
 from linkage.clusters.group_bits import GroupBits
 from linkage.clusters.ties import build_incidence, rank_habits
 from linkage.settings import CommunitySettings
-from linkage.terms import ACCOUNTS, COMMUNITIES, CONDUCT, GROUP_RELATIONS, check_frame, make_frame
+from linkage.terms import ACCOUNTS, COMMUNITIES, CONDUCT, GROUP_RELATIONS, check_frame
 
 
 def join_cells(
@@ -58,14 +59,4 @@ def join_cells(
     for first, second in pairs[tied]:
         low, high = sorted((label[first], label[second]))
         label[label == high] = low
-    return _renumber(communities, pd.Series(label[communities["community"]], index=communities.index))
-
-
-def _renumber(communities: pd.DataFrame, label: pd.Series[int]) -> pd.DataFrame:
-    frame = communities.assign(label=label)
-    sizes = frame.groupby("label").agg(size=("account_id", "size"), first=("account_id", "min"))
-    ranked = sizes.sort_values(["size", "first"], ascending=[False, True]).index
-    number = pd.Series(np.arange(len(ranked)), index=ranked)
-    frame["community"] = frame["label"].map(number)
-    frame = frame.sort_values(["community", "account_id"])
-    return make_frame(COMMUNITIES, {name: frame[name].array for name in COMMUNITIES})
+    return number_communities(communities.assign(label=label[communities["community"]]))

@@ -146,14 +146,22 @@ def _frame(graph: AccountGraph, label: Codes, together: Numbers, settings: Commu
     ends = np.concatenate([first[same], second[same]])
     links = np.bincount(ends, minlength=len(label))
     share = np.bincount(ends, weights=np.tile(together[same], 2), minlength=len(label))
-    frame = pd.DataFrame(
-        {"account_id": list(graph.accounts), "label": label, "stability": share / np.maximum(links, 1)}
-    )
+    stability = share / np.maximum(links, 1)
+    frame = pd.DataFrame({"account_id": list(graph.accounts), "label": label, "stability": stability})
+    return number_communities(frame, least=settings.min_accounts)
+
+
+def number_communities(frame: pd.DataFrame, *, least: int = 1) -> pd.DataFrame:
+    """Groups of at least so many accounts as communities, the largest first: shape ``COMMUNITIES``.
+
+    Parameters
+    ----------
+    frame : one row per account with ``account_id``, ``label`` (of its group) and ``stability``.
+    """
     sizes = frame.groupby("label").agg(size=("account_id", "size"), first=("account_id", "min"))
-    sizes = sizes.loc[sizes["size"] >= settings.min_accounts]
+    sizes = sizes.loc[sizes["size"] >= least]
     ranked = sizes.sort_values(["size", "first"], ascending=[False, True]).index
     number = pd.Series(np.arange(len(ranked)), index=ranked)
     frame = frame.loc[frame["label"].isin(ranked)]
-    frame["community"] = frame["label"].map(number)
-    frame = frame.sort_values(["community", "account_id"])
+    frame = frame.assign(community=frame["label"].map(number)).sort_values(["community", "account_id"])
     return make_frame(COMMUNITIES, {name: frame[name].array for name in COMMUNITIES})

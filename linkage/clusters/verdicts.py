@@ -104,13 +104,14 @@ class _Judged:
     organizations: Codes
     is_paid: Flags
     """Payment ties half the members."""
-    is_open: Flags
-    """Too few accounts to enforce that hide neither card nor address, and not one group of several that share more."""
-    is_brief: Flags
-    """Too short a work to enforce that no payment ties."""
-    tier: npt.NDArray[np.object_]
     measured: pd.DataFrame
     patterns: pd.DataFrame
+    is_open: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """Too few accounts to enforce that hide neither card nor address, and not one group of several that share more."""
+    is_brief: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """Too short a work to enforce that no payment ties."""
+    tier: npt.NDArray[np.object_] = dataclasses.field(default_factory=lambda: np.empty(0, dtype=object))
+    """This and the two before are told by :func:`_grade`, from the rest."""
 
 
 def judge(
@@ -328,22 +329,19 @@ def _judge_groups(
     shares = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits)
     is_paid = np.asarray((shares[:, np.array(families) == "payment"] >= settings.linked_share).any(axis=1))
     judged = _Judged(
-        incidence,
-        families,
-        ties,
-        matrix,
-        shares,
-        (heard >= settings.linked_share).sum(axis=1),
-        coefficients.controller.probability(controller),
-        np.maximum(*both.values()),
-        q_value,
-        organizations,
-        is_paid,
-        np.zeros(groups, dtype=bool),
-        np.zeros(groups, dtype=bool),
-        np.empty(groups, dtype=object),
-        _measured(controller, extraction).assign(**both),
-        patterns,
+        incidence=incidence,
+        families=families,
+        ties=ties,
+        matrix=matrix,
+        shares=shares,
+        voices=(heard >= settings.linked_share).sum(axis=1),
+        controller=coefficients.controller.probability(controller),
+        extraction=np.maximum(*both.values()),
+        q_value=q_value,
+        organizations=organizations,
+        is_paid=is_paid,
+        measured=_measured(controller, extraction).assign(**both),
+        patterns=patterns,
     )
     return _grade(judged, group, bars, explained, settings)
 
