@@ -109,17 +109,18 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
     value_table = values.table.assign(number=np.arange(len(values.table)))
     links = tables.links.assign(cluster_number=numbered(tables.links), value_number=values.of_links)
     shared = tables.shared.assign(cluster_number=numbered(tables.shared), value_number=values.of_shared)
-    told: tuple[tuple[Insert, str | None, pd.DataFrame, tuple[str, ...], tuple[str, ...]], ...] = (
-        (_ADD_CLUSTER, run_id, clusters, _CLUSTER_COLUMNS, ()),
-        (_ADD_MEMBER, run_id, tables.members, _MEMBER_COLUMNS, ("account_id",)),
-        (_ADD_SHARED, None, shared, _SHARED_COLUMNS, _SHARED_COLUMNS[:3]),
-        (_ADD_LINK, None, links, _LINK_COLUMNS, _LINK_COLUMNS[:4]),
-        (_ADD_VALUE, run_id, value_table, ("number", *VALUE_COLUMNS), ()),
-        (_ADD_TEMPLATE, run_id, tables.templates, tuple(TEMPLATE_USES), ("template_id",)),
+    told = (
+        _Told(_ADD_CLUSTER, clusters, _CLUSTER_COLUMNS, run_id),
+        _Told(_ADD_MEMBER, tables.members, _MEMBER_COLUMNS, run_id, ("account_id",)),
+        _Told(_ADD_SHARED, shared, _SHARED_COLUMNS, key=_SHARED_COLUMNS[:3]),
+        _Told(_ADD_LINK, links, _LINK_COLUMNS, key=_LINK_COLUMNS[:4]),
+        _Told(_ADD_VALUE, value_table, ("number", *VALUE_COLUMNS), run_id),
+        _Told(_ADD_TEMPLATE, tables.templates, tuple(TEMPLATE_USES), run_id, ("template_id",)),
     )
     # A table is put in order while the one before it is written: they are millions of rows, and SQLite has one writer.
-    for insert, common, columns, rows in in_threads(lambda each: _ordered(*each, accounts), told, threads=1, ahead=1):
-        _add_rows(connection, insert, common, columns, rows)
+    ordered = in_threads(lambda table: _ordered(table, accounts), told, threads=1, ahead=1)
+    for table, (columns, rows) in zip(told, ordered, strict=True):
+        _add_rows(connection, table, columns, rows)
     statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
     connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
@@ -136,27 +137,33 @@ def _numbered_clusters(
     return clusters.assign(number=number[codes]), lambda frame: number[codes_of(frame["cluster_id"], ids)]
 
 
-def _ordered(
-    insert: Insert,
-    common: str | None,
-    table: pd.DataFrame,
-    names: tuple[str, ...],
-    place: tuple[str, ...],
-    accounts: _Accounts,
-) -> tuple[Insert, str | None, list[pd.Series[Any]], Codes]:
-    """Columns of a table with accounts as numbers; the rows whose accounts and cluster are known, by ``place``.
+class _Told(NamedTuple):
+    """A table of a run, and how it is written."""
 
-    That is the order of the key of the store's table, which SQLite takes fastest. Rows are put in order by counting.
+    insert: Insert
+    frame: pd.DataFrame
+    columns: tuple[str, ...]
+    common: str | None = None
+    """What all rows begin with; None: nothing."""
+    key: tuple[str, ...] = ()
+    """Columns that give the order of the store's table, which SQLite takes fastest; none: the rows are in order."""
+
+
+def _ordered(table: _Told, accounts: _Accounts) -> tuple[list[pd.Series[Any]], Codes]:
+    """Columns of a table with accounts as numbers; the rows whose accounts and cluster are known, by key.
+
+    Rows are put in order by counting.
     """
-    places = {name: codes_of(table[name], accounts.names) for name in _ACCOUNT_COLUMNS if name in names}
+    names = table.columns
+    places = {name: codes_of(table.frame[name], accounts.names) for name in _ACCOUNT_COLUMNS if name in names}
     numbers = np.append(accounts.numbers, -1)
-    named = table[list(names)].assign(**{name: numbers[codes] for name, codes in places.items()})
+    named = table.frame[list(names)].assign(**{name: numbers[codes] for name, codes in places.items()})
     is_known = [named[name].to_numpy() >= 0 for name in (*places, "cluster_number") if name in names]
     rows = np.flatnonzero(np.all(is_known, axis=0)) if is_known else np.arange(len(named))
-    for name in place[::-1]:
+    for name in table.key[::-1]:
         key = places[name] if name in places else _whole_codes(named[name])
         rows = rows[rows_by_code(key[rows], count=int(key.max(initial=-1)) + 1)[1]]
-    return insert, common, [named[name] for name in names], rows
+    return [named[name] for name in names], rows
 
 
 def _whole_codes(column: pd.Series[Any]) -> Codes:
@@ -166,18 +173,14 @@ def _whole_codes(column: pd.Series[Any]) -> Codes:
 
 
 def _add_rows(
-    connection: sqlite3.Connection,
-    insert: Insert,
-    common: str | None,
-    columns: Sequence[pd.Series[Any]],
-    rows: Codes,
+    connection: sqlite3.Connection, table: _Told, columns: Sequence[pd.Series[Any]], rows: Codes
 ) -> None:
-    if fill_table(connection, insert, common=common, columns=columns, rows=rows):
+    if fill_table(connection, table.insert, common=table.common, columns=columns, rows=rows):
         return
     plain = [_plain(column) for column in columns]
     for start in range(0, len(rows), _PART_ROWS):
         part = rows[start : start + _PART_ROWS]
-        insert_columns(connection, insert, common=common, columns=[values(part) for values in plain])
+        insert_columns(connection, table.insert, common=table.common, columns=[values(part) for values in plain])
 
 
 class _Accounts(NamedTuple):
