@@ -46,20 +46,6 @@ Family = Literal[
 ]
 """The kinds of reason to tie two accounts."""
 
-Kind = Literal[
-    "ip",
-    "ip_prefix",
-    "payment",
-    "template",
-    "template_family",
-    "contract",
-    "client",
-    "email_domain",
-    "model",
-    "api_key",
-]
-"""The kinds of entity an account can use."""
-
 EventKind = Literal["born", "grew", "shrank", "split", "merged", "dormant", "revived", "ended"]
 """What happened to a cluster between two runs."""
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from linkage.intake.batches import REQUEST_TYPES
-from linkage.intake.rollups import DAY_MS, merge_coverage, roll_up
+from linkage.intake.rollups import DAY_MS, merge_coverage, roll_up_accounts, roll_up_coverage
 
 BLANK: dict[str, Any] = dict.fromkeys(REQUEST_TYPES)
 
@@ -17,6 +17,10 @@ BLANK: dict[str, Any] = dict.fromkeys(REQUEST_TYPES)
 def table(*rows: dict[str, Any]) -> Any:
     made = [{**BLANK, "key": at, "content": at, "account_id": 1, "at_ms": 0, **row} for at, row in enumerate(rows)]
     return pa.Table.from_pylist(made, schema=pa.schema(dict(REQUEST_TYPES)))
+
+
+def roll_up(requests: Any) -> dict[str, Any]:
+    return {**roll_up_accounts(requests), "coverage_day": roll_up_coverage(requests)}
 
 
 def values(rolled: dict[str, Any], name: str) -> list[tuple[Any, ...]]:

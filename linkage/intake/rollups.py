@@ -109,22 +109,13 @@ def counted_rows(requests: Any) -> Ints:
     return rows
 
 
-def roll_up(requests: Any) -> dict[str, Any]:
-    """The rollups of requests, each counted once.
+def roll_up_accounts(requests: Any) -> dict[str, Any]:
+    """The rollups of requests whose rows belong to one account, by name: Arrow tables of ``ROLLUP_COLUMNS``.
 
     Parameters
     ----------
     requests : Arrow table as ``RequestBatch.requests``, no key twice.
-
-    Returns
-    -------
-    ``entity_use``, ``account_day``, ``account_hour`` and ``coverage_day``; sorted by what tells their rows apart.
     """
-    return {**roll_up_accounts(requests), "coverage_day": roll_up_coverage(requests)}
-
-
-def roll_up_accounts(requests: Any) -> dict[str, Any]:
-    """The rollups of :func:`roll_up` whose rows belong to one account."""
     rolled = roll_up_rows(counted_rows(requests))
     return {name: pa.table(list(table.T), names=ROLLUP_COLUMNS[name]) for name, table in rolled.items()}
 
