@@ -294,9 +294,9 @@ def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Num
     groups = int(sent.group_of.max(initial=-1)) + 1
 
     def meet(part: tuple[_Listed, Codes]) -> tuple[Codes, Numbers, Codes]:
-        outside = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
-        _meet(*part, sent.group_of, sent.volume, shared, *outside)
-        return outside
+        outsiders, spent, volume = np.zeros(groups, np.int64), np.zeros(groups), np.zeros(groups, np.int64)
+        _meet(*part, sent.group_of, sent.volume, shared, outsiders, spent, volume)
+        return outsiders, spent, volume
 
     parts = np.array_split(accounts, len(accounts) // _PART_ACCOUNTS + 1)
     met = list(in_threads(meet, itertools.product(sent.listed, parts)))

@@ -6,7 +6,7 @@ The engine streams blocks out of the store; everything here is a pure function o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np

@@ -172,9 +172,7 @@ def _whole_codes(column: pd.Series[Any]) -> Codes:
     return (column.to_numpy() if is_number else text_codes(column)[0]).astype(np.int64, copy=False)
 
 
-def _add_rows(
-    connection: sqlite3.Connection, table: _Told, columns: Sequence[pd.Series[Any]], rows: Codes
-) -> None:
+def _add_rows(connection: sqlite3.Connection, table: _Told, columns: Sequence[pd.Series[Any]], rows: Codes) -> None:
     if fill_table(connection, table.insert, common=table.common, columns=columns, rows=rows):
         return
     plain = [_plain(column) for column in columns]
