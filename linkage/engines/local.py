@@ -173,10 +173,11 @@ def _note_failures(database: Database, results: Sequence[FileResult], rest: Sequ
         if result.error
     ]
     failed += rest
-    loaded = [_absolute(result.path) for result in results if not result.error]
-    gone = [file.path for file in facts.find_failed(database) if not Path(file.path).exists()]
-    named = {file.path for file in failed}
-    facts.note_failed(database, failed, settled=[path for path in [*loaded, *gone] if path not in named])
+    known, named = facts.find_failed(database), {file.path for file in failed}
+    loaded = {_absolute(result.path) for result in results if not result.error}
+    passed = [file.path for file in known if file.path in loaded or not Path(file.path).exists()]
+    new = [file for file in failed if file not in known]
+    facts.note_failed(database, new, settled=[path for path in passed if path not in named])
 
 
 def _absolute(path: str | PathLike[str]) -> str:

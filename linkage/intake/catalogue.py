@@ -23,7 +23,7 @@ from linkage.intake.formats import (
     litellm_tables,
     otlp,
 )
-from linkage.intake.formats.base import Format, Record, RecordKind, list_in, object_in, shown_name
+from linkage.intake.formats.base import Format, Record, RecordKind, list_in, shown_name
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.mapping import read_mapping
 from linkage.terms import join_words
@@ -71,10 +71,7 @@ def sampled_fields(record: Record) -> list[list[str]]:
     if any(not form.missing_marks(record) for form in known_formats() if form.marks):
         return [list(record)]
     inner = next((listed for name in _WRAPPERS if (listed := list_in(record, name))), [record])
-    opened = (
-        (object_in(each, "message") or object_in(each, "@message"), each) for each in inner if isinstance(each, dict)
-    )
-    return [list(message or each) for message, each in opened]
+    return [list(bedrock.logged_in(each) or each) for each in inner if isinstance(each, dict)]
 
 
 def format_named(name: str) -> Format:

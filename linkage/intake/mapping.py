@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -258,8 +259,8 @@ class _Checked:
             self.fault(where, str(error))
             return ()
 
-    def _rule(self, name: str, written: Any) -> Rule:
-        where = f"[fields] {name}"
+    def _rule(self, name: str, written: Any, where: str = "") -> Rule:
+        where = where or f"[fields] {name}"
         if isinstance(written, str):
             written = {"path": written}
         if not isinstance(written, dict):
@@ -270,10 +271,11 @@ class _Checked:
             self.fault(where, "wanted exactly one of path, first, value and between")
             return _nothing
         self._refuse_idle(written, where)
-        take = self._between(written, where) if "between" in written else self._taker(written, where)
-        for step in () if "between" in written else self._steps(name, written, where):
-            take = _then(take, step)
-        return _or_else(take, self._rule(f"{name} else", written["else"])) if "else" in written else take
+        if "between" in written:
+            take = self._between(written, where)
+        else:
+            take = functools.reduce(_then, self._steps(name, written, where), self._taker(written, where))
+        return _or_else(take, self._rule(name, written["else"], f"{where} else")) if "else" in written else take
 
     def _refuse_idle(self, written: dict[str, Any], where: str) -> None:
         for taken, idle in _IDLE_BESIDE.items():
@@ -311,7 +313,7 @@ class _Checked:
                 yield _hop_from_right(hop)
         if "values" in written:
             yield self._translation(written, where)
-        if "time" in written or "zone" in written or name.partition(" ")[0] in _TIME_FIELDS:
+        if "time" in written or "zone" in written or name in _TIME_FIELDS:
             yield self._time_step(written, where)
         if "unit" in written:
             self._refuse_other(written, "unit", tuple(DURATION_UNITS), where)

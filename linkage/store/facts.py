@@ -7,7 +7,7 @@ import itertools
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -289,19 +289,16 @@ class FailedFile(NamedTuple):
 
 def find_failed(database: Database) -> list[FailedFile]:
     """Files that ingests were given and could not load."""
-    return [FailedFile(*row) for row in database.connection.execute(statements.FIND_FAILED_FILES)]
+    return [FailedFile(*row) for row in database.query("failed_files").itertuples(index=False)]
 
 
-def note_failed(database: Database, failed: Iterable[FailedFile], *, settled: Iterable[str]) -> None:
-    """Note files that could not be loaded, and forget ``settled`` paths; with nothing new nothing is written."""
-    known = {file.path: file for file in find_failed(database)}
-    added = [file for file in failed if known.get(file.path) != file]
-    gone = [(path,) for path in settled if path in known]
-    if not added and not gone:
+def note_failed(database: Database, failed: Collection[FailedFile], *, settled: Collection[str]) -> None:
+    """Note files that could not be loaded, and forget ``settled`` paths; with neither nothing is written."""
+    if not failed and not settled:
         return
     with database.transaction("note which files could not be loaded") as connection:
-        connection.executemany(statements.FORGET_FAILED_FILE, gone)
-        connection.executemany(statements.ADD_FAILED_FILE, added)
+        connection.executemany(statements.FORGET_FAILED_FILE, [(path,) for path in settled])
+        connection.executemany(statements.ADD_FAILED_FILE, failed)
 
 
 @dataclasses.dataclass(frozen=True)

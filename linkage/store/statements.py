@@ -250,7 +250,6 @@ from source_file
 where sha256 = :sha256 and format = :format and reading = :reading
 """
 
-FIND_FAILED_FILES: Final = "select path, exit_code, reason from failed_file"
 ADD_FAILED_FILE: Final = "insert or replace into failed_file (path, exit_code, reason) values (?, ?, ?)"
 FORGET_FAILED_FILE: Final = "delete from failed_file where path = ?"
 

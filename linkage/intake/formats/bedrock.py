@@ -32,7 +32,12 @@ def _records(record: Record) -> Iterator[Record]:
     listed = next((record[name] for name in _EVENTS if isinstance(record.get(name), list)), [record])
     for event in listed:
         if isinstance(event, dict):
-            yield object_in(event, "message") or object_in(event, "@message") or event
+            yield logged_in(event) or event
+
+
+def logged_in(event: Record) -> Record:
+    """The record that a CloudWatch event, or a row of Logs Insights, has as text; empty where it has none."""
+    return object_in(event, "message") or object_in(event, "@message")
 
 
 def _read(record: Record) -> Record:
