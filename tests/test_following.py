@@ -72,10 +72,10 @@ def test_examples_are_the_first_prompts_at_hand_of_templates_not_yet_known() -> 
 
 
 def test_only_prompts_whose_template_is_another_than_before_are_written() -> None:
-    known, before = ints(10, 20, 25), ints(5, 7, 8)
-    changed, gone = find_changed(ASSIGNED, known=known, before=before)
+    known, before = ints(10, 20, 25, 30), ints(5, 7, 8, 4)
+    changed, outdated = find_changed(ASSIGNED, known=known, before=before)
     assert ASSIGNED.prompt_ids[changed].tolist() == [30]  # 10 has the template it had
-    assert gone.tolist() == [25, 20]  # 25 is no prompt any more, 20 has no template
+    assert outdated.tolist() == [25, 20, 30]  # 25 is no prompt any more, 20 has no template, 30 has another
     everything, none = find_changed(ASSIGNED, known=ints(), before=ints())
     assert (ASSIGNED.prompt_ids[everything].tolist(), none.tolist()) == ([10, 30], [])
 

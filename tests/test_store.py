@@ -1,5 +1,6 @@
 """The door to SQLite: what is refused, what is kept whole."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -137,6 +138,26 @@ def test_templates_of_prompts_move_to_a_table_of_their_own(tmp_path: Path) -> No
         assert database.revision() == (4, 4), "what was mined stands"
     assert moved == [(2, 5), (9, 4)]
     assert prompts == [(9, b"\0", None, None), (3, b"\1", None, None), (2, b"\2", None, None)]
+
+
+def test_a_part_of_a_transaction_fails_by_itself_the_first_one_too(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+
+        def add(number: int, *, fails: bool) -> None:
+            with contextlib.suppress(RuntimeError), database.transaction("add a part") as connection:
+                connection.execute("insert into account (id, value) values (?, ?)", (number, f"a{number}"))
+                if fails:
+                    raise RuntimeError
+
+        for last_fails, kept in ((False, [2, 4]), (True, [])):
+            database.connection.execute("delete from account")
+            with contextlib.suppress(RuntimeError), database.transaction("add the whole") as connection:
+                for number in (1, 2, 3, 4):
+                    add(number, fails=number % 2 == 1)
+                assert connection.in_transaction
+                if last_fails:
+                    raise RuntimeError
+            assert database.connection.execute("select id from account").fetchall() == [(each,) for each in kept]
 
 
 def test_an_answer_in_parts_is_the_answer_in_one(tiny_store: lk.Store, monkeypatch: pytest.MonkeyPatch) -> None:

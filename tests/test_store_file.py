@@ -8,13 +8,12 @@ import sys
 import threading
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 import linkage as lk
 from linkage.errors import StoreError, TemplateError
-from linkage.store import facts
+from linkage.store.entities import add_many_entities
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
 
@@ -166,7 +165,7 @@ def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
 ) -> None:
     def add(*rows: tuple[int, str]) -> None:
         ids, values = zip(*rows, strict=True)
-        facts.add_many_entities(connection, kind, ids=np.array(ids), values=pa.array(values))
+        add_many_entities(connection, {kind: pa.table({"id": ids, "value": values})})
 
     monkeypatch.setattr("linkage.store.filling.FILLED_ROWS", filled)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from linkage.store import facts
+from linkage.store.entities import add_entities
 from linkage.store.names import read_account_names
 from linkage.store.store import Database
 from linkage.store.works import pack_works, read_works
@@ -22,7 +23,7 @@ def filled(path: Path) -> Database:
     """Accounts a, b and c; templates 5 and 6 of family 9, template 7 without one, and 8 that only c has."""
     database = Database(path)
     with database.writing(), database.transaction("fill") as connection:
-        facts.add_entities(connection, "account", [(3, "a"), (2, "b"), (1, "c")])
+        add_entities(connection, "account", [(3, "a"), (2, "b"), (1, "c")])
         facts.add_templates(connection, [(each, f"t-{each}", "", 0) for each in (5, 6, 7, 8)])
         facts.tie_templates(connection, [(5, None, 9, None), (6, None, 9, None)])
         facts.add_template_entities(connection, {9: "f-9"})

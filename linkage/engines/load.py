@@ -23,6 +23,7 @@ from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows,
 from linkage.memory import give_back
 from linkage.settings import Settings
 from linkage.store import facts
+from linkage.store.entities import add_many_entities
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.inserts import BLANK
 from linkage.store.known import KnownIds
@@ -202,12 +203,9 @@ class Loader:
             self._write_entities()
 
     def _write_entities(self) -> None:
-        """Write the entities that wait, by ascending id: all over a large table, each would cost a page or two."""
+        """Write the entities that wait."""
         waiting, self._entities, self._entity_bytes = self._entities, {}, 0
-        for kind, tables in sorted(waiting.items()):
-            table = pa.concat_tables([each.select(["id", "value"]) for each in tables]).sort_by("id")
-            values = table["value"].combine_chunks()
-            facts.add_many_entities(self._connection, kind, ids=table["id"].to_numpy(), values=values)
+        add_many_entities(self._connection, {kind: pa.concat_tables(tables) for kind, tables in waiting.items()})
 
     def _sort_out(self, prepared: Prepared) -> _Sorted:
         distinct, same, other = prepared.batch.requests, prepared.same, prepared.other

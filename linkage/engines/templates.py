@@ -184,12 +184,12 @@ def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[
 def _store_templates(connection: Connection, assigned: Assigned) -> None:
     """Write the templates of prompts that have another one than before, by ascending prompt id."""
     known, before = facts.prompt_templates(connection).T
-    changed, gone = find_changed(assigned, known=known, before=before)
-    facts.forget_prompt_templates(connection, gone.tolist())
+    changed, outdated = find_changed(assigned, known=known, before=before)
+    facts.forget_prompt_templates(connection, outdated.tolist())
     for start in range(0, len(changed), _WRITTEN_ROWS):
         rows = changed[start : start + _WRITTEN_ROWS]
         columns = assigned.prompt_ids[rows], assigned.template_ids[rows]
-        facts.set_prompt_templates(connection, np.column_stack(columns))
+        facts.add_prompt_templates(connection, np.column_stack(columns))
 
 
 def _naming(stored: Mapping[int, str], assigned: Assigned, last_learned: int, texts: Texts | None) -> Naming:

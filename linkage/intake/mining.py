@@ -145,7 +145,7 @@ class Assigning:
 
 
 def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints, Ints]:
-    """Rows of the prompts that have another template than before, and ids of those that have none any more.
+    """Rows of the prompts that have another template than before, and ids of those that had another than now.
 
     Parameters
     ----------
@@ -154,9 +154,9 @@ def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints
     are_there = _are_among(known, assigned.prompt_ids)
     stored = np.zeros(len(assigned.prompt_ids), np.int64)
     stored[np.searchsorted(assigned.prompt_ids, known[are_there])] = before[are_there]
-    is_none = assigned.template_ids == 0
-    changed = np.flatnonzero(~is_none & (assigned.template_ids != stored))
-    return changed, np.append(known[~are_there], assigned.prompt_ids[is_none & (stored != 0)])
+    is_other = assigned.template_ids != stored
+    outdated = np.append(known[~are_there], assigned.prompt_ids[is_other & (stored != 0)])
+    return np.flatnonzero(is_other & (assigned.template_ids != 0)), outdated
 
 
 def find_described(texts: Mapping[int, str]) -> Ints:

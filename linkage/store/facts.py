@@ -14,7 +14,6 @@ import numpy as np
 import orjson
 
 from linkage.arrays import Ints
-from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.filling import put_rows, put_texts
 from linkage.store.inserts import Insert, insert_rows
@@ -30,7 +29,6 @@ Blob = bytes | bytearray
 """Binding a ``bytearray`` costs a fifth of binding ``bytes``, for which Python looks for an adapter."""
 
 _BLOCK_ROWS: Final = 20_000
-_WRITTEN_ROWS: Final = 50_000  # of names at a time
 _LAST_ID: Final = 2**63 - 1
 _LATENCY: Final = statements.REQUEST_COLUMNS.index("latency_ms")
 _SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
@@ -78,50 +76,6 @@ class SourceFile:
     set_aside: int
     seen_before: int
     conflicting: int
-
-
-def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
-    """Add dictionary rows (id, value); known ones change nothing.
-
-    Raises
-    ------
-    StoreError : two values have one id (a collision of 63-bit hashes).
-    """
-    try:
-        if kind == "account":
-            connection.executemany(statements.ADD_ACCOUNT.one, rows)
-        else:
-            connection.executemany(statements.ADD_ENTITY.one, ((kind, *row) for row in rows))
-    except sqlite3.IntegrityError:
-        _tell_collision(connection, kind, rows)
-        raise
-
-
-def add_many_entities(connection: Connection, kind: str, *, ids: Ints, values: Any) -> None:
-    """Add dictionary rows as :func:`add_entities` does, of ids and an Arrow array of strings."""
-    insert, common = (statements.ADD_ACCOUNT, None) if kind == "account" else (statements.ADD_ENTITY, kind)
-    for start in range(0, len(ids), _WRITTEN_ROWS):
-        part, texts = ids[start : start + _WRITTEN_ROWS], values[start : start + _WRITTEN_ROWS]
-        try:
-            is_put = put_texts(connection, insert, ids=part, values=texts, common=common)
-        except sqlite3.IntegrityError:
-            _tell_collision(connection, kind, list(zip(part.tolist(), texts.to_pylist(), strict=True)))
-            raise
-        if not is_put:
-            add_entities(connection, kind, list(zip(part.tolist(), texts.to_pylist(), strict=True)))
-
-
-def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
-    """Raise for the first row whose id another value has."""
-    ids = orjson.dumps([row[0] for row in rows]).decode()
-    if kind == "account":
-        stored = {row[0]: (kind, row[1]) for row in connection.execute(statements.FIND_ACCOUNTS, (ids,))}
-    else:
-        stored = {row[0]: (row[1], row[2]) for row in connection.execute(statements.FIND_ENTITIES, (ids,))}
-    for row_id, value in rows:
-        if stored.get(row_id) != (kind, value):
-            found = stored.get(row_id)
-            raise StoreError(f"wanted {kind} {value!r} under id {row_id}; found {found}. Please report this collision")
 
 
 def find_requests(connection: Connection, keys: Sequence[int]) -> list[tuple[int, int]]:
@@ -346,14 +300,14 @@ def prompt_templates(connection: Connection) -> Ints:
     return np.fromiter(values, dtype=np.int64).reshape(-1, 2)
 
 
-def set_prompt_templates(connection: Connection, rows: Ints) -> None:
-    """Write (prompt id, template id) rows; by ascending id a new table is written from its beginning to its end."""
-    put_rows(connection, statements.SET_TEMPLATE, rows=rows)
+def add_prompt_templates(connection: Connection, rows: Ints) -> None:
+    """Write (prompt id, template id) rows of prompts that have none; by ascending id a new table only grows."""
+    put_rows(connection, statements.ADD_PROMPT_TEMPLATE, rows=rows)
 
 
 def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -> None:
-    """Forget the templates of prompts that have none any more."""
-    connection.executemany(statements.FORGET_TEMPLATE, ((each,) for each in prompt_ids))
+    """Forget the templates of prompts that have another now, or none."""
+    connection.executemany(statements.FORGET_PROMPT_TEMPLATE, ((each,) for each in prompt_ids))
 
 
 def requested_prompts(connection: Connection) -> Iterator[Ints]:

@@ -1,8 +1,8 @@
 """Long tables that compiled code puts into the store, inside a transaction of Python's own connection.
 
 Python's binding makes an object of every value and binds each of every row, which takes as long again as it takes
-SQLite to store them (2026-11-29). Here a text that rows have in common is bound once. Where SQLite cannot be asked, all
-goes through Python.
+SQLite to store them (2026-11-29). Here nothing is bound again that the run of the statement before left in its place.
+Where SQLite cannot be asked, all goes through Python.
 """
 
 from __future__ import annotations
@@ -125,6 +125,24 @@ def put_texts(
     return _fill(connection, insert, _Matrix(len(ids), bits.__getitem__, kinds, bases, has_common), texts)
 
 
+def put_named(
+    connection: sqlite3.Connection, insert: Insert, *, ids: Ints, kinds: Ints, names: Sequence[str], values: Any
+) -> bool:
+    """Insert rows of an id, the name of a kind and a text, by compiled code; False: nothing was done.
+
+    Parameters
+    ----------
+    kinds : of each row, which of the names it has.
+    values : Arrow array of strings, none of them null.
+    """
+    if not _was_given_many(connection, len(ids)):
+        return False
+    texts = pa.concat_arrays([pa.array(names, pa.large_string()), values.cast(pa.large_string())])
+    bits = np.column_stack([ids, kinds, np.arange(len(ids))])
+    columns, bases = np.array([_NUMBER, _TEXT, _TEXT]), np.array([0, 0, len(names)])
+    return _fill(connection, insert, _Matrix(len(ids), bits.__getitem__, columns, bases), texts)
+
+
 def _was_given_many(connection: sqlite3.Connection, rows: int) -> bool:
     """Whether the connection was given many rows with these."""
     if isinstance(connection, Connection):
@@ -161,7 +179,7 @@ def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts
     whole = matrix.rows // MANY * MANY
     for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
         with open_statement(calls, handle, sql) as statement:
-            bound = np.full(count * len(matrix.kinds), -1)
+            bound = np.full(count * len(matrix.kinds), _NULL)
             for start in range(first, last, _PART_ROWS):
                 part = matrix.make(slice(start, min(start + _PART_ROWS, last)))
                 code = put(statement.value, part, part.view(np.float64), *known, bound)
@@ -218,17 +236,19 @@ def find_put() -> Callable[..., int] | None:
             if kinds[column] == _FLOAT:
                 bind_float(statement, one + at, floats[row, column])
             elif value == (_NULL if kinds[column] == _NUMBER else BLANK):  # a text that is none has the code -1, too
-                bind_null(statement, one + at)
-                bound[at] = -1
-            elif kinds[column] < _TEXT:
-                bind_number(statement, one + at, value)
+                if bound[at] != _NULL:
+                    bind_null(statement, one + at)
+                    bound[at] = _NULL
             elif value != bound[at]:
-                first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
-                if kinds[column] == _TEXT:
-                    bind_text(statement, one + at, letters + first, end - first, 0)
-                else:
-                    bind_blob(statement, one + at, letters + first, end - first, 0)
                 bound[at] = value
+                if kinds[column] < _TEXT:
+                    bind_number(statement, one + at, value)
+                else:
+                    first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
+                    if kinds[column] == _TEXT:
+                        bind_text(statement, one + at, letters + first, end - first, 0)
+                    else:
+                        bind_blob(statement, one + at, letters + first, end - first, 0)
             if at == bound.size - 1:
                 code = step(statement)
                 if code != DONE:

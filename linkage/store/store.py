@@ -36,8 +36,11 @@ _CACHE_SIZES: Final = tuple(f"pragma cache_size = -{1024 << power}" for power in
 """A pragma takes no bound value: 1 MB, 2 MB, 4 MB and so on."""
 
 _LOG, _JOURNAL = "pragma journal_mode = wal", "pragma journal_mode = delete"
-_WHOLE: Final = ("begin immediate", ("rollback",), "commit")
-_PART: Final = ("savepoint part", ("rollback to part", "release part"), "release part")
+_BEGIN: Final = "begin immediate"
+# How each kind of transaction is begun, undone and ended.
+_WHOLE: Final = ((_BEGIN,), ("rollback",), ("commit",))
+_FIRST_PART: Final = ((), ("rollback", _BEGIN), ())
+_PART: Final = (("savepoint part",), ("rollback to part", "release part"), ("release part",))
 
 _TIME_COLUMNS: Final = frozenset({"as_of", "since", "first_seen", "last_seen"})
 
@@ -56,7 +59,7 @@ class Database:
     """
 
     def __init__(self, path: str | PathLike[str], *, create: bool = True) -> None:
-        self.path, self._is_settled, self._is_compiled = Path(path), False, False
+        self.path, self._is_settled, self._is_compiled, self._changes_before = Path(path), False, False, 0
         self._check_path(create=create)
         self._database = self._open()
         try:
@@ -216,21 +219,33 @@ class Database:
         """All of a ``with`` block or nothing of it, in the file and in scratch tables alike.
 
         In a block of another one it is a part of that: it can fail by itself, and is stored for good with the other.
+        What comes first in the other needs no savepoint, with which SQLite copies each page that a statement changes
+        into a file: three bytes for one of the store at a million requests (2026-11-30).
 
         Parameters
         ----------
         action : what the block does, for the message of a failure, such as ``store requests.jsonl``.
         """
-        begin, undo, end = _PART if self.connection.in_transaction else _WHOLE
+        begin, undo, end = self._kind_of_transaction()
         with self.errors_told(action):
-            self.connection.execute(begin)
+            self._execute_all(begin)
             try:
                 yield self.connection
             except BaseException:
-                for statement in undo if self.connection.in_transaction else ():
-                    self.connection.execute(statement)
+                if self.connection.in_transaction:
+                    self._execute_all(undo)
                 raise
-            self.connection.execute(end)
+            self._execute_all(end)
+
+    def _kind_of_transaction(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        if not self.connection.in_transaction:
+            self._changes_before = self.connection.total_changes
+            return _WHOLE
+        return _FIRST_PART if self.connection.total_changes == self._changes_before else _PART
+
+    def _execute_all(self, statements: Sequence[str]) -> None:
+        for statement in statements:
+            self.connection.execute(statement)
 
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:

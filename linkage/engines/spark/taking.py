@@ -24,6 +24,7 @@ from linkage.engines.spark.folder import (
 )
 from linkage.errors import SourceError, UsageError
 from linkage.store import facts
+from linkage.store.entities import add_entities
 from linkage.store.facts import Connection, SourceFile
 from linkage.store.incidence import KIND, forget_incidence, holds_requests, taken_digest
 from linkage.store.store import Database
@@ -137,12 +138,12 @@ def _check(place: Path, manifest: Manifest, name: str, rows: int, digest: str) -
 
 
 def _add_accounts(connection: Connection, name: str, table: Any) -> None:
-    facts.add_entities(connection, name, plain_rows(table, ("id", "value")))
+    add_entities(connection, name, plain_rows(table, ("id", "value")))
 
 
 def _add_entities(connection: Connection, name: str, table: Any) -> None:
     for kind in sorted(pc.unique(table["kind"]).to_pylist()):
-        facts.add_entities(connection, kind, plain_rows(table.filter(pc.equal(table["kind"], kind)), ("id", "value")))
+        add_entities(connection, kind, plain_rows(table.filter(pc.equal(table["kind"], kind)), ("id", "value")))
 
 
 def _add_records(connection: Connection, name: str, table: Any) -> None:
