@@ -15,7 +15,7 @@ import pytest
 from tiny_world import tiny_requests
 
 import linkage as lk
-from linkage.engines import local
+from linkage.engines import local, names
 from linkage.engines.local import ingest_files
 from linkage.engines.reading import Checked, read_checked_log
 from linkage.engines.templates import MINING
@@ -505,11 +505,29 @@ def test_entities_that_wait_are_stored_like_those_written_at_once(
     log = write(tmp_path / "log.ndjson", rows)
     settings = Settings(ingest=IngestSettings(memory_mb=memory_mb, batch_rows=100, batch_bytes=10_000))
     wanted = load(tmp_path / "at-once.db", [log])
-    monkeypatch.setattr("linkage.engines.load._NEAR_ENTITIES", 20)
+    monkeypatch.setattr("linkage.engines.names._NEAR_ENTITIES", 20)
     with Database(tmp_path / "late.db") as database:
         ingest_files(database, [log], settings=settings)
     assert len(wanted["entity"]) > 50
     assert dump(tmp_path / "late.db") == wanted
+
+
+@pytest.mark.parametrize("memory_mb", [30, 1_200])
+def test_names_of_a_first_load_wait_for_its_account_records(
+    tiny_logs: Path, tmp_path: Path, memory_mb: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, accounts = tiny_logs / "requests.ndjson", tiny_logs / "accounts.csv"
+    wanted = load(tmp_path / "apart.db", [log], [accounts])
+    calls = []
+    add = names.add_many_entities
+    monkeypatch.setattr(names, "add_many_entities", lambda *given: (calls.append(given), add(*given)))
+    settings = Settings(ingest=IngestSettings(memory_mb=memory_mb))
+    with Database(tmp_path / "together.db") as database:
+        before = indexes(database)
+        ingest_files(database, [log], accounts=[accounts], settings=settings)
+        assert indexes(database) == before
+    assert dump(tmp_path / "together.db") == wanted
+    assert len(calls) == 1
 
 
 def indexes(database: Database) -> list[tuple[str, str]]:

@@ -167,11 +167,14 @@ def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
         ids, values = zip(*rows, strict=True)
         add_many_entities(connection, {kind: pa.table({"id": ids, "value": values})})
 
+    told = f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"
     monkeypatch.setattr("linkage.store.filling.FILLED_ROWS", filled)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:
-        add((5, "a"), (6, "b"))
+        with pytest.raises(StoreError, match=told):
+            add((6, "b"), (5, "a"), (6, "d"))
+        add((6, "b"), (5, "a"), (6, "b"))
         add((6, "b"), (7, "c"), (5, "a"))
-        with pytest.raises(StoreError, match=f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"):
+        with pytest.raises(StoreError, match=told):
             add((8, "e"), (6, "d"))
         with pytest.raises(StoreError, match="'a' under id 9; found None"):
             add((9, "a"))

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from linkage.arrays import Ints
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
+from linkage.engines.names import Names
 from linkage.engines.reading import Prepared
 from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
@@ -23,7 +24,6 @@ from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows,
 from linkage.memory import give_back
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.entities import add_many_entities
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.inserts import BLANK
 from linkage.store.known import KnownIds
@@ -33,12 +33,7 @@ from linkage.store.store import keep_few_pages, keep_pages
 _COUNTED: Final = [REQUEST_COLUMNS.index(name) for name in COUNTED_COLUMNS]
 _FOLLOWED: Final = [REQUEST_COLUMNS.index(name) for name in FOLLOWED_COLUMNS]
 _LATENCY: Final = REQUEST_COLUMNS.index("latency_ms")
-_NEAR_ENTITIES: Final = (
-    1_000_000  # entities of one file whose pages the cache holds, so that each is written as it comes
-)
-_MOST_WAITING_BYTES: Final = 1_000_000_000  # Arrow sorts no more than two billion bytes of text at once
 _PAGES_PART: Final = 2  # of the memory: pages of the store
-_WAITING_PART: Final = 6  # of the memory: entities that wait
 _COUNTED_PART: Final = 24  # of the memory: requests that wait to be counted, three times where they go to a file
 _KNOWN_PART: Final = 3  # of the memory: ids of a first load
 
@@ -76,11 +71,14 @@ class Loader:
     record must be replaced, the indexes are made at once and the rest goes on as in any later load.
     """
 
-    def __init__(self, connection: Connection, *, kept: Kept[Any], keep_text: bool, settings: Settings) -> None:
+    def __init__(
+        self, connection: Connection, *, kept: Kept[Any], names: Names, keep_text: bool, settings: Settings
+    ) -> None:
         """``kept`` : gets what mining needs; ``keep_text`` : keep prompts' text in the store."""
         self._connection = connection
         self._keep_text = keep_text
-        self._kept = kept
+        self._kept, self._names = kept, names
+        names.begin_file()
         self._most_described = int(settings.templates.learn_prompts)
         self._memory_bytes = int(settings.ingest.memory_mb) * 1_000_000
         self._pages_mb = pages_mb(settings)
@@ -90,8 +88,6 @@ class Loader:
         self._waiting = Waiting(holds, columns=len(COUNTED_COLUMNS), memory_bytes=share)
         self._has_begun = self._is_first = False
         self._first: _FirstLoad | None = None
-        self._entities: dict[str, list[Any]] = {}
-        self._entity_bytes = self._told = 0
 
     def add_requests(self, prepared: Prepared) -> BatchCounts:
         """Add the facts of a batch of requests; repeats change nothing.
@@ -111,7 +107,7 @@ class Loader:
             else:
                 self._kept.give_up()
         batch = prepared.batch
-        self._add_entities(batch.entities)
+        self._add_names(batch.entities)
         self._add_prompts(batch.prompts)
         sorted_out = self._sort_out(prepared)
         rows, latencies = _request_rows(sorted_out.new)
@@ -128,7 +124,7 @@ class Loader:
 
     def add_accounts(self, batch: AccountBatch) -> BatchCounts:
         """Add the facts of a batch of account records; repeats change nothing."""
-        self._add_entities(batch.entities)
+        self._add_names(batch.entities)
         return facts.add_account_records(self._connection, plain_rows(batch.accounts, facts.ACCOUNT_RECORD_COLUMNS))
 
     def finish(self) -> None:
@@ -136,19 +132,20 @@ class Loader:
         if self._is_first:
             self._kept.complete()
         self._lay_key_indexes()
-        self._write_entities()
+        if not self._names.wait_for_all:
+            self._names.write(self._connection)
         give_back()  # mining needs it
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in counted:
                 _write_rollups(self._connection, rollups)
-        if self._is_first:
+        if self._is_first and not self._names.wait_for_all:
             facts.lay_other_indexes(self._connection)
             keep_pages(self._connection, self._pages_mb)
         count_replaced(self._connection)
 
     def _bound_memory(self) -> None:
-        if self._entity_bytes > min(self._memory_bytes // _WAITING_PART, _MOST_WAITING_BYTES):
-            self._write_entities()
+        if self._names.are_too_many:
+            self._names.write(self._connection)
         if self._first and self._first.requests.nbytes + self._first.prompts.nbytes > self._memory_bytes // _KNOWN_PART:
             self._leave_first()
 
@@ -194,18 +191,10 @@ class Loader:
         last = facts.last_described(self._connection, self._most_described)
         self._kept.texts.add(_those(prompts.select(["id", "text"]), ids <= last))
 
-    def _add_entities(self, entities: Mapping[str, Any]) -> None:
-        for kind, table in sorted(entities.items()):
-            self._entities.setdefault(kind, []).append(table)
-            self._entity_bytes += table.nbytes
-            self._told += len(table)
-        if self._told <= _NEAR_ENTITIES and not self._is_first:
-            self._write_entities()
-
-    def _write_entities(self) -> None:
-        """Write the entities that wait."""
-        waiting, self._entities, self._entity_bytes = self._entities, {}, 0
-        add_many_entities(self._connection, {kind: pa.concat_tables(tables) for kind, tables in waiting.items()})
+    def _add_names(self, entities: Mapping[str, Any]) -> None:
+        self._names.add(entities)
+        if self._names.are_few and not self._is_first and not self._names.wait_for_all:
+            self._names.write(self._connection)
 
     def _sort_out(self, prepared: Prepared) -> _Sorted:
         distinct, same, other = prepared.batch.requests, prepared.same, prepared.other
@@ -229,6 +218,14 @@ class Loader:
         at = np.flatnonzero(places >= 0)
         contents = facts.find_contents(self._connection, (places[at] + 1).tolist()) if len(at) else {}
         return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
+
+
+def finish_first_load(connection: Connection, names: Names, *, settings: Settings) -> None:
+    """Write the names that waited for all files of a first load, and then the indexes."""
+    keep_few_pages(connection)
+    names.write(connection)
+    facts.lay_other_indexes(connection)
+    keep_pages(connection, pages_mb(settings))
 
 
 def count_replaced(connection: Connection) -> None:

@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
-from linkage.engines.load import Loader, pages_mb
-from linkage.engines.reading import Checked, Facts, Prepared, make_facts, open_log, read_checked, read_checked_log
+from linkage.engines.load import Loader, finish_first_load, pages_mb
+from linkage.engines.names import Names
+from linkage.engines.reading import Checked, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.engines.templates import Progress as Progress
@@ -34,7 +35,7 @@ from linkage.intake.formats.base import RecordKind
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, FailedFile, SourceFile
+from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile
 from linkage.store.store import Database
 
 _BESIDE_BYTES: Final = 100_000_000
@@ -125,22 +126,25 @@ def ingest_files(
     StoreError : the store cannot be written; what was stored before is intact.
     """
     keep_near()
-    how, limits = reading or Reading(), settings or Settings()
+    limits = settings or Settings()
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=pages_mb(limits))
     learn = functools.partial(mine_kept, settings=limits.templates)
     ahead = learn if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
     with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
-        load = functools.partial(_ingest_one, database, worker, kept)
         mine = functools.partial(mine_store, settings=limits.templates, kept=kept, worker=worker, progress=progress)
         paths = [path for path, _ in plan]
         with database.unlogged() as is_first, _failures_noted(database, paths) as results:
             # What is new in a transaction needs no copy in its journal: uses of templates go between others.
-            at_once = database.transaction("store a first load") if is_first and len(files) == 1 else nullcontext()
-            with at_once as connection:
+            is_at_once = is_first and len(files) == 1
+            names = Names(limits, wait_for_all=is_at_once)
+            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, progress)
+            with database.transaction("store a first load") if is_at_once else nullcontext() as connection:
                 for path, kind in plan:
-                    results.append(load(path, kind, how, limits, progress))
+                    results.append(ingest.load(path, kind))
+                if connection:
+                    finish_first_load(connection, names, settings=limits)
                 if connection and kept.is_whole:
                     mine(database, connection=connection)
             mine(database)
@@ -184,101 +188,99 @@ def _absolute(path: str | PathLike[str]) -> str:
     return str(Path(path).absolute())
 
 
-def _ingest_one(
-    database: Database,
-    worker: Worker,
-    kept: Kept[Mined],
-    path: str | PathLike[str],
-    kind: RecordKind | None,
-    reading: Reading,
-    settings: Settings,
-    progress: Progress | None,
-) -> FileResult:
-    took_for = "nothing"
-    try:
-        raw = open_log(path, kind, reading=reading, settings=settings)
-        took_for = raw.took_for
-        with contextlib.closing(_read(worker, raw, kind, reading, settings)) as checked:
-            return _load_once(database, kept, raw, checked, reading, settings, progress)
-    except tuple(_WHY_FAILED) as error:
-        return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
+class _Ingest(NamedTuple):
+    """Loads one file after the other; what they have in common."""
 
+    database: Database
+    worker: Worker
+    kept: Kept[Mined]
+    names: Names
+    reading: Reading
+    settings: Settings
+    progress: Progress | None
 
-def _read(
-    worker: Worker, raw: RawFile, kind: RecordKind | None, reading: Reading, settings: Settings
-) -> Generator[Checked]:
-    """The checked records of a file; a large one is read by the process beside this one, two batches ahead."""
-    if not _is_for_worker(worker, raw, reading):
-        yield from read_checked(raw, settings=settings)
-        return
-    how = {"path": raw.path, "kind": kind, "reading": reading, "settings": settings}
-    stream = worker.stream(read_checked_log, how, about=raw.path)
-    with contextlib.closing(stream), contextlib.closing(read_ahead(stream)) as ahead:
-        yield from ahead
+    def load(self, path: str | PathLike[str], kind: RecordKind | None) -> FileResult:
+        """Load a file, or say why nothing of it was stored."""
+        took_for = "nothing"
+        try:
+            raw = open_log(path, kind, reading=self.reading, settings=self.settings)
+            took_for = raw.took_for
+            with contextlib.closing(self._read(raw, kind)) as checked:
+                return self._load_once(raw, checked)
+        except tuple(_WHY_FAILED) as error:
+            return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
+    def _read(self, raw: RawFile, kind: RecordKind | None) -> Generator[Checked]:
+        """The checked records of a file; a large one is read by the process beside this one, two batches ahead."""
+        if not self._is_for_worker(raw):
+            yield from read_checked(raw, settings=self.settings)
+            return
+        how = {"path": raw.path, "kind": kind, "reading": self.reading, "settings": self.settings}
+        stream = self.worker.stream(read_checked_log, how, about=raw.path)
+        with contextlib.closing(stream), contextlib.closing(read_ahead(stream)) as ahead:
+            yield from ahead
 
-def _is_for_worker(worker: Worker, raw: RawFile, reading: Reading) -> bool:
-    """Whether a file is to be read by another process: one is there, or the file is worth its start and has a core.
+    def _is_for_worker(self, raw: RawFile) -> bool:
+        """Whether a file is to be read by another process: one is there, or the file is worth its start and has a core.
 
-    A mapping of the user's own holds functions, which do not travel.
-    """
-    if reading.mapping is not None:
-        return False
-    unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
-    return worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
+        A mapping of the user's own holds functions, which do not travel.
+        """
+        if self.reading.mapping is not None:
+            return False
+        unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
+        return self.worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
 
+    def _load_once(self, raw: RawFile, checked: Generator[Checked]) -> FileResult:
+        """Load a file unless the ledger says that these very bytes were loaded in this very way.
 
-def _load_once(
-    database: Database,
-    kept: Kept[Mined],
-    raw: RawFile,
-    checked: Generator[Checked],
-    reading: Reading,
-    settings: Settings,
-    progress: Progress | None,
-) -> FileResult:
-    """Load a file unless the ledger says that these very bytes were loaded in this very way.
+        Where it has no file of that size, none can be the same: then the digest is made while the file is loaded.
+        """
+        how = {"format_name": raw.format_name, "reading": self.reading.digest()}
+        with ThreadPoolExecutor(1) as pool:
+            digest = pool.submit(_file_digest, raw.path)
+            if facts.has_file_of(self.database, size=raw.size):
+                before = facts.find_source_file(self.database, sha256=digest.result(), **how)
+                if before is not None:
+                    seen_before = before.kept + before.seen_before
+                    return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
+            with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
+                tally = self._store(connection, raw, checked)
+                file = SourceFile(
+                    path=raw.path,
+                    size=raw.size,
+                    sha256=digest.result(),
+                    format=raw.format_name,
+                    reading=how["reading"],
+                    kind=raw.kind,
+                    set_aside=len(tally.rejected),
+                    **dataclasses.asdict(tally.counts),
+                )
+                facts.add_source_file(connection, file, rejected=tally.rejected)
+        return _result(raw, tally.counts, tally)
 
-    Where it has no file of that size, none can be the same: then the digest is made while the file is loaded.
-    """
-    how = {"format_name": raw.format_name, "reading": reading.digest()}
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(_file_digest, raw.path)
-        if facts.has_file_of(database, size=raw.size):
-            before = facts.find_source_file(database, sha256=digest.result(), **how)
-            if before is not None:
-                seen_before = before.kept + before.seen_before
-                return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
-        with database.transaction(f"store {raw.path}") as connection, kept.all_or_none():
-            tally = _Tally()
-            loader = Loader(connection, kept=kept, keep_text=reading.keep_prompts, settings=settings)
-            made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
-            _load(loader, tally, raw, made, progress)
-            _check_rejected_share(raw, tally, settings)
-            file = SourceFile(
-                path=raw.path,
-                size=raw.size,
-                sha256=digest.result(),
-                format=raw.format_name,
-                reading=how["reading"],
-                kind=raw.kind,
-                set_aside=len(tally.rejected),
-                **dataclasses.asdict(tally.counts),
-            )
-            facts.add_source_file(connection, file, rejected=tally.rejected)
-    return _result(raw, tally.counts, tally)
+    @contextlib.contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """What is kept beside the store of a ``with`` block that fails is forgotten."""
+        with self.kept.all_or_none(), self.names.all_or_none():
+            yield
 
-
-def _load(loader: Loader, tally: _Tally, raw: RawFile, made: Generator[Facts], progress: Progress | None) -> None:
-    with contextlib.closing(read_ahead(made)) as batches:
-        for bytes_read, found in batches:
-            if isinstance(found, Prepared):
-                tally.add(loader.add_requests(found), found.batch)
-            else:
-                tally.add(loader.add_accounts(found), found)
-            if progress:
-                progress(raw.path, bytes_read, raw.size)
-    loader.finish()
+    def _store(self, connection: Connection, raw: RawFile, checked: Generator[Checked]) -> _Tally:
+        tally, reading = _Tally(), self.reading
+        loader = Loader(
+            connection, kept=self.kept, names=self.names, keep_text=reading.keep_prompts, settings=self.settings
+        )
+        made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
+        with contextlib.closing(read_ahead(made)) as batches:
+            for bytes_read, found in batches:
+                if isinstance(found, Prepared):
+                    tally.add(loader.add_requests(found), found.batch)
+                else:
+                    tally.add(loader.add_accounts(found), found)
+                if self.progress:
+                    self.progress(raw.path, bytes_read, raw.size)
+        loader.finish()
+        _check_rejected_share(raw, tally, self.settings)
+        return tally
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

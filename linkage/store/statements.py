@@ -144,8 +144,8 @@ ADD_KEY_INDEXES: Final = (
     "create unique index prompt_id on prompt (id)",
 )
 ADD_OTHER_INDEXES: Final = (
-    "create unique index entity_value on entity (kind, value)",
-    "create index entity_use_entity on entity_use (entity_id, account_id)",
+    "create unique index if not exists entity_value on entity (kind, value)",
+    "create index if not exists entity_use_entity on entity_use (entity_id, account_id)",
 )
 
 # What is known changes nothing. Another value under the same id breaks the insertion: no value may be null.
