@@ -89,7 +89,7 @@ def test_a_lone_account_is_tied_to_nobody(tiny: lk.Run) -> None:
     said = account.why()
     assert "Nothing it shares ties it to anybody more than chance would." in said
     assert "- Nothing here speaks for acting on it." in said
-    assert "On no other account: its payment instrument." in said
+    assert "On no other account: its payment instrument and client." in said
     prefix = account.uses.set_index("kind").loc["ip_prefix"]
     assert (prefix["value"], prefix["accounts"]) == ("203.0.113.0/24", 4)
 

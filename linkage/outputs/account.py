@@ -109,8 +109,11 @@ class AccountDetail:
 
     @property
     def chance_bits(self) -> float:
-        """What the closest of as many strangers comes to by chance: bits are log2 of how much likelier than chance."""
-        return math.log2(max(self.accounts, 2))
+        """A match that chance alone gives to every second account at most.
+
+        A stranger comes to ``b`` bits with a chance of at most ``2**-b``, since they are how much likelier than chance.
+        """
+        return math.log2(max(self.accounts, 2)) + 1
 
     @property
     def status(self) -> str:

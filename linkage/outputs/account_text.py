@@ -56,7 +56,9 @@ _READINGS: Final = (
 )
 """What accounts that share this may be, all innocent."""
 
-_MUCH: Final = ((5.0, "says much"), (2.5, "says something"), (0.5, "says little"))
+_SOMETHING: Final = 2.5
+_LITTLE: Final = 0.5
+"""Bits from which on a shared value says something, and little."""
 
 
 def account_text(detail: AccountDetail) -> str:
@@ -179,15 +181,15 @@ def _upper_first(text: str) -> str:
 
 def _bits_words(detail: AccountDetail) -> str:
     return (
-        "Bits add up, and each doubles how much likelier one operator is than chance. The closest of "
-        f"{detail.accounts:,} strangers comes to about {detail.chance_bits:.1f} by chance alone."
+        "Bits add up, and each doubles how much likelier one operator is than chance. Among "
+        f"{detail.accounts:,} accounts chance alone gives up to every second one a match of {detail.chance_bits:.1f}."
     )
 
 
-def _near(detail: AccountDetail) -> list[str]:
+def _near(detail: AccountDetail, most: int = _LINKS_TOLD) -> list[str]:
     """The strongest links."""
     told = []
-    for other in detail.links["other_account"].drop_duplicates().head(_LINKS_TOLD):
+    for other in detail.links["other_account"].drop_duplicates().head(most):
         rows = detail.links[detail.links["other_account"] == other]
         parts = join_words(_parts(records(rows)))
         cluster = rows["cluster_id"].iloc[0]
@@ -213,7 +215,9 @@ def _called(row: Any) -> str:
         return f"{row['noun']} {shorten_middle(one_line(row['value'], longest=_LONGEST), longest=_VALUE_CHARS)}"
     mail = f" with mail at {one_line(window['domain'])}" if window["domain"] else ""
     start = wording.minute(window["start"])
-    return f"creation within the {int(window['hours']):,} hours from {start}{mail}"
+    days, hours = divmod(int(window["hours"]), 24)
+    length = wording.count(days, "day") if days > 1 and not hours else wording.count(int(window["hours"]), "hour")
+    return f"creation within the {length} from {start}{mail}"
 
 
 def _for_member(detail: AccountDetail) -> list[str]:
@@ -271,7 +275,7 @@ def _alone(detail: AccountDetail) -> Iterator[str]:
     yield _verdict_alone(detail)
     yield from _spared(detail)
     yield from _section("What it has in common with others, and how much that says", _shared(detail))
-    near = _near(detail)
+    near = _near(detail, _LINKS_TOLD if _closer(detail) else 1)
     yield from _section("Whom it is nearest to", [*near, _bits_words(detail)] if near else [])
     yield from _section("What is not known", _not_known(detail))
     yield from _section("History", _history(detail))
@@ -279,9 +283,9 @@ def _alone(detail: AccountDetail) -> Iterator[str]:
 
 
 def _closer(detail: AccountDetail) -> int:
-    """Accounts that share more with it than the closest of as many strangers would every other time."""
+    """Accounts that share more with it than chance would have it."""
     total = detail.links.drop_duplicates("other_account")["total_bits"]
-    return int((total >= detail.chance_bits + 1).sum())
+    return int((total >= detail.chance_bits).sum())
 
 
 def _verdict_alone(detail: AccountDetail) -> str:
@@ -298,9 +302,12 @@ def _verdict_alone(detail: AccountDetail) -> str:
 def _spared(detail: AccountDetail) -> Iterator[str]:
     least = (detail.run.get("settings") or {}).get("verdicts", {}).get("review_probability")
     if _closer(detail) and least is not None:
-        yield f"No group with it in it reached {least:.0%} for one operator, which is what makes a cluster."
-        rows = detail.links[detail.links["total_bits"] >= detail.chance_bits + 1]
-        families = set(rows.loc[rows["bits"] >= _MUCH[1][0], "family"])
+        yield (
+            f"No group with it in it became a cluster: that takes {least:.0%} for one operator, or extraction that is "
+            "no coincidence."
+        )
+        rows = detail.links[detail.links["total_bits"] >= detail.chance_bits]
+        families = set(rows.loc[rows["bits"] >= _SOMETHING, "family"])
         readings = [words for needed, words in _READINGS if needed <= families]
         if readings:
             yield f"Innocent readings of what they share: {'; '.join(readings)}."
@@ -314,29 +321,29 @@ def _spared(detail: AccountDetail) -> Iterator[str]:
 
 
 def _shared(detail: AccountDetail) -> list[str]:
-    families = ((family, detail.uses[detail.uses["family"] == family]) for family in _MISSING)
-    return _with_templates(detail, [sentence for family, uses in families for sentence in _of_family(uses, family)])
+    """Per kind of evidence the value that tells most, and what it has to itself."""
+    told, own = [], []
+    for family in _MISSING:
+        uses = detail.uses[detail.uses["family"] == family]
+        shared = uses[uses["accounts"] > 1]
+        if len(shared):
+            told.append(_of_family(shared, family, detail.chance_bits))
+        elif family != "registration":
+            own += [_some(int(number), str(noun)) for noun, number in uses["noun"].value_counts(sort=False).items()]
+    if own:
+        told.append(f"On no other account: its {join_words(own)}.")
+    return _with_templates(detail, told)
 
 
-def _of_family(uses: pd.DataFrame, family: str) -> Iterator[str]:
-    if uses.empty:
-        return
-    shared = uses[uses["accounts"] > 1].sort_values(
-        ["bits", "accounts", "value"], ascending=[False, True, True], kind="stable"
-    )
-    if shared.empty:
-        if family != "registration":
-            nouns = uses["noun"].value_counts(sort=False).items()
-            yield f"On no other account: its {join_words([_some(int(n), str(noun)) for noun, n in nouns])}."
-        return
-    best = shared.iloc[0]
-    told = f"{_upper_first(_called(best))}: {_on(best)}; {_telling(best['bits'], family)}."
-    rest = len(shared) - 1
+def _of_family(shared: pd.DataFrame, family: str, chance_bits: float) -> str:
+    shared = shared.sort_values(["bits", "accounts", "value"], ascending=[False, True, True], kind="stable")
+    best, rest = shared.iloc[0], len(shared) - 1
+    told = f"{_upper_first(_called(best))}: {_on(best)}; {_telling(best['bits'], family, chance_bits)}."
     if rest and family != "registration":
         most = shared.sort_values("accounts", kind="stable").iloc[-1]
         told += f" {rest:,} more of this kind {'is' if rest == 1 else 'are'} shared, with up to "
         told += f"{'' if most['is_all'] else 'at least '}{wording.count(most['accounts'] - 1, 'other')}."
-    yield told
+    return told
 
 
 def _some(number: int, noun: str) -> str:
@@ -353,10 +360,13 @@ def _on(row: Any) -> str:
     return f"shared with {'' if row['is_all'] else 'at least '}{wording.count(others, 'other account')}"
 
 
-def _telling(bits: float, family: str) -> str:
-    words = next((words for least, words in _MUCH if bits >= least), "says next to nothing")
-    why = f": {_POPULAR[family]}" if bits < _MUCH[1][0] and family in _POPULAR else ""
-    return f"{words} ({bits:.1f} bits){why}"
+def _telling(bits: float, family: str, chance_bits: float) -> str:
+    if bits >= chance_bits:
+        return f"says much by itself ({bits:.1f} bits)"
+    if bits >= _SOMETHING:
+        return f"says something ({bits:.1f} bits)"
+    words = "says little" if bits >= _LITTLE else "says next to nothing"
+    return f"{words} ({bits:.1f} bits): {_POPULAR[family]}"
 
 
 def _not_known(detail: AccountDetail) -> list[str]:
