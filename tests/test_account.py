@@ -13,6 +13,7 @@ from linkage.cli import main
 from linkage.errors import NoRunError, NoSuchAccountError
 from linkage.notebook import neighbours
 from linkage.outputs.account import ACCOUNT_HISTORY, ACCOUNT_LINKS, ACCOUNT_NOTES, ACCOUNT_USES, account_json
+from linkage.outputs.account_text import account_text
 from linkage.terms import check_frame
 
 LATE = {"timestamp": "2026-05-01T10:00:00Z", "account_id": "early", "request_id": "e1", "ip": "198.51.100.7"}
@@ -55,6 +56,41 @@ def test_a_flagged_account_is_told_what_ties_it_and_what_would_free_it(run: lk.R
         assert f"- {reason[:1].upper()}{reason[1:]}" in said
     assert f"--account {flagged['account_id']} --state overturned" in said
     assert f"linkage show STORE {flagged['cluster_id']}" in said
+
+
+@pytest.mark.parametrize(
+    ("membership", "tier", "told", "to_do"),
+    [
+        (
+            "bystander",
+            "enforce",
+            "Not flagged, because it is a bystander: only core and",
+            "Leave it alone: nothing here",
+        ),
+        (
+            "core",
+            "review",
+            "Not flagged, because its cluster is not of tier “enforce”.",
+            "Do not act on it as it stands",
+        ),
+        (
+            "probable",
+            "watch",
+            "Not flagged, because its cluster is not of tier “enforce”.",
+            "Nothing needs doing today.",
+        ),
+    ],
+)
+def test_a_member_that_is_not_flagged_is_told_why(
+    run: lk.Run, membership: str, tier: str, told: str, to_do: str
+) -> None:
+    detail = run.account(run.members.loc[run.members["flagged"], "account_id"].iloc[0]).detail
+    member = {**(detail.member or {}), "membership": membership, "tier": tier, "flagged": False}
+    cluster = {**(detail.cluster or {}), "tier": tier}
+    said = account_text(dataclasses.replace(detail, member=member, cluster=cluster))
+    assert told in said
+    assert f"- {to_do}" in said
+    assert ("overturned" in said) == (tier == "review"), "a bystander and a watched one are free already"
 
 
 def test_links_of_a_member_are_those_of_the_run(run: lk.Run) -> None:
@@ -165,7 +201,7 @@ def test_masked_text_and_json_hold_no_address_and_no_card(tiny: lk.Run, tiny_sto
 
 def test_neighbours_of_an_account_in_no_cluster_are_those_a_rebuild_finds(run: lk.Run) -> None:
     asked = 0
-    for account in outsiders(run)[:60]:
+    for account in outsiders(run)[:40]:
         found = run.links_of(account, everywhere=True)
         found = found[found["family"] != "conduct"]
         if found.empty:
@@ -185,6 +221,13 @@ def test_a_value_of_very_many_is_counted_in_part(tiny: lk.Run, monkeypatch: pyte
     assert not prefix["is_all"]
     assert prefix["accounts"] == 2
     assert "shared with at least 1 other account" in tiny.account("p1").why()
+
+
+def test_why_a_value_says_little_is_told_by_how_many_have_it(tiny: lk.Run) -> None:
+    detail = tiny.account("p1").detail
+    for accounts, why in ((4, "values of this kind told little in this run"), (4_001, "an office, a carrier or a VPN")):
+        said = account_text(dataclasses.replace(detail, uses=detail.uses.assign(accounts=accounts, bits=1.0)))
+        assert f"shared with {accounts - 1:,} other accounts; says little (1.0 bits): {why}" in said
 
 
 def test_decisions_are_told(tiny: lk.Run, tiny_store: lk.Store) -> None:

@@ -56,6 +56,9 @@ _READINGS: Final = (
 )
 """What accounts that share this may be, all innocent."""
 
+_FEW: Final = 10
+"""Accounts up to which a value that says little does so for another reason than that many have it."""
+
 _SOMETHING: Final = 2.5
 _LITTLE: Final = 0.5
 """Bits from which on a shared value says something, and little."""
@@ -338,7 +341,7 @@ def _shared(detail: AccountDetail) -> list[str]:
 def _of_family(shared: pd.DataFrame, family: str, chance_bits: float) -> str:
     shared = shared.sort_values(["bits", "accounts", "value"], ascending=[False, True, True], kind="stable")
     best, rest = shared.iloc[0], len(shared) - 1
-    told = f"{_upper_first(_called(best))}: {_on(best)}; {_telling(best['bits'], family, chance_bits)}."
+    told = f"{_upper_first(_called(best))}: {_on(best)}; {_telling(best, family, chance_bits)}."
     if rest and family != "registration":
         most = shared.sort_values("accounts", kind="stable").iloc[-1]
         told += f" {rest:,} more of this kind {'is' if rest == 1 else 'are'} shared, with up to "
@@ -360,13 +363,15 @@ def _on(row: Any) -> str:
     return f"shared with {'' if row['is_all'] else 'at least '}{wording.count(others, 'other account')}"
 
 
-def _telling(bits: float, family: str, chance_bits: float) -> str:
+def _telling(best: Any, family: str, chance_bits: float) -> str:
+    bits = float(best["bits"])
     if bits >= chance_bits:
         return f"says much by itself ({bits:.1f} bits)"
     if bits >= _SOMETHING:
         return f"says something ({bits:.1f} bits)"
     words = "says little" if bits >= _LITTLE else "says next to nothing"
-    return f"{words} ({bits:.1f} bits): {_POPULAR[family]}"
+    why = _POPULAR[family] if best["accounts"] > _FEW else "values of this kind told little in this run"
+    return f"{words} ({bits:.1f} bits): {why}"
 
 
 def _not_known(detail: AccountDetail) -> list[str]:
