@@ -258,6 +258,34 @@ def show(store: Path, *, cluster: str, as_json: bool) -> None:
 
 @main.command()
 @STORE
+@click.argument("accounts", nargs=-1, required=True, metavar="ACCOUNT...")
+@click.option("--run", "run_id", help="As this run saw it (linkage runs lists them); default: the published one.")
+@click.option("--masked", is_flag=True, help="Addresses as prefixes, payment instruments as fingerprints.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything known of the accounts as a JSON list.")
+def why(store: Path, *, accounts: tuple[str, ...], run_id: str | None, masked: bool, as_json: bool) -> None:
+    r"""Say why each ACCOUNT of STORE is flagged, or why it is not, in a cluster or in none.
+
+    What ties it to whom and how much that says, what speaks for it, what is not known, and what to do next. Nothing is
+    rebuilt.
+
+    \b
+    linkage why logs.db acct-0042
+    linkage why logs.db acct-0042 acct-0043 --masked
+    """
+    from linkage.outputs.account import account_json, mask_account
+
+    with opened_store(store, create=False) as opened:
+        run = opened.kept_run(run_id) if run_id else opened.run
+        found = [run.account(account) for account in accounts]
+    if as_json:
+        details = [mask_account(each.detail) if masked else each.detail for each in found]
+        click.echo(json.dumps([account_json(detail) for detail in details], indent=2))
+        return
+    click.echo("\n".join(each.why(personal_data=not masked) for each in found), nl=False)
+
+
+@main.command()
+@STORE
 @FORMAT
 @JSON
 def templates(store: Path, form: str) -> None:

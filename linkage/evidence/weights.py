@@ -242,6 +242,12 @@ def link_accounts(
     return Linked(_frame_links(ties), weights, _shape_values(values), prior_bits, ties)
 
 
+def chance_of(count: Any, typical: Any, *, accounts: int, settings: EvidenceSettings) -> Any:
+    """Chance that an account has a value that so many have (one number or an array), unseen accounts counted in."""
+    unseen = settings.prior_accounts
+    return (count + unseen * typical) / (accounts + unseen)
+
+
 def _conduct_prior_bits() -> Bits:
     """Shipped bits of each level of conduct."""
     shares = np.asarray(CONDUCT_MATE_SHARE, dtype=np.float64) / np.diff([0.0, *LEVEL_SHARES, 1.0])
@@ -261,11 +267,10 @@ def _tabulate(evidence: pd.DataFrame, accounts: pd.DataFrame, settings: Evidence
     shares = np.array([MATE_SHARE.get(name, OTHER_SHARE[0]) for name in kinds], dtype=np.float64)[kind]
     typical = np.array([TYPICAL_SHARE.get(name, OTHER_SHARE[1]) for name in kinds], dtype=np.float64)[kind]
     count = values["accounts"].to_numpy(dtype=np.float64)
-    unseen = settings.prior_accounts
-    frequency = (count + unseen * typical) / (len(accounts) + unseen)
+    frequency = chance_of(count, typical, accounts=len(accounts), settings=settings)
     values["prior_bits"] = np.log2(shares / frequency)
     values["chance"] = frequency
-    values["unseen"] = unseen * typical
+    values["unseen"] = settings.prior_accounts * typical
     values["popularity"] = np.floor(2 * np.log10(np.maximum(count, 2))).astype(np.int64)
     values["level"] = values.groupby(["family", "kind", "popularity"], sort=True).ngroup().astype(np.int64)
     account = codes_of(evidence["account_id"], pd.Index(accounts["account_id"]))

@@ -13,8 +13,9 @@ import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.engines.beside import Worker
-from linkage.errors import NoSuchAccountError, NoSuchClusterError, SourceError, UsageError
+from linkage.errors import NoSuchClusterError, SourceError, UsageError
 from linkage.memory import seldom_collected
+from linkage.notebook.account import Account, find_account, no_such_account
 from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
@@ -45,7 +46,6 @@ from linkage.terms import (
     ClusterDetail,
     RunId,
     Shape,
-    join_words,
     make_frame,
 )
 
@@ -273,13 +273,27 @@ class Run:
         return make_frame(TIES, {name: told[name].array for name in TIES} if len(told) else None)
 
     def _need_account(self, account_id: str) -> None:
-        found = self._database.query("find_accounts", run_id=self.run_id, text=str(account_id))["account_id"]
-        if account_id not in set(found):
-            near = f"part of {join_words(found.head(3).tolist())}" if len(found) else "part of no id either"
-            raise NoSuchAccountError(
-                f"wanted an account of this store; {account_id!r} is none, and {near}. Ids are compared letter by "
-                "letter"
-            )
+        if self._database.query("account_window", account_id=str(account_id), **self._days).empty:
+            raise no_such_account(self._database, str(account_id))
+
+    def account(self, account_id: str) -> Account:
+        """One account, in a cluster or in none: why it is flagged, or why not; looked up, nothing is rebuilt.
+
+        Raises
+        ------
+        NoSuchAccountError : the store has no such account; the message lists some whose ids are like it.
+
+        Examples
+        --------
+        >>> run.account("c1").status
+        'in cluster'
+        >>> run.account("o1").links[["other_account", "noun", "value", "accounts"]]
+          other_account            noun         value  accounts
+        0            p4  address prefix  192.0.2.0/24         3
+        >>> print(run.account("p5").why().splitlines()[0])
+        Account p5: not flagged
+        """
+        return find_account(str(account_id), database=self._database, row=self._row, info=self.info)
 
     def what_if(
         self,

@@ -236,6 +236,20 @@ class Store:
         """
         return Run(self._database, published_run(self._database))
 
+    def kept_run(self, run_id: str) -> Run:
+        """A run that is kept, published or older.
+
+        Raises
+        ------
+        NoRunError : none is kept under this id; the message lists those that are.
+
+        Examples
+        --------
+        >>> store.kept_run(run.run_id).run_id == run.run_id
+        True
+        """
+        return kept_run(self._database, run_id)
+
     def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
         """The answer of a named query (a file of ``queries/``) as a frame; ids are text, times UTC.
 

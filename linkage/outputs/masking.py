@@ -196,6 +196,23 @@ def mask_values(frame: pd.DataFrame) -> pd.DataFrame:
     return _mask_values(frame, _masks([frame]))
 
 
+class Masks:
+    """Masks tables with ``kind`` and ``value``, and sentences about what is in them, alike."""
+
+    def __init__(self, frames: list[pd.DataFrame]) -> None:
+        self._masks = _masks(frames)
+        self.sentence = _sentence_masker({value: masked for (_, value), masked in self._masks.items()})
+        """The sentence with its values masked, and any other address."""
+
+    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The table with its values masked."""
+        return _mask_values(frame, self._masks)
+
+    def column(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
+        """The table with a column of sentences masked."""
+        return _mask_columns(frame, [name], self.sentence)
+
+
 def pseudonym(account_id: str, *, key: bytes = b"") -> str:
     """16 hex digits that stand for an account id, the same each time.
 

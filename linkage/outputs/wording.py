@@ -171,8 +171,8 @@ def summary(detail: ClusterDetail) -> list[str]:
     sentences = [
         f"{count(cluster['accounts'], 'account')} made {count(cluster['requests'], 'request')} "
         f"from {day(cluster['first_seen'])} to {day(cluster['last_seen'])}, linked by {families}.",
-        f"That one operator runs them is {_verdict(cluster['controller_probability'])}; that their joint "
-        f"traffic extracts model output is {_verdict(cluster['extraction_probability'])}.",
+        f"That one operator runs them is {verdict(cluster['controller_probability'])}; that their joint "
+        f"traffic extracts model output is {verdict(cluster['extraction_probability'])}.",
         reading(cluster["controller_probability"], cluster["extraction_probability"]),
         f"{chance(cluster['q_value']).capitalize()}.",
         _expected_wrong(cluster),
@@ -187,7 +187,14 @@ def family_names(cluster: Mapping[str, Any]) -> list[str]:
     return [] if is_null(families) else [name for name in str(families).split("+") if name]
 
 
-def _verdict(share: float) -> str:
+def verdict(share: float) -> str:
+    """A probability in words and as a figure.
+
+    Examples
+    --------
+    >>> verdict(0.97)
+    'very likely (97%)'
+    """
     return f"{likelihood(share)} ({percent(share)})" if not is_null(share) else _UNKNOWN
 
 
@@ -214,11 +221,21 @@ def _expected_wrong(cluster: Mapping[str, Any]) -> str:
     wrong = cluster.get("expected_wrong")
     if wrong is None or is_null(wrong):
         return ""
-    shown = "fewer than 0.1" if wrong < 0.1 else f"about {wrong:,.1f}"
     return (
-        f"Were all of its {count(cluster['accounts'], 'account')} acted on, {shown} would be wronged: "
+        f"Were all of its {count(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
         "run by somebody else, or not extracting."
     )
+
+
+def wronged(accounts: float) -> str:
+    """How many accounts are expected to be wronged.
+
+    Examples
+    --------
+    >>> wronged(0.03), wronged(1.26)
+    ('fewer than 0.1', 'about 1.3')
+    """
+    return "fewer than 0.1" if accounts < 0.1 else f"about {accounts:,.1f}"
 
 
 def _organizations(cluster: Mapping[str, Any]) -> str:
@@ -266,7 +283,12 @@ def lacks(detail: ClusterDetail) -> list[str]:
     >>> lacks(Detail)
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
     """
-    cluster, asked = detail.cluster, (detail.run.get("settings") or {}).get("verdicts", {})
+    return cluster_lacks(detail.cluster, run=detail.run)
+
+
+def cluster_lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
+    """The same of a row of ``CLUSTERS``, and what its run was made from."""
+    asked = (run.get("settings") or {}).get("verdicts", {})
     if cluster["tier"] == "enforce" or not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
         return []
     controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]

@@ -8,6 +8,9 @@ import pytest
 import linkage as lk
 from linkage.store.queries import load_query, query_names
 
+BY_NUMBER = ("account_facts", "values_of_some")
+"""Queries that are told accounts by their numbers."""
+
 FAN_OUT = re.compile(r"\bjoin\s+entity_use\b.*\bjoin\s+entity_use\b", re.DOTALL)
 
 
@@ -19,18 +22,42 @@ def wanted_rows(store: lk.Store, name: str) -> str:
     return json.dumps(wanted.to_numpy().tolist())
 
 
+def looked_up(store: lk.Store) -> dict[str, int | float | str]:
+    """What is asked of one account and of what it uses."""
+    run = store.run
+    work = store.query("account_window", account_id=str(run.members["account_id"].iloc[0]), **run._days)
+    number = int(work["number"].iloc[0])
+    uses = store.query("account_values", number=number, **run._days)
+    declared = store.query("account_declared", number=number)
+    created_ms = int(work["first_at"].iloc[0].timestamp() * 1000)
+    return {
+        "number": number,
+        "families": json.dumps(uses.loc[uses["family"] >= 0, "family"].tolist()),
+        "parts": json.dumps(uses[["entity", "entity"]].to_numpy().tolist()),
+        "payments": json.dumps(declared.loc[declared["kind"] == "payment", "entity"].tolist()),
+        "domain": int(declared.loc[declared["kind"] == "email_domain", "entity"].iloc[0]),
+        "near_since_ms": created_ms - 3 * 86_400_000,
+        "near_until_ms": created_ms,
+        "wide_since_ms": created_ms - 90 * 86_400_000,
+        "wide_until_ms": created_ms,
+        "max_uses": 1_000,
+        "max_rows": 1_000,
+    }
+
+
 def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
     """A value for each parameter that a query names."""
-    run = store.run
+    run, looked = store.run, looked_up(store)
     known: dict[str, int | float | str] = {
         "run_id": run.run_id,
         "cluster_id": run.clusters["cluster_id"].iloc[0],
         "account_id": run.members["account_id"].iloc[0],
-        "accounts": json.dumps(run.members["account_id"].tolist()),
+        "accounts": json.dumps([looked["number"]] if name in BY_NUMBER else run.members["account_id"].tolist()),
         **run._days,
         "template_id": store.templates["template_id"].iloc[0],
         "text": "acct",
         "wanted": wanted_rows(store, name),
+        "names": json.dumps(store.templates["template_id"].tolist()),
         "template_ids": json.dumps(store.templates["template_id"].tolist()),
         "max_accounts": 30,
         "max_models": 20,
@@ -38,6 +65,7 @@ def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
         "overlap_ms": 172_800_000,
         "as_of_ms": 2**62,
         "until_ms": 2**62,
+        **looked,
     }
     return {parameter: known[parameter] for parameter in load_query(name).parameters}
 
