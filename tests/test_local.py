@@ -1,25 +1,27 @@
 """Ingest: the same records give the same store, and bad files leave nothing behind."""
 
 import gzip
+import hashlib
 import json
 import os
 import signal
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_world import tiny_requests
 
 import linkage as lk
-from linkage.engines import local, names
+from linkage.engines import names
 from linkage.engines.local import ingest_files
 from linkage.engines.reading import Checked, read_checked_log
 from linkage.engines.templates import MINING
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
+from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings, Settings, TemplateSettings
 from linkage.store import facts
 from linkage.store.statements import BUMP_REVISION, FORGET_TEMPLATES
@@ -60,22 +62,35 @@ def test_what_is_loaded_twice_is_stored_once(tiny_store: lk.Store, tiny_logs: Pa
     assert dump(tiny_store.path) == before
 
 
-def test_a_file_of_a_new_size_is_loaded_while_its_digest_is_made(
-    tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def ledger(path: Path) -> list[str]:
+    with Database(path) as database:
+        return [digest for (digest,) in database.connection.execute("select sha256 from source_file order by id")]
+
+
+def test_the_ledger_has_the_digest_of_the_bytes_that_were_read_whatever_the_layout(
+    tiny_logs: Path, tmp_path: Path
 ) -> None:
-    wanted = load(tmp_path / "at_once.db", [tiny_logs / "requests.ndjson"])
-    is_read, digest = threading.Event(), local._file_digest
+    lines = (tiny_logs / "requests.ndjson").read_bytes()
+    (tmp_path / "a.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "b.gz").write_bytes(gzip.compress(lines * 2)[:-50])  # cut short: the rest is not read, and is counted
+    (tmp_path / "c.json").write_bytes(b"[" + b",".join(lines.splitlines()) + b"]")
+    pq.write_table(pa.Table.from_pylist(tiny_requests()), tmp_path / "d.parquet")
+    files = [tiny_logs / "requests.ndjson", *sorted(tmp_path.iterdir()), tiny_logs / "accounts.csv"]
+    load(tmp_path / "s.db", files)
+    assert ledger(tmp_path / "s.db") == [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
-    def wait(path: str) -> str:
-        assert is_read.wait(timeout=60), "nothing is read before the digest is there"
-        return digest(path)
 
-    monkeypatch.setattr(local, "_file_digest", wait)
-    with lk.open_store(tmp_path / "s.db") as store:
-        store.ingest(tiny_logs / "requests.ndjson", progress=lambda *_: is_read.set())
-        again = store.ingest(tiny_logs / "requests.ndjson")
-    assert again.seen_before == 64
-    assert dump(tmp_path / "s.db") == wanted
+def test_a_file_of_a_new_size_is_read_once(tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, packed = [], Source._packed
+
+    def counted(source: Source, file: BinaryIO) -> Iterator[bytes]:
+        for block in packed(source, file):
+            read.append(len(block))
+            yield block
+
+    monkeypatch.setattr(Source, "_packed", counted)
+    load(tmp_path / "s.db", [tiny_logs / "requests.ndjson"])
+    assert sum(read) == (tiny_logs / "requests.ndjson").stat().st_size
 
 
 def test_a_first_load_and_its_mining_write_pages_once_and_a_later_one_writes_a_log(

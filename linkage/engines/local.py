@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -24,7 +22,7 @@ from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
 from linkage.engines.load import Loader, finish_first_load, pages_mb
 from linkage.engines.names import Names
-from linkage.engines.reading import Checked, Prepared, make_facts, open_log, read_checked, read_checked_log
+from linkage.engines.reading import Checked, FileEnd, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.engines.templates import Progress as Progress
@@ -85,6 +83,7 @@ class _Tally:
     counts: BatchCounts = dataclasses.field(default_factory=BatchCounts)
     rejected: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
+    sha256: str = ""
 
     def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch) -> None:
         self.counts += counts
@@ -233,29 +232,27 @@ class _Ingest(NamedTuple):
     def _load_once(self, raw: RawFile, checked: Generator[Checked]) -> FileResult:
         """Load a file unless the ledger says that these very bytes were loaded in this very way.
 
-        Where it has no file of that size, none can be the same: then the digest is made while the file is loaded.
+        Where it has no file of that size, none can be the same: then they are read once.
         """
         how = {"format_name": raw.format_name, "reading": self.reading.digest()}
-        with ThreadPoolExecutor(1) as pool:
-            digest = pool.submit(_file_digest, raw.path)
-            if facts.has_file_of(self.database, size=raw.size):
-                before = facts.find_source_file(self.database, sha256=digest.result(), **how)
-                if before is not None:
-                    seen_before = before.kept + before.seen_before
-                    return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
-            with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
-                tally = self._store(connection, raw, checked)
-                file = SourceFile(
-                    path=raw.path,
-                    size=raw.size,
-                    sha256=digest.result(),
-                    format=raw.format_name,
-                    reading=how["reading"],
-                    kind=raw.kind,
-                    set_aside=len(tally.rejected),
-                    **dataclasses.asdict(tally.counts),
-                )
-                facts.add_source_file(connection, file, rejected=tally.rejected)
+        if facts.has_file_of(self.database, size=raw.size):
+            before = facts.find_source_file(self.database, sha256=raw.digest(), **how)
+            if before is not None:
+                seen_before = before.kept + before.seen_before
+                return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
+        with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
+            tally = self._store(connection, raw, checked)
+            file = SourceFile(
+                path=raw.path,
+                size=raw.size,
+                sha256=tally.sha256,
+                format=raw.format_name,
+                reading=how["reading"],
+                kind=raw.kind,
+                set_aside=len(tally.rejected),
+                **dataclasses.asdict(tally.counts),
+            )
+            facts.add_source_file(connection, file, rejected=tally.rejected)
         return _result(raw, tally.counts, tally)
 
     @contextlib.contextmanager
@@ -272,7 +269,9 @@ class _Ingest(NamedTuple):
         made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
         with contextlib.closing(read_ahead(made)) as batches:
             for bytes_read, found in batches:
-                if isinstance(found, Prepared):
+                if isinstance(found, FileEnd):
+                    tally.sha256 = found.sha256
+                elif isinstance(found, Prepared):
                     tally.add(loader.add_requests(found), found.batch)
                 else:
                     tally.add(loader.add_accounts(found), found)
@@ -311,8 +310,3 @@ def _result(raw: RawFile, counts: BatchCounts, tally: _Tally | None = None) -> F
         error=None,
         reasons=dict(sorted(told.items(), key=lambda item: (-item[1], item[0]))),
     )
-
-
-def _file_digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

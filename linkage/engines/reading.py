@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Generator, Iterable, Mapping
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -66,10 +66,17 @@ class Prepared:
     """Records left out that contradict a kept one."""
 
 
-Checked = tuple[int, CheckedRequests | CheckedAccounts]
+class FileEnd(NamedTuple):
+    """What comes behind the last batch of a file."""
+
+    sha256: str
+    """Of the bytes on disk that the batches were read from."""
+
+
+Checked = tuple[int, CheckedRequests | CheckedAccounts | FileEnd]
 """Bytes of the file read so far, and the checked records of a batch."""
 
-Facts = tuple[int, Prepared | AccountBatch]
+Facts = tuple[int, Prepared | AccountBatch | FileEnd]
 """Bytes of the file read so far, and the facts of a batch."""
 
 
@@ -81,24 +88,25 @@ def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Rea
 
 
 def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
-    """The checked records of each batch of an opened file."""
+    """The checked records of each batch of an opened file, then its end."""
     for batch in raw.batches:
         if raw.kind == "accounts" and isinstance(batch, RawBatch):
             yield batch.bytes_read, check_accounts(batch, raw.format, settings=settings.ingest)
         else:
             yield batch.bytes_read, check_requests(batch, raw.format, settings=settings.ingest)
+    yield raw.size, FileEnd(raw.digest())
 
 
 def read_checked_log(
     path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
 ) -> Generator[Checked]:
-    """The checked records of each batch of a file, to be called in another process."""
+    """What :func:`read_checked` gives, to be called in another process."""
     keep_near()
     yield from read_checked(open_log(path, kind, reading=reading, settings=settings), settings=settings)
 
 
 def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudonymizer | None) -> Generator[Facts]:
-    """The facts of each batch of a file.
+    """The facts of each batch of a file, then its end.
 
     Parameters
     ----------
@@ -106,15 +114,17 @@ def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudo
     """
     known = KnownIds()
 
-    def make(batch: Checked) -> RequestBatch | AccountBatch:
+    def make(batch: Checked) -> RequestBatch | AccountBatch | FileEnd:
         checked = batch[1]
+        if isinstance(checked, FileEnd):
+            return checked
         if isinstance(checked, CheckedAccounts):
             return account_batch(checked, pseudonymizer=pseudonymizer)
         return request_batch(checked, source=source, pseudonymizer=pseudonymizer)
 
     with contextlib.closing(map_ahead(make, batches, threads=THREADS)) as made:
         for (bytes_read, _), facts in made:
-            yield bytes_read, facts if isinstance(facts, AccountBatch) else prepare(facts, known=known)
+            yield bytes_read, prepare(facts, known=known) if isinstance(facts, RequestBatch) else facts
 
 
 def prepare(batch: RequestBatch, *, known: KnownIds | None = None) -> Prepared:

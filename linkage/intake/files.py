@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import BinaryIO, Final, Literal, cast
 
@@ -50,6 +50,8 @@ class RawFile:
     size: int
     """Bytes on disk, what ``RawBatch.bytes_read`` counts towards."""
     batches: Iterator[RawBatch | ColumnBatch]
+    digest: Callable[[], str]
+    """SHA-256 of its bytes on disk (:meth:`linkage.intake.unpack.Source.digest`); free once all batches were read."""
 
     @property
     def format_name(self) -> str:
@@ -118,9 +120,9 @@ def read_raw(
     builder = BatchBuilder(limits, split=chosen.split, join=chosen.join() if chosen.join else None)
     if as_columns and layout == "json lines" and chosen is canonical.REQUESTS:
         columns = json_columns.read_json_columns(source, blocks, builder)
-        return RawFile(str(path), chosen, layout, source.packing, source.size, columns)
+        return RawFile(str(path), chosen, layout, source.packing, source.size, columns, source.digest)
     batches = _batches(source, blocks, layout, builder, mapping)
-    return RawFile(str(path), chosen, layout, source.packing, source.size, batches)
+    return RawFile(str(path), chosen, layout, source.packing, source.size, batches, source.digest)
 
 
 def _look_at(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:

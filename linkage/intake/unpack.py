@@ -5,6 +5,7 @@ A file that breaks off gives what came before; :attr:`Source.fault` then says wh
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import zlib
@@ -68,6 +69,7 @@ class Source:
         self.settings = settings
         self.position = 0
         self.fault = ""
+        self._hash, self._hashed, self._is_all = hashlib.sha256(), 0, False
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
@@ -90,6 +92,27 @@ class Source:
             self.fault = f"reading stopped: {error.strerror or error}"
         if is_first and held.removeprefix(BOM):
             yield held.removeprefix(BOM)
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes on disk, hexadecimal: of all that were read, and of what stands behind them.
+
+        Raises
+        ------
+        SourceError : what is behind them cannot be read.
+        """
+        whole = self._hash.copy()
+        if not self._is_all:
+            with _open(self.path) as file:
+                try:
+                    file.seek(self._hashed)
+                    while block := file.read(BLOCK_BYTES):
+                        whole.update(block)
+                except OSError as error:
+                    raise SourceError(
+                        f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
+                        "stored: copy it to another disk, and load the copy"
+                    ) from error
+        return whole.hexdigest()
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
@@ -125,9 +148,13 @@ class Source:
                 yield from packed
 
     def _packed(self, file: BinaryIO) -> Iterator[bytes]:
+        self._hash, self._hashed, self._is_all = hashlib.sha256(), 0, False
         while block := file.read(BLOCK_BYTES):
+            self._hash.update(block)
+            self._hashed += len(block)
             self.position += len(block)
             yield block
+        self._is_all = True
 
     def _refuse_bomb(self, unpacked: int) -> None:
         ratio = self.settings.unpacked_ratio
