@@ -173,6 +173,7 @@ def test_results_show_themselves_and_go_to_json() -> None:
     table = scores.table()
     assert list(table.columns) == ["figure", "value"]
     assert table.set_index("figure").loc["flag_precision", "value"] == 1.0
+    assert repr(table.set_index("figure").loc["flagged", "value"]) == str(len(A)), "a count is a whole number"
 
 
 def test_inputs_are_left_alone() -> None:

@@ -142,9 +142,10 @@ class Evaluation:
     calibration: pd.DataFrame
 
     def table(self) -> pd.DataFrame:
-        """The single figures, one a row: columns ``figure`` (text) and ``value`` (float)."""
+        """The single figures, one a row: columns ``figure`` (text) and ``value`` (object: counts are whole numbers)."""
         figures = self._figures()
-        return pd.DataFrame({"figure": list(figures), "value": [float(value) for value in figures.values()]})
+        values = [int(value) if isinstance(value, int | np.integer) else float(value) for value in figures.values()]
+        return pd.DataFrame({"figure": list(figures), "value": pd.Series(values, dtype=object)})
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON; tables as lists of rows, ``nan`` as None."""
