@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from linkage.errors import ClusterError
+import pyarrow as pa
+
+from linkage.errors import ClusterError, FormatError
 
 
 def die() -> int:
@@ -46,3 +49,24 @@ def stop_at_five(value: int) -> int:
     if value == 5:
         raise ClusterError("wanted another number; found five. Choose one")
     return value
+
+
+def tables(count: int) -> Iterator[tuple[int, pa.Table]]:
+    for at in range(count):
+        sys.stdout.write("printed over there\n")
+        yield at, pa.table({"text": [f"text {at} {row}" for row in range(1_000)], "row": list(range(1_000))})
+
+
+def failing(count: int) -> Iterator[int]:
+    yield from range(count)
+    raise FormatError("a.json: wanted logs; found poems. Name another file")
+
+
+def dying(count: int) -> Iterator[int]:
+    yield from range(count)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def ids() -> Iterator[int]:
+    while True:
+        yield os.getpid()
