@@ -27,7 +27,7 @@ demo: $(READY)   ## a small world, from logs to a report that opens
 	@$(BIN)/linkage report demo/store.db --out demo/report
 
 test: $(READY)   ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2
 
 lint: $(READY)   ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -3,11 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_world import ACCOUNTS, tiny_requests
 
 import linkage as lk
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What hands out tests where they run in several processes."""
+    from together import Together
+
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from linkage.terms import ClusterDetail, make_frame
 
 START = pd.Timestamp("2026-11-06", tz="UTC")
 DAYS = 14
+HOURS = [START + pd.Timedelta(hours=hour) for hour in range(24 * DAYS)]
 
 # Frames cannot hold lone surrogates; SURROGATE goes where plain mappings and ids can.
 SURROGATE = "x\ud800y"
@@ -90,10 +91,11 @@ def _shared(ids: list[str], *, rng: np.random.Generator) -> pd.DataFrame:
         for value, holders in _hand_out(ids, values, how=how, rng=rng):
             outside = int(rng.integers(0, 4)) if family != "client" else 412
             for holder in holders:
-                first = START + pd.Timedelta(hours=int(rng.integers(0, 100)))
-                last = first + pd.Timedelta(hours=int(rng.integers(1, 200)))
+                first = int(rng.integers(0, 100))
+                last = first + int(rng.integers(1, 200))
                 requests = int(rng.integers(3, 90))
-                rows.append((holder, family, kind, value, requests, first, last, len(holders) + outside, outside))
+                seen = (HOURS[first], HOURS[last])
+                rows.append((holder, family, kind, value, requests, *seen, len(holders) + outside, outside))
     columns = dict(zip(terms.EVIDENCE, zip(*rows, strict=True), strict=True))
     return make_frame(terms.EVIDENCE, {name: list(values) for name, values in columns.items()})
 
@@ -130,9 +132,8 @@ def _links(shared: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
         for place, account in enumerate(holders):
             for other in holders[place + 1 : place + 11]:
                 key = (account, other, family)
-                row = (*key, kind, value, accounts, unrelated, bits, START, START + pd.Timedelta(days=9))
                 if key not in best or accounts < best[key][5]:
-                    best[key] = row
+                    best[key] = (*key, kind, value, accounts, unrelated, bits, START, HOURS[9 * 24])
     rows = list(best.values())
     ids = sorted(set(shared["account_id"]))
     for account, other in itertools.pairwise(ids):
@@ -153,7 +154,7 @@ def _activity(ids: list[str], *, rng: np.random.Generator) -> pd.DataFrame:
         last = min(DAYS * 24, first + int(rng.integers(120, 260)))
         active = [hour for hour in range(first, last) if 6 <= hour % 24 <= 21 and rng.random() < 0.25]
         accounts += [account] * len(active)
-        hours += [START + pd.Timedelta(hours=hour) for hour in active]
+        hours += [HOURS[hour] for hour in active]
         counts += [int(number) for number in rng.poisson(3, size=len(active)) + 1]
     return make_frame(terms.ACTIVITY, {"account_id": accounts, "hour_at": hours, "request_count": counts})
 

@@ -7,38 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
+from beside_work import dying, failing, ids, tables
 
 from linkage.engines.beside import Worker
 from linkage.engines.templates import _name_beside
 from linkage.errors import FormatError, SourceError
 from linkage.intake.mining import Naming, name_templates
 from linkage.settings import TemplateSettings
-
-
-def tables(count: int) -> Iterator[tuple[int, pa.Table]]:
-    for at in range(count):
-        sys.stdout.write("printed over there\n")
-        yield at, pa.table({"text": [f"text {at} {row}" for row in range(1_000)], "row": list(range(1_000))})
-
-
-def failing(count: int) -> Iterator[int]:
-    yield from range(count)
-    raise FormatError("a.json: wanted logs; found poems. Name another file")
-
-
-def dying(count: int) -> Iterator[int]:
-    yield from range(count)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def ids() -> Iterator[int]:
-    while True:
-        yield os.getpid()
 
 
 def test_values_come_in_order_and_one_process_serves_several_streams() -> None:
@@ -80,7 +58,7 @@ def test_a_stream_that_is_left_ends_the_process() -> None:
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks at /proc")
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
 def test_the_process_ends_when_this_one_is_killed(ending: signal.Signals) -> None:
-    script = "from linkage.engines.beside import Worker; from test_beside import ids\n"
+    script = "from linkage.engines.beside import Worker; from beside_work import ids\n"
     script += "values = Worker().stream(ids, {}, about='a.json'); print(next(values), flush=True)\n"
     script += "import time; time.sleep(60)"
     path = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])

@@ -6,21 +6,21 @@ import dataclasses
 import importlib
 import os
 import queue
-import signal
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from beside_work import die_reading, own_id, refuse, square, square_here, stop_at_five, survive
 from linking_frames import World
 
 import linkage as lk
 from linkage.engines.beside import has_two_cores
+from linkage.engines.halves import SPREAD_VALUES, _merge, beside_here, run_beside, spread
 from linkage.errors import ClusterError
-from linkage.notebook.beside import SPREAD_VALUES, _merge, beside_here, run_beside, spread
 from linkage.notebook.listed import Listed, list_strongest
 from linkage.parallel import BESIDE_ACCOUNTS
 from linkage.rebuild import newest_window
@@ -29,24 +29,6 @@ from linkage.stages import find_evidence, judge_inputs, search_by_chance
 from linkage.store.inputs import Inputs, read_inputs
 from linkage.store.store import Database
 from linkage.terms import HOURS, ITEMS, ClusterDetail, make_frame
-
-
-def die() -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
-
-
-def refuse() -> int:
-    raise ClusterError("wanted links; found none. Load logs first")
-
-
-def own_id() -> int:
-    return os.getpid()
-
-
-def survive(parent: int) -> int:
-    """The number of the process that comes to an end; any other is killed."""
-    return os.getpid() if os.getpid() == parent else die()
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +140,12 @@ def test_small_stores_start_no_process(inputs: Inputs) -> None:
     assert not judge_inputs(inputs, settings=Settings(), seed=3, beside=start).verdicts.members.empty
 
 
-def square(value: int) -> tuple[int, int]:
-    return value * value, os.getpid()
-
-
-def square_here(value: tuple[int, int]) -> int:
-    """The square of a number; a process that is not the one named with it dies of it."""
-    number, parent = value
-    return number * number if os.getpid() == parent else die()
-
-
 @pytest.fixture
 def read_here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two clusters are enough to be read in two processes; which of them this one reads."""
     if not has_two_cores():
         pytest.skip("all is read here on one core")
-    monkeypatch.setattr(importlib.import_module("linkage.notebook.beside"), "SPREAD_VALUES", 0)
+    monkeypatch.setattr(importlib.import_module("linkage.engines.halves"), "SPREAD_VALUES", 0)
     read: list[str] = []
 
     def note(database: Database, members: pd.DataFrame, *, own: Mapping[str, str], **more: Any) -> Listed | None:
@@ -206,10 +178,6 @@ def test_clusters_read_in_another_process_are_those_read_here(planted: lk.Store,
     assert_same(again, here)
 
 
-def die_reading(values: Sequence[str], **_: Any) -> list[int]:
-    return [die() for _ in values]
-
-
 def test_clusters_are_read_here_where_the_other_process_dies(
     planted: lk.Store, read_here: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,12 +198,6 @@ def test_a_store_that_is_written_meanwhile_is_read_here(tiny_store: lk.Store, re
     assert len(read_here) == 3
     assert [len(detail.case_notes) for detail in found] == [0, 0, 0]
     assert len(cluster.case_notes) == 1
-
-
-def stop_at_five(value: int) -> int:
-    if value == 5:
-        raise ClusterError("wanted another number; found five. Choose one")
-    return value
 
 
 def test_every_other_value_is_made_in_another_process_and_the_order_stays() -> None:

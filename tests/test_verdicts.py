@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import pandas as pd
 import pytest
@@ -8,18 +9,28 @@ import scipy.special
 from linking_frames import World, flagged, run
 
 from linkage.clusters.coefficients import SHIPPED
-from linkage.clusters.verdicts import judge
+from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import find_passed_items
 from linkage.settings import Settings
 from linkage.terms import COMMUNITIES, GROUPS, make_frame
 
 
-def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
+def campaign_of_14() -> dict[str, pd.DataFrame]:
     world = World(seed=11)
     world.add_strangers(180)
     world.add_campaign(14)
-    *_, verdicts = run(world.frames())
+    return world.frames()
+
+
+@functools.cache
+def undoubted() -> Verdicts:
+    """What is told of a planted campaign as it is; tests must not change it."""
+    return run(campaign_of_14())[3]
+
+
+def test_a_planted_campaign_of_14_is_one_enforced_cluster() -> None:
+    verdicts = undoubted()
     assert flagged(verdicts) == [f"c{number:04d}" for number in range(14)]
     clusters = verdicts.members.loc[verdicts.members["flagged"], "cluster_id"]
     assert len(set(clusters)) == 1
@@ -192,20 +203,16 @@ def test_in_logs_of_few_days_nothing_is_an_event() -> None:
 
 
 def doubted(controller: float, **changed: float) -> pd.DataFrame:
-    """Clusters of a world whose campaign is told so little of one controller, with these settings of verdicts."""
-    world = World(seed=11)
-    world.add_strangers(180)
-    world.add_campaign(14)
+    """Clusters of the same world when so little of one controller is told, with these settings of verdicts."""
     settings = Settings()
-    told = run(world.frames())[3].clusters.iloc[0]
+    told = undoubted().clusters.iloc[0]
     assert told["extraction_probability"] >= settings.verdicts.enforce_extraction
     doubt = float(scipy.special.logit(told["controller_probability"]) - scipy.special.logit(controller))
     tables = SHIPPED.to_tables()
     tables["controller"] |= {"intercept": tables["controller"]["intercept"] - doubt}
     verdicts = dataclasses.replace(settings.verdicts, **changed)
-    return run(world.frames(), settings=dataclasses.replace(settings, verdicts=verdicts, coefficients=tables))[
-        3
-    ].clusters
+    changed_settings = dataclasses.replace(settings, verdicts=verdicts, coefficients=tables)
+    return run(campaign_of_14(), settings=changed_settings)[3].clusters
 
 
 @pytest.mark.parametrize(

