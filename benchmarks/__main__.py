@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         part.add_argument("--accounts", type=int, help="accounts of every world")
         part.add_argument("--out", type=Path, help="where the results go")
         part.add_argument("--sizes", help="of scale and spark: numbers of requests, such as 1000000,4000000")
+        part.add_argument("--stages", help="of scale: only these and their peers, such as ingest,rebuild,report")
         part.add_argument("--models", help="of fit: those to learn, such as slice; the others stay as they are")
         part.add_argument("--runs", type=int, help="of scale: how often, for the medians")
     return parser
@@ -129,7 +130,9 @@ def _scale(chosen: argparse.Namespace) -> None:
     from benchmarks import scale
 
     sizes = tuple(int(size) for size in chosen.sizes.split(",")) if chosen.sizes else ()
-    _tell(scale.run(folder=chosen.data, is_short=chosen.short, sizes=sizes, runs=chosen.runs), chosen.out)
+    stages = tuple(chosen.stages.split(",")) if chosen.stages else ()
+    told = scale.run(folder=chosen.data, is_short=chosen.short, sizes=sizes, runs=chosen.runs, stages=stages)
+    _tell(told, chosen.out)
 
 
 def _months(chosen: argparse.Namespace) -> None:
@@ -152,7 +155,7 @@ def _both(chosen: argparse.Namespace) -> None:
     _templates(chosen)
     chosen.worlds, chosen.accounts, chosen.data, chosen.out = None, None, DATA, None
     _peers(chosen)
-    chosen.short, chosen.sizes, chosen.runs = True, None, None
+    chosen.short, chosen.sizes, chosen.runs, chosen.stages = True, None, None, None
     _scale(chosen)
 
 

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +57,33 @@ PRODUCT_ACCOUNTS = 2_000
 Told = Mapping[str, float]
 
 
-def run(*, folder: Path, is_short: bool = False, sizes: tuple[int, ...] = (), runs: int | None = None) -> str:
-    """Tables of all stages at all sizes, as Markdown."""
+def run(
+    *,
+    folder: Path,
+    is_short: bool = False,
+    sizes: tuple[int, ...] = (),
+    runs: int | None = None,
+    stages: tuple[str, ...] = (),
+) -> str:
+    """Tables of all stages at all sizes, or of some stages and their peers, as Markdown."""
     chosen = sizes or (SHORT_SIZES if is_short else SIZES)
     times = runs or (1 if is_short else RUNS)
-    measured = {size: measure(make_world(folder, size), size, runs=times) for size in chosen}
+    wanted = with_peers(stages) if stages else tuple(STAGES)
+    measured = {size: measure(make_world(folder, size), size, runs=times, stages=wanted) for size in chosen}
     return "\n".join([*stage_table(measured), "", *growth_table(measured)])
 
 
-def measure(world: Path, size: int, *, runs: int) -> dict[str, Told]:
-    """Medians of each stage and each peer, in turns: wall and CPU seconds, peak MB, and the requests it was about."""
-    names = [name for name in STAGES if size <= LARGEST.get(name, size)]
+def with_peers(stages: Collection[str]) -> tuple[str, ...]:
+    """Stages and the peers of each, in their order."""
+    if unknown := set(stages) - set(STAGES):
+        raise SystemExit(f"wanted stages; found {', '.join(sorted(unknown))}. There are: {', '.join(STAGES)}")
+    wanted = {*stages, *(peer for stage in stages for peer in PEER_OF.get(stage, ()))}
+    return tuple(name for name in STAGES if name in wanted)
+
+
+def measure(world: Path, size: int, *, runs: int, stages: Sequence[str]) -> dict[str, Told]:
+    """Medians of these stages and peers, in turns: wall and CPU seconds, peak MB, and the requests it was about."""
+    names = [name for name in stages if size <= LARGEST.get(name, size)]
     results: dict[str, list[Told]] = {name: [] for name in names}
     for _ in range(runs):
         for path in [*world.glob("*.db*"), *world.glob("*.parquet")]:
@@ -79,6 +95,8 @@ def measure(world: Path, size: int, *, runs: int) -> dict[str, Told]:
         name: {key: statistics.median(each[key] for each in found) for key in found[0]}
         for name, found in results.items()
     }
+    if not set(PARTS_OF_WHOLE) <= set(medians):
+        return medians
     return {**medians, WHOLE: whole([medians[name] for name in PARTS_OF_WHOLE])}
 
 

@@ -59,3 +59,9 @@ def test_the_whole_takes_the_time_of_its_parts_and_the_memory_of_the_greatest() 
     parts = [{"wall": 2.0, "cpu": 3.0, "peak": 100.0}, {"wall": 1.0, "cpu": 1.5, "peak": 400.0}]
     assert scale.whole(parts) == {"wall": 3.0, "cpu": 4.5, "peak": 400.0}
     assert set(scale.PARTS_OF_WHOLE) <= set(scale.STAGES)
+
+
+def test_some_stages_come_with_their_peers_in_the_order_they_need_each_other() -> None:
+    assert scale.with_peers(["rebuild", "ingest"]) == ("ingest", "sqlite-utils insert", "rebuild")
+    with pytest.raises(SystemExit, match="found rebiuld"):
+        scale.with_peers(["rebiuld"])
