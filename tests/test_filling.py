@@ -87,7 +87,7 @@ def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
     put_rows(connection, insert, rows=rows[:9])
     assert by_python == [9]
     put_rows(connection, insert, rows=rows, has_blanks=True)
-    put_rows(connection, insert, rows=rows, floats={0: [0.5, math.nan] * 33 + [2]})
+    put_rows(connection, insert, rows=rows, floats={0: np.array([0.5, math.nan] * 33 + [2])})
     assert by_python == [9]
     found = connection.execute("select * from long").fetchall()
     assert found[:ROWS] == [(a, None, c, d, "x") for a, _, c, d in rows.tolist()]

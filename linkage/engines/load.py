@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from linkage.arrays import Ints
+from linkage.arrays import Ints, Numbers
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
 from linkage.engines.names import Names
@@ -266,7 +266,7 @@ def _those(table: Any, are_wanted: npt.NDArray[np.bool_]) -> Any:
     return table if are_wanted.all() else table.filter(pa.array(are_wanted))
 
 
-def _request_rows(requests: Any) -> tuple[Ints, list[float]]:
+def _request_rows(requests: Any) -> tuple[Ints, Numbers]:
     """Requests as a matrix, and their latencies; the matrix tells only whether there is one."""
     rows = np.empty((len(requests), len(REQUEST_COLUMNS)), np.int64)
     for at, name in enumerate(REQUEST_COLUMNS):
@@ -275,7 +275,7 @@ def _request_rows(requests: Any) -> tuple[Ints, list[float]]:
             rows[:, at] = np.asarray(column.is_valid().to_numpy(), dtype=np.int64) + BLANK
         else:
             rows[:, at] = (column.fill_null(BLANK) if column.null_count else column).to_numpy()
-    return rows, list(requests["latency_ms"].fill_null(math.nan).to_numpy().tolist())
+    return rows, np.asarray(requests["latency_ms"].fill_null(math.nan).to_numpy(), dtype=np.float64)
 
 
 def _count(rows: Ints) -> dict[str, Any]:

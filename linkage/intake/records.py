@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from linkage import terms
 from linkage.errors import RecordError
+from linkage.intake.beginnings import begin_with
 from linkage.intake.column_checks import (
     CheckedColumn,
     check_addresses,
@@ -271,11 +272,14 @@ def _with_system_first(checked: Any) -> Any:
     """The table with every prompt beginning with its system text."""
     if checked["system_prompt"].null_count == len(checked):
         return checked
-    have_one = checked["system_prompt"].combine_chunks().is_valid()
-    columns = {name: checked[name].filter(have_one).to_pylist() for name in ("prompt", "system_prompt")}
+    prompts, systems = (checked[name].combine_chunks() for name in ("prompt", "system_prompt"))
+    are_apart = pc.and_not(systems.is_valid(), pa.array(begin_with(prompts, systems)))
+    if not pc.any(are_apart).as_py():
+        return checked
+    columns = {"prompt": prompts.filter(are_apart).to_pylist(), "system_prompt": systems.filter(are_apart).to_pylist()}
     _put_system_first(columns)
     joined = pa.array(columns["prompt"], type=REQUEST_TYPES["prompt"])
-    prompts = pc.replace_with_mask(checked["prompt"].combine_chunks(), have_one, joined)
+    prompts = pc.replace_with_mask(prompts, are_apart, joined)
     return checked.set_column(checked.column_names.index("prompt"), "prompt", prompts)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from linkage.arrays import Ints
+from linkage.arrays import Ints, Numbers
 from linkage.store import statements
 from linkage.store.filling import put_rows, put_texts
 from linkage.store.inserts import Insert, insert_rows
@@ -88,7 +88,7 @@ def find_contents(connection: Connection, numbers: Sequence[int]) -> dict[int, i
     return dict(connection.execute(statements.FIND_CONTENTS, (_listed(numbers),)).fetchall())
 
 
-def add_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
+def add_requests(connection: Connection, rows: Ints, latencies: Numbers) -> None:
     """Add requests whose keys are not stored.
 
     Parameters
@@ -99,7 +99,7 @@ def add_requests(connection: Connection, rows: Ints, latencies: Sequence[float])
     put_rows(connection, statements.ADD_REQUEST, rows=rows, floats={_LATENCY: latencies}, has_blanks=True)
 
 
-def replace_requests(connection: Connection, rows: Ints, latencies: Sequence[float]) -> None:
+def replace_requests(connection: Connection, rows: Ints, latencies: Numbers) -> None:
     """Put requests in the place of those stored under their keys; their accounts and days become dirty."""
     keys = _listed(rows[:, 0].tolist())
     connection.execute(statements.MARK_DIRTY, (keys,))

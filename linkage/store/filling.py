@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from linkage.arrays import Ints
+from linkage.arrays import Ints, Numbers
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
 from linkage.store.library import (
     CONSTRAINT,
@@ -75,7 +75,7 @@ def put_rows(
     insert: Insert,
     *,
     rows: Ints,
-    floats: Mapping[int, Sequence[float]] | None = None,
+    floats: Mapping[int, Numbers] | None = None,
     has_blanks: bool = False,
 ) -> None:
     """Insert the rows of a matrix, in their order, by compiled code once the connection was given many.
@@ -91,12 +91,13 @@ def put_rows(
         kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
         bits = rows.copy() if floats else np.ascontiguousarray(rows)
         for column, values in floats.items():
-            kinds[column], bits[:, column] = _FLOAT, np.asarray(values, dtype=np.float64).view(np.int64)
+            kinds[column], bits[:, column] = _FLOAT, values.view(np.int64)
         if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
             return
     blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist() if has_blanks else []
     untold = {column: with_nulls(rows[:, column]) for column in blank}
-    insert_rows(connection, insert, rows=rows, others={**untold, **floats})
+    told = {column: values.tolist() for column, values in floats.items()}
+    insert_rows(connection, insert, rows=rows, others={**untold, **told})
 
 
 def put_texts(
