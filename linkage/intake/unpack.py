@@ -69,7 +69,7 @@ class Source:
         self.settings = settings
         self.position = 0
         self.fault = ""
-        self._hash, self._hashed, self._is_all = hashlib.sha256(), 0, False
+        self._sha256: str | None = None
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
@@ -94,25 +94,22 @@ class Source:
             yield held.removeprefix(BOM)
 
     def digest(self) -> str:
-        """SHA-256 of the bytes on disk, hexadecimal: of all that were read, and of what stands behind them.
+        """SHA-256 of the bytes on disk, hexadecimal: of those that were read, where they were read to their end.
 
         Raises
         ------
-        SourceError : what is behind them cannot be read.
+        SourceError : they cannot be read now.
         """
-        whole = self._hash.copy()
-        if not self._is_all:
-            with _open(self.path) as file:
-                try:
-                    file.seek(self._hashed)
-                    while block := file.read(BLOCK_BYTES):
-                        whole.update(block)
-                except OSError as error:
-                    raise SourceError(
-                        f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
-                        "stored: copy it to another disk, and load the copy"
-                    ) from error
-        return whole.hexdigest()
+        if self._sha256 is not None:
+            return self._sha256
+        with _open(self.path) as file:
+            try:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise SourceError(
+                    f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
+                    "stored: copy it to another disk, and load the copy"
+                ) from error
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
@@ -148,13 +145,12 @@ class Source:
                 yield from packed
 
     def _packed(self, file: BinaryIO) -> Iterator[bytes]:
-        self._hash, self._hashed, self._is_all = hashlib.sha256(), 0, False
+        digest = hashlib.sha256()
         while block := file.read(BLOCK_BYTES):
-            self._hash.update(block)
-            self._hashed += len(block)
+            digest.update(block)
             self.position += len(block)
             yield block
-        self._is_all = True
+        self._sha256 = digest.hexdigest()
 
     def _refuse_bomb(self, unpacked: int) -> None:
         ratio = self.settings.unpacked_ratio
