@@ -64,7 +64,7 @@ def print_table(frame: pd.DataFrame) -> None:
 
     from linkage.outputs.text import visible
 
-    numbers = {name for name in frame.columns if all(map(_is_number, frame[name].tolist()))}
+    numbers = set(frame.infer_objects().select_dtypes("number").columns)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in frame.columns:
         table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
@@ -72,10 +72,6 @@ def print_table(frame: pd.DataFrame) -> None:
         table.add_row(*(Text(visible(_cell(value))) for value in row))
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(table)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _cell(value: Any) -> str:

@@ -144,8 +144,8 @@ def ingest_files(
                     results.append(ingest.load(path, kind))
                 if connection:
                     finish_first_load(connection, names, settings=limits)
-                if connection and kept.is_whole:
-                    mine(database, connection=connection)
+                    if kept.is_whole:
+                        mine(database, connection=connection)
             mine(database)
     return results
 

@@ -7,9 +7,9 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from linkage.arrays import Ints
+from linkage.intake.letters import letters_of
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -23,22 +23,13 @@ def begin_with(texts: Any, beginnings: Any) -> npt.NDArray[np.bool_]:
 
     Examples
     --------
+    >>> import pyarrow as pa
     >>> begin_with(pa.array(["abc", "abc", None]), pa.array(["ab", "b", None])).tolist()
     [True, False, True]
     """
     are_alike = np.empty(len(texts), np.bool_)
-    _compare(*_buffers(texts), *_buffers(beginnings), are_alike)
+    _compare(*letters_of(texts.fill_null("")), *letters_of(beginnings.fill_null("")), are_alike)
     return are_alike
-
-
-def _buffers(texts: Any) -> tuple[_Bytes, Ints]:
-    """All letters, and where each text begins, the end of the last one included."""
-    plain = texts.fill_null("").cast(pa.large_string())
-    if not len(plain):
-        return np.frombuffer(b"", np.uint8), np.frombuffer(bytes(8), np.int64)
-    _, offsets, letters = plain.buffers()
-    starts = np.frombuffer(offsets, np.int64)[plain.offset : plain.offset + len(plain) + 1]
-    return np.frombuffer(letters or b"", np.uint8), starts
 
 
 @numba.njit(cache=True, nogil=True)

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numba
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from linkage.arrays import Ints
+from linkage.intake.letters import letters_of
 
 _BLOCK: Final = 128
 _DIGEST_BYTES: Final = 8
@@ -63,30 +63,21 @@ def hash_texts(prefix: bytes, texts: Any) -> Ints:
     Examples
     --------
     >>> import hashlib
+    >>> import pyarrow as pa
     >>> digest = hashlib.blake2b(b"ip\x00192.0.2.1", digest_size=8).digest()
     >>> hash_texts(b"ip\x00", pa.array(["192.0.2.1"])).tolist() == [int.from_bytes(digest, "big") >> 1]
     True
     """
-    plain = texts.cast(pa.large_string())
-    if not len(plain):
-        return np.empty(0, np.int64)
-    offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + len(plain) + 1]
-    return _hash_all(prefix, np.frombuffer(plain.buffers()[2] or b"", np.uint8), offsets)
+    letters, starts = letters_of(texts)
+    ids = np.empty(len(texts), np.int64)
+    _hash_runs(np.frombuffer(prefix, np.uint8), letters, starts, ids)
+    return ids
 
 
 def hash_rows(rows: npt.NDArray[np.int64]) -> Ints:
     """A 63-bit id of each row of a matrix, its bytes being the little-endian numbers one after the other."""
     ids = np.empty(len(rows), np.int64)
     _hash_rows(np.ascontiguousarray(rows, dtype="<i8").view(np.uint64), ids)
-    return ids
-
-
-def _hash_all(prefix: bytes, data: npt.NDArray[np.uint8], offsets: Ints) -> Ints:
-    data, offsets = data.view(), offsets.view()
-    for array in (data, offsets):
-        array.setflags(write=False)  # of one type for the compiler, wherever they come from
-    ids = np.empty(len(offsets) - 1, np.int64)
-    _hash_runs(np.frombuffer(prefix, np.uint8), data, offsets, ids)
     return ids
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from linkage.arrays import Ints
 from linkage.coding import is_run_start
 from linkage.intake.entities import entity_ids
+from linkage.intake.letters import letters_of
 from linkage.templates.features import Features, extract_features, extract_packed
 
 
@@ -40,8 +41,7 @@ def identify_prompts(texts: Any, gateway_templates: Any) -> PromptIds:
     """
     encoded = texts.combine_chunks().dictionary_encode()
     distinct = encoded.dictionary.cast(pa.large_string())
-    offsets = np.frombuffer(distinct.buffers()[1], np.int64)[distinct.offset : distinct.offset + len(distinct) + 1]
-    features = extract_packed(np.frombuffer(distinct.buffers()[2] or b"", np.uint8), offsets)
+    features = extract_packed(*letters_of(distinct))
     per_text = np.asarray(features.prompt_ids, dtype=np.int64)
     by_text = pc.take(pa.array(per_text, mask=per_text == 0), encoded.indices)
     names = gateway_templates.combine_chunks()

@@ -102,14 +102,17 @@ class Source:
         """
         if self._sha256 is not None:
             return self._sha256
+        digest = hashlib.sha256()
         with _open(self.path) as file:
             try:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+                while block := file.read(BLOCK_BYTES):
+                    digest.update(block)
             except OSError as error:
                 raise SourceError(
                     f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
                     "stored: copy it to another disk, and load the copy"
                 ) from error
+        return digest.hexdigest()
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.

@@ -157,7 +157,7 @@ def _gather(place: Place, info: Mapping[str, Any], work: Mapping[str, Any]) -> A
     cluster_id = str(member["cluster_id"]) if member else ""
     shared = shared_values(place, number, facts) if work["requests"] else None
     found = find_neighbours(place, shared, facts) if shared and not member else None
-    links = found.links if found else _kept_links(place, own)
+    links = found.links if found else _kept_links(place, own, member)
     conduct = place.weights.loc[place.weights["family"] == "conduct", "bits"]
     known = {"account_id": own["account_id"]}
     return AccountDetail(
@@ -189,18 +189,17 @@ def _one(frame: pd.DataFrame) -> dict[str, Any] | None:
     return {str(key): value for key, value in rows[0].items()} if rows else None
 
 
-def _kept_links(place: Place, own: Mapping[str, str]) -> pd.DataFrame:
+def _kept_links(place: Place, own: Mapping[str, str], member: Mapping[str, Any] | None) -> pd.DataFrame:
     """The links that the run kept of an account, those in its cluster."""
     found = place.database.query("links_of_account", **own)
-    if found.empty:
+    if found.empty or not member:
         return make_frame(ACCOUNT_LINKS)
     total = found.groupby("other_account")["bits"].transform("sum")
     told = found.assign(total_bits=total, noun=found["kind"].map(noun)).sort_values(
         ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
     )
-    cluster = place.database.query("one_member", **own)
     columns = {name: told[name].array for name in ACCOUNT_LINKS if name != "tier"}
-    return make_frame(ACCOUNT_LINKS, {**columns, "tier": [cluster["tier"].iloc[0]] * len(told)})
+    return make_frame(ACCOUNT_LINKS, {**columns, "tier": [member["tier"]] * len(told)})
 
 
 def _templates(place: Place, shared: Shared, links: pd.DataFrame, member: Mapping[str, Any] | None) -> dict[str, str]:

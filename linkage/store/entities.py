@@ -75,8 +75,12 @@ def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int,
         stored = {row[0]: (row[1], row[2]) for row in connection.execute(statements.FIND_ENTITIES, (ids,))}
     for row_id, value in rows:
         if stored.get(row_id) != (kind, value):
-            found = stored.get(row_id)
-            raise StoreError(f"wanted {kind} {value!r} under id {row_id}; found {found}. Please report this collision")
+            raise _collision(row_id, (kind, value), stored.get(row_id))
+
+
+def _collision(row_id: int, wanted: tuple[str, str], found: tuple[str, str] | None) -> StoreError:
+    kind, value = wanted
+    return StoreError(f"wanted {kind} {value!r} under id {row_id}; found {found}. Please report this collision")
 
 
 class _Entities(NamedTuple):
@@ -120,10 +124,6 @@ def _merged(entities: Mapping[str, Any]) -> _Entities:
 def _refuse_collisions(entities: _Entities, again: Ints) -> None:
     """Raise for the first of these rows that differs from the one before it, whose id it has."""
     for row in again.tolist():
-        (kind, value), (before, held) = (
-            (entities.names[entities.kinds[at]], entities.values[at].as_py()) for at in (row, row - 1)
-        )
-        if (kind, value) != (before, held):
-            found = (before, held)
-            wanted = f"{kind} {value!r} under id {entities.ids[row]}"
-            raise StoreError(f"wanted {wanted}; found {found}. Please report this collision")
+        wanted, found = ((entities.names[entities.kinds[at]], entities.values[at].as_py()) for at in (row, row - 1))
+        if wanted != found:
+            raise _collision(int(entities.ids[row]), wanted, found)
