@@ -26,7 +26,6 @@ ROWS = 3 * 20 + 7
 def connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     if find_library() is None:
         pytest.skip("SQLite is a part of this interpreter")
-    monkeypatch.setattr(filling, "FILLED_ROWS", ROWS - 9)
     monkeypatch.setattr(filling, "_PART_ROWS", 20)
     opened = connect(tmp_path / "long.db", timeout=1.0)
     assert opened.handle
@@ -74,21 +73,18 @@ def test_a_row_that_is_there_is_an_error(connection: Connection) -> None:
         fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))
 
 
-def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
-    connection: Connection, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_matrix_has_blanks_and_floats(
+    connection: Connection, is_asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = np.arange(4 * ROWS).reshape(ROWS, 4)
     rows[:, 1] = -1
     insert = insertion("insert into long values", "(?, ?, ?, ?, 'x')")
     connection.execute("drop table long")
     connection.execute("create table long (a real, b integer, c integer, d integer, name text)")
-    by_python = []
-    monkeypatch.setattr(filling, "insert_rows", lambda *given, rows, others: by_python.append(len(rows)))
-    put_rows(connection, insert, rows=rows[:9])
-    assert by_python == [9]
+    leave_to_python(monkeypatch, is_asked=is_asked)
     put_rows(connection, insert, rows=rows, has_blanks=True)
     put_rows(connection, insert, rows=rows, floats={0: np.array([0.5, math.nan] * 33 + [2])})
-    assert by_python == [9]
     found = connection.execute("select * from long").fetchall()
     assert found[:ROWS] == [(a, None, c, d, "x") for a, _, c, d in rows.tolist()]
     assert found[ROWS:] == [
@@ -96,29 +92,44 @@ def test_a_matrix_goes_by_compiled_code_once_there_were_many_rows(
     ]
 
 
-@pytest.mark.parametrize("common", [None, "ip"])
+def leave_to_python(monkeypatch: pytest.MonkeyPatch, *, is_asked: bool) -> None:
+    """Let compiled code do it only where SQLite is asked, and Python's binding only where it is not."""
+    if is_asked:
+        monkeypatch.delattr(filling, "insert_rows")
+    else:
+        monkeypatch.setattr(filling, "find_calls", lambda: None)
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+@pytest.mark.parametrize("names", [(), ("card", "ip")])
 @pytest.mark.parametrize("kind", [pa.string(), pa.binary()])
-def test_texts_and_blobs_go_by_compiled_code_once_there_were_many(
-    connection: Connection, kind: pa.DataType, common: str | None
+def test_texts_and_blobs_come_with_an_id_and_a_name(
+    connection: Connection, kind: pa.DataType, names: tuple[str, ...], is_asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.execute(
-        f"create table named (kind text, id integer primary key, value {kind}) strict".replace(
-            "binary", "blob"
-        ).replace("string", "text")
-    )
+    column = {pa.string(): "text", pa.binary(): "blob"}[kind]
+    connection.execute(f"create table named (id integer primary key, kind text, value {column}) strict")
     insert = insertion("insert into named (id, value) values", "(?, ?)")
-    if common:
-        insert = insertion("insert into named (kind, id, value) values", "(?1, ?, ?)")
+    if names:
+        insert = insertion("insert into named (id, kind, value) values", "(?, ?, ?)")
     given = ["", "a\0b", "日本", *(f"value {at}" * at for at in range(ROWS))]
     values = pa.array([text if kind == pa.string() else text.encode() for text in given], kind)[3:]
     ids = np.arange(ROWS) * 7 - 9
-    assert not put_texts(connection, insert, ids=ids[:9], values=values[:9], common=common)
-    assert put_texts(connection, insert, ids=ids, values=values, common=common)
+    kinds = ids % 2 if names else None
+    leave_to_python(monkeypatch, is_asked=is_asked)
+    put_texts(connection, insert, ids=ids, values=values, kinds=kinds, names=names)
     assert connection.execute("select * from named order by id").fetchall() == [
-        (common, each, value) for each, value in zip(ids.tolist(), values.to_pylist(), strict=True)
+        (each, names[each % 2] if names else None, value)
+        for each, value in zip(ids.tolist(), values.to_pylist(), strict=True)
     ]
     with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        put_texts(connection, insert, ids=ids[5:6], values=values[:1], common=common)
+        put_texts(
+            connection,
+            insert,
+            ids=ids[5:6],
+            values=values[:1],
+            kinds=kinds if kinds is None else kinds[5:6],
+            names=names,
+        )
 
 
 def test_a_full_disk_is_told_and_the_transaction_is_gone(connection: Connection) -> None:
@@ -140,9 +151,8 @@ def test_a_closed_connection_is_left_to_python_which_refuses_it(connection: Conn
         put_rows(connection, insertion("insert into long values", "(?, ?, ?, ?, 'x')"), rows=rows)
 
 
-def test_short_tables_plain_text_and_other_connections_are_left_to_python(connection: Connection) -> None:
+def test_plain_text_and_other_connections_are_left_to_python(connection: Connection) -> None:
     known = {"common": "r-1", "columns": columns(), "rows": np.arange(ROWS)}
-    assert not fill_table(connection, INSERT, **{**known, "rows": np.arange(9)})
     assert not fill_table(connection, INSERT, **{**known, "columns": [*columns()[:3], columns()[3].astype("str")]})
     assert not fill_table(sqlite3.connect(":memory:"), INSERT, **known)
     assert connection.execute("select count(*) from long").fetchone() == (0,)
@@ -152,7 +162,7 @@ def test_a_run_is_the_same_whoever_fills_its_tables(tiny_store: lk.Store, monkey
     run = lk.rebuild(tiny_store)
     told = run.cluster(run.clusters["cluster_id"].iloc[0]).detail
     tiny_store._database.connection.execute("delete from run")
-    monkeypatch.setattr(filling, "FILLED_ROWS", 1)
+    monkeypatch.setattr(filling, "find_calls", lambda: None)
     again = lk.rebuild(tiny_store)
     assert again.run_id == run.run_id
     filled = again.cluster(run.clusters["cluster_id"].iloc[0]).detail

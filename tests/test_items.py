@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from linkage.store import facts
@@ -33,7 +34,7 @@ def log_of(database: Database, *, since_day: int, until_day: int, is_settled: bo
 def test_days_of_the_window_add_up(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
         with database.transaction("add items") as connection:
-            add_entities(connection, "account", [(1, "b"), (2, "a"), (3, "c")])
+            add_entities(connection, {"account": pa.table({"id": [1, 2, 3], "value": ["b", "a", "c"]})})
             blobs = [
                 pack([3], [9], [0]),
                 pack([3, 2**62], [1, 2], [DAY_MS + 8, DAY_MS + 1]),
@@ -86,7 +87,8 @@ def add_log(database: Database, order: np.ndarray) -> pd.DataFrame:
             rows.append((int(order[account]), day, pack(own.tolist(), [1] * len(own), first_ms.tolist())))
             held += [(f"n{account:02}", int(item), int(ms)) for item, ms in zip(own, first_ms, strict=True)]
     with database.transaction("add items") as connection:
-        add_entities(connection, "account", [(int(order[n]), f"n{n:02}") for n in range(ACCOUNTS)])
+        names = [f"n{n:02}" for n in range(ACCOUNTS)]
+        add_entities(connection, {"account": pa.table({"id": order[:ACCOUNTS], "value": names})})
         rows.sort()
         facts.add_item_days(connection, np.array([row[:2] for row in rows]), [row[2] for row in rows])
     table = pd.DataFrame(held, columns=["account_id", "item", "ms"])

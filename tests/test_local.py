@@ -540,8 +540,8 @@ def test_names_of_a_first_load_wait_for_its_account_records(
     log, accounts = tiny_logs / "requests.ndjson", tiny_logs / "accounts.csv"
     wanted = load(tmp_path / "apart.db", [log], [accounts])
     calls = []
-    add = names.add_many_entities
-    monkeypatch.setattr(names, "add_many_entities", lambda *given: (calls.append(given), add(*given)))
+    add = names.add_entities
+    monkeypatch.setattr(names, "add_entities", lambda *given: (calls.append(given), add(*given)))
     settings = Settings(ingest=IngestSettings(memory_mb=memory_mb))
     with Database(tmp_path / "together.db") as database:
         before = indexes(database)

@@ -13,7 +13,7 @@ import pytest
 
 import linkage as lk
 from linkage.errors import StoreError, TemplateError
-from linkage.store.entities import add_many_entities
+from linkage.store.entities import add_entities
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
 
@@ -159,16 +159,17 @@ def journal(database: Database) -> str:
 
 
 @pytest.mark.parametrize("kind", ["account", "ip"])
-@pytest.mark.parametrize("filled", [1, 100])
+@pytest.mark.parametrize("is_asked", [True, False])
 def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
-    kind: str, filled: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, is_asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add(*rows: tuple[int, str]) -> None:
         ids, values = zip(*rows, strict=True)
-        add_many_entities(connection, {kind: pa.table({"id": ids, "value": values})})
+        add_entities(connection, {kind: pa.table({"id": ids, "value": values})})
 
     told = f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"
-    monkeypatch.setattr("linkage.store.filling.FILLED_ROWS", filled)
+    if not is_asked:
+        monkeypatch.setattr("linkage.store.filling.find_calls", lambda: None)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:
         with pytest.raises(StoreError, match=told):
             add((6, "b"), (5, "a"), (6, "d"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from linkage.store import facts
 from linkage.store.entities import add_entities
@@ -23,7 +24,7 @@ def filled(path: Path) -> Database:
     """Accounts a, b and c; templates 5 and 6 of family 9, template 7 without one, and 8 that only c has."""
     database = Database(path)
     with database.writing(), database.transaction("fill") as connection:
-        add_entities(connection, "account", [(3, "a"), (2, "b"), (1, "c")])
+        add_entities(connection, {"account": pa.table({"id": [3, 2, 1], "value": ["a", "b", "c"]})})
         facts.add_templates(connection, [(each, f"t-{each}", "", 0) for each in (5, 6, 7, 8)])
         facts.tie_templates(connection, [(5, None, 9, None), (6, None, 9, None)])
         facts.add_template_entities(connection, {9: "f-9"})

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from linkage.settings import Settings
-from linkage.store.entities import add_many_entities
+from linkage.store.entities import add_entities
 from linkage.store.facts import Connection
 
 _NEAR_ENTITIES: Final = 1_000_000  # of one file, whose pages the cache holds, so that each is written as it comes
@@ -57,7 +57,7 @@ class Names:
     def write(self, connection: Connection) -> None:
         """Write them; none waits any more."""
         waiting, self._waiting, self._bytes = self._waiting, {}, 0
-        add_many_entities(connection, {kind: pa.concat_tables(tables) for kind, tables in waiting.items()})
+        add_entities(connection, {kind: pa.concat_tables(tables) for kind, tables in waiting.items()})
 
     @contextlib.contextmanager
     def all_or_none(self) -> Iterator[None]:

@@ -6,7 +6,6 @@ gigabytes and minutes; nobody reads them, and they stay in the store.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -46,9 +45,6 @@ _VALUES: Final[Shape] = {
 }
 _NEVER: Final = np.iinfo(np.int64).max
 _KEYS: Final = ["family", "kind", "value"]
-_COMPILED_ROWS: Final = 400_000
-"""Rows from which on a cluster is read by compiled code, which takes half a second to make, once for all of them."""
-
 _ROWS_CHARS: Final = 2_000
 """Characters of the rows behind a sentence: one that names 400,000 values has 8 MB of them (2026-11-29)."""
 
@@ -117,7 +113,7 @@ def list_strongest(
     accounts = pd.Index(members["account_id"])
     numbers = known_numbers.reindex(accounts).to_numpy(dtype=np.int64)
     places = Names(numbers)
-    with database.compiled() if max(rows.values()) >= _COMPILED_ROWS else contextlib.nullcontext():
+    with database.compiled():
         uses, ties = _read_uses(database, own, places), _read_ties(database, own, places)
         activity = _read_activity(database, own, days, places, accounts)
     wanted = distinct(np.concatenate([uses.value, ties.value]))

@@ -15,35 +15,22 @@ from linkage.coding import is_run_start
 from linkage.errors import StoreError
 from linkage.store import statements
 from linkage.store.facts import Connection
-from linkage.store.filling import put_named, put_texts
+from linkage.store.filling import put_texts
 
 _ACCOUNT: Final = "account"
 _WRITTEN_ROWS: Final = 50_000  # at a time
 
 
-def add_entities(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
-    """Add entities (id, value) of a kind; known ones change nothing.
-
-    Raises
-    ------
-    StoreError : two values have one id (a collision of 63-bit hashes).
-    """
-    try:
-        if kind == _ACCOUNT:
-            connection.executemany(statements.ADD_ACCOUNT.one, rows)
-        else:
-            connection.executemany(statements.ADD_ENTITY.one, ((kind, *row) for row in rows))
-    except sqlite3.IntegrityError:
-        _tell_collision(connection, kind, rows)
-        raise
-
-
-def add_many_entities(connection: Connection, entities: Mapping[str, Any]) -> None:
-    """Add entities as :func:`add_entities` does.
+def add_entities(connection: Connection, entities: Mapping[str, Any]) -> None:
+    """Add entities; known ones change nothing.
 
     Parameters
     ----------
     entities : kind to Arrow table ``id`` (int64), ``value`` (string), in any order; the same row may come again.
+
+    Raises
+    ------
+    StoreError : two values have one id (a collision of 63-bit hashes).
     """
     if not connection.execute(statements.HAS_ENTITIES).fetchone()[0]:
         _append(connection, entities)
@@ -55,15 +42,15 @@ def add_many_entities(connection: Connection, entities: Mapping[str, Any]) -> No
 
 
 def _add_some(connection: Connection, kind: str, table: Any) -> None:
-    insert, common = (statements.ADD_ACCOUNT, None) if kind == _ACCOUNT else (statements.ADD_ENTITY, kind)
     ids, values = table["id"].to_numpy(), table["value"].combine_chunks()
     try:
-        is_put = put_texts(connection, insert, ids=ids, values=values, common=common)
+        if kind == _ACCOUNT:
+            put_texts(connection, statements.ADD_ACCOUNT, ids=ids, values=values)
+        else:
+            put_texts(connection, statements.ADD_ENTITY, ids=ids, values=values, kinds=np.zeros_like(ids), names=[kind])
     except sqlite3.IntegrityError:
         _tell_collision(connection, kind, list(zip(ids.tolist(), values.to_pylist(), strict=True)))
         raise
-    if not is_put:
-        add_entities(connection, kind, list(zip(ids.tolist(), values.to_pylist(), strict=True)))
 
 
 def _tell_collision(connection: Connection, kind: str, rows: Sequence[tuple[int, str]]) -> None:
@@ -97,14 +84,9 @@ class _Entities(NamedTuple):
 def _append(connection: Connection, entities: Mapping[str, Any]) -> None:
     """Add what empty tables are given first, all kinds in one order: a row put between others costs three of these."""
     accounts = _merged({_ACCOUNT: entities[_ACCOUNT]} if _ACCOUNT in entities else {})
-    if not put_texts(connection, statements.APPEND_ACCOUNT, ids=accounts.ids, values=accounts.values):
-        rows = zip(accounts.ids.tolist(), accounts.values.to_pylist(), strict=True)
-        connection.executemany(statements.APPEND_ACCOUNT.one, rows)
+    put_texts(connection, statements.APPEND_ACCOUNT, ids=accounts.ids, values=accounts.values)
     others = _merged({kind: table for kind, table in sorted(entities.items()) if kind != _ACCOUNT})
-    if not put_named(connection, statements.APPEND_ENTITY, **others._asdict()):
-        kinds = [others.names[kind] for kind in others.kinds.tolist()]
-        named = zip(others.ids.tolist(), kinds, others.values.to_pylist(), strict=True)
-        connection.executemany(statements.APPEND_ENTITY.one, named)
+    put_texts(connection, statements.APPEND_ENTITY, **others._asdict())
 
 
 def _merged(entities: Mapping[str, Any]) -> _Entities:

@@ -194,9 +194,7 @@ def append_prompts(connection: Connection, ids: Ints, features: Any) -> None:
     ----------
     features : Arrow array of blobs, none of them null.
     """
-    insert = statements.APPEND_PLAIN_PROMPT
-    if not put_texts(connection, insert, ids=ids, values=features):
-        _add_blobs(connection, insert, ids.reshape(-1, 1), features.to_pylist())
+    put_texts(connection, statements.APPEND_PLAIN_PROMPT, ids=ids, values=features)
 
 
 def last_described(connection: Connection, most: int) -> int:

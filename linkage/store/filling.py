@@ -7,8 +7,6 @@ Where SQLite cannot be asked, all goes through Python.
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -18,35 +16,31 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from numba import types
 
 from linkage.arrays import Ints, Numbers
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
-from linkage.store.library import (
-    CONSTRAINT,
-    DONE,
-    INT,
-    POINTER,
-    Connection,
-    declare,
-    find_calls,
-    find_library,
-    open_statement,
-    told_error,
-)
+from linkage.store.library import ADDRESS, CONSTRAINT, DONE, Calls, compiled, find_calls, open_statement, told_error
 from linkage.terms import TEXT
-
-FILLED_ROWS: Final = 500_000
-"""Rows from which on a connection is worth the compiling, which takes most of a second."""
 
 _PART_ROWS: Final = 5_000 * MANY
 _NUMBER, _BLANKS, _FLOAT, _TEXT, _BLOB = range(5)  # of blanks: whole numbers, ``BLANK`` for null
 _NULL: Final = np.iinfo(np.int64).min  # a time that is none, as numpy has it; no number of ours is so low
 
+_step, _reset = (compiled(f"sqlite3_{name}", types.intc, ADDRESS) for name in ("step", "reset"))
+_bind_null = compiled("sqlite3_bind_null", types.intc, ADDRESS, types.intc)
+_bind_number = compiled("sqlite3_bind_int64", types.intc, ADDRESS, types.intc, types.int64)
+_bind_float = compiled("sqlite3_bind_double", types.intc, ADDRESS, types.intc, types.float64)
+_bind_text, _bind_blob = (
+    compiled(f"sqlite3_bind_{kind}", types.intc, ADDRESS, types.intc, ADDRESS, types.intc, ADDRESS)
+    for kind in ("text", "blob")
+)
+
 
 def fill_table(
     connection: sqlite3.Connection, insert: Insert, *, common: str | None, columns: Sequence[pd.Series[Any]], rows: Ints
 ) -> bool:
-    """Insert rows of a table; False: nothing was done: there were not many, or not all of it can be told so.
+    """Insert rows of a table; False: nothing was done, since not all of it can be told so.
 
     Parameters
     ----------
@@ -58,7 +52,8 @@ def fill_table(
     ------
     sqlite3.DatabaseError : SQLite cannot store them.
     """
-    if any(column.dtype == TEXT for column in columns) or not _was_given_many(connection, len(rows)):
+    asked = _asked(connection)
+    if asked is None or any(column.dtype == TEXT for column in columns):
         return False
     texts = [pa.array([] if common is None else [common], pa.large_string())]
     values, kinds, bases = zip(*(_coded(column, texts) for column in columns), strict=True)
@@ -67,7 +62,8 @@ def fill_table(
         return np.column_stack([column[rows[part]].astype(np.int64, copy=False) for column in values])
 
     matrix = _Matrix(len(rows), make, np.array(kinds), np.array(bases), common is not None)
-    return _fill(connection, insert, matrix, pa.concat_arrays(texts))
+    _fill(asked, insert, matrix, pa.concat_arrays(texts))
+    return True
 
 
 def put_rows(
@@ -78,7 +74,7 @@ def put_rows(
     floats: Mapping[int, Numbers] | None = None,
     has_blanks: bool = False,
 ) -> None:
-    """Insert the rows of a matrix, in their order, by compiled code once the connection was given many.
+    """Insert the rows of a matrix, in their order, by compiled code where SQLite can be asked.
 
     Parameters
     ----------
@@ -87,13 +83,14 @@ def put_rows(
     has_blanks : ``BLANK`` stands for null.
     """
     floats = floats or {}
-    if _was_given_many(connection, len(rows)):
+    asked = _asked(connection)
+    if asked:
         kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
         bits = rows.copy() if floats else np.ascontiguousarray(rows)
         for column, values in floats.items():
             kinds[column], bits[:, column] = _FLOAT, values.view(np.int64)
-        if _fill(connection, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None):
-            return
+        _fill(asked, insert, _Matrix(len(rows), bits.__getitem__, kinds, np.zeros_like(kinds)), None)
+        return
     blank = np.flatnonzero((rows == BLANK).any(axis=0)).tolist() if has_blanks else []
     untold = {column: with_nulls(rows[:, column]) for column in blank}
     told = {column: values.tolist() for column, values in floats.items()}
@@ -101,55 +98,52 @@ def put_rows(
 
 
 def put_texts(
-    connection: sqlite3.Connection, insert: Insert, *, ids: Ints, values: Any, common: str | None = None
-) -> bool:
-    """Insert rows of an id and a text or blob, by compiled code; False: nothing was done, since there were not many.
+    connection: sqlite3.Connection,
+    insert: Insert,
+    *,
+    ids: Ints,
+    values: Any,
+    kinds: Ints | None = None,
+    names: Sequence[str] = (),
+) -> None:
+    """Insert rows of an id and a text or blob, in their order, by compiled code where SQLite can be asked.
 
     Parameters
     ----------
-    insert : of a row that has a value for each; where there is a common one, it is named ``?1`` and comes before.
+    insert : of a row that has a value for each column.
     values : Arrow array of strings or blobs, none of them null.
+    kinds : of each row, which of the names it has, in a column between; None: there is no such column.
 
     Raises
     ------
     sqlite3.DatabaseError : SQLite cannot store them.
     """
-    if not _was_given_many(connection, len(ids)):
-        return False
+    rows = np.column_stack([ids, *([] if kinds is None else [kinds]), np.arange(len(ids))])
+    asked, width = _asked(connection), rows.shape[1]
+    if asked is None:
+        named = {} if kinds is None else {1: [names[kind] for kind in kinds.tolist()]}
+        insert_rows(connection, insert, rows=rows, others={**named, width - 1: values.to_pylist()})
+        return
     kind = _BLOB if pa.types.is_binary(values.type) else _TEXT
     texts = values.cast(pa.large_binary() if kind == _BLOB else pa.large_string())
-    if common is not None:
-        texts = pa.concat_arrays([pa.array([common], texts.type), texts])
-    bits = np.column_stack([ids, np.arange(len(ids))])
-    has_common = common is not None
-    kinds, bases = np.array([_NUMBER, kind]), np.array([0, int(has_common)])
-    return _fill(connection, insert, _Matrix(len(ids), bits.__getitem__, kinds, bases, has_common), texts)
+    texts = pa.concat_arrays([pa.array(names, texts.type), texts])
+    columns, bases = [_NUMBER, _TEXT, kind], [0, 0, len(names)]
+    if kinds is None:
+        del columns[1], bases[1]
+    _fill(asked, insert, _Matrix(len(ids), rows.__getitem__, np.array(columns), np.array(bases)), texts)
 
 
-def put_named(
-    connection: sqlite3.Connection, insert: Insert, *, ids: Ints, kinds: Ints, names: Sequence[str], values: Any
-) -> bool:
-    """Insert rows of an id, the name of a kind and a text, by compiled code; False: nothing was done.
+class _Asked(NamedTuple):
+    """SQLite's functions, and what it calls the connection."""
 
-    Parameters
-    ----------
-    kinds : of each row, which of the names it has.
-    values : Arrow array of strings, none of them null.
-    """
-    if not _was_given_many(connection, len(ids)):
-        return False
-    texts = pa.concat_arrays([pa.array(names, pa.large_string()), values.cast(pa.large_string())])
-    bits = np.column_stack([ids, kinds, np.arange(len(ids))])
-    columns, bases = np.array([_NUMBER, _TEXT, _TEXT]), np.array([0, 0, len(names)])
-    return _fill(connection, insert, _Matrix(len(ids), bits.__getitem__, columns, bases), texts)
+    calls: Calls
+    handle: int
 
 
-def _was_given_many(connection: sqlite3.Connection, rows: int) -> bool:
-    """Whether the connection was given many rows with these."""
-    if isinstance(connection, Connection):
-        connection.rows_put += rows
-        return connection.rows_put >= FILLED_ROWS
-    return False
+def _asked(connection: sqlite3.Connection) -> _Asked | None:
+    handle = getattr(connection, "handle", None)
+    calls = find_calls()
+    return None if handle is None or calls is None else _Asked(calls, handle)
 
 
 class _Matrix(NamedTuple):
@@ -165,30 +159,25 @@ class _Matrix(NamedTuple):
     """Whether the first of all texts is one that all rows have in common."""
 
 
-def _fill(connection: sqlite3.Connection, insert: Insert, matrix: _Matrix, texts: Any) -> bool:
-    """Insert all rows; False: SQLite cannot be asked, and nothing was done.
+def _fill(asked: _Asked, insert: Insert, matrix: _Matrix, texts: Any) -> None:
+    """Insert all rows.
 
     Parameters
     ----------
     texts : of all columns; None: there are none.
     """
-    handle = getattr(connection, "handle", None)
-    put, calls = (find_put(), find_calls()) if handle is not None else (None, None)
-    if put is None or calls is None:
-        return False
     known = (matrix.kinds, matrix.bases, *_buffers(texts), matrix.has_common)
     whole = matrix.rows // MANY * MANY
     for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
-        with open_statement(calls, handle, sql) as statement:
+        with open_statement(*asked, sql) as statement:
             bound = np.full(count * len(matrix.kinds), _NULL)
             for start in range(first, last, _PART_ROWS):
                 part = matrix.make(slice(start, min(start + _PART_ROWS, last)))
-                code = put(statement.value, part, part.view(np.float64), *known, bound)
+                code = _put(statement.value, part, part.view(np.float64), *known, bound)
                 if code == CONSTRAINT:
-                    raise sqlite3.IntegrityError(str(told_error(calls, handle)))
+                    raise sqlite3.IntegrityError(str(told_error(*asked)))
                 if code != DONE:
-                    raise told_error(calls, handle)
-    return True
+                    raise told_error(*asked)
 
 
 def _coded(column: pd.Series[Any], texts: list[Any]) -> tuple[npt.NDArray[Any], int, int]:
@@ -211,50 +200,38 @@ def _buffers(texts: Any) -> tuple[int, Ints]:
     return letters.address if letters else 0, np.frombuffer(offsets, np.int64)[texts.offset :]
 
 
-@functools.cache
-def find_put() -> Callable[..., int] | None:
-    """What puts a matrix of rows into a table, None where SQLite cannot be asked."""
-    library = find_library()
-    if library is None:
-        return None
-    step, reset = (declare(library, f"sqlite3_{name}", INT, POINTER) for name in ("step", "reset"))
-    bind_null = declare(library, "sqlite3_bind_null", INT, POINTER, INT)
-    bind_number = declare(library, "sqlite3_bind_int64", INT, POINTER, INT, ctypes.c_int64)
-    bind_float = declare(library, "sqlite3_bind_double", INT, POINTER, INT, ctypes.c_double)
-    bind_text, bind_blob = (
-        declare(library, f"sqlite3_bind_{kind}", INT, POINTER, INT, POINTER, INT, POINTER) for kind in ("text", "blob")
-    )
+@numba.njit(cache=True, nogil=True)
+def _put(statement, rows, floats, kinds, bases, letters, offsets, has_common, bound):  # type: ignore[no-untyped-def]
+    """Put a matrix of rows into a table; the code of the last step.
 
-    @numba.njit(nogil=True)
-    def put(statement, rows, floats, kinds, bases, letters, offsets, has_common, bound):  # type: ignore[no-untyped-def]
-        width, code = rows.shape[1], DONE
-        if has_common:
-            bind_text(statement, 1, letters, offsets[1], 0)
-        one = 2 if has_common else 1
-        for place in range(rows.size):
-            row, column, at = place // width, place % width, place % bound.size
-            value = rows[row, column]
-            if kinds[column] == _FLOAT:
-                bind_float(statement, one + at, floats[row, column])
-            elif value == (_NULL if kinds[column] == _NUMBER else BLANK):  # a text that is none has the code -1, too
-                if bound[at] != _NULL:
-                    bind_null(statement, one + at)
-                    bound[at] = _NULL
-            elif value != bound[at]:
-                bound[at] = value
-                if kinds[column] < _TEXT:
-                    bind_number(statement, one + at, value)
+    ``floats`` is the same matrix as floats; ``bound`` is what each place of the statement has been bound to.
+    """
+    width, code = rows.shape[1], DONE
+    if has_common:
+        _bind_text(statement, 1, letters, offsets[1], 0)
+    one = 2 if has_common else 1
+    for place in range(rows.size):
+        row, column, at = place // width, place % width, place % bound.size
+        value = rows[row, column]
+        if kinds[column] == _FLOAT:
+            _bind_float(statement, one + at, floats[row, column])
+        elif value == (_NULL if kinds[column] == _NUMBER else BLANK):  # a text that is none has the code -1, too
+            if bound[at] != _NULL:
+                _bind_null(statement, one + at)
+                bound[at] = _NULL
+        elif value != bound[at]:
+            bound[at] = value
+            if kinds[column] < _TEXT:
+                _bind_number(statement, one + at, value)
+            else:
+                first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
+                if kinds[column] == _TEXT:
+                    _bind_text(statement, one + at, letters + first, end - first, 0)
                 else:
-                    first, end = offsets[bases[column] + value], offsets[bases[column] + value + 1]
-                    if kinds[column] == _TEXT:
-                        bind_text(statement, one + at, letters + first, end - first, 0)
-                    else:
-                        bind_blob(statement, one + at, letters + first, end - first, 0)
-            if at == bound.size - 1:
-                code = step(statement)
-                if code != DONE:
-                    return code
-                reset(statement)
-        return code
-
-    return put
+                    _bind_blob(statement, one + at, letters + first, end - first, 0)
+        if at == bound.size - 1:
+            code = _step(statement)
+            if code != DONE:
+                return code
+            _reset(statement)
+    return code

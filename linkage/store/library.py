@@ -1,6 +1,7 @@
 """SQLite's own functions, in the library that Python's binding has loaded.
 
 Where SQLite is a part of the interpreter and no library beside it, nothing is found: then all goes through Python.
+Compiled code that calls them is kept on the disk like any other: it finds them by name, wherever they are loaded.
 """
 
 from __future__ import annotations
@@ -15,9 +16,14 @@ from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any, Final, NamedTuple
 
+from llvmlite import binding
+from numba import types
+
 POINTER: Final = ctypes.c_void_p
 INT: Final = ctypes.c_int
 _TEXT: Final = ctypes.c_char_p
+ADDRESS: Final = types.intp
+"""Of a statement or of letters, in compiled code."""
 
 ROW: Final = 100
 DONE: Final = 101
@@ -32,8 +38,6 @@ class Connection(sqlite3.Connection):
 
     handle: int | None = None
     """None: not known."""
-    rows_put = 0
-    """Rows that it was given to put into tables by compiled code, once they are many."""
 
     def close(self) -> None:
         """Close it; SQLite knows it no more."""
@@ -83,10 +87,20 @@ def declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> An
     return function
 
 
+def compiled(name: str, result: Any, *arguments: Any) -> Any:
+    """A function of the library, by its full name, for compiled code, which tells an address as ``ADDRESS``.
+
+    Code that calls it may run only where :func:`find_library` finds the library.
+    """
+    library = find_library()
+    if library is not None:
+        binding.add_symbol(name, ctypes.cast(library[name], POINTER).value)
+    return types.ExternalFunction(name, result(*arguments))
+
+
 class Calls(NamedTuple):
     """Functions that open and close a file, prepare a statement and bind what it asks with."""
 
-    library: ctypes.CDLL
     open: Callable[..., int]
     close: Callable[..., int]
     prepare: Callable[..., int]
@@ -104,7 +118,6 @@ def find_calls() -> Calls | None:
     if library is None:
         return None
     return Calls(
-        library,
         declare(library, "sqlite3_open_v2", INT, _TEXT, POINTER, INT, _TEXT),
         declare(library, "sqlite3_close_v2", INT, POINTER),
         declare(library, "sqlite3_prepare_v2", INT, POINTER, _TEXT, INT, POINTER, POINTER),

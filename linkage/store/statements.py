@@ -150,8 +150,8 @@ ADD_OTHER_INDEXES: Final = (
 
 # What is known changes nothing. Another value under the same id breaks the insertion: no value may be null.
 ADD_ENTITY: Final = insertion(
-    "insert into entity (kind, id, value) values",
-    "(?1, ?, ?)",
+    "insert into entity (id, kind, value) values",
+    "(?, ?, ?)",
     after="""
 on conflict do update set value = null
 where id <> excluded.id or kind <> excluded.kind or value <> excluded.value

@@ -17,8 +17,9 @@ from typing import Any, Final, NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
-from linkage.store.library import DONE, INT, POINTER, ROW, Calls, declare, open_statement, told_error
+from linkage.store.library import ADDRESS, DONE, POINTER, ROW, Calls, compiled, open_statement, told_error
 
 _FLOAT: Final = 2  # SQLITE_FLOAT
 _COPIED: Final = -1  # SQLITE_TRANSIENT
@@ -26,6 +27,13 @@ _FULL: Final = -1  # ours: a row for which there is no room
 _ROOM: Final = 64  # bytes a row, at first
 _FLAGS: Final = 0x8001  # read only, no mutex: one thread asks
 _SAFE: Final = ("pragma trusted_schema = off", "pragma cell_size_check = on")
+
+_step = compiled("sqlite3_step", types.intc, ADDRESS)
+_kind_of, _size_of = (compiled(f"sqlite3_column_{name}", types.intc, ADDRESS, types.intc) for name in ("type", "bytes"))
+_value_of = compiled("sqlite3_column_int64", types.int64, ADDRESS, types.intc)
+_float_of = compiled("sqlite3_column_double", types.float64, ADDRESS, types.intc)
+_begin_of = compiled("sqlite3_column_blob", ADDRESS, ADDRESS, types.intc)
+_copy = types.ExternalFunction("memcpy", ADDRESS(ADDRESS, ADDRESS, types.uintp))
 
 
 class Packed(NamedTuple):
@@ -38,67 +46,43 @@ class Packed(NamedTuple):
     data: npt.NDArray[np.uint8]
 
 
-class _Fills(NamedTuple):
-    """Compiled functions that fill arrays from a statement."""
-
-    fill: Callable[[int, npt.NDArray[np.int64]], tuple[int, int]]
+@numba.njit(cache=True, nogil=True)
+def _fill(statement: int, rows: npt.NDArray[np.int64]) -> tuple[int, int]:
     """Fill an array from a statement, row by row: how many rows, and the code of the last step."""
-    fill_packed: Callable[[int, Any, Any, npt.NDArray[np.int64], int, int, bool], tuple[int, int]]
-    """The same for whole numbers and floats, with the end of what the column behind them holds, copied to an address as
-    far as there is room; the last one says whether the row is still to be taken that there was no room for."""
+    for row in range(rows.shape[0]):
+        code = _step(statement)
+        if code != ROW:
+            return row, code
+        for column in range(rows.shape[1]):
+            rows[row, column] = _value_of(statement, column)
+    return rows.shape[0], ROW
 
 
-@functools.cache
-def _find_fills(library: ctypes.CDLL) -> _Fills:
-    """Compiling takes half a second."""
-    step = declare(library, "sqlite3_step", INT, POINTER)
-    value = declare(library, "sqlite3_column_int64", ctypes.c_int64, POINTER, INT)
-    return _Fills(_compile(step, value), _compile_packed(library, step, value))
+@numba.njit(cache=True, nogil=True)
+def _fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
+    """The same for whole numbers and floats, and for what the column behind them holds, copied to an address.
 
-
-def _compile(step: Any, value: Any) -> Any:
-    @numba.njit(nogil=True)
-    def fill(statement: int, rows: npt.NDArray[np.int64]) -> tuple[int, int]:
-        for row in range(rows.shape[0]):
-            code = step(statement)
-            if code != ROW:
-                return row, code
-            for column in range(rows.shape[1]):
-                rows[row, column] = value(statement, column)
-        return rows.shape[0], ROW
-
-    return fill
-
-
-def _compile_packed(library: ctypes.CDLL, step: Any, value: Any) -> Any:
-    kind_of = declare(library, "sqlite3_column_type", INT, POINTER, INT)
-    float_of = declare(library, "sqlite3_column_double", ctypes.c_double, POINTER, INT)
-    begins = declare(library, "sqlite3_column_blob", POINTER, POINTER, INT)
-    size_of = declare(library, "sqlite3_column_bytes", INT, POINTER, INT)
-    copy = declare(ctypes.CDLL(None), "memcpy", POINTER, POINTER, POINTER, ctypes.c_size_t)
-
-    @numba.njit(nogil=True)
-    def fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
-        used = 0
-        for row in range(rows.shape[0]):
-            code = ROW if is_pending and row == 0 else step(statement)
-            if code != ROW:
-                return row, code
-            for column in range(rows.shape[1]):
-                if kind_of(statement, column) == _FLOAT:
-                    floats[row, column] = float_of(statement, column)
-                else:
-                    rows[row, column] = value(statement, column)
-            start, size = begins(statement, rows.shape[1]), size_of(statement, rows.shape[1])
-            if used + size > room:
-                return row, _FULL
-            if size:
-                copy(address + used, start, size)
-            used += size
-            ends[row] = used
-        return rows.shape[0], ROW
-
-    return fill_packed
+    Fills the end of each, as far as there is room; the last argument says whether the row is still to be taken that
+    there was no room for.
+    """
+    used = 0
+    for row in range(rows.shape[0]):
+        code = ROW if is_pending and row == 0 else _step(statement)
+        if code != ROW:
+            return row, code
+        for column in range(rows.shape[1]):
+            if _kind_of(statement, column) == _FLOAT:
+                floats[row, column] = _float_of(statement, column)
+            else:
+                rows[row, column] = _value_of(statement, column)
+        start, size = _begin_of(statement, rows.shape[1]), _size_of(statement, rows.shape[1])
+        if used + size > room:
+            return row, _FULL
+        if size:
+            _copy(address + used, start, size)
+        used += size
+        ends[row] = used
+    return rows.shape[0], ROW
 
 
 def step_through(
@@ -121,7 +105,7 @@ def step_through(
 
     def fill(statement: int) -> tuple[npt.NDArray[np.int64], int]:
         rows = np.empty((part_rows, width), dtype=np.int64)
-        count, code = _find_fills(calls.library).fill(statement, rows)
+        count, code = _fill(statement, rows)
         return rows[:count], code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
@@ -145,7 +129,7 @@ def step_packed(
         rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
         data = np.empty(room, dtype=np.uint8)
         memory = (rows, rows.view(np.float64), ends, data.ctypes.data, room)
-        count, code = _find_fills(calls.library).fill_packed(statement, *memory, is_pending)
+        count, code = _fill_packed(statement, *memory, is_pending)
         return Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0]), code
 
     with _asked(calls, where, sql, parameters) as (database, statement, begin):
@@ -202,7 +186,7 @@ def _connection(calls: Calls, path: Path) -> Iterator[Any]:
             raise told_error(calls, database)
         for pragma in _SAFE:
             with open_statement(calls, database, pragma) as statement:
-                _find_fills(calls.library).fill(statement.value, np.empty((1, 0), dtype=np.int64))
+                _fill(statement.value, np.empty((1, 0), dtype=np.int64))
         yield database
     finally:
         calls.close(database)

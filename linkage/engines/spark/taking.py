@@ -138,12 +138,12 @@ def _check(place: Path, manifest: Manifest, name: str, rows: int, digest: str) -
 
 
 def _add_accounts(connection: Connection, name: str, table: Any) -> None:
-    add_entities(connection, name, plain_rows(table, ("id", "value")))
+    add_entities(connection, {name: table.select(["id", "value"])})
 
 
 def _add_entities(connection: Connection, name: str, table: Any) -> None:
-    for kind in sorted(pc.unique(table["kind"]).to_pylist()):
-        add_entities(connection, kind, plain_rows(table.filter(pc.equal(table["kind"], kind)), ("id", "value")))
+    named = {kind: table.filter(pc.equal(table["kind"], kind)) for kind in pc.unique(table["kind"]).to_pylist()}
+    add_entities(connection, {kind: rows.select(["id", "value"]) for kind, rows in named.items()})
 
 
 def _add_records(connection: Connection, name: str, table: Any) -> None:
