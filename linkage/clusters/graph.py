@@ -1,7 +1,8 @@
 """Graphs: igraph inside with a typed face, networkx at the door.
 
 igraph numbers vertices in the order given and ships no types; :class:`AccountGraph` sorts accounts and
-links before it builds, so that the same links in any order give the same graph.
+links before it builds, so that the same links in any order give the same graph. Both libraries are loaded by who asks
+for a graph: igraph brings the whole of matplotlib along, so that every verb began a second later (2026-11-30).
 """
 
 from __future__ import annotations
@@ -9,10 +10,8 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import igraph
-import networkx as nx
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,6 +22,9 @@ from linkage.coding import stack_frames, text_codes
 from linkage.errors import ClusterError
 from linkage.memory import seldom_collected
 from linkage.terms import LINKS, USES, check_frame
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 GRAPH_KINDS: Final = ("ip", "payment", "template")
 """Kinds of entity the full graph shows beside accounts."""
@@ -72,6 +74,8 @@ class AccountGraph:
     @functools.cached_property
     def _graph(self) -> Any:
         """Made when it is asked for: two processes make theirs at the same time."""
+        import igraph
+
         with seldom_collected():  # igraph makes lists of the links, which Python would go over again and again
             return igraph.Graph(n=len(self.accounts), edges=self._ends.data)
 
@@ -106,6 +110,8 @@ class AccountGraph:
         Traag, Van Dooren and Nesterov 2011, "Narrow scope for resolution-limit-free community
         detection", doi:10.1103/PhysRevE.84.016114.
         """
+        import igraph
+
         igraph.set_random_number_generator(random.Random(seed))
         try:
             found = self._graph.community_leiden(
@@ -151,6 +157,8 @@ def account_graph(links: pd.DataFrame, *, members: pd.DataFrame | None = None) -
     -------
     Graph whose nodes carry ``kind="account"`` and whose edges carry ``bits`` and ``families``.
     """
+    import networkx as nx
+
     check_frame(links, LINKS, name="links")
     graph: nx.Graph[str] = nx.Graph()
     accounts = pd.concat([links["account_a"], links["account_b"]]).unique()
@@ -185,6 +193,8 @@ def entity_graph(
     Bipartite graph. An account's node is its id; an entity's is ``kind:value``. Nodes carry ``kind``,
     edges ``request_count``, ``first_at`` and ``last_at`` (ISO text, UTC).
     """
+    import networkx as nx
+
     check_frame(uses, USES, name="uses")
     graph: nx.Graph[str] = nx.Graph()
     for account, requests in zip(accounts["account_id"], accounts["request_count"], strict=True):
@@ -203,10 +213,13 @@ def as_igraph(graph: nx.Graph[str]) -> Any:
 
     Examples
     --------
+    >>> import networkx as nx
     >>> made = as_igraph(nx.Graph([("a", "b")]))
     >>> made.vs["name"]
     ['a', 'b']
     """
+    import igraph
+
     return igraph.Graph.from_networkx(graph, vertex_attr_hashable="name")
 
 

@@ -21,7 +21,6 @@ from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
 from linkage.notebook.progress import step_progress
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
-from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import Spread, notebook_table, pressing_clusters, write_report
 from linkage.outputs.masking import mask_values
 from linkage.outputs.pack import write_pack
@@ -407,6 +406,9 @@ class Run:
             return write_stix(
                 self._details, out=out, include_personal_data=personal_data, key=key, tlp=tlp, producer=producer
             )
+        # networkx is loaded for the graph alone.
+        from linkage.outputs.graphs import write_graph
+
         about = {"include_personal_data": personal_data, "run_id": self.run_id}
         if format == "parquet":
             uses = self._uses(personal_data=personal_data)

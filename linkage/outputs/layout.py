@@ -1,6 +1,7 @@
 """Places for the dots of a drawn graph: computed once, here, so that a page that opens does not move.
 
-igraph ships no types and draws from a generator of its own; both stay inside this room.
+igraph ships no types and draws from a generator of its own; both stay inside this room. It is loaded when a graph is
+drawn, as :mod:`linkage.clusters.graph` says.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-import igraph
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
@@ -79,6 +79,8 @@ def _start(accounts: int, holders: Sequence[Sequence[int]]) -> Places:
 
 
 def _springs(accounts: int, holders: Sequence[Sequence[int]], start: Places) -> Places:
+    import igraph
+
     dots = len(start)
     ends = [(account, accounts + value) for value, held in enumerate(holders) for account in held]
     weights = [_PULL / len(held) ** 1.5 for held in holders for _ in held]
