@@ -59,6 +59,15 @@ def test_rows_are_what_python_puts_there(connection: Connection) -> None:
     assert found == list(zip(["r-1"] * len(rows), number, shares, ms, names, strict=True))
 
 
+def test_categories_may_be_in_parts(connection: Connection) -> None:
+    joined = pd.Index(pd.arrays.ArrowStringArray(pa.chunked_array([["", "a\0b"], ["日本"]])))
+    parts = [*columns()[:3], columns()[3].cat.set_categories(joined)]
+    assert isinstance(pa.array(parts[3].cat.categories, pa.large_string()), pa.ChunkedArray)
+    assert fill_table(connection, INSERT, common="r-1", columns=parts, rows=np.arange(ROWS))
+    found = [row[0] for row in connection.execute("select name from long order by number")]
+    assert found == [None if pd.isna(name) else name for name in columns()[3]]
+
+
 def test_what_is_not_committed_goes_with_the_transaction(connection: Connection) -> None:
     connection.execute("begin")
     assert fill_table(connection, INSERT, common="r-1", columns=columns(), rows=np.arange(ROWS))

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,8 +20,8 @@ from tiny_world import tiny_requests
 import linkage as lk
 from linkage.engines import names
 from linkage.engines.local import ingest_files
+from linkage.engines.progress import COUNTING, INDEXING, INGEST_STAGES
 from linkage.engines.reading import Checked, read_checked_log
-from linkage.engines.templates import MINING
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings, Settings, TemplateSettings
@@ -113,7 +114,7 @@ def test_a_first_load_and_its_mining_write_pages_once_and_a_later_one_writes_a_l
 
         for file in (first, second):
             ingest_files(database, [file], progress=look)
-    assert kept == {"delete": {str(first), MINING}, "wal": {str(second), MINING}}
+    assert kept == {"delete": {str(first), *INGEST_STAGES}, "wal": {str(second), *INGEST_STAGES} - {INDEXING}}
 
 
 def test_pages_that_loading_left_are_let_go_before_mining(tiny_logs: Path, tmp_path: Path) -> None:
@@ -378,20 +379,28 @@ def test_only_the_lowest_prompts_are_read_to_learn_from(tiny_store: lk.Store) ->
     assert sorted(read) == ids[:5]
 
 
-def test_progress_is_told_of_files_and_of_mining(tiny_logs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_split", [False, True])
+def test_progress_is_told_of_files_and_of_every_stage(is_split: bool, tmp_path: Path) -> None:
+    rows = tiny_requests()
+    parts = [rows[:40], rows[40:]] if is_split else [rows]
+    files = [write(tmp_path / f"{number}.ndjson", part) for number, part in enumerate(parts)]
     told: dict[str, list[tuple[int, int]]] = {}
     with Database(tmp_path / "told.db") as database:
-        ingest_files(
-            database,
-            [tiny_logs / "requests.ndjson"],
-            progress=lambda name, done, size: told.setdefault(Path(name).name, []).append((done, size)),
-        )
-    assert list(told) == ["requests.ndjson", "templates"]
-    for steps in told.values():
-        done = [each for each, _ in steps]
-        assert done == sorted(done)
-        assert steps[-1][0] == steps[-1][1] > 0
-    assert len(told["templates"]) >= 2
+
+        def tell(name: str, done: int, size: int) -> None:
+            assert threading.current_thread() is threading.main_thread()
+            told.setdefault(name, []).append((done, size))
+
+        ingest_files(database, [*files, tmp_path / "none.ndjson"], progress=tell)
+        assert list(told) == [*map(str, files), *INGEST_STAGES]
+        for name, steps in told.items():
+            done = [each for each, _ in steps]
+            assert done[0] == 0
+            assert name == COUNTING or done == sorted(done)
+            assert steps[-1][0] == steps[-1][1] > 0
+        told.clear()
+        ingest_files(database, files, progress=tell)
+    assert told == {str(file): [(0, file.stat().st_size), (file.stat().st_size,) * 2] for file in files}
 
 
 def test_a_template_whose_run_died_before_mining_is_described_from_later_prompts(

@@ -315,6 +315,17 @@ def test_a_report_of_one_cluster_is_a_folder_that_opens(cluster: lk.Cluster, tmp
     assert all(path.stat().st_size > 0 for path in written)
 
 
+def test_a_report_tells_how_far_it_is(run: lk.Run, tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+    chosen = run.clusters["cluster_id"].iloc[:2]
+    run.report(
+        tmp_path / "report",
+        clusters=chosen,
+        progress=lambda name, done, size: told.setdefault(name, []).append((done, size)),
+    )
+    assert told == {"clusters": [(0, 2), (1, 2), (2, 2)], "pages": [(0, 2), (1, 2), (2, 2)]}
+
+
 def test_named_queries_answer_as_frames(planted: lk.Store) -> None:
     counts = planted.query("store_counts")
     assert counts["requests"].tolist() == [planted.counts["requests"]]

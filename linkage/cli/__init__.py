@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import shlex
@@ -14,13 +15,13 @@ import click
 from linkage.cli import sharing, spark, upkeep
 from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
-    file_progress,
     print_table,
+    progress_shown,
     say,
     show_ingest,
     show_rows,
     show_run,
-    step_progress,
+    steps_shown,
 )
 from linkage.errors import LinkageError
 
@@ -118,7 +119,7 @@ def ingest(
     linkage ingest logs.db 2026-11-*.parquet
     linkage ingest logs.db proxy.log --map proxy.toml
     """
-    with opened_store(store) as opened, file_progress() as progress:
+    with progress_shown("opening the store") as progress, opened_store(store) as opened:
         result = opened.ingest(
             *files,
             format=format_name,
@@ -172,19 +173,21 @@ def rebuild(
     """
     from linkage.notebook import rebuild as rebuild_run
 
-    with upkeep.measured(metrics, store), opened_store(store, create=False) as opened, step_progress() as step:
-        known = set(opened.runs["run_id"])
-        run = rebuild_run(
-            opened,
-            as_of=as_of,
-            exact=exact,
-            window=window,
-            seed=seed,
-            settings=settings,
-            wait_s=wait_s,
-            step=step,
-            clock=upkeep.clock_ms,
-        )
+    with upkeep.measured(metrics, store), contextlib.ExitStack() as stack:
+        with steps_shown("opening the store") as step:
+            opened = stack.enter_context(opened_store(store, create=False))
+            known = set(opened.runs["run_id"])
+            run = rebuild_run(
+                opened,
+                as_of=as_of,
+                exact=exact,
+                window=window,
+                seed=seed,
+                settings=settings,
+                wait_s=wait_s,
+                step=step,
+                clock=upkeep.clock_ms,
+            )
         show_run(run, store, is_new=run.run_id not in known, as_json=as_json)
 
 
@@ -432,7 +435,7 @@ def calibrate(
     from linkage.outputs.tables import records
 
     chosen = [name for name in plant if name.lower() != "none"] if plant else PLANTED
-    with opened_store(store, create=False) as opened, step_progress() as step:
+    with steps_shown("opening the store") as step, opened_store(store, create=False) as opened:
         result = opened.calibrate(truth=truth, plant=chosen, seed=seed, settings=settings, step=step)
     if out:
         say(f"wrote {result.write(out)}. Use it: linkage rebuild {store} --settings {out}")

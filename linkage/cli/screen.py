@@ -1,4 +1,4 @@
-"""What the command line shows: tables, words on stderr, bars on a terminal."""
+"""What the command line shows: tables, words on stderr, and how far it is."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from linkage.engines.progress import STAGES
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from linkage.engines.local import FileResult, Progress
+    from linkage.cli.bars import Bars
+    from linkage.engines.local import FileResult
+    from linkage.engines.progress import Progress
     from linkage.notebook import IngestResult, Run
     from linkage.stages import Step
 
@@ -153,42 +157,43 @@ def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def file_progress() -> Iterator[Progress | None]:
-    """A bar per file with rate and time left, on a terminal; silence without one."""
-    if not sys.stderr.isatty() or _logs_json():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+def progress_shown(begin: str) -> Iterator[Progress | None]:
+    """Bars with rate and time left, on a terminal; a line of a JSON log as each file or stage begins; else silence.
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, Any] = {}
-
-        def tell(path: str, done: int, size: int) -> None:
-            if path not in tasks:
-                tasks[path] = bars.add_task(Path(path).name, total=size)
-            bars.update(tasks[path], completed=done)
-
-        yield tell
+    Parameters
+    ----------
+    begin : what is said until something is told.
+    """
+    with _bars(begin) as bars:
+        yield bars.tell if bars else _say_once() if _logs_json() else None
 
 
 @contextmanager
-def step_progress() -> Iterator[Step | None]:
-    """A spinner that names the step, on a terminal; lines of a JSON log; silence otherwise."""
-    if _logs_json():
-        yield lambda name: say(name, step=name)
-        return
-    if not sys.stderr.isatty():
+def steps_shown(begin: str) -> Iterator[Step | None]:
+    """The same for steps, of which nobody knows how long they take."""
+    with _bars(begin) as bars:
+        yield bars.tell_step if bars else (lambda name: say(name, step=name)) if _logs_json() else None
+
+
+@contextmanager
+def _bars(begin: str) -> Iterator[Bars | None]:
+    if _logs_json() or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
+    # Of use on a terminal alone.
+    from linkage.cli.bars import Bars
 
-    with Console(stderr=True).status("rebuild") as status:
-        yield lambda name: status.update(f"rebuild: {name}")
+    with Bars(begin) as bars:
+        yield bars
+
+
+def _say_once() -> Progress:
+    begun: set[str] = set()
+
+    def tell(name: str, done: int, _size: int) -> None:
+        # All files are told of before the first of them is begun.
+        if name not in begun and (done or name in STAGES):
+            begun.add(name)
+            say(name, step=name)
+
+    return tell

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from linkage.cli.given import FORMAT, JSON, STORE, opened_store
-from linkage.cli.screen import say, show_rows
+from linkage.cli.screen import progress_shown, say, show_rows
 
 
 @click.command()
@@ -32,8 +32,10 @@ def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_persona
     linkage report logs.db --out report
     linkage report logs.db c-7f3a91 --out report
     """
-    with opened_store(store, create=False) as opened:
-        written = opened.run.report(out, clusters=clusters or None, personal_data=include_personal_data, pdf=pdf)
+    with progress_shown("opening the store") as progress, opened_store(store, create=False) as opened:
+        written = opened.run.report(
+            out, clusters=clusters or None, personal_data=include_personal_data, pdf=pdf, progress=progress
+        )
     say(f"{len(written)} files written")
     click.echo(str((out / "index.html").absolute()))
 

@@ -22,6 +22,8 @@ T = TypeVar("T")
 FOLLOWED_COLUMNS: Final = ("account_id", "prompt_id", "at_ms", "output_tokens")
 """Columns of requests that are kept."""
 
+_WATCHED_S: Final = 0.25
+
 
 class _Part(NamedTuple):
     start: int
@@ -92,9 +94,11 @@ class Kept(Generic[T]):
         if self._is_whole and self._make_ahead:
             self._ahead = self._pool.submit(self._make_ahead, self)
 
-    def ahead(self) -> T | None:
-        """What was made of it meanwhile; None where nothing was."""
+    def ahead(self, watch: Callable[[], None]) -> T | None:
+        """What was made of it meanwhile; None where nothing was. ``watch`` is called while it is waited for."""
         ahead, self._ahead = self._ahead, None
+        while ahead and wait([ahead], timeout=_WATCHED_S).not_done:
+            watch()
         return ahead.result() if ahead else None
 
     @contextlib.contextmanager

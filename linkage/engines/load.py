@@ -17,6 +17,7 @@ from linkage.arrays import Ints, Numbers
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
 from linkage.engines.names import Names
+from linkage.engines.progress import ALL, COUNTING, INDEXING, Progress, tell_accounts, untold
 from linkage.engines.reading import Prepared
 from linkage.engines.waiting import Waiting
 from linkage.intake.batches import REQUEST_TYPES, AccountBatch
@@ -72,10 +73,17 @@ class Loader:
     """
 
     def __init__(
-        self, connection: Connection, *, kept: Kept[Any], names: Names, keep_text: bool, settings: Settings
+        self,
+        connection: Connection,
+        *,
+        kept: Kept[Any],
+        names: Names,
+        keep_text: bool,
+        settings: Settings,
+        progress: Progress = untold,
     ) -> None:
         """``kept`` : gets what mining needs; ``keep_text`` : keep prompts' text in the store."""
-        self._connection = connection
+        self._connection, self._progress = connection, progress
         self._keep_text = keep_text
         self._kept, self._names = kept, names
         names.begin_file()
@@ -136,10 +144,10 @@ class Loader:
             self._names.write(self._connection)
         give_back()  # mining needs it
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
-            for rollups in counted:
+            for rollups in tell_accounts(self._progress, COUNTING, counted):
                 _write_rollups(self._connection, rollups)
         if self._is_first and not self._names.wait_for_all:
-            facts.lay_other_indexes(self._connection)
+            _lay_other_indexes(self._connection, self._progress)
             keep_pages(self._connection, self._pages_mb)
         count_replaced(self._connection)
 
@@ -220,12 +228,18 @@ class Loader:
         return [(int(keys[each]), contents[int(places[each]) + 1]) for each in at]
 
 
-def finish_first_load(connection: Connection, names: Names, *, settings: Settings) -> None:
+def finish_first_load(connection: Connection, names: Names, *, settings: Settings, progress: Progress) -> None:
     """Write the names that waited for all files of a first load, and then the indexes."""
     keep_few_pages(connection)
     names.write(connection)
-    facts.lay_other_indexes(connection)
+    _lay_other_indexes(connection, progress)
     keep_pages(connection, pages_mb(settings))
+
+
+def _lay_other_indexes(connection: Connection, progress: Progress) -> None:
+    progress(INDEXING, 0, ALL)
+    facts.lay_other_indexes(connection)
+    progress(INDEXING, ALL, ALL)
 
 
 def count_replaced(connection: Connection) -> None:
@@ -278,9 +292,9 @@ def _request_rows(requests: Any) -> tuple[Ints, Numbers]:
     return rows, np.asarray(requests["latency_ms"].fill_null(math.nan).to_numpy(), dtype=np.float64)
 
 
-def _count(rows: Ints) -> dict[str, Any]:
-    """The rollups of some requests as the store takes them."""
-    return {**roll_up_rows(rows), "coverage_day": coverage_rows(rows)}
+def _count(rows: Ints) -> tuple[int, dict[str, Any]]:
+    """The last account of some requests, and their rollups as the store takes them."""
+    return int(rows[:, 0].max()), {**roll_up_rows(rows), "coverage_day": coverage_rows(rows)}
 
 
 def request_table(rows: Sequence[tuple[Any, ...]]) -> Any:

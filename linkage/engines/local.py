@@ -22,10 +22,11 @@ from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
 from linkage.engines.load import Loader, finish_first_load, pages_mb
 from linkage.engines.names import Names
+from linkage.engines.progress import Meter, untold
+from linkage.engines.progress import Progress as Progress
 from linkage.engines.reading import Checked, FileEnd, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.templates import Mined, mine_kept, mine_store
-from linkage.engines.templates import Progress as Progress
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError, StoreError
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
@@ -112,8 +113,7 @@ def ingest_files(
     files : request logs (account records too, where the format says so).
     accounts : files of account records.
     wait_s : how long to wait for another writer, in seconds.
-    progress : told the file's name, bytes read and bytes in all; then, under the name ``templates``, the bytes of
-        fingerprints that mining has gone through.
+    progress : told how far it is; see :data:`linkage.engines.progress.Progress`.
 
     Returns
     -------
@@ -125,29 +125,42 @@ def ingest_files(
     StoreError : the store cannot be written; what was stored before is intact.
     """
     keep_near()
-    limits = settings or Settings()
+    limits, tell = settings or Settings(), progress or untold
     plan: list[tuple[str | PathLike[str], RecordKind | None]] = [(path, None) for path in files]
     plan += [(path, "accounts") for path in accounts]
     writing = database.writing(wait_s=wait_s, cache_mb=pages_mb(limits))
-    learn = functools.partial(mine_kept, settings=limits.templates)
+    meter = Meter()
+    learn = functools.partial(mine_kept, settings=limits.templates, meter=meter)
     ahead = learn if len(files) == 1 and has_two_cores() else None  # the first of several files is not all
     with writing, seldom_collected(), Kept(ahead) as kept, Worker() as worker:
-        mine = functools.partial(mine_store, settings=limits.templates, kept=kept, worker=worker, progress=progress)
+        mine = functools.partial(
+            mine_store, settings=limits.templates, kept=kept, worker=worker, meter=meter, progress=tell
+        )
         paths = [path for path, _ in plan]
         with database.unlogged() as is_first, _failures_noted(database, paths) as results:
             # What is new in a transaction needs no copy in its journal: uses of templates go between others.
             is_at_once = is_first and len(files) == 1
             names = Names(limits, wait_for_all=is_at_once)
-            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, progress)
+            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, tell)
+            for path in paths:
+                _tell_file(path, tell, is_over=False)  # all of them before the first is read
             with database.transaction("store a first load") if is_at_once else nullcontext() as connection:
                 for path, kind in plan:
                     results.append(ingest.load(path, kind))
+                    _tell_file(path, tell, is_over=True)
                 if connection:
-                    finish_first_load(connection, names, settings=limits)
+                    finish_first_load(connection, names, settings=limits, progress=tell)
                     if kept.is_whole:
                         mine(database, connection=connection)
             mine(database)
     return results
+
+
+def _tell_file(path: str | PathLike[str], progress: Progress, *, is_over: bool) -> None:
+    """Tell how large a file is, and whether it is done with; nothing of one that is not there."""
+    with contextlib.suppress(OSError):
+        size = Path(path).stat().st_size
+        progress(str(path), size if is_over else 0, size)
 
 
 @contextlib.contextmanager
@@ -196,7 +209,7 @@ class _Ingest(NamedTuple):
     names: Names
     reading: Reading
     settings: Settings
-    progress: Progress | None
+    progress: Progress
 
     def load(self, path: str | PathLike[str], kind: RecordKind | None) -> FileResult:
         """Load a file, or say why nothing of it was stored."""
@@ -264,7 +277,12 @@ class _Ingest(NamedTuple):
     def _store(self, connection: Connection, raw: RawFile, checked: Generator[Checked]) -> _Tally:
         tally, reading = _Tally(), self.reading
         loader = Loader(
-            connection, kept=self.kept, names=self.names, keep_text=reading.keep_prompts, settings=self.settings
+            connection,
+            kept=self.kept,
+            names=self.names,
+            keep_text=reading.keep_prompts,
+            settings=self.settings,
+            progress=self.progress,
         )
         made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
         with contextlib.closing(read_ahead(made)) as batches:
@@ -275,8 +293,7 @@ class _Ingest(NamedTuple):
                     tally.add(loader.add_requests(found), found.batch)
                 else:
                     tally.add(loader.add_accounts(found), found)
-                if self.progress:
-                    self.progress(raw.path, bytes_read, raw.size)
+                self.progress(raw.path, bytes_read, raw.size)
         loader.finish()
         _check_rejected_share(raw, tally, self.settings)
         return tally

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -16,7 +16,8 @@ from linkage.engines.ahead import map_ahead
 from linkage.engines.assigning import assign_kept, assign_prompts
 from linkage.engines.beside import Worker
 from linkage.engines.kept import Kept
-from linkage.engines.prompts import Prompts, Source, StoredPrompts
+from linkage.engines.progress import ALL, FOLLOWING, MINING, Meter, Progress, tell_accounts, untold
+from linkage.engines.prompts import Source, StoredPrompts
 from linkage.engines.texts import Texts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
@@ -42,48 +43,8 @@ from linkage.store.items import pack_items
 from linkage.store.store import Database, keep_some_pages
 from linkage.store.works import pack_works
 
-MINING: Final = "templates"
-"""What progress calls the mining."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with a name, bytes gone through and bytes in all."""
-
 _EXAMPLES: Final = 6
 _WRITTEN_ROWS: Final = 50_000  # made to plain values at a time
-
-
-class _Meter:
-    """Tells how far mining is, in bytes of fingerprints: gone through, learned from, gone through again."""
-
-    def __init__(self, prompts: int, progress: Progress | None) -> None:
-        self._prompts, self._progress = prompts, progress
-        self._done = self._total = 0
-
-    def read(self, blocks: Iterator[Prompts], each: int = 1) -> Iterator[Prompts]:
-        """The blocks, told when the next one is asked for; each stands for so many that are gone through at once."""
-        for block in blocks:
-            yield block
-            size = block.features.size
-            self._total = self._total or 3 * max(size, size * self._prompts // len(block.ids))
-            self._tell(self._done + each * size)
-
-    def tell(self, progress: Progress | None) -> None:
-        """Tell how far it is, and from now on how far it comes."""
-        self._progress = progress
-        self._tell(self._done)
-
-    def learned(self) -> None:
-        """Tell that learning is over."""
-        self._tell(2 * self._total // 3)
-
-    def end(self) -> None:
-        """Tell that all is over."""
-        self._tell(self._total)
-
-    def _tell(self, done: int) -> None:
-        self._done = min(done, self._total)
-        if self._progress and self._total:
-            self._progress(MINING, self._done, self._total)
 
 
 def mine_store(
@@ -92,7 +53,8 @@ def mine_store(
     settings: TemplateSettings,
     kept: Kept[Mined] | None = None,
     worker: Worker | None = None,
-    progress: Progress | None = None,
+    meter: Meter | None = None,
+    progress: Progress = untold,
     connection: Connection | None = None,
 ) -> None:
     """Bring templates, items and what follows from them up to date; without new records nothing is done.
@@ -105,33 +67,33 @@ def mine_store(
     settings : how templates are mined.
     kept : what loading kept beside the store; None: nothing, and no texts to describe templates from.
     worker : a process beside this one; assigns half of many prompts, and describes templates where it was started.
-    progress : told under the name ``templates`` how far it is.
+    meter : knows how far is what is made ahead of what was kept.
+    progress : told how far it is, and then how far what follows from templates is stored.
     connection : of an open transaction that all of it is a part of; None: it is one by itself.
     """
-    revision, mined = database.revision()
-    if mined == revision:
+    revision, mined_revision = database.revision()
+    if mined_revision == revision:
         return
     database.forget_pages()
     give_back()  # learning needs the memory
     with contextlib.nullcontext(connection) if connection else database.transaction("store templates") as connection:
+        progress(MINING, 0, ALL)
         if kept and kept.is_whole:
             keep_some_pages(connection)
-            assigned, last_learned, meter = kept.ahead() or mine_kept(kept, settings=settings, progress=progress)
-            meter.tell(progress)
+            watch = functools.partial((meter or Meter()).tell, progress)
+            mined = kept.ahead(watch) or mine_kept(kept, settings=settings, meter=Meter(progress))
             requested = kept.requested()
         else:
-            assigned, last_learned, meter = _mine(database, connection, settings, worker, progress)
+            mined = _mine(database, connection, settings, worker, Meter(progress))
             requested = StoredPrompts(connection).requested()
+        progress(MINING, ALL, ALL)
         facts.forget_followed(connection)
-        naming = functools.partial(
-            _naming, facts.template_texts(connection), assigned, last_learned, kept.texts if kept else None
-        )
+        naming = functools.partial(_naming, facts.template_texts(connection), *mined, kept.texts if kept else None)
         with ThreadPoolExecutor(1) as beside:
             named = beside.submit(lambda: _name_beside(worker, naming(), settings))
-            _store_followed(connection, requested, assigned)
-            _store_named(connection, assigned, named.result())
+            _store_followed(connection, requested, mined.assigned, progress)
+            _store_named(connection, mined.assigned, named.result())
         facts.finish_mining(connection)
-        meter.end()
 
 
 class Mined(NamedTuple):
@@ -140,14 +102,13 @@ class Mined(NamedTuple):
     assigned: Assigned
     last_learned: int
     """The last id that was learned from."""
-    meter: _Meter
 
 
-def mine_kept(kept: Kept[Mined], *, settings: TemplateSettings, progress: Progress | None = None) -> Mined:
+def mine_kept(kept: Kept[Mined], *, settings: TemplateSettings, meter: Meter) -> Mined:
     """Templates and items of all prompts that a first load kept; asks nothing of the store."""
-    meter = _Meter(kept.count(), progress)
+    meter.begin(kept.count())
     model, last_learned = _learn(kept, settings, meter)
-    return Mined(assign_kept(kept, model, watch=meter.read), last_learned, meter)
+    return Mined(assign_kept(kept, model, watch=meter.read), last_learned)
 
 
 def _mine(
@@ -155,20 +116,20 @@ def _mine(
     connection: Connection,
     settings: TemplateSettings,
     worker: Worker | None,
-    progress: Progress | None,
+    meter: Meter,
 ) -> Mined:
     """Templates and items of all prompts in the store; templates that gateways named are stored."""
     prompts = StoredPrompts(connection)
-    meter = _Meter(prompts.count(), progress)
+    meter.begin(prompts.count())
     model, last_learned = _learn(prompts, settings, meter)
     assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
     texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
     facts.add_templates(connection, texts)
-    return Mined(assigned, last_learned, meter)
+    return Mined(assigned, last_learned)
 
 
-def _learn(prompts: Source, settings: TemplateSettings, meter: _Meter) -> tuple[Model, int]:
+def _learn(prompts: Source, settings: TemplateSettings, meter: Meter) -> tuple[Model, int]:
     """What prompts say of templates, and the last id that was learned from."""
     last_learned = prompts.last_of_lowest(int(settings.learn_prompts))
     learned = meter.read(prompts.blocks(last_id=last_learned))
@@ -251,7 +212,9 @@ def _rows(part: Followed) -> _Rows:
     )
 
 
-def _store_followed(connection: Connection, requested: Iterator[Requested], assigned: Assigned) -> None:
+def _store_followed(
+    connection: Connection, requested: Iterator[Requested], assigned: Assigned, progress: Progress
+) -> None:
     """Write templates of prompts, and what follows from them: made in two threads, the first of it meanwhile."""
 
     def follow(part: Requested | None) -> list[_Rows]:
@@ -260,9 +223,10 @@ def _store_followed(connection: Connection, requested: Iterator[Requested], assi
     parts = itertools.chain([None], requested)
     # All wait for the thread that writes: others leave a busy core to it.
     with contextlib.closing(map_ahead(follow, parts, threads=THREADS, begin=stand_back)) as followed:
-        for part, made in followed:
-            if part is None:
-                _store_templates(connection, assigned)
+        next(followed)
+        _store_templates(connection, assigned)
+        made_by_account = ((int(part.account_ids.max()), made) for part, made in followed if part)
+        for made in tell_accounts(progress, FOLLOWING, made_by_account):
             for rows in made:
                 facts.add_template_uses(connection, rows.uses)
                 facts.add_prompt_days(connection, rows.prompt_days)

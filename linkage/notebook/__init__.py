@@ -9,7 +9,7 @@ from linkage.engines.halves import beside_here
 from linkage.errors import UsageError
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
-from linkage.notebook.progress import step_progress
+from linkage.notebook.progress import steps_shown
 from linkage.notebook.runs import Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
 from linkage.notebook.templates import Templates
@@ -81,7 +81,7 @@ def rebuild(
         raise UsageError("exact: wanted as_of with it; got none. Say as of when")
     as_of_ms = None if as_of is None else given_moment(as_of)
     chosen = given_settings(settings)
-    with step_progress(step) as tell:
+    with steps_shown(step) as tell:
         rebuild_store(
             store._database,
             as_of_ms=as_of_ms,

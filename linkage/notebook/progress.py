@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as TerminalBars
 
-from linkage.engines.local import Progress
+from linkage.engines.progress import Progress
 from linkage.stages import Step
 
 Told = TypeVar("Told", Progress, Step)
@@ -22,14 +22,14 @@ Tell = Callable[[str, float | None], None]
 
 
 @contextlib.contextmanager
-def file_progress(asked: Progress | bool | None) -> Iterator[Progress | None]:
-    """What to tell the progress of files: what was handed in, a bar where ``True`` was, or None."""
+def progress_shown(asked: Progress | bool | None) -> Iterator[Progress | None]:
+    """What to tell how far files and stages are: what was handed in, a bar where ``True`` was, or None."""
     with _asked(asked, lambda tell: lambda path, done, size: tell(Path(path).name, done / max(size, 1))) as told:
         yield told
 
 
 @contextlib.contextmanager
-def step_progress(asked: Step | bool | None) -> Iterator[Step | None]:
+def steps_shown(asked: Step | bool | None) -> Iterator[Step | None]:
     """What to tell the names of steps: what was handed in, a bar where ``True`` was, or None."""
     with _asked(asked, lambda tell: lambda name: tell(name, None)) as told:
         yield told

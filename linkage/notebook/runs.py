@@ -14,12 +14,13 @@ import pandas as pd
 from linkage.clusters.graph import as_igraph, entity_graph
 from linkage.engines.beside import Worker
 from linkage.engines.halves import spread
+from linkage.engines.progress import READING, WRITING, Progress, tell_each, untold
 from linkage.errors import NoSuchClusterError, SourceError, UsageError
 from linkage.memory import seldom_collected
 from linkage.notebook.account import Account, find_account, no_such_account
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
-from linkage.notebook.progress import step_progress
+from linkage.notebook.progress import progress_shown, steps_shown
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.html import Spread, notebook_table, pressing_clusters, write_report
 from linkage.outputs.masking import mask_values
@@ -338,7 +339,7 @@ class Run:
         """
         bench = self._tried
         left_out = LeftOut(as_tuple(without_family), as_tuple(without_entity), as_tuple(without_account))
-        with step_progress(step) as tell:
+        with steps_shown(step) as tell:
             return bench.try_out(settings=changed_settings(bench.settings, settings), left_out=left_out, step=tell)
 
     @property
@@ -423,6 +424,7 @@ class Run:
         clusters: str | Iterable[str] | None = None,
         personal_data: bool = False,
         pdf: bool = False,
+        progress: Progress | bool | None = None,
     ) -> list[Path]:
         """Write a folder of self-contained HTML pages, JSON and CSV; ``index.html`` is the overview.
 
@@ -431,14 +433,17 @@ class Run:
         clusters : an id or ids; None: all that need a decision or a review, and the 50 most pressing that are watched.
         personal_data : show full addresses and payment tokens instead of prefixes and fingerprints.
         pdf : print every page as PDF too, with a browser that is installed.
+        progress : called with what is done, how much of it and how much there is; True shows a bar.
         """
         table = pd.DataFrame(self.clusters)
         named = [clusters] if isinstance(clusters, str) else clusters
         chosen = pressing_clusters(table) if named is None else list(named)
         shown = table[table["cluster_id"].isin(chosen)]
-        with Worker() as worker:
+        with Worker() as worker, progress_shown(progress) as told:
+            tell = told or untold
             with self._database.snapshot():
-                details = self._briefs(chosen, worker)
+                details = self._briefs(chosen, worker, tell)
+            spread_here = spread_pages(details, worker)
             return write_report(
                 details,
                 shown,
@@ -447,10 +452,12 @@ class Run:
                 include_personal_data=personal_data,
                 sources=self._database.query("source_files"),
                 pdf=pdf,
-                spread=spread_pages(details, worker),
+                spread=lambda make, values: tell_each(tell, WRITING, spread_here(make, values), count=len(values)),
             )
 
-    def _briefs(self, cluster_ids: Sequence[str], worker: Worker | None = None) -> list[ClusterDetail]:
+    def _briefs(
+        self, cluster_ids: Sequence[str], worker: Worker | None = None, progress: Progress = untold
+    ) -> list[ClusterDetail]:
         """Clusters as a report lists them, of one state of the store: to be called inside a snapshot.
 
         Half of them are read by another process, where there is enough to read.
@@ -458,7 +465,8 @@ class Run:
         clusters = dict(zip(cluster_ids, self._named(cluster_ids), strict=True))
         costs = [_READ_S + clusters[name].summary["accounts"] * _READ_ACCOUNT_S for name in cluster_ids]
         there = functools.partial(read_briefs, path=self._database.path, row=self._row, state=_state(self._database))
-        return list(spread(lambda name: clusters[name].brief, cluster_ids, costs=costs, there=there, worker=worker))
+        read = spread(lambda name: clusters[name].brief, cluster_ids, costs=costs, there=there, worker=worker)
+        return list(tell_each(progress, READING, read, count=len(cluster_ids)))
 
     @property
     def _details(self) -> list[ClusterDetail]:

@@ -22,7 +22,7 @@ from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
 from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
 from linkage.notebook.ledger import RunDiff, diff_runs, kept_run, run_ledger
-from linkage.notebook.progress import file_progress, step_progress
+from linkage.notebook.progress import progress_shown, steps_shown
 from linkage.notebook.purging import PurgeResult, purge_store
 from linkage.notebook.runs import Run
 from linkage.notebook.serving import SNAPSHOT, CaseDesk, run_site
@@ -385,7 +385,7 @@ class Store:
 
         ``step=True`` shows a bar.
         """
-        with step_progress(step) as tell:
+        with steps_shown(step) as tell:
             return calibrate_store(
                 self._database, truth=truth, plant=plant, seed=seed, settings=given_settings(settings), step=tell
             )
@@ -446,7 +446,7 @@ class Store:
             instead="Build upon that folder: linkage ingest-spark MASTER FOLDER LOGS --out NEW, then take NEW in",
         )
         found, remarks = _expand(files)
-        with file_progress(progress) as tell:
+        with progress_shown(progress) as tell:
             results = ingest_files(
                 self._database,
                 found,

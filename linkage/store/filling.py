@@ -184,7 +184,8 @@ def _coded(column: pd.Series[Any], texts: list[Any]) -> tuple[npt.NDArray[Any], 
     """A column as whole numbers, their kind, and where its texts begin among all, which they are added to."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         base = sum(map(len, texts))
-        texts.append(pa.array(column.cat.categories, pa.large_string()))
+        found = pa.array(column.cat.categories, pa.large_string())
+        texts += found.chunks if isinstance(found, pa.ChunkedArray) else [found]  # joined categories are in parts
         return column.cat.codes.to_numpy(), _TEXT, base
     values = column.to_numpy(dtype="datetime64[ms]") if column.dtype.kind == "M" else column.to_numpy()
     if values.dtype.kind == "f":
