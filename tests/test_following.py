@@ -9,7 +9,7 @@ import pytest
 
 from linkage.intake import following
 from linkage.intake.following import Requested, follow_templates
-from linkage.intake.mining import Assigned, find_changed, pick_examples
+from linkage.intake.mining import Assigned, find_changed, find_heirs, pick_examples
 from linkage.terms import DAY_MS, HOUR_MS
 
 
@@ -118,3 +118,15 @@ def test_what_follows_is_what_a_slow_count_says() -> None:
             owner = (int(part.days[0][row]), int(part.days[1][row]))
             listed += [(*owner, *rest) for rest in np.array([column[start:end] for column in part.items]).T.tolist()]
     assert listed == [(*key, len(times), min(times)) for key, times in sorted(owned.items())]
+
+
+def test_a_template_that_has_but_another_id_is_an_heir_of_the_one_before() -> None:
+    prompts, templates = ints(*range(10, 22)), ints(7, 7, 7, 8, 9, 9, 5, 5, 0, 6, 6, 7)
+    assigned = Assigned(prompts, templates, ints(*[0] * 12), ints(*[0] * 12), ints())
+    # 1 became 7 and lost a prompt; 2 fell into halves, one of which 4 joined; 5 stayed, 3 is gone, 6 is new.
+    known, before = ints(9, *range(10, 19)), ints(1, 1, 1, 1, 2, 2, 4, 5, 5, 3)
+    found = {"assigned": assigned, "known": known, "before": before}
+    assert find_heirs(**found, described=ints(1, 2, 3, 4, 5)) == {7: 1}
+    assert find_heirs(**found, described=ints(1, 2, 5, 7)) == {}
+    assert find_heirs(**found, described=ints()) == {}
+    assert find_heirs(assigned, known=ints(), before=ints(), described=ints(1)) == {}

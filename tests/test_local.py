@@ -403,6 +403,22 @@ def test_progress_is_told_of_files_and_of_every_stage(is_split: bool, tmp_path: 
     assert told == {str(file): [(0, file.stat().st_size), (file.stat().st_size,) * 2] for file in files}
 
 
+def test_a_template_that_has_but_another_id_keeps_its_text(tiny_store: lk.Store, tmp_path: Path) -> None:
+    connection = tiny_store._database.connection
+    template_id, name = connection.execute("select id, name from template order by prompts desc").fetchone()
+    renamed = (
+        "update template set id = 4711, name = 't-4711', text = 'as it was told <*>' where id = ?",
+        "update prompt_template set template_id = 4711 where template_id = ?",
+    )
+    for statement in renamed:
+        assert connection.execute(statement, (template_id,)).rowcount > 0
+    more = {**tiny_requests()[0], "request_id": "more", "prompt": "quite another thing"}
+    tiny_store.ingest(write(tmp_path / "more.ndjson", [more]))
+    told = tiny_store.templates.set_index("template_id")["text"]
+    assert told[name] == "as it was told <*>"
+    assert "t-4711" not in told
+
+
 def test_a_template_whose_run_died_before_mining_is_described_from_later_prompts(
     tiny_logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,9 +30,11 @@ from linkage.intake.mining import (
     Naming,
     find_changed,
     find_described,
+    find_heirs,
     learn,
     name_templates,
     pick_examples,
+    template_name,
 )
 from linkage.memory import give_back, keep_apart, keep_near
 from linkage.parallel import THREADS, stand_back
@@ -88,10 +90,12 @@ def mine_store(
             requested = StoredPrompts(connection).requested()
         progress(MINING, ALL, ALL)
         facts.forget_followed(connection)
-        naming = functools.partial(_naming, facts.template_texts(connection), *mined, kept.texts if kept else None)
+        before = facts.prompt_templates(connection)
+        texts = _inherit_texts(connection, mined.assigned, before)
+        naming = functools.partial(_naming, texts, *mined, kept.texts if kept else None)
         with ThreadPoolExecutor(1) as beside:
             named = beside.submit(lambda: _name_beside(worker, naming(), settings))
-            _store_followed(connection, requested, mined.assigned, progress)
+            _store_followed(connection, requested, mined.assigned, before, progress)
             _store_named(connection, mined.assigned, named.result())
         facts.finish_mining(connection)
 
@@ -142,10 +146,24 @@ def _learn(prompts: Source, settings: TemplateSettings, meter: Meter) -> tuple[M
     return model, last_learned
 
 
-def _store_templates(connection: Connection, assigned: Assigned) -> None:
+def _inherit_texts(connection: Connection, assigned: Assigned, before: Ints) -> dict[int, str]:
+    """Readable texts of templates, by ascending id; those that have but another id than before keep their text.
+
+    Parameters
+    ----------
+    before : rows of prompt and template, as they were mined before.
+    """
+    stored = facts.template_texts(connection)
+    texts = {template_id: text for template_id, (text, _) in stored.items()}
+    heirs = find_heirs(assigned, known=before[:, 0], before=before[:, 1], described=find_described(texts))
+    left = [(heir, str(template_name(heir)), *stored[template_id]) for heir, template_id in heirs.items()]
+    facts.add_templates(connection, left)
+    return dict(sorted((texts | {heir: texts[template_id] for heir, template_id in heirs.items()}).items()))
+
+
+def _store_templates(connection: Connection, assigned: Assigned, before: Ints) -> None:
     """Write the templates of prompts that have another one than before, by ascending prompt id."""
-    known, before = facts.prompt_templates(connection).T
-    changed, outdated = find_changed(assigned, known=known, before=before)
+    changed, outdated = find_changed(assigned, known=before[:, 0], before=before[:, 1])
     facts.forget_prompt_templates(connection, outdated.tolist())
     for start in range(0, len(changed), _WRITTEN_ROWS):
         rows = changed[start : start + _WRITTEN_ROWS]
@@ -213,7 +231,7 @@ def _rows(part: Followed) -> _Rows:
 
 
 def _store_followed(
-    connection: Connection, requested: Iterator[Requested], assigned: Assigned, progress: Progress
+    connection: Connection, requested: Iterator[Requested], assigned: Assigned, before: Ints, progress: Progress
 ) -> None:
     """Write templates of prompts, and what follows from them: made in two threads, the first of it meanwhile."""
 
@@ -224,7 +242,7 @@ def _store_followed(
     # All wait for the thread that writes: others leave a busy core to it.
     with contextlib.closing(map_ahead(follow, parts, threads=THREADS, begin=stand_back)) as followed:
         next(followed)
-        _store_templates(connection, assigned)
+        _store_templates(connection, assigned, before)
         made_by_account = ((int(part.account_ids.max()), made) for part, made in followed if part)
         for made in tell_accounts(progress, FOLLOWING, made_by_account):
             for rows in made:

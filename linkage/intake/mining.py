@@ -22,7 +22,7 @@ from linkage.templates.mine import Assignment as Assignment
 from linkage.templates.mine import Model as Model
 from linkage.templates.mine import assign as assign
 from linkage.templates.mine import learn as learn
-from linkage.templates.mine import template_name
+from linkage.templates.mine import template_name as template_name
 from linkage.terms import TemplateId
 
 _GROWTH_ROWS: Final = 65_536
@@ -157,6 +157,39 @@ def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints
     is_other = assigned.template_ids != stored
     outdated = np.append(known[~are_there], assigned.prompt_ids[is_other & (stored != 0)])
     return np.flatnonzero(is_other & (assigned.template_ids != 0)), outdated
+
+
+def find_heirs(assigned: Assigned, *, known: Ints, before: Ints, described: Ints) -> dict[int, int]:
+    """Templates without a readable text that are, in all but their id, one that has been there with one.
+
+    What the other prompts do decides by which of its fixed pieces a template is told, and so its id: one more day gave
+    221 of 6,000 templates another id for the very same prompts, three quarters of all prompts that moved (2026-11-30).
+    Texts are not kept, so what is not new must not be described anew.
+
+    Parameters
+    ----------
+    known, before : prompts that had a template, ascending by id, and these templates.
+    described : ids of templates that have a readable text, ascending.
+
+    Returns
+    -------
+    Template id now to the one before: of the prompts that had a template and have one, each has most of the other's.
+    """
+    there = _are_among(known, assigned.prompt_ids)
+    was, now = before[there], assigned.template_ids[np.searchsorted(assigned.prompt_ids, known[there])]
+    moved = (now != 0) & (now != was) & ~_are_among(now, described) & _are_among(was, described)
+    pairs, shared = np.unique(np.column_stack([now[moved], was[moved]]), axis=0, return_counts=True)
+    sizes_now, sizes_before = _sizes(now), _sizes(was)
+    return {
+        heir: left
+        for (heir, left), count in zip(pairs.tolist(), shared.tolist(), strict=True)
+        if 2 * count > max(sizes_now[heir], sizes_before[left])
+    }
+
+
+def _sizes(template_ids: Ints) -> dict[int, int]:
+    ids, counts = np.unique(template_ids, return_counts=True)
+    return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
 
 def find_described(texts: Mapping[int, str]) -> Ints:

@@ -334,9 +334,9 @@ def count_prompts(connection: Connection, rows: Sequence[tuple[int, int]]) -> No
     connection.execute(statements.FORGET_UNUSED_TEMPLATES)
 
 
-def template_texts(connection: Connection) -> dict[int, str]:
-    """Readable text of every template, by ascending id."""
-    return dict(connection.execute(statements.TEMPLATE_TEXTS))
+def template_texts(connection: Connection) -> dict[int, tuple[str, int]]:
+    """Readable text of every template, and how many slots it has, by ascending id."""
+    return {row[0]: (row[1], row[2]) for row in connection.execute(statements.TEMPLATE_TEXTS)}
 
 
 def tie_templates(connection: Connection, rows: Sequence[tuple[int, str | None, int | None, float | None]]) -> None:

@@ -196,7 +196,7 @@ ADD_PROMPT_TEMPLATE: Final = insertion(
 )
 FORGET_PROMPT_TEMPLATE: Final = "delete from prompt_template where prompt_id = ?"
 
-TEMPLATE_TEXTS: Final = "select id, text from template order by id"
+TEMPLATE_TEXTS: Final = "select id, text, slots from template order by id"
 
 ADD_TEMPLATE: Final = """
 insert into template (id, name, text, slots) values (?, ?, ?, ?)
