@@ -23,7 +23,7 @@ from linkage.notebook.progress import step_progress
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.graphs import write_graph
 from linkage.outputs.html import Spread, notebook_table, pressing_clusters, write_report
-from linkage.outputs.masking import mask_values
+from linkage.outputs.masking import Masks
 from linkage.outputs.pack import write_pack
 from linkage.outputs.parquet import write_parquet
 from linkage.outputs.stix import write_stix
@@ -486,7 +486,7 @@ class Run:
 
     def _uses(self, *, personal_data: bool) -> pd.DataFrame:
         uses = self._database.frame("account_uses", USES, **self._days)
-        return uses if personal_data else mask_values(uses)
+        return uses if personal_data else Masks([uses]).values(uses)
 
     @property
     def _days(self) -> Mapping[str, int]:
