@@ -30,7 +30,7 @@ from linkage.outputs.masking import mask_clusters, mask_detail
 from linkage.outputs.pdf import find_browser, print_page
 from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
-from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, make_frame
+from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, counted, make_frame
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """What a function makes of each value, in their order; like ``map``."""
@@ -257,7 +257,7 @@ def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20, lo
     title = Markup("<caption>{}</caption>").format(one_line(caption, longest=200)) if caption else Markup("")
     table = Markup("<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(title, head, body)
     left = len(frame) - len(shown)
-    return str(table + (Markup("<p>{} more</p>").format(wording.count(left, "row")) if left > 0 else Markup("")))
+    return str(table + (Markup("<p>{} more</p>").format(counted(left, "row")) if left > 0 else Markup("")))
 
 
 def _notebook_cell(value: Any, longest: int) -> Markup:
@@ -537,10 +537,10 @@ def _tier_figures(clusters: pd.DataFrame, tier: str) -> dict[str, Any]:
 def _headline(clusters: pd.DataFrame) -> str:
     if clusters.empty:
         return "No coordinated accounts found"
-    accounts = wording.count(int(clusters["accounts"].sum()), "linked account")
+    accounts = counted(int(clusters["accounts"].sum()), "linked account")
     urgent = int((clusters["tier"] == TIERS[0]).sum())
     decision = f"{urgent:,} {'needs' if urgent == 1 else 'need'} a decision" if urgent else "none needs a decision"
-    return f"{wording.count(len(clusters), 'cluster')} with {accounts}; {decision}"
+    return f"{counted(len(clusters), 'cluster')} with {accounts}; {decision}"
 
 
 def _render(template: str, context: Mapping[str, Any], *, form_action: str = "'none'") -> str:
@@ -577,7 +577,7 @@ def _environment() -> jinja2.Environment:
         finalize=_show,
     )
     environment.globals |= {
-        "count": wording.count,
+        "counted": counted,
         "day": wording.day,
         "percent": wording.percent,
         "likelihood": wording.likelihood,

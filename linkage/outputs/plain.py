@@ -8,7 +8,7 @@ from typing import Final
 from linkage.outputs import wording
 from linkage.outputs.tables import records
 from linkage.outputs.text import one_line
-from linkage.terms import ClusterDetail, join_words
+from linkage.terms import ClusterDetail, counted, join_words
 
 _LONGEST: Final = 2_000
 
@@ -38,7 +38,7 @@ def _lines(detail: ClusterDetail) -> Iterator[str]:
     cluster = detail.cluster
     members = [f"{count:,} {name}" for name, count in wording.membership_counts(detail).items()]
     tier = str(cluster["tier"])
-    name, size = one_line(str(cluster["cluster_id"])), wording.count(cluster["accounts"], "linked account")
+    name, size = one_line(str(cluster["cluster_id"])), counted(cluster["accounts"], "linked account")
     yield f"Cluster {name}: {size} ({join_words(members)})"
     yield f"Tier {tier}: {wording.TIER_WORDS.get(tier, '')}"
     yield ""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pandas as pd
 
 from linkage.outputs.text import is_null, one_line
-from linkage.terms import MEMBERSHIPS, ClusterDetail, join_words
+from linkage.terms import MEMBERSHIPS, ClusterDetail, counted, join_words
 
 FAMILY_WORDS: Final[Mapping[str, str]] = {
     "network": "the same addresses or address ranges",
@@ -88,17 +88,6 @@ def percent(share: float | None) -> str:
     return "under 1%" if share < 0.006 else f"{share:.0%}"
 
 
-def count(number: float, noun: str) -> str:
-    """A number and its noun, in the plural where it must be.
-
-    Examples
-    --------
-    >>> count(1, "account"), count(24_000, "account")
-    ('1 account', '24,000 accounts')
-    """
-    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
-
-
 def day(moment: Any) -> str:
     """The UTC day of a time.
 
@@ -169,7 +158,7 @@ def summary(detail: ClusterDetail) -> list[str]:
     cluster = detail.cluster
     families = join_words([one_line(name) for name in family_names(cluster)]) or "no evidence family"
     sentences = [
-        f"{count(cluster['accounts'], 'account')} made {count(cluster['requests'], 'request')} "
+        f"{counted(cluster['accounts'], 'account')} made {counted(cluster['requests'], 'request')} "
         f"from {day(cluster['first_seen'])} to {day(cluster['last_seen'])}, linked by {families}.",
         f"That one operator runs them is {verdict(cluster['controller_probability'])}; that their joint "
         f"traffic extracts model output is {verdict(cluster['extraction_probability'])}.",
@@ -222,7 +211,7 @@ def _expected_wrong(cluster: Mapping[str, Any]) -> str:
     if wrong is None or is_null(wrong):
         return ""
     return (
-        f"Were all of its {count(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
+        f"Were all of its {counted(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
         "run by somebody else, or not extracting."
     )
 
@@ -242,7 +231,7 @@ def _organizations(cluster: Mapping[str, Any]) -> str:
     organizations = cluster.get("organizations") or 0
     if is_null(organizations) or organizations < 1:
         return "None of them declares an organization."
-    return f"They declare {count(organizations, 'organization')}."
+    return f"They declare {counted(organizations, 'organization')}."
 
 
 def tier_rule(run: Mapping[str, Any]) -> str:
@@ -258,7 +247,7 @@ def tier_rule(run: Mapping[str, Any]) -> str:
         return ""
     one, own, least_one, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
     total, q_value, *counts = (asked[name] for name in _RULE_COUNTS)
-    kinds, least, few, days = map(count, counts, ("independent kind", "account", "account", "day"))
+    kinds, least, few, days = map(counted, counts, ("independent kind", "account", "account", "day"))
     return (
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
@@ -315,9 +304,9 @@ _RULE_COUNTS: Final = (
 
 def membership_counts(detail: ClusterDetail) -> dict[str, int]:
     """Membership to number of accounts, strongest first, only those that occur."""
-    counted = Counter(detail.members["membership"])
-    order = [*MEMBERSHIPS, *sorted(set(counted) - set(MEMBERSHIPS))]
-    return {name: counted[name] for name in order if counted[name]}
+    sizes = Counter(detail.members["membership"])
+    order = [*MEMBERSHIPS, *sorted(set(sizes) - set(MEMBERSHIPS))]
+    return {name: sizes[name] for name in order if sizes[name]}
 
 
 def readings(cluster: Mapping[str, Any]) -> list[str]:
@@ -340,7 +329,7 @@ def next_steps(detail: ClusterDetail) -> list[Step]:
     steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
     bystanders = membership_counts(detail).get("bystander", 0)
     if bystanders:
-        steps.append(Step(f"Leave {count(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
+        steps.append(Step(f"Leave {counted(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
     return steps
 
 
@@ -396,13 +385,13 @@ def _event_words(event: Mapping[str, Any]) -> str:
     other = "another cluster" if is_null(event["other_id"]) else one_line(str(event["other_id"]))
     both = f"{shared:,} {'was' if shared == 1 else 'were'} in both"
     sentences = {
-        "born": f"First seen, with {count(after, 'account')}.",
-        "grew": f"Grew from {before:,} to {count(after, 'account')}; {both}.",
-        "shrank": f"Shrank from {before:,} to {count(after, 'account')}; {both}.",
-        "split": f"Split: {shared:,} of its {count(before, 'account')} are now in {other}.",
-        "merged": f"Merged with {other}: {before:,} became {count(after, 'account')}; {both}.",
-        "dormant": f"Went dormant: none of its {count(after, 'account')} makes requests any more.",
-        "revived": f"Revived, with {count(after, 'account')}; {both}.",
-        "ended": f"Ended: its {count(before, 'account')} no longer hang together.",
+        "born": f"First seen, with {counted(after, 'account')}.",
+        "grew": f"Grew from {before:,} to {counted(after, 'account')}; {both}.",
+        "shrank": f"Shrank from {before:,} to {counted(after, 'account')}; {both}.",
+        "split": f"Split: {shared:,} of its {counted(before, 'account')} are now in {other}.",
+        "merged": f"Merged with {other}: {before:,} became {counted(after, 'account')}; {both}.",
+        "dormant": f"Went dormant: none of its {counted(after, 'account')} makes requests any more.",
+        "revived": f"Revived, with {counted(after, 'account')}; {both}.",
+        "ended": f"Ended: its {counted(before, 'account')} no longer hang together.",
     }
-    return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {count(after, 'account')}.")
+    return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {counted(after, 'account')}.")
