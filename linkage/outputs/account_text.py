@@ -11,6 +11,7 @@ import pandas as pd
 
 from linkage.outputs import wording
 from linkage.outputs.account import AccountDetail
+from linkage.outputs.plain import section
 from linkage.outputs.tables import records
 from linkage.outputs.text import is_null, one_line, shorten_middle
 from linkage.terms import counted, join_words
@@ -86,12 +87,6 @@ def _at_work(detail: AccountDetail) -> str:
     return f"It made {counted(account['requests'], 'request')} on {when}."
 
 
-def _section(heading: str, sentences: list[str]) -> Iterator[str]:
-    if sentences:
-        yield f"\n{heading}"
-        yield from (f"- {one_line(sentence, longest=_LONGEST)}" for sentence in sentences)
-
-
 def _unseen(detail: AccountDetail) -> Iterator[str]:
     account = detail.account
     yield f"Account {_name(detail)}: not judged"
@@ -104,8 +99,8 @@ def _unseen(detail: AccountDetail) -> Iterator[str]:
         span = first if first == last else f"{first} to {last}"
         is_one = account["all_requests"] == 1
         yield f"Its {counted(account['all_requests'], 'stored request')} {'is' if is_one else 'are'} from {span}."
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _look_elsewhere(detail))
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _look_elsewhere(detail))
 
 
 def _look_elsewhere(detail: AccountDetail) -> list[str]:
@@ -140,19 +135,19 @@ def _member(detail: AccountDetail) -> Iterator[str]:
     yield ""
     yield f"{_at_work(detail)} Run {detail.run['run_id']} looked at {_window(detail)}."
     yield from _why_member(detail)
-    yield from _section("What ties it to the others", _ties(detail))
-    yield from _section("What speaks for it", _for_member(detail))
-    yield from _section("What would free it", _free(detail))
-    yield from _section("What is not known", _not_known(detail))
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _next_of_member(detail, name))
+    yield from section("What ties it to the others", _ties(detail))
+    yield from section("What speaks for it", _for_member(detail))
+    yield from section("What would free it", _free(detail))
+    yield from section("What is not known", _not_known(detail))
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _next_of_member(detail, name))
 
 
 def _why_member(detail: AccountDetail) -> Iterator[str]:
     member, cluster = detail.member or {}, detail.cluster or {}
     if cluster["tier"] != "enforce":
         yield "Not flagged, because its cluster is not of tier “enforce”. " + " ".join(
-            wording.cluster_lacks(cluster, run=detail.run)
+            wording.lacks(cluster, run=detail.run)
         )
     elif not member["flagged"]:
         yield "Not flagged, because it is a bystander: only core and probable members are."
@@ -278,12 +273,12 @@ def _alone(detail: AccountDetail) -> Iterator[str]:
     yield _at_work(detail)
     yield _verdict_alone(detail)
     yield from _spared(detail)
-    yield from _section("What it has in common with others, and how much that says", _shared(detail))
+    yield from section("What it has in common with others, and how much that says", _shared(detail))
     near = _near(detail, _LINKS_TOLD if _closer(detail) else 1)
-    yield from _section("Whom it is nearest to", [*near, _bits_words(detail)] if near else [])
-    yield from _section("What is not known", _not_known(detail))
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _next_alone(detail))
+    yield from section("Whom it is nearest to", [*near, _bits_words(detail)] if near else [])
+    yield from section("What is not known", _not_known(detail))
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _next_alone(detail))
 
 
 def _closer(detail: AccountDetail) -> int:

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-import pandas as pd
-
+from linkage.outputs.tables import as_utc
 from linkage.outputs.text import is_null, one_line
 from linkage.terms import MEMBERSHIPS, ClusterDetail, counted, join_words
 
@@ -93,12 +92,12 @@ def day(moment: Any) -> str:
 
     Examples
     --------
-    >>> day(pd.Timestamp("2026-11-06T23:30Z"))
+    >>> day("2026-11-06T23:30Z")
     '6 Nov 2026'
     """
     if is_null(moment):
         return _UNKNOWN
-    stamp = _utc(moment)
+    stamp = as_utc(moment)
     return f"{stamp.day} {stamp:%b %Y}"
 
 
@@ -110,12 +109,7 @@ def minute(moment: Any) -> str:
     >>> minute("2026-11-06T23:30:12Z")
     '6 Nov 2026 23:30 UTC'
     """
-    return _UNKNOWN if is_null(moment) else f"{day(moment)} {_utc(moment):%H:%M} UTC"
-
-
-def _utc(moment: Any) -> pd.Timestamp:
-    stamp = pd.Timestamp(moment)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return _UNKNOWN if is_null(moment) else f"{day(moment)} {as_utc(moment):%H:%M} UTC"
 
 
 def likelihood(share: float | None) -> str:
@@ -143,12 +137,9 @@ def chance(q_value: float | None) -> str:
         return "how often chance makes such a cluster was not computed in this run"
     if q_value <= 0:
         return "no cluster as strong as this one came up by chance (q = 0)"
-    if q_value >= 0.1:
-        of, expected = 10, f"about {q_value * 10:.0f}"
-        return f"of {of} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
     if q_value < 1e-6:
         return "chance makes next to no cluster as strong as this one (q below 0.000001)"
-    of = 10 ** math.ceil(-math.log10(q_value))
+    of = 10 ** max(1, math.ceil(-math.log10(q_value)))
     expected = f"about {q_value * of:.0f}" if q_value * of >= 0.95 else "fewer than 1"
     return f"of {of:,} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
 
@@ -242,8 +233,8 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     >>> tier_rule({})
     ''
     """
-    asked = (run.get("settings") or {}).get("verdicts", {})
-    if not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+    asked = _rule(run)
+    if not asked:
         return ""
     one, own, least_one, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
     total, q_value, *counts = (asked[name] for name in _RULE_COUNTS)
@@ -258,8 +249,13 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     )
 
 
-def lacks(detail: ClusterDetail) -> list[str]:
+def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
     """What a cluster that is not of tier ``enforce`` lacks for it, of what its row tells; empty for one that is.
+
+    Parameters
+    ----------
+    cluster : a row of ``CLUSTERS``.
+    run : as in :class:`~linkage.terms.ClusterDetail`.
 
     Examples
     --------
@@ -267,18 +263,11 @@ def lacks(detail: ClusterDetail) -> list[str]:
     >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
     >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
     >>> row = {"tier": "watch", "controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
-    >>> class Detail:
-    ...     run, cluster = {"settings": {"verdicts": asked}}, row
-    >>> lacks(Detail)
+    >>> lacks(row, run={"settings": {"verdicts": asked}})
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
     """
-    return cluster_lacks(detail.cluster, run=detail.run)
-
-
-def cluster_lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
-    """The same of a row of ``CLUSTERS``, and what its run was made from."""
-    asked = (run.get("settings") or {}).get("verdicts", {})
-    if cluster["tier"] == "enforce" or not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+    asked = _rule(run)
+    if cluster["tier"] == "enforce" or not asked:
         return []
     controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
     least, most = asked["least_controller"], asked["enforce_controller"]
@@ -300,6 +289,12 @@ _RULE_COUNTS: Final = (
     *("enforce_both", "max_q_value"),
     *("min_families", "min_enforce_accounts", "open_accounts", "brief_days"),
 )
+
+
+def _rule(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings that tiers went by in a run; empty where it does not tell all of them."""
+    asked: Mapping[str, Any] = (run.get("settings") or {}).get("verdicts", {})
+    return asked if all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)) else {}
 
 
 def membership_counts(detail: ClusterDetail) -> dict[str, int]:
