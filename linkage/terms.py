@@ -549,6 +549,11 @@ def _is_of(found: Any, wanted: str) -> bool:
     return str(kind) == wanted
 
 
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dicts by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def counted(number: float, noun: str) -> str:
     """A number and its noun, in the plural where it must be.
 

@@ -16,7 +16,7 @@ from linkage.notebook.given import AnyPath
 from linkage.notebook.runs import Run
 from linkage.outputs.html import notebook_table
 from linkage.store.store import Database
-from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, make_frame
+from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, make_frame, rows_of
 
 LEDGER: Final[Shape] = {
     "run_id": TEXT,
@@ -106,11 +106,11 @@ def kept_run(database: Database, run_id: str) -> Run:
     ------
     NoRunError : none is kept under this id; the message lists those that are.
     """
-    rows = database.query("one_run", run_id=run_id).to_dict("records")
+    rows = rows_of(database.query("one_run", run_id=run_id))
     if not rows:
         known = ", ".join(database.query("runs")["run_id"]) or "none"
         raise NoRunError(f"wanted run {run_id!r}; kept are: {known}. List them with: linkage runs")
-    return Run(database, {str(key): value for key, value in rows[0].items()})
+    return Run(database, rows[0])
 
 
 def diff_runs(before: Run, after: Run) -> RunDiff:
@@ -180,9 +180,8 @@ def metrics_text(database: Database | None, *, exit_code: int, ended_ms: int, du
         lines += _gauge("store_bytes", "size of the store's file", {"": database.path.stat().st_size})
         failed = len(database.query("failed_files"))
         lines += _gauge("failed_files", "files that ingest was given and could not load", {"": failed})
-        rows = database.query("published_run").to_dict("records")
-        if rows:
-            lines += _run_lines(Run(database, {str(key): value for key, value in rows[0].items()}), database)
+        for row in rows_of(database.query("published_run")):
+            lines += _run_lines(Run(database, row), database)
     return "\n".join(lines) + "\n"
 
 

@@ -235,15 +235,22 @@ def find_neighbours(place: Place, shared: Shared, facts: Mapping[str, Any]) -> N
     mailed = pd.DataFrame([(row, account) for row in domains for account in same_mail], columns=list(_HELD))
     held = pd.concat([frame[list(_HELD)].astype(_HELD) for frame in (shared.held, shared.known, popular, mailed)])
     held = held[held["account"].isin(others.index)].drop_duplicates()
-    best = _best(held, shared)
-    total = best.groupby("account")["bits"].sum()
-    told = best.join(values.drop(columns=["bits", "family"]), on="row").join(others, on="account")
-    told = told.assign(other_account=told["account_id"], total_bits=total.reindex(told["account"]).to_numpy())
-    told = told.sort_values(
-        ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
-    )
+    told = _best(held, shared).join(values.drop(columns=["bits", "family"]), on="row").join(others, on="account")
+    told = surest_first(told.rename(columns={"account_id": "other_account"}))
     links = make_frame(ACCOUNT_LINKS, {name: told[name].array for name in ACCOUNT_LINKS} if len(told) else None)
     return Neighbours(links, related=int(is_same.sum()), is_cut=len(first) > MOST_COMPARED)
+
+
+def surest_first(links: pd.DataFrame) -> pd.DataFrame:
+    """Links of one account with ``total_bits``, those of each pair together: most bits first, then by ``family``.
+
+    Parameters
+    ----------
+    links : ``other_account``, ``family`` and ``bits``, one row per account and reason.
+    """
+    told = links.assign(total_bits=links.groupby("other_account")["bits"].transform("sum"))
+    by = ["total_bits", "other_account", "bits", "family"]
+    return told.sort_values(by, ascending=[False, True, False, True], kind="stable")
 
 
 def _best(held: pd.DataFrame, shared: Shared) -> pd.DataFrame:
