@@ -74,7 +74,7 @@ def registration_evidence(uses: pd.DataFrame, accounts: pd.DataFrame, *, setting
     mail = known.loc[known["email_domain"].notna()]
     label = mail["email_domain"].astype("category")
     parts = [
-        evidence_of_kinds(uses, family="registration", kinds=("email_domain",)),
+        evidence_of_kinds(uses, family="registration"),
         *_windows(known, None, kind=WINDOW, settings=settings),
         *_windows(mail, label, kind=MAIL_WINDOW, settings=settings),
         *_windows(mail, label, kind=WIDE_MAIL_WINDOW, settings=settings),

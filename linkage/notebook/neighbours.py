@@ -17,7 +17,7 @@ import pandas as pd
 from linkage.clusters.reasons import noun
 from linkage.evidence.recalled import recall_bits
 from linkage.evidence.registration import WINDOW_WIDTHS, registration_evidence
-from linkage.notebook.whatif import KINDS_OF_FAMILY
+from linkage.evidence.shared import KINDS_OF_FAMILY
 from linkage.outputs.account import ACCOUNT_LINKS, ACCOUNT_USES
 from linkage.settings import EvidenceSettings
 from linkage.store.store import Database

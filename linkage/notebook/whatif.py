@@ -14,6 +14,7 @@ from linkage.clusters.cases import Decisions
 from linkage.clusters.tracking import carry_ids
 from linkage.engines.halves import beside_here
 from linkage.errors import NoSuchAccountError, UsageError
+from linkage.evidence.shared import KINDS_OF_FAMILY
 from linkage.notebook.changes import differing, side_by_side
 from linkage.notebook.given import AnySettings
 from linkage.outputs.html import notebook_table
@@ -72,16 +73,6 @@ MEMBER_CHANGES: Final[Shape] = {
 """One row per account that ``came`` into clusters, ``went``, ``moved`` to another, or is of another ``tier``,
 ``membership`` or ``probability``."""
 
-KINDS_OF_FAMILY: Final[Mapping[str, tuple[str, ...]]] = {
-    "network": ("ip", "ip_prefix"),
-    "payment": ("payment",),
-    "content": ("template", "template_family"),
-    "contract": ("contract",),
-    "client": ("client",),
-    "registration": ("email_domain",),
-}
-"""Kinds of entity that give evidence of a family."""
-
 
 @dataclasses.dataclass(frozen=True)
 class WhatIf:
@@ -134,7 +125,7 @@ class LeftOut:
 
     def thin(self, inputs: Inputs) -> Inputs:
         """The inputs as they would be had these fields, values and accounts never been in the logs."""
-        kinds = [kind for family in self.families for kind in KINDS_OF_FAMILY.get(family, ())]
+        kinds = [kind for family, kinds in KINDS_OF_FAMILY.items() if family in self.families for kind in kinds]
         uses = inputs.uses[~inputs.uses["kind"].isin(kinds) & ~inputs.uses["value"].isin(list(self.entities))]
         accounts, conduct = inputs.accounts, inputs.conduct
         if "registration" in self.families:
