@@ -1,7 +1,7 @@
 """Texts of long frames as numbers: categories in the order of their text, and one number for every shared value.
 
 There are tens of rows of evidence for every account. Compared, sorted and joined as numbers they cost a tenth of what
-text costs.
+text costs. Ranks and strata of accounts are here too: the wings of evidence and of clusters must mean the same by them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.arrays import Codes
+from linkage.arrays import Codes, Numbers
 from linkage.terms import TEXT
 
 _VALUE_KEYS = ("family", "kind", "value")
@@ -25,6 +25,12 @@ _LARGEST_NUMBER = 2**62
 GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 over the golden ratio: the upper bits of a number times this are spread evenly, for tables that are looked up
 (Knuth 1973, "The Art of Computer Programming", volume 3, section 6.4)."""
+
+VOLUME_STRATA: Final = 4
+"""Quarters of the accounts by requests."""
+
+AGE_STRATA: Final = 3
+"""Thirds of the accounts by first use."""
 
 
 def text_codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], pd.Index[str]]:
@@ -367,6 +373,35 @@ def first_rows(codes: Codes) -> Codes:
     [0, 2, 4]
     """
     return np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0) if len(codes) else codes
+
+
+def mid_ranks(figures: Numbers) -> Numbers:
+    """Ranks from 0 to 1 among the finite figures, equal ones at the middle of theirs; NaN where there is none.
+
+    They are compared to the thousandth.
+
+    Examples
+    --------
+    >>> mid_ranks(np.array([30.0, 10.0, np.nan, 10.0])).round(2).tolist()
+    [0.83, 0.33, nan, 0.33]
+    """
+    known = np.isfinite(figures)
+    result = np.full(len(figures), np.nan)
+    result[known] = (pd.Series(np.round(figures[known], 3)).rank().to_numpy() - 0.5) / max(int(known.sum()), 1)
+    return result
+
+
+def account_strata(accounts: pd.DataFrame, *, volumes: int = VOLUME_STRATA, ages: int = AGE_STRATA) -> Codes:
+    """A number, 0 or more, for each account (shape ``ACCOUNTS``): equal ones are alike in volume and age.
+
+    Parameters
+    ----------
+    volumes, ages : in how many equal parts accounts fall by their requests, and by their first use.
+    """
+    volume = accounts["request_count"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
+    age = accounts["first_at"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
+    coarse = np.ceil(volume * volumes) * (ages + 1) + np.ceil(age * ages)
+    return np.asarray(np.nan_to_num(coarse), dtype=np.int64)
 
 
 def stack_frames(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

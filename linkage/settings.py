@@ -149,7 +149,7 @@ class EvidenceSettings:
         unit="links",
         low=1,
         high=100_000,
-        reason="the strongest of each account; enough to hold a group of thousands together",
+        reason="clusters are found through the strongest of each account; enough to hold a group of thousands together",
     )
     signup_hours: float = _setting(
         24.0,
@@ -361,7 +361,7 @@ class RunSettings:
         unit="links",
         low=1,
         high=100_000,
-        reason="the strongest of each account inside its cluster; more than anybody reads, and all of a small cluster",
+        reason="a run keeps and lists the strongest of each account inside its cluster: more than anybody reads",
     )
 
 

@@ -549,6 +549,22 @@ def _is_of(found: Any, wanted: str) -> bool:
     return str(kind) == wanted
 
 
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as dicts by column name."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def counted(number: float, noun: str) -> str:
+    """A number and its noun, in the plural where it must be.
+
+    Examples
+    --------
+    >>> counted(1, "account"), counted(24_000, "account")
+    ('1 account', '24,000 accounts')
+    """
+    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
+
+
 def join_words(words: Sequence[str]) -> str:
     """Words as an English list: ``a``, ``a and b``, ``a, b and c``.
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from linkage import terms
-from linkage.terms import ClusterDetail, make_frame
+from linkage.terms import CLUSTERS, ClusterDetail, make_frame
 
 START = pd.Timestamp("2026-11-06", tz="UTC")
 DAYS = 14
@@ -285,3 +285,8 @@ def make_graph(detail: ClusterDetail) -> nx.Graph[str]:
             last_at=row.last_at,
         )
     return graph
+
+
+def clusters_of(*details: ClusterDetail) -> pd.DataFrame:
+    """The table of these clusters."""
+    return make_frame(CLUSTERS, {name: [detail.cluster[name] for detail in details] for name in CLUSTERS})

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +21,29 @@ from linkage.terms import check_frame
 LATE = {"timestamp": "2026-05-01T10:00:00Z", "account_id": "early", "request_id": "e1", "ip": "198.51.100.7"}
 
 
+@pytest.fixture(scope="session")
+def rebuilt(tiny_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of the tiny world, with an account of months before and one that never made a request, and a run."""
+    folder = tmp_path_factory.mktemp("account")
+    (folder / "early.ndjson").write_text(json.dumps(LATE) + "\n", encoding="utf-8")
+    (folder / "more.csv").write_text("account_id,payment_method\nsilent,card_x\n", encoding="utf-8")
+    with lk.open_store(folder / "tiny.db") as store:
+        store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+        store.ingest(folder / "early.ndjson", accounts=folder / "more.csv")
+        lk.rebuild(store)
+    return folder / "tiny.db"
+
+
 @pytest.fixture
-def tiny(tiny_store: lk.Store, tmp_path: Path) -> lk.Run:
-    """A run of the tiny world, with an account of months before and one that never made a request."""
-    (tmp_path / "early.ndjson").write_text(json.dumps(LATE) + "\n", encoding="utf-8")
-    (tmp_path / "more.csv").write_text("account_id,payment_method\nsilent,card_x\n", encoding="utf-8")
-    tiny_store.ingest(tmp_path / "early.ndjson", accounts=tmp_path / "more.csv")
-    return lk.rebuild(tiny_store)
+def tiny_store(rebuilt: Path, tmp_path: Path) -> Iterator[lk.Store]:
+    """A copy of it, to write to."""
+    with lk.open_store(shutil.copy(rebuilt, tmp_path), create=False) as store:
+        yield store
+
+
+@pytest.fixture
+def tiny(tiny_store: lk.Store) -> lk.Run:
+    return tiny_store.run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from linking_frames import World, flagged, run
 
 from linkage.clusters.explain import explain
 from linkage.settings import VerdictSettings
-from linkage.terms import CLUSTER_STATEMENTS, EVIDENCE, LINKS, check_frame, make_frame
+from linkage.terms import CLUSTER_STATEMENTS, CLUSTERS, EVIDENCE, LINKS, MEMBERS, check_frame, make_frame
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +103,25 @@ def test_a_cluster_with_more_links_than_a_run_keeps_says_so(frames: dict[str, pd
         said = statements(frames, links_per_account=bounds[0], links_kept=bounds[1])
         bounded = said.query("topic == 'extraction'")["sentence"].item()
         assert bounded == whole.removesuffix(".") + f" (of each account the strongest {told})."
+
+
+def test_one_account_value_or_pair_is_told_as_one() -> None:
+    row = {"cluster_id": "c", "families": "payment", "requests": 9, "readings": "", "expected_wrong": 0.1}
+    members = {"account_id": ["a", "b"], "cluster_id": ["c", "c"], "membership": ["core", "probable"]}
+    card = {"family": "payment", "kind": "payment", "value": "card", "accounts": 3, "unrelated_accounts": 1}
+    said = explain(
+        make_frame(CLUSTERS, {name: [value] for name, value in row.items()}),
+        members=make_frame(MEMBERS, members),
+        links=make_frame(LINKS, {"account_a": ["a"], "account_b": ["b"], "bits": [9.0], "families": [1]}),
+        evidence=make_frame(EVIDENCE, {"account_id": ["a", "b", "x"], **{name: [card[name]] * 3 for name in card}}),
+        settings=VerdictSettings(min_families=2),
+        links_per_account=100,
+        links_kept=30,
+    )
+    told = dict(said.drop_duplicates("topic", keep="last").set_index("topic")["sentence"])
+    assert told["rare"] == (
+        "Payment instrument card is on 3 accounts: 2 members and 1 other; 1 of the accounts is otherwise unrelated."
+    )
+    assert told["extraction"].endswith("; 1 of 1 pair of members is linked.")
+    assert told["free"].startswith("Without what its members share in payment (1 value), 0 independent kinds of")
+    assert told["for"].startswith("1 of 2 accounts is tied less firmly than the core. ")

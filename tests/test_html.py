@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from details import HOSTILE, make_detail
+from details import HOSTILE, clusters_of, make_detail
 
 from linkage import terms
 from linkage.errors import OutputFileError, ShapeError
@@ -60,10 +60,6 @@ class Page(HTMLParser):
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.words).split())
-
-
-def clusters_of(*details: ClusterDetail) -> pd.DataFrame:
-    return make_frame(CLUSTERS, {name: [detail.cluster[name] for detail in details] for name in CLUSTERS})
 
 
 def renamed(detail: ClusterDetail, name: str, **changes: Any) -> ClusterDetail:

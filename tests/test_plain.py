@@ -35,14 +35,15 @@ def test_what_a_cluster_lacks_for_the_first_tier_is_told(
     controller: float, extraction: float, q_value: float, told: str
 ) -> None:
     given = judged("watch", controller_probability=controller, extraction_probability=extraction, q_value=q_value)
-    [sentence] = lacks(given)
+    [sentence] = lacks(given.cluster, run=given.run)
     assert told in sentence
     assert sentence in cluster_text(given).splitlines()
 
 
 def test_nothing_lacks_where_nothing_is_asked() -> None:
-    assert lacks(judged("enforce", controller_probability=0.9, extraction_probability=0.9)) == []
-    assert lacks(make_detail()) == [], "a run of other days is not judged by rules of today"
+    sure, older = judged("enforce", controller_probability=0.9, extraction_probability=0.9), make_detail()
+    assert lacks(sure.cluster, run=sure.run) == []
+    assert lacks(older.cluster, run=older.run) == [], "a run of other days is not judged by rules of today"
 
 
 def test_a_cluster_is_told_under_headings_and_ends_in_what_speaks_for_it() -> None:

@@ -97,7 +97,7 @@ def test_what_people_decide_afterwards_is_a_remark_and_no_difference(store: Stor
     store.run.cluster(name).decide("cleared", note="a class", author="ana", at=AT)
     found = store.verify(report)
     assert found.differences == ()
-    assert found.remarks == (f"{name}: 1 case notes were added since the report",)
+    assert found.remarks == (f"{name}: 1 case note added since the report",)
     again = store.run.report(report.parent / "again", clusters=[name])
     assert store.verify(again[0].parent).is_true
 

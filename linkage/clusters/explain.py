@@ -23,6 +23,7 @@ from linkage.terms import (
     MEMBERS,
     TEXT,
     check_frame,
+    counted,
     join_words,
     make_frame,
 )
@@ -185,8 +186,8 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
         for value in _top(shared, family, 1):
             sentence = (
                 f"{_upper_first(value.name)} is on {value.accounts:,} accounts: {value.members:,} members and "
-                f"{value.accounts - value.members:,} others; {value.unrelated:,} of the accounts are otherwise "
-                "unrelated."
+                f"{counted(value.accounts - value.members, 'other')}; {value.unrelated:,} of the accounts "
+                f"{_are(value.unrelated)} otherwise unrelated."
             )
             rows.append(("rare", sentence, "cluster_shared_values", value.row))
     return rows
@@ -202,8 +203,8 @@ def _bounded(fellows: int, links_per_account: int, links_kept: int) -> str:
 def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, bounded: str) -> _Row:
     sentence = (
         f"The joint traffic of {cluster['requests']:,} requests reads as extraction with probability "
-        f"{cluster['extraction_probability']:.2f}; {pairs:,} of {size * (size - 1) // 2:,} pairs of members are linked"
-        f"{bounded}."
+        f"{cluster['extraction_probability']:.2f}; {pairs:,} of {counted(size * (size - 1) // 2, 'pair')} of members "
+        f"{_are(pairs)} linked{bounded}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
@@ -218,9 +219,9 @@ def _free(shared: list[_Value], families: list[str], min_families: int) -> list[
     if not values:
         return []
     rest = len(voices) - len(freed_voices)
-    left = f"{rest} independent {'kind' if rest == 1 else 'kinds'} of evidence {'is' if rest == 1 else 'are'} left"
+    left = f"{counted(rest, 'independent kind')} of evidence {_are(rest)} left"
     sentence = (
-        f"Without what its members share in {join_words(freed)} ({len(values):,} values), {left} "
+        f"Without what its members share in {join_words(freed)} ({counted(len(values), 'value')}), {left} "
         f"({join_words(list(SOFTWARE))} count as one, since one program brings them all), and fewer than "
         f"{min_families} never enforce."
     )
@@ -235,11 +236,15 @@ def _for(cluster: Mapping[str, Any], firm: int, loose: int, size: int) -> list[_
         if reading
     ]
     sentence = (
-        f"{loose:,} of {size:,} accounts are tied less firmly than the core. Were all {firm:,} core and probable "
-        f"members acted on, about {cluster['expected_wrong']:.1f} of them would be wronged: run by somebody else, or "
-        "not extracting."
+        f"{loose:,} of {size:,} accounts {_are(loose)} tied less firmly than the core. Were all {firm:,} core and "
+        f"probable members acted on, about {cluster['expected_wrong']:.1f} of them would be wronged: run by "
+        "somebody else, or not extracting."
     )
     return [*rows, ("for", sentence, "run_members", where)]
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _upper_first(text: str) -> str:

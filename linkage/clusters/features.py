@@ -16,8 +16,8 @@ import pandas as pd
 from linkage.arrays import Codes, Numbers
 from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
-from linkage.clusters.ties import Incidence, ranks
-from linkage.coding import codes_of, count_distinct, run_starts, text_codes
+from linkage.clusters.ties import Incidence
+from linkage.coding import codes_of, count_distinct, mid_ranks, run_starts, text_codes
 from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
 
 GROUP_PATTERNS: Final = ("hand_over", "joint_pauses", "work_list", "replacement")
@@ -272,7 +272,7 @@ def _habit_features(habits: pd.DataFrame, group: Codes, groups: int) -> dict[str
     requests = np.nan_to_num(column("request_count"))
     per_request = np.maximum(requests, 1)
     templated = column("templated_count") / per_request
-    ranked = [ranks(habit) for habit in (column("log_output_mean"), column("log_input_mean"), templated)]
+    ranked = [mid_ranks(habit) for habit in (column("log_output_mean"), column("log_input_mean"), templated)]
     spreads = [
         _spread(rank, group, groups) if np.isfinite(rank).any() else np.full(groups, UNTOLD_SPREAD) for rank in ranked
     ]

@@ -10,6 +10,7 @@ import pandas as pd
 from linkage.arrays import Codes
 from linkage.clusters.ties import Incidence
 from linkage.coding import run_places
+from linkage.terms import counted
 
 NOUNS: Final = {
     "ip": "address",
@@ -64,8 +65,8 @@ def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:
     values = incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
     columns = (values["kind"], values["value"], ties["fellows"], values["accounts"], values["unrelated_accounts"])
     return [
-        f"same {noun(kind)} {value} as {_others(fellows)} ({accounts:,} accounts in all, {unrelated:,} of them "
-        "otherwise unrelated)"
+        f"same {noun(kind)} {value} as {counted(fellows, 'other')} ({accounts:,} accounts in all, {unrelated:,} of "
+        "them otherwise unrelated)"
         for kind, value, fellows, accounts, unrelated in zip(*columns, strict=True)
     ]
 
@@ -73,13 +74,10 @@ def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:
 def _pattern_reasons(found: pd.DataFrame) -> list[str]:
     """Patterns of groups in words."""
     return [
-        f"same {NOUNS[kind]} as {_others(accounts - 1)} ({unrelated:,} of the {accounts:,} otherwise unrelated)"
+        f"same {NOUNS[kind]} as {counted(accounts - 1, 'other')} ({unrelated:,} of the {accounts:,} otherwise "
+        "unrelated)"
         for kind, accounts, unrelated in zip(found["kind"], found["accounts"], found["unrelated_accounts"], strict=True)
     ]
-
-
-def _others(count: int) -> str:
-    return "1 other" if count == 1 else f"{count:,} others"
 
 
 def noun(kind: str) -> str:

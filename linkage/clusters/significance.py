@@ -18,14 +18,9 @@ from scipy.special import gammaincc
 
 from linkage.arrays import Codes, Numbers
 from linkage.clusters.ties import Incidence, best_ties, build_incidence
+from linkage.coding import account_strata
 from linkage.parallel import in_threads
 from linkage.settings import VerdictSettings
-
-VOLUME_STRATA = 4
-"""Quarters of the accounts by requests."""
-
-AGE_STRATA = 3
-"""Thirds of the accounts by first use."""
 
 LEAST_NULL_GROUPS = 10
 """Groups found by chance from which on their law can be told."""
@@ -68,7 +63,7 @@ def measure_significance(
         return np.empty(0)
     real = _family_means(incidence, group, groups)
     strongest = real.argmax(axis=1)
-    strata, draw = _split_strata(_strata(accounts)), np.random.default_rng(seed)
+    strata, draw = _split_strata(account_strata(accounts)), np.random.default_rng(seed)
     keys = (draw.random(len(accounts)) for _ in range(settings.permutations))
     found = in_threads(lambda drawn: _family_means(incidence, group[_permute_within(strata, drawn)], groups), keys)
     null = np.array([_without(means, strongest) for means in found])
@@ -121,13 +116,6 @@ def _family_means(incidence: Incidence, group: Codes, groups: int) -> Numbers:
 
 def _without(means: Numbers, strongest: Codes) -> Numbers:
     return np.asarray(means.sum(axis=1) - means[np.arange(len(means)), strongest], dtype=np.float64)
-
-
-def _strata(accounts: pd.DataFrame) -> Codes:
-    volume = accounts["request_count"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
-    age = accounts["first_at"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
-    coarse = np.ceil(volume * VOLUME_STRATA) * (AGE_STRATA + 1) + np.ceil(age * AGE_STRATA)
-    return np.asarray(np.nan_to_num(coarse), dtype=np.int64)
 
 
 def _split_strata(strata: Codes) -> list[Codes]:

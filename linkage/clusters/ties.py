@@ -18,7 +18,7 @@ import pandas as pd
 
 from linkage.arrays import Codes, Flags, Numbers, Small
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, find_values, ranges, rows_by_code, value_keys
+from linkage.coding import codes_of, find_values, mid_ranks, ranges, rows_by_code, value_keys
 from linkage.errors import ClusterError
 from linkage.parallel import in_threads
 from linkage.terms import HOUR_MS
@@ -351,21 +351,7 @@ def rank_habits(conduct: pd.DataFrame, accounts: pd.DataFrame) -> Numbers:
     templated = table["templated_count"].to_numpy(dtype=np.float64) / np.maximum(requests, 1)
     habits = [table[name].to_numpy(dtype=np.float64) for name in ("log_output_mean", "log_input_mean")]
     enough = requests >= HABIT_REQUESTS
-    return np.column_stack([ranks(np.where(enough, habit, np.nan)) for habit in [*habits, templated]])
-
-
-def ranks(values: Numbers) -> Numbers:
-    """Mid-ranks from 0 to 1 among the known values; NaN where unknown.
-
-    Examples
-    --------
-    >>> ranks(np.array([30.0, 10.0, np.nan, 10.0])).round(2).tolist()
-    [0.83, 0.33, nan, 0.33]
-    """
-    known = np.isfinite(values)
-    result = np.full(len(values), np.nan)
-    result[known] = (pd.Series(np.round(values[known], 3)).rank().to_numpy() - 0.5) / max(int(known.sum()), 1)
-    return result
+    return np.column_stack([mid_ranks(np.where(enough, habit, np.nan)) for habit in [*habits, templated]])
 
 
 def conduct_ties(near: Nearness, group: Codes) -> Numbers:

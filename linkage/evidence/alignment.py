@@ -13,15 +13,16 @@ import numpy as np
 import pandas as pd
 
 from linkage.arrays import Codes
-from linkage.coding import codes_of, rows_by_code, rows_by_code_and_figure, text_codes
+from linkage.coding import (
+    AGE_STRATA,
+    VOLUME_STRATA,
+    account_strata,
+    codes_of,
+    rows_by_code,
+    rows_by_code_and_figure,
+    text_codes,
+)
 from linkage.terms import ACCOUNTS, EVIDENCE, check_frame
-
-VOLUME_STRATA: Final = 4
-"""Quarters of the accounts by requests; fewer strata where there are few accounts."""
-
-AGE_STRATA: Final = 3
-"""Thirds of the accounts by first use; fewer strata where there are few accounts."""
-
 
 LEAST_STRATUM: Final = 100
 """Accounts of a stratum, on average: in a smaller one a campaign would mostly be permuted into itself."""
@@ -62,12 +63,9 @@ def permute_evidence(evidence: pd.DataFrame, accounts: pd.DataFrame, *, seed: in
 
 
 def _strata(accounts: pd.DataFrame) -> Codes:
-    volume = accounts["request_count"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
-    age = accounts["first_at"].rank(method="first", pct=True).to_numpy(dtype=np.float64)
     volumes = int(np.clip(len(accounts) // (AGE_STRATA * LEAST_STRATUM), 1, VOLUME_STRATA))
     ages = int(np.clip(len(accounts) // (volumes * LEAST_STRATUM), 1, AGE_STRATA))
-    coarse = np.ceil(volume * volumes) * (ages + 1) + np.ceil(age * ages)
-    return np.asarray(np.nan_to_num(coarse), dtype=np.int64)
+    return account_strata(accounts, volumes=volumes, ages=ages)
 
 
 def _permutation(strata: Codes, draw: np.random.Generator) -> Codes:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from linkage.coding import codes_of
+from linkage.coding import codes_of, mid_ranks
 from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
 from linkage.settings import EvidenceSettings
 
@@ -60,19 +60,11 @@ def measure_habits(
         table["log_input_mean"].to_numpy(dtype=np.float64),
         templated,
     ]
-    columns = [HABIT_WEIGHT * _rank(habit, enough) for habit in habits]
+    ranks = [np.nan_to_num(mid_ranks(np.where(enough, habit, np.nan)), nan=0.5) for habit in habits]
+    columns = [HABIT_WEIGHT * rank for rank in ranks]
     vectors = np.column_stack([*columns, *_model_mix(accounts, uses)])
     vectors[~enough] = np.nan
     return vectors
-
-
-def _rank(habit: Vectors, enough: npt.NDArray[np.bool_]) -> Vectors:
-    """Mid-ranks from 0 to 1 among accounts with enough requests; 0.5 where unknown."""
-    result = np.full(len(habit), 0.5)
-    known = enough & np.isfinite(habit)
-    if known.sum() > 1:
-        result[known] = (pd.Series(np.round(habit[known], 3)).rank().to_numpy() - 0.5) / known.sum()
-    return result
 
 
 def _model_mix(accounts: pd.DataFrame, uses: pd.DataFrame) -> list[Vectors]:

@@ -21,4 +21,4 @@ def contract_evidence(uses: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame of shape ``USE_EVIDENCE``, one row per account and value; empty in, empty out.
     """
-    return evidence_of_kinds(uses, family="contract", kinds=("contract",))
+    return evidence_of_kinds(uses, family="contract")

@@ -22,4 +22,4 @@ def network_evidence(uses: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame of shape ``USE_EVIDENCE``, one row per account and value; empty in, empty out.
     """
-    return evidence_of_kinds(uses, family="network", kinds=("ip", "ip_prefix"))
+    return evidence_of_kinds(uses, family="network")

@@ -12,7 +12,8 @@ doi:10.1080/03610929708831995; here the binomial tail of the best span, times th
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -36,10 +37,13 @@ WINDOW = "signup_window"
 """Kind of a creation window."""
 
 MAIL_WINDOW = "signup_mail_window"
-"""Kind of a creation window three times as wide, together with the mail domain."""
+"""Kind of a wider creation window together with the mail domain."""
 
 WIDE_MAIL_WINDOW = "signup_wide_mail_window"
-"""Kind of a creation window ten times as wide, together with the mail domain."""
+"""Kind of the widest creation window together with the mail domain."""
+
+WINDOW_WIDTHS: Final[Mapping[str, int]] = {WINDOW: 1, MAIL_WINDOW: 3, WIDE_MAIL_WINDOW: 10}
+"""Kinds of creation windows, and how many ``signup_hours`` each is wide."""
 
 BURST = "signup_burst"
 """Kind of a span in which improbably many accounts of a group were created."""
@@ -70,16 +74,18 @@ def registration_evidence(uses: pd.DataFrame, accounts: pd.DataFrame, *, setting
     mail = known.loc[known["email_domain"].notna()]
     label = mail["email_domain"].astype("category")
     parts = [
-        evidence_of_kinds(uses, family="registration", kinds=("email_domain",)),
-        *_windows(known, None, kind=WINDOW, width_h=settings.signup_hours),
-        *_windows(mail, label, kind=MAIL_WINDOW, width_h=3 * settings.signup_hours),
-        *_windows(mail, label, kind=WIDE_MAIL_WINDOW, width_h=10 * settings.signup_hours),
+        evidence_of_kinds(uses, family="registration"),
+        *_windows(known, None, kind=WINDOW, settings=settings),
+        *_windows(mail, label, kind=MAIL_WINDOW, settings=settings),
+        *_windows(mail, label, kind=WIDE_MAIL_WINDOW, settings=settings),
     ]
     return stack_frames(parts)
 
 
-def _windows(accounts: pd.DataFrame, label: pd.Series[Any] | None, *, kind: str, width_h: float) -> list[pd.DataFrame]:
-    width_ms = max(int(width_h * HOUR_MS), 2)
+def _windows(
+    accounts: pd.DataFrame, label: pd.Series[Any] | None, *, kind: str, settings: EvidenceSettings
+) -> list[pd.DataFrame]:
+    width_ms = max(int(WINDOW_WIDTHS[kind] * settings.signup_hours * HOUR_MS), 2)
     return [_grid(accounts, label, kind=kind, width_ms=width_ms, shift_ms=s) for s in (0, width_ms // 2)]
 
 

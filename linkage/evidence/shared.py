@@ -1,42 +1,51 @@
-"""The one way a room turns uses of an entity into evidence: pick the kinds, name the family."""
+"""The one way a room turns uses of an entity into evidence: pick the kinds of a family, and name it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from linkage.terms import TEXT, TIME, USES, Family, Shape
+from linkage.terms import COUNT, TEXT, TIME, USES, Family, Shape
 
 USE_EVIDENCE: Final[Shape] = {
-    "account_id": "str",
-    "family": "str",
-    "kind": "str",
-    "value": "str",
-    "request_count": "int64",
+    "account_id": TEXT,
+    "family": TEXT,
+    "kind": TEXT,
+    "value": TEXT,
+    "request_count": COUNT,
     "first_at": TIME,
     "last_at": TIME,
 }
 """What each family's room returns: one row per account and value, before it is known who shares it."""
 
+KINDS_OF_FAMILY: Final[Mapping[Family, tuple[str, ...]]] = {
+    "network": ("ip", "ip_prefix"),
+    "payment": ("payment",),
+    "content": ("template", "template_family"),
+    "contract": ("contract",),
+    "client": ("client",),
+    "registration": ("email_domain",),
+}
+"""Family to the kinds of entity whose uses are evidence of it; other families speak for pairs and groups alone."""
 
-def evidence_of_kinds(uses: pd.DataFrame, *, family: Family, kinds: Sequence[str]) -> pd.DataFrame:
-    """The uses of these kinds as evidence of one family.
+
+def evidence_of_kinds(uses: pd.DataFrame, *, family: Family) -> pd.DataFrame:
+    """The uses of a family's kinds as evidence of it.
 
     Parameters
     ----------
     uses : frame of shape ``USES``.
-    family : what the rows are called.
-    kinds : which kinds of entity to take.
+    family : one of ``KINDS_OF_FAMILY``.
 
     Returns
     -------
     DataFrame of shape ``USE_EVIDENCE``; rows without a value are left out, and texts that are categories stay so.
     O(uses).
     """
-    chosen = np.flatnonzero(uses["kind"].isin(list(kinds)) & uses["value"].notna())
+    chosen = np.flatnonzero(uses["kind"].isin(list(KINDS_OF_FAMILY[family])) & uses["value"].notna())
     first, last = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
     # Rows that stand together, as those of a kind do in sorted uses, are not copied.
     rows = uses[list(USES)].iloc[slice(first, last) if last - first == len(chosen) else chosen].reset_index(drop=True)

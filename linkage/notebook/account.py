@@ -11,7 +11,7 @@ import pandas as pd
 
 from linkage.clusters.reasons import NOUNS, noun
 from linkage.errors import NoSuchAccountError
-from linkage.notebook.neighbours import Place, Shared, find_neighbours, shared_values
+from linkage.notebook.neighbours import Place, Shared, find_neighbours, shared_values, surest_first
 from linkage.outputs.account import (
     ACCOUNT_HISTORY,
     ACCOUNT_LINKS,
@@ -25,7 +25,7 @@ from linkage.outputs.html import notebook_table
 from linkage.settings import EvidenceSettings
 from linkage.store.inputs import Window
 from linkage.store.store import Database
-from linkage.terms import CLUSTERS, FAMILIES, MEMBERS, join_words, make_frame
+from linkage.terms import CLUSTERS, FAMILIES, MEMBERS, join_words, make_frame, rows_of
 
 _PATTERNS: Final = {
     "signup_burst": "registration",
@@ -185,8 +185,7 @@ _WORK: Final = ("requests", "active_days", "first_at", "last_at", "all_requests"
 
 def _one(frame: pd.DataFrame) -> dict[str, Any] | None:
     """The only row of a table; None: it has none."""
-    rows = frame.to_dict("records")
-    return {str(key): value for key, value in rows[0].items()} if rows else None
+    return next(iter(rows_of(frame)), None)
 
 
 def _kept_links(place: Place, own: Mapping[str, str], member: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -194,10 +193,7 @@ def _kept_links(place: Place, own: Mapping[str, str], member: Mapping[str, Any] 
     found = place.database.query("links_of_account", **own)
     if found.empty or not member:
         return make_frame(ACCOUNT_LINKS)
-    total = found.groupby("other_account")["bits"].transform("sum")
-    told = found.assign(total_bits=total, noun=found["kind"].map(noun)).sort_values(
-        ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
-    )
+    told = surest_first(found.assign(noun=found["kind"].map(noun)))
     columns = {name: told[name].array for name in ACCOUNT_LINKS if name != "tier"}
     return make_frame(ACCOUNT_LINKS, {**columns, "tier": [member["tier"]] * len(told)})
 

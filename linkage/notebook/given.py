@@ -11,6 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from linkage.errors import UsageError
+from linkage.outputs.tables import as_utc
 from linkage.settings import Settings, read_settings, settings_from
 
 AnyPath = str | PathLike[str]
@@ -48,10 +49,9 @@ def given_moment(moment: Moment) -> int:
     86400000
     """
     try:
-        stamp = pd.Timestamp(moment)
+        stamp = as_utc(moment)
     except (ValueError, TypeError) as error:
         raise UsageError(f"wanted a time such as 2026-11-20T00:00Z; got {moment!r}. Write it so") from error
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
     return int(stamp.timestamp() * 1000)
 
 

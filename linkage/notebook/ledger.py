@@ -12,11 +12,12 @@ from typing import Final
 import pandas as pd
 
 from linkage.errors import NoRunError, OutputFileError
+from linkage.notebook.changes import differing, side_by_side
 from linkage.notebook.given import AnyPath
 from linkage.notebook.runs import Run
 from linkage.outputs.html import notebook_table
 from linkage.store.store import Database
-from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, make_frame
+from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, make_frame, rows_of
 
 LEDGER: Final[Shape] = {
     "run_id": TEXT,
@@ -106,11 +107,11 @@ def kept_run(database: Database, run_id: str) -> Run:
     ------
     NoRunError : none is kept under this id; the message lists those that are.
     """
-    rows = database.query("one_run", run_id=run_id).to_dict("records")
+    rows = rows_of(database.query("one_run", run_id=run_id))
     if not rows:
         known = ", ".join(database.query("runs")["run_id"]) or "none"
         raise NoRunError(f"wanted run {run_id!r}; kept are: {known}. List them with: linkage runs")
-    return Run(database, {str(key): value for key, value in rows[0].items()})
+    return Run(database, rows[0])
 
 
 def diff_runs(before: Run, after: Run) -> RunDiff:
@@ -120,17 +121,16 @@ def diff_runs(before: Run, after: Run) -> RunDiff:
         for (what, one), (_, other) in zip(_told(before), _told(after), strict=True)
         if one != other
     ]
-    told = ["cluster_id", "accounts", "tier"]
-    one, other = (pd.DataFrame(run.clusters)[told] for run in (before, after))
-    clusters = one.merge(other, on="cluster_id", how="outer", suffixes=("_before", "_after"))
-    clusters = clusters.astype({"accounts_before": "Int64", "accounts_after": "Int64"})
-    same = _same(clusters, "accounts") & _same(clusters, "tier")
+    tables = (pd.DataFrame(run.clusters) for run in (before, after))
+    clusters = differing(
+        side_by_side(*tables, on="cluster_id", columns=["accounts", "tier"]), {"accounts": "accounts", "tier": "tier"}
+    )
     columns = ["cluster_id", "accounts_before", "accounts_after", "tier_before", "tier_after"]
     return RunDiff(
         before.run_id,
         after.run_id,
         pd.DataFrame(inputs, columns=["what", "before", "after"]),
-        clusters.loc[~same, columns].reset_index(drop=True),
+        clusters[columns].astype({"accounts_before": "Int64", "accounts_after": "Int64"}),
         _moves(before.members, after.members),
     )
 
@@ -142,23 +142,10 @@ def _told(run: Run) -> Iterator[tuple[str, str]]:
     yield from ((f"version of {name}", str(version)) for name, version in sorted(info["versions"].items()))
 
 
-def _same(table: pd.DataFrame, name: str) -> pd.Series[bool]:
-    one, other = table[f"{name}_before"], table[f"{name}_after"]
-    return (one == other).fillna(False).astype(bool)
-
-
 def _moves(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    columns = ["account_id", "cluster_id", "tier", "membership"]
-    both = before[columns].merge(after[columns], on="account_id", how="outer", suffixes=("_before", "_after"))
-    change = pd.Series("", index=both.index, dtype="object")
-    for name in ("membership", "tier"):
-        change = change.where(_same(both, name), name)
-    change = change.where(_same(both, "cluster_id"), "moved")
-    change = change.where(both["cluster_id_after"].notna(), "went").where(both["cluster_id_before"].notna(), "came")
-    both = both.assign(change=change)[change != ""].sort_values("account_id", ignore_index=True)
-    named = {"cluster_id_before": "cluster_before", "cluster_id_after": "cluster_after"}
-    renamed = both.rename(columns=named)
-    return make_frame(MOVES, {name: renamed[name].array for name in MOVES} if len(renamed) else None)
+    both = side_by_side(before, after, on="account_id", columns=["cluster_id", "tier", "membership"])
+    moves = differing(both, {"membership": "membership", "tier": "tier", "cluster": "moved"})
+    return make_frame(MOVES, {name: moves[name].array for name in MOVES})
 
 
 def metrics_text(database: Database | None, *, exit_code: int, ended_ms: int, duration_s: float) -> str:
@@ -180,9 +167,8 @@ def metrics_text(database: Database | None, *, exit_code: int, ended_ms: int, du
         lines += _gauge("store_bytes", "size of the store's file", {"": database.path.stat().st_size})
         failed = len(database.query("failed_files"))
         lines += _gauge("failed_files", "files that ingest was given and could not load", {"": failed})
-        rows = database.query("published_run").to_dict("records")
-        if rows:
-            lines += _run_lines(Run(database, {str(key): value for key, value in rows[0].items()}), database)
+        for row in rows_of(database.query("published_run")):
+            lines += _run_lines(Run(database, row), database)
     return "\n".join(lines) + "\n"
 
 

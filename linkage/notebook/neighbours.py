@@ -16,8 +16,8 @@ import pandas as pd
 
 from linkage.clusters.reasons import noun
 from linkage.evidence.recalled import recall_bits
-from linkage.evidence.registration import registration_evidence
-from linkage.notebook.whatif import KINDS_OF_FAMILY
+from linkage.evidence.registration import WINDOW_WIDTHS, registration_evidence
+from linkage.evidence.shared import KINDS_OF_FAMILY
 from linkage.outputs.account import ACCOUNT_LINKS, ACCOUNT_USES
 from linkage.settings import EvidenceSettings
 from linkage.store.store import Database
@@ -33,8 +33,7 @@ MOST_COMPARED: Final = 200
 """Accounts that are compared in full, those that share most of what few have."""
 
 MOST_RECORDS: Final = 20_000
-_WIDEST: Final = 10
-"""The widest creation window, as a multiple of ``signup_hours``."""
+"""Records of accounts that are read for who paid with the same, was created near or has the same mail domain."""
 
 _FAMILY_OF: Final = {kind: family for family, kinds in KINDS_OF_FAMILY.items() for kind in kinds}
 _VALUES: Final[Shape] = {
@@ -121,7 +120,7 @@ def shared_values(place: Place, number: int, facts: Mapping[str, Any]) -> Shared
     told = told.sort_values(list(_HELD), ignore_index=True)
     counted = told.groupby("row").size().reindex(own.index, fill_value=0)
     own["accounts"] = accounts.reindex(own.index, fill_value=0).clip(lower=1).combine(counted, max).astype(COUNT)
-    cut = own["kind"].isin(_WINDOW_KINDS) & (len(records) >= MOST_RECORDS) | (own["accounts"] >= MOST_RECORDS)
+    cut = own["kind"].isin(list(WINDOW_WIDTHS)) & (len(records) >= MOST_RECORDS) | (own["accounts"] >= MOST_RECORDS)
     own["is_all"] = is_all.reindex(own.index, fill_value=True) & ~cut
     own["family"] = own["kind"].map(_FAMILY_OF).fillna("registration")
     own["noun"] = own["kind"].map(noun)
@@ -133,9 +132,6 @@ def shared_values(place: Place, number: int, facts: Mapping[str, Any]) -> Shared
     values = make_frame(ACCOUNT_USES, {name: own[name].array for name in ACCOUNT_USES})
     rank = worth["prior_bits"].groupby(values["family"]).rank(method="first", ascending=False).astype(COUNT)
     return Shared(values, parts, others[is_few], others[~is_few], rank)
-
-
-_WINDOW_KINDS: Final = ("signup_window", "signup_mail_window", "signup_wide_mail_window")
 
 
 def _ask(place: Place, name: str, parts: pd.DataFrame, **more: int | str) -> pd.DataFrame:
@@ -174,14 +170,15 @@ def _like_records(place: Place, own: pd.DataFrame, facts: Mapping[str, Any]) -> 
     created = facts["created_at"]
     created_ms = 0 if pd.isna(created) else int(created.timestamp() * 1000)
     near_ms = 0 if pd.isna(created) else int(place.settings.signup_hours * HOUR_MS)
+    wide_ms = max(WINDOW_WIDTHS.values()) * near_ms
     return place.database.query(
         "like_records",
         payments=json.dumps(payments),
         near_since_ms=created_ms - near_ms,
         near_until_ms=created_ms + near_ms,
         domain=int(domains.max()) if len(domains) else -1,
-        wide_since_ms=created_ms - _WIDEST * near_ms,
-        wide_until_ms=created_ms + _WIDEST * near_ms,
+        wide_since_ms=created_ms - wide_ms,
+        wide_until_ms=created_ms + wide_ms,
         max_rows=MOST_RECORDS,
         **place.days,
     )
@@ -238,15 +235,22 @@ def find_neighbours(place: Place, shared: Shared, facts: Mapping[str, Any]) -> N
     mailed = pd.DataFrame([(row, account) for row in domains for account in same_mail], columns=list(_HELD))
     held = pd.concat([frame[list(_HELD)].astype(_HELD) for frame in (shared.held, shared.known, popular, mailed)])
     held = held[held["account"].isin(others.index)].drop_duplicates()
-    best = _best(held, shared)
-    total = best.groupby("account")["bits"].sum()
-    told = best.join(values.drop(columns=["bits", "family"]), on="row").join(others, on="account")
-    told = told.assign(other_account=told["account_id"], total_bits=total.reindex(told["account"]).to_numpy())
-    told = told.sort_values(
-        ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
-    )
+    told = _best(held, shared).join(values.drop(columns=["bits", "family"]), on="row").join(others, on="account")
+    told = surest_first(told.rename(columns={"account_id": "other_account"}))
     links = make_frame(ACCOUNT_LINKS, {name: told[name].array for name in ACCOUNT_LINKS} if len(told) else None)
     return Neighbours(links, related=int(is_same.sum()), is_cut=len(first) > MOST_COMPARED)
+
+
+def surest_first(links: pd.DataFrame) -> pd.DataFrame:
+    """Links of one account with ``total_bits``, those of each pair together: most bits first, then by ``family``.
+
+    Parameters
+    ----------
+    links : ``other_account``, ``family`` and ``bits``, one row per account and reason.
+    """
+    told = links.assign(total_bits=links.groupby("other_account")["bits"].transform("sum"))
+    by = ["total_bits", "other_account", "bits", "family"]
+    return told.sort_values(by, ascending=[False, True, False, True], kind="stable")
 
 
 def _best(held: pd.DataFrame, shared: Shared) -> pd.DataFrame:

@@ -20,10 +20,11 @@ from linkage.memory import seldom_collected
 from linkage.notebook.account import Account, find_account, no_such_account
 from linkage.notebook.cluster import Cluster
 from linkage.notebook.given import AnyPath, AnySettings
+from linkage.notebook.neighbours import surest_first
 from linkage.notebook.progress import progress_shown, steps_shown
 from linkage.notebook.whatif import Bench, LeftOut, WhatIf, as_tuple, changed_settings
 from linkage.outputs.html import Spread, notebook_table, pressing_clusters, write_report
-from linkage.outputs.masking import mask_values
+from linkage.outputs.masking import Masks
 from linkage.outputs.pack import write_pack
 from linkage.outputs.parquet import write_parquet
 from linkage.outputs.stix import write_stix
@@ -47,6 +48,7 @@ from linkage.terms import (
     RunId,
     Shape,
     make_frame,
+    rows_of,
 )
 
 if TYPE_CHECKING:
@@ -223,14 +225,7 @@ class Run:
         ------
         NoSuchClusterError : the run has no such cluster; the message lists some it has.
         """
-        table = self._frame("run_clusters", CLUSTERS)
-        rows = table[table["cluster_id"] == cluster_id].to_dict("records")
-        if not rows:
-            known = ", ".join(table["cluster_id"].head(10)) or "none"
-            raise NoSuchClusterError(
-                f"wanted cluster {cluster_id!r} of run {self.run_id}; found {known}. List them with: linkage clusters"
-            )
-        return Cluster(self, {str(key): value for key, value in rows[0].items()})
+        return self._named([cluster_id])[0]
 
     def links_of(self, account_id: str, *, everywhere: bool = False) -> pd.DataFrame:
         """Which accounts an account is tied to, by what, and how sure that is; shape :data:`TIES`, the surest first.
@@ -266,10 +261,7 @@ class Run:
         told = found[["other_account", "family", "kind", "value", "accounts", "unrelated_accounts", "bits"]].merge(
             known, left_on="other_account", right_on="account_id", how="left"
         )
-        told["total_bits"] = told.groupby("other_account")["bits"].transform("sum")
-        told = told.sort_values(
-            ["total_bits", "other_account", "bits", "family"], ascending=[False, True, False, True], kind="stable"
-        )
+        told = surest_first(told)
         return make_frame(TIES, {name: told[name].array for name in TIES} if len(told) else None)
 
     def _need_account(self, account_id: str) -> None:
@@ -473,9 +465,17 @@ class Run:
         return [cluster.detail for cluster in self._named(pd.DataFrame(self.clusters)["cluster_id"])]
 
     def _named(self, cluster_ids: Iterable[str]) -> list[Cluster]:
-        rows = {str(row["cluster_id"]): row for row in pd.DataFrame(self.clusters).to_dict("records")}
-        known = {name: {str(key): value for key, value in row.items()} for name, row in rows.items()}
-        return [Cluster(self, known[name]) if name in known else self.cluster(name) for name in cluster_ids]
+        known, wanted = (
+            {row["cluster_id"]: row for row in rows_of(self._frame("run_clusters", CLUSTERS))},
+            [*cluster_ids],
+        )
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise NoSuchClusterError(
+                f"wanted cluster {unknown[0]!r} of run {self.run_id}; found {', '.join(list(known)[:10]) or 'none'}. "
+                "List them with: linkage clusters"
+            )
+        return [Cluster(self, known[name]) for name in wanted]
 
     def _template_uses(self, names: Iterable[str]) -> pd.DataFrame:
         """How templates are used by all accounts: as the run counted it, else looked up, each once for all clusters."""
@@ -496,7 +496,7 @@ class Run:
 
     def _uses(self, *, personal_data: bool) -> pd.DataFrame:
         uses = self._database.frame("account_uses", USES, **self._days)
-        return uses if personal_data else mask_values(uses)
+        return uses if personal_data else Masks([uses]).values(uses)
 
     @property
     def _days(self) -> Mapping[str, int]:

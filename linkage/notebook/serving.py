@@ -16,7 +16,7 @@ from linkage.notebook.given import AnyPath, Moment
 from linkage.notebook.runs import Run
 from linkage.outputs.datasette import DATA, Desk, Question, Site, Visitor, cluster_path, make_site, question_path
 from linkage.outputs.html import CaseForm, cluster_page, find_page, front_page
-from linkage.outputs.masking import mask_clusters, mask_detail, mask_sentences, mask_value
+from linkage.outputs.masking import Masks, mask_clusters, mask_detail, mask_value
 from linkage.outputs.tables import records
 from linkage.rebuild import published_run
 from linkage.store.queries import load_query
@@ -69,7 +69,7 @@ def snapshot_run(database: Database, path: AnyPath, *, personal_data: bool = Fal
     fields = {field.name for field in dataclasses.fields(RunRecord)}
     record = RunRecord(**{name: value for name, value in row.items() if name in fields})
     whole = _whole(run)
-    hide = None if personal_data else mask_sentences(whole)
+    hide = None if personal_data else Masks.of([whole]).sentence
     tables = _tables(pd.DataFrame(run.clusters), whole, personal_data=personal_data)
     write_snapshot(database, path, record=record, tables=tables, hide=hide)
     return Path(path)

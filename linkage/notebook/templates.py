@@ -10,7 +10,7 @@ import pandas as pd
 from linkage.errors import UsageError
 from linkage.outputs.html import notebook_table
 from linkage.store.store import Database
-from linkage.terms import COUNT, TEMPLATE_LIST, TEXT, TIME, Shape, TemplateId, make_frame
+from linkage.terms import COUNT, TEMPLATE_LIST, TEXT, TIME, Shape, TemplateId, make_frame, rows_of
 
 TEMPLATE_ACCOUNTS: Final[Shape] = {"account_id": TEXT, "request_count": COUNT, "first_at": TIME, "last_at": TIME}
 """One row per account that uses a template, most requests first."""
@@ -51,11 +51,11 @@ class Templates(pd.DataFrame):
         return super().__getitem__(key)
 
     def _template(self, template_id: str) -> Template:
-        rows = pd.DataFrame(self).loc[self["template_id"] == template_id].to_dict("records")
+        rows = rows_of(pd.DataFrame(self).loc[self["template_id"] == template_id])
         if not rows:
             known = ", ".join(self["template_id"].head(5)) or "none"
             raise UsageError(f"wanted a template of this table; found none named {template_id!r}. It has: {known}")
-        return Template(self._database, {str(name): value for name, value in rows[0].items()})
+        return Template(self._database, rows[0])
 
     def _ipython_key_completions_(self) -> list[str]:
         return [*self["template_id"], *self.columns]

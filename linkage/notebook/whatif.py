@@ -14,6 +14,8 @@ from linkage.clusters.cases import Decisions
 from linkage.clusters.tracking import carry_ids
 from linkage.engines.halves import beside_here
 from linkage.errors import NoSuchAccountError, UsageError
+from linkage.evidence.shared import KINDS_OF_FAMILY
+from linkage.notebook.changes import differing, side_by_side
 from linkage.notebook.given import AnySettings
 from linkage.outputs.html import notebook_table
 from linkage.rebuild import decisions_until, digest_of, settle_judged, versions_of
@@ -71,19 +73,6 @@ MEMBER_CHANGES: Final[Shape] = {
 """One row per account that ``came`` into clusters, ``went``, ``moved`` to another, or is of another ``tier``,
 ``membership`` or ``probability``."""
 
-LEAST_CHANGE: Final = 0.005
-"""A probability that changes by less is the same: it is read with two digits."""
-
-KINDS_OF_FAMILY: Final[Mapping[str, tuple[str, ...]]] = {
-    "network": ("ip", "ip_prefix"),
-    "payment": ("payment",),
-    "content": ("template", "template_family"),
-    "contract": ("contract",),
-    "client": ("client",),
-    "registration": ("email_domain",),
-}
-"""Kinds of entity that give evidence of a family."""
-
 
 @dataclasses.dataclass(frozen=True)
 class WhatIf:
@@ -136,7 +125,7 @@ class LeftOut:
 
     def thin(self, inputs: Inputs) -> Inputs:
         """The inputs as they would be had these fields, values and accounts never been in the logs."""
-        kinds = [kind for family in self.families for kind in KINDS_OF_FAMILY.get(family, ())]
+        kinds = [kind for family, kinds in KINDS_OF_FAMILY.items() if family in self.families for kind in kinds]
         uses = inputs.uses[~inputs.uses["kind"].isin(kinds) & ~inputs.uses["value"].isin(list(self.entities))]
         accounts, conduct = inputs.accounts, inputs.conduct
         if "registration" in self.families:
@@ -315,44 +304,21 @@ def _changed_settings(before: Settings, after: Settings) -> list[str]:
     return [*changed, "other coefficients"] if one["coefficients"] != other["coefficients"] else changed
 
 
-_BRIEF: Final = {"controller_probability": "controller", "extraction_probability": "extraction"}
-
-
-def _side_by_side(before: pd.DataFrame, after: pd.DataFrame, *, on: str, columns: Iterable[str]) -> pd.DataFrame:
-    chosen = [on, *columns]
-    one, other = (frame[chosen].rename(columns=_BRIEF) for frame in (before, after))
-    both = one.merge(other, on=on, how="outer", suffixes=("_before", "_after"), sort=True, indicator=True)
-    return both.assign(change="")
-
-
-def _mark(both: pd.DataFrame, changes: Mapping[str, str]) -> pd.DataFrame:
-    """The rows that differ, each with its change; of several the last named."""
-    change = both["change"].astype("object")
-    for name, word in changes.items():
-        one, other = both[f"{name}_before"], both[f"{name}_after"]
-        differs = (one - other).abs() >= LEAST_CHANGE if pd.api.types.is_float_dtype(one) else one != other
-        change = change.mask(differs, word)
-    change = change.mask(both["_merge"] == "left_only", "went").mask(both["_merge"] == "right_only", "came")
-    marked = both.assign(change=change.astype("str"))
-    return marked[marked["change"] != ""].reset_index(drop=True)
-
-
 def _cluster_changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     columns = ["tier", "accounts", "controller_probability", "extraction_probability", "families"]
-    both = _side_by_side(before, after, on="cluster_id", columns=columns)
+    both = side_by_side(before, after, on="cluster_id", columns=columns)
     for name in ("accounts_before", "accounts_after"):
         both[name] = both[name].fillna(0).astype(COUNT)
     words = {"extraction": "probability", "controller": "probability", "accounts": "accounts", "tier": "tier"}
-    marked = _mark(both, words)
+    marked = differing(both, words)
     return make_frame(CLUSTER_CHANGES, {name: marked[name].array for name in CLUSTER_CHANGES})
 
 
 def _member_changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     columns = ["cluster_id", "tier", "membership", "controller_probability", "extraction_probability", "flagged"]
-    both = _side_by_side(before, after, on="account_id", columns=columns)
+    both = side_by_side(before, after, on="account_id", columns=columns)
     for name in ("flagged_before", "flagged_after"):
         both[name] = both[name].eq(True)
     words = {"extraction": "probability", "controller": "probability", "membership": "membership", "tier": "tier"}
-    marked = _mark(both, {**words, "cluster_id": "moved"})
-    marked = marked.rename(columns={"cluster_id_before": "cluster_before", "cluster_id_after": "cluster_after"})
+    marked = differing(both, {**words, "cluster": "moved"})
     return make_frame(MEMBER_CHANGES, {name: marked[name].array for name in MEMBER_CHANGES})

@@ -126,18 +126,14 @@ class AccountDetail:
 def mask_account(detail: AccountDetail) -> AccountDetail:
     """The same without raw addresses, payment instruments and keys; see :func:`linkage.outputs.masking.mask_detail`."""
     masks = Masks([detail.uses, detail.links])
-
-    def hide(row: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        return row and {key: masks.sentence(value) if isinstance(value, str) else value for key, value in row.items()}
-
     return dataclasses.replace(
         detail,
-        member=hide(detail.member),
-        cluster=hide(detail.cluster),
-        templates=hide(detail.templates) or {},
-        uses=masks.table(detail.uses),
-        links=masks.table(detail.links),
-        case_notes=masks.column(detail.case_notes, "note"),
+        member=detail.member and masks.row(detail.member),
+        cluster=detail.cluster and masks.row(detail.cluster),
+        templates=masks.row(detail.templates),
+        uses=masks.values(detail.uses),
+        links=masks.values(detail.links),
+        case_notes=masks.sentences(detail.case_notes, "note"),
     )
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 
 from linkage.outputs import wording
 from linkage.outputs.account import AccountDetail
+from linkage.outputs.plain import section
 from linkage.outputs.tables import records
 from linkage.outputs.text import is_null, one_line, shorten_middle
-from linkage.terms import join_words
+from linkage.terms import counted, join_words
 
 _LINKS_TOLD: Final = 3
 _PARTS_TOLD: Final = 4
@@ -80,16 +81,10 @@ def _window(detail: AccountDetail) -> str:
 
 def _at_work(detail: AccountDetail) -> str:
     account = detail.account
-    days = f"{wording.count(account['active_days'], 'day')} from" if account["active_days"] > 1 else ""
+    days = f"{counted(account['active_days'], 'day')} from" if account["active_days"] > 1 else ""
     span = f"{days} {wording.day(account['first_at'])} to {wording.day(account['last_at'])}" if days else "one day"
     when = span if days else f"{span}, {wording.day(account['first_at'])}"
-    return f"It made {wording.count(account['requests'], 'request')} on {when}."
-
-
-def _section(heading: str, sentences: list[str]) -> Iterator[str]:
-    if sentences:
-        yield f"\n{heading}"
-        yield from (f"- {one_line(sentence, longest=_LONGEST)}" for sentence in sentences)
+    return f"It made {counted(account['requests'], 'request')} on {when}."
 
 
 def _unseen(detail: AccountDetail) -> Iterator[str]:
@@ -103,9 +98,9 @@ def _unseen(detail: AccountDetail) -> Iterator[str]:
         first, last = wording.day(account["earliest_at"]), wording.day(account["latest_at"])
         span = first if first == last else f"{first} to {last}"
         is_one = account["all_requests"] == 1
-        yield f"Its {wording.count(account['all_requests'], 'stored request')} {'is' if is_one else 'are'} from {span}."
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _look_elsewhere(detail))
+        yield f"Its {counted(account['all_requests'], 'stored request')} {'is' if is_one else 'are'} from {span}."
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _look_elsewhere(detail))
 
 
 def _look_elsewhere(detail: AccountDetail) -> list[str]:
@@ -140,19 +135,19 @@ def _member(detail: AccountDetail) -> Iterator[str]:
     yield ""
     yield f"{_at_work(detail)} Run {detail.run['run_id']} looked at {_window(detail)}."
     yield from _why_member(detail)
-    yield from _section("What ties it to the others", _ties(detail))
-    yield from _section("What speaks for it", _for_member(detail))
-    yield from _section("What would free it", _free(detail))
-    yield from _section("What is not known", _not_known(detail))
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _next_of_member(detail, name))
+    yield from section("What ties it to the others", _ties(detail))
+    yield from section("What speaks for it", _for_member(detail))
+    yield from section("What would free it", _free(detail))
+    yield from section("What is not known", _not_known(detail))
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _next_of_member(detail, name))
 
 
 def _why_member(detail: AccountDetail) -> Iterator[str]:
     member, cluster = detail.member or {}, detail.cluster or {}
     if cluster["tier"] != "enforce":
         yield "Not flagged, because its cluster is not of tier “enforce”. " + " ".join(
-            wording.cluster_lacks(cluster, run=detail.run)
+            wording.lacks(cluster, run=detail.run)
         )
     elif not member["flagged"]:
         yield "Not flagged, because it is a bystander: only core and probable members are."
@@ -185,7 +180,8 @@ def _upper_first(text: str) -> str:
 def _bits_words(detail: AccountDetail) -> str:
     return (
         "Bits add up, and each doubles how much likelier one operator is than chance. Among "
-        f"{detail.accounts:,} accounts chance alone gives up to every second one a match of {detail.chance_bits:.1f}."
+        f"{counted(detail.accounts, 'account')} chance alone gives up to every second one a match of "
+        f"{detail.chance_bits:.1f}."
     )
 
 
@@ -219,7 +215,7 @@ def _called(row: Any) -> str:
     mail = f" with mail at {one_line(window['domain'])}" if window["domain"] else ""
     start = wording.minute(window["start"])
     days, hours = divmod(int(window["hours"]), 24)
-    length = wording.count(days, "day") if days > 1 and not hours else wording.count(int(window["hours"]), "hour")
+    length = counted(days, "day") if days > 1 and not hours else counted(int(window["hours"]), "hour")
     return f"creation within the {length} from {start}{mail}"
 
 
@@ -277,12 +273,12 @@ def _alone(detail: AccountDetail) -> Iterator[str]:
     yield _at_work(detail)
     yield _verdict_alone(detail)
     yield from _spared(detail)
-    yield from _section("What it has in common with others, and how much that says", _shared(detail))
+    yield from section("What it has in common with others, and how much that says", _shared(detail))
     near = _near(detail, _LINKS_TOLD if _closer(detail) else 1)
-    yield from _section("Whom it is nearest to", [*near, _bits_words(detail)] if near else [])
-    yield from _section("What is not known", _not_known(detail))
-    yield from _section("History", _history(detail))
-    yield from _section("What to do next", _next_alone(detail))
+    yield from section("Whom it is nearest to", [*near, _bits_words(detail)] if near else [])
+    yield from section("What is not known", _not_known(detail))
+    yield from section("History", _history(detail))
+    yield from section("What to do next", _next_alone(detail))
 
 
 def _closer(detail: AccountDetail) -> int:
@@ -297,7 +293,7 @@ def _verdict_alone(detail: AccountDetail) -> str:
         return "Nothing it shares ties it to anybody more than chance would."
     least = "at least " if detail.is_cut else ""
     return (
-        f"It shares more with {least}{wording.count(closer, 'account')} than chance would have it, and is still in no "
+        f"It shares more with {least}{counted(closer, 'account')} than chance would have it, and is still in no "
         "cluster."
     )
 
@@ -318,7 +314,7 @@ def _spared(detail: AccountDetail) -> Iterator[str]:
     if detail.related and not is_null(organization):
         yield (
             f"It declares the organization {one_line(str(organization))}, as {'at least ' if detail.is_cut else ''}"
-            f"{wording.count(detail.related, 'account')} with which it shares values "
+            f"{counted(detail.related, 'account')} with which it shares values "
             f"{'does' if detail.related == 1 else 'do'}, too: that explains what they share, and counts for nothing."
         )
 
@@ -345,7 +341,7 @@ def _of_family(shared: pd.DataFrame, family: str, chance_bits: float) -> str:
     if rest and family != "registration":
         most = shared.sort_values("accounts", kind="stable").iloc[-1]
         told += f" {rest:,} more of this kind {'is' if rest == 1 else 'are'} shared, with up to "
-        told += f"{'' if most['is_all'] else 'at least '}{wording.count(most['accounts'] - 1, 'other')}."
+        told += f"{'' if most['is_all'] else 'at least '}{counted(most['accounts'] - 1, 'other')}."
     return told
 
 
@@ -360,7 +356,7 @@ def _some(number: int, noun: str) -> str:
 
 def _on(row: Any) -> str:
     others = int(row["accounts"]) - 1
-    return f"shared with {'' if row['is_all'] else 'at least '}{wording.count(others, 'other account')}"
+    return f"shared with {'' if row['is_all'] else 'at least '}{counted(others, 'other account')}"
 
 
 def _telling(best: Any, family: str, chance_bits: float) -> str:

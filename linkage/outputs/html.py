@@ -30,7 +30,7 @@ from linkage.outputs.masking import mask_clusters, mask_detail
 from linkage.outputs.pdf import find_browser, print_page
 from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
-from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, make_frame
+from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, counted, make_frame
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """What a function makes of each value, in their order; like ``map``."""
@@ -51,12 +51,12 @@ _TEMPLATE_CHARS: Final = 600
 _TOPICS: Final = ("why", "rare", "extraction", "free", "for")
 _SLOT: Final = "<*>"
 
-_MASKED_WORDS: Final = (
-    "Addresses are shown as prefixes, payment instruments and keys as fingerprints; account ids are as in the logs."
-)
-_RAW_WORDS: Final = (
-    "This report holds personal data: addresses and payment instruments are shown as they are in the logs."
-)
+_PRIVACY: Final = {
+    False: "Addresses are shown as prefixes, payment instruments and keys as fingerprints; account ids are as in the "
+    "logs.",
+    True: "This report holds personal data: addresses and payment instruments are shown as they are in the logs.",
+}
+"""What is said of a page, by whether it includes personal data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +96,15 @@ def cluster_page(
     The whole page. The same arguments give the same bytes. About 3 s for 2,000 accounts.
     """
     shown = detail if include_personal_data else mask_detail(detail)
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    return _draw_cluster(shown, privacy=privacy, files=files or {}, overview=overview, desk=desk)
+    return _draw_cluster(
+        shown, include_personal_data=include_personal_data, files=files or {}, overview=overview, desk=desk
+    )
 
 
 def _draw_cluster(
     shown: ClusterDetail,
     *,
-    privacy: str,
+    include_personal_data: bool,
     files: Mapping[str, str],
     overview: str | None,
     desk: CaseForm | None = None,
@@ -126,7 +127,7 @@ def _draw_cluster(
         "listed": tables.listed_rows(shown),
         "members": len(shown.members),
         "member_groups": _member_groups(shown),
-        "privacy": privacy,
+        "privacy": _PRIVACY[include_personal_data],
         "files": files,
         "overview": overview,
         "desk": desk,
@@ -159,8 +160,7 @@ def overview_page(
     """
     check_frame(clusters, CLUSTERS, name="clusters")
     shown = clusters if include_personal_data else mask_clusters(clusters, [])
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    return _draw_overview(shown, run, pages=pages or {}, notes=notes, privacy=privacy)
+    return _render("overview.html", _overview_context(shown, run, pages or {}, notes, include_personal_data))
 
 
 def front_page(
@@ -192,8 +192,7 @@ def front_page(
     ShapeError : ``clusters`` lacks a column.
     """
     check_frame(clusters, CLUSTERS, name="clusters")
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
-    context = _overview_context(clusters, run, pages, notes, privacy)
+    context = _overview_context(clusters, run, pages, notes, include_personal_data)
     asking = {"questions": questions, "tables": tables, "search": search, "author": author}
     return _render("serve.html", context | asking, form_action="'self'")
 
@@ -212,14 +211,12 @@ def find_page(rows: Sequence[Mapping[str, Any]], *, text: str, total: int, searc
     return _render("find.html", {"rows": rows, "text": text, "total": total, "search": search}, form_action="'self'")
 
 
-def _draw_overview(
-    shown: pd.DataFrame, run: Mapping[str, Any], *, pages: Mapping[str, str], notes: pd.DataFrame | None, privacy: str
-) -> str:
-    return _render("overview.html", _overview_context(shown, run, pages, notes, privacy))
-
-
 def _overview_context(
-    shown: pd.DataFrame, run: Mapping[str, Any], pages: Mapping[str, str], notes: pd.DataFrame | None, privacy: str
+    shown: pd.DataFrame,
+    run: Mapping[str, Any],
+    pages: Mapping[str, str],
+    notes: pd.DataFrame | None,
+    include_personal_data: bool,
 ) -> dict[str, Any]:
     ranked = _rank(shown)
     last = {} if notes is None else {note["cluster_id"]: note for note in tables.records(notes)}
@@ -234,7 +231,7 @@ def _overview_context(
         "headline": _headline(ranked),
         "tier_rule": wording.tier_rule(run),
         "unlisted": max(0, run.get("inputs", {}).get("clusters", 0) - len(ranked)),
-        "privacy": privacy,
+        "privacy": _PRIVACY[include_personal_data],
     }
 
 
@@ -257,7 +254,7 @@ def notebook_table(frame: pd.DataFrame, *, caption: str = "", rows: int = 20, lo
     title = Markup("<caption>{}</caption>").format(one_line(caption, longest=200)) if caption else Markup("")
     table = Markup("<table>{}<thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(title, head, body)
     left = len(frame) - len(shown)
-    return str(table + (Markup("<p>{} more</p>").format(wording.count(left, "row")) if left > 0 else Markup("")))
+    return str(table + (Markup("<p>{} more</p>").format(counted(left, "row")) if left > 0 else Markup("")))
 
 
 def _notebook_cell(value: Any, longest: int) -> Markup:
@@ -356,11 +353,11 @@ def report_files(
     """
     check_frame(clusters, CLUSTERS, name="clusters")
     listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
     pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in details}
     yield SCHEMA_FILE, schema_bytes()
     notes = pd.concat([make_frame(CASE_NOTES), *(detail.case_notes for detail in details)])
-    yield INDEX, _draw_overview(listed, run, pages=pages, notes=notes, privacy=privacy).encode()
+    context = _overview_context(listed, run, pages, notes, include_personal_data)
+    yield INDEX, _render("overview.html", context).encode()
     for files in spread(functools.partial(_cluster_files, include_personal_data=include_personal_data), details):
         yield from files
 
@@ -368,10 +365,11 @@ def report_files(
 def _cluster_files(whole: ClusterDetail, *, include_personal_data: bool) -> list[tuple[str, bytes]]:
     """Name and content of the page of a cluster and of what is beside it."""
     detail = whole if include_personal_data else mask_detail(whole)
-    privacy = _RAW_WORDS if include_personal_data else _MASKED_WORDS
     stem = file_stem(detail.cluster["cluster_id"])
     beside = (f"{stem}.json", f"{stem}.members.csv")
-    page = _draw_cluster(detail, privacy=privacy, files={name: name for name in beside}, overview=INDEX)
+    page = _draw_cluster(
+        detail, include_personal_data=include_personal_data, files={name: name for name in beside}, overview=INDEX
+    )
     return [
         (f"{stem}.html", page.encode()),
         (beside[0], (tables.detail_text(detail) + "\n").encode()),
@@ -537,10 +535,10 @@ def _tier_figures(clusters: pd.DataFrame, tier: str) -> dict[str, Any]:
 def _headline(clusters: pd.DataFrame) -> str:
     if clusters.empty:
         return "No coordinated accounts found"
-    accounts = wording.count(int(clusters["accounts"].sum()), "linked account")
+    accounts = counted(int(clusters["accounts"].sum()), "linked account")
     urgent = int((clusters["tier"] == TIERS[0]).sum())
     decision = f"{urgent:,} {'needs' if urgent == 1 else 'need'} a decision" if urgent else "none needs a decision"
-    return f"{wording.count(len(clusters), 'cluster')} with {accounts}; {decision}"
+    return f"{counted(len(clusters), 'cluster')} with {accounts}; {decision}"
 
 
 def _render(template: str, context: Mapping[str, Any], *, form_action: str = "'none'") -> str:
@@ -577,7 +575,7 @@ def _environment() -> jinja2.Environment:
         finalize=_show,
     )
     environment.globals |= {
-        "count": wording.count,
+        "counted": counted,
         "day": wording.day,
         "percent": wording.percent,
         "likelihood": wording.likelihood,

@@ -10,9 +10,10 @@ import dataclasses
 import functools
 import hashlib
 import ipaddress
+import itertools
 import re
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import pandas as pd
 
@@ -44,37 +45,73 @@ def mask_detail(detail: ClusterDetail) -> ClusterDetail:
     A prefix narrower than what may be shown is widened. Values of three characters or fewer are not looked
     for inside sentences. The detail handed in is not changed; masking twice is masking once.
     """
-    masks = _masks(_valued(detail))
-    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
+    masks = Masks.of([detail])
     whole = detail.whole
     return dataclasses.replace(
         detail,
-        cluster={key: hide(value) if isinstance(value, str) else value for key, value in detail.cluster.items()},
-        members=_mask_columns(detail.members, ["reasons"], hide),
-        links=_mask_values(detail.links, masks),
-        shared=_mask_values(detail.shared, masks),
-        statements=_mask_columns(detail.statements, ["sentence", "rows"], hide),
-        case_notes=_mask_columns(detail.case_notes, ["note"], hide),
-        whole=whole and dataclasses.replace(whole, value_ties=_mask_values(whole.value_ties, masks)),
+        cluster=masks.row(detail.cluster),
+        members=masks.sentences(detail.members, "reasons"),
+        links=masks.values(detail.links),
+        shared=masks.values(detail.shared),
+        statements=masks.sentences(detail.statements, "sentence", "rows"),
+        case_notes=masks.sentences(detail.case_notes, "note"),
+        whole=whole and dataclasses.replace(whole, value_ties=masks.values(whole.value_ties)),
     )
 
 
-def _valued(detail: ClusterDetail) -> list[pd.DataFrame]:
-    """The tables that hold every value of a cluster: what is not listed may still be named in a sentence."""
-    return [detail.shared, detail.links, *([detail.whole.value_ties] if detail.whole else [])]
-
-
-def mask_sentences(detail: ClusterDetail) -> Callable[[str], str]:
-    """What masks a sentence like those of this detail: its values, and any other address."""
-    masks = _masks(_valued(detail))
-    return _sentence_masker({value: masked for (_, value), masked in masks.items()})
-
-
-def mask_clusters(clusters: pd.DataFrame, details: list[ClusterDetail]) -> pd.DataFrame:
+def mask_clusters(clusters: pd.DataFrame, details: Iterable[ClusterDetail]) -> pd.DataFrame:
     """The table of clusters with its sentences masked like those of the details."""
-    masks = _masks([frame for detail in details for frame in _valued(detail)])
-    hide = _sentence_masker({value: masked for (_, value), masked in masks.items()})
-    return _mask_columns(clusters, ["strongest", "readings"], hide)
+    return Masks.of(details).sentences(clusters, "strongest", "readings")
+
+
+class Masks:
+    """What stands for the values of some tables that may not be shown raw, in tables and in sentences alike.
+
+    Parameters
+    ----------
+    tables : each with ``kind`` and ``value``; two addresses in one prefix stay two values over all of them.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"kind": ["ip", "payment"], "value": ["203.0.113.7", "card-1"]})
+    >>> masks = Masks([table])
+    >>> list(masks.values(table)["value"]), masks.sentence("Paid with card-1.")
+    (['203.0.113.0/24 #1', '#f3a75029'], 'Paid with #f3a75029.')
+    """
+
+    def __init__(self, tables: Iterable[pd.DataFrame]) -> None:
+        self._shown = _shown_values(list(tables))
+        self.sentence = _sentence_masker({value: shown for (_, value), shown in self._shown.items()})
+        """The sentence with these values masked, and any other address."""
+
+    @classmethod
+    def of(cls, details: Iterable[ClusterDetail]) -> Masks:
+        """Those for everything said of some clusters: what a page does not list, a sentence may name."""
+        tables = [(each.shared, each.links, *([each.whole.value_ties] if each.whole else [])) for each in details]
+        return cls(itertools.chain.from_iterable(tables))
+
+    def values(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with its ``value`` masked."""
+        is_hidden = table["kind"].isin(_MASKED_KINDS).to_numpy()
+        hidden = zip(*(table.loc[is_hidden, name].tolist() for name in ("kind", "value")), strict=True)
+        value = table["value"].astype(object)
+        value[is_hidden] = [self._shown.get(pair, pair[1]) for pair in hidden]
+        return table.assign(value=value.astype(table["value"].dtype))
+
+    def sentences(self, table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+        """The table with columns of sentences masked; nulls stay."""
+        masked = {}
+        for name in columns:
+            column = table[name]
+            masked[name] = pd.Series(map(self._any, column), index=table.index, dtype=column.dtype)
+        return table.assign(**masked)
+
+    def row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The row with its texts masked."""
+        return {name: self._any(value) for name, value in row.items()}
+
+    def _any(self, value: Any) -> Any:
+        return self.sentence(value) if isinstance(value, str) else value
 
 
 def mask_value(kind: str, value: str) -> str:
@@ -113,15 +150,15 @@ def _prefix_of(value: str) -> str | None:
     return str(ipaddress.ip_network((network.network_address, length), strict=False))
 
 
-def _masks(frames: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
+def _shown_values(tables: list[pd.DataFrame]) -> dict[tuple[str, str], str]:
     """(kind, raw value) to what is shown, for every value that may not be shown raw."""
-    masks: dict[tuple[str, str], str] = {}
+    every: dict[tuple[str, str], str] = {}
     for kind in sorted(_MASKED_KINDS):
-        every = {value for frame in frames for value in frame.loc[frame["kind"] == kind, "value"].unique().tolist()}
-        values = sorted(value for value in every if isinstance(value, str))
+        held = {value for table in tables for value in table.loc[table["kind"] == kind, "value"].unique().tolist()}
+        values = sorted(value for value in held if isinstance(value, str))
         shown = _number_addresses(values) if kind == "ip" else {value: mask_value(kind, value) for value in values}
-        masks |= {(kind, value): masked for value, masked in shown.items() if masked != value}
-    return masks
+        every |= {(kind, value): masked for value, masked in shown.items() if masked != value}
+    return every
 
 
 def _number_addresses(values: list[str]) -> dict[str, str]:
@@ -138,25 +175,9 @@ def _number_addresses(values: list[str]) -> dict[str, str]:
     return shown
 
 
-def _mask_values(frame: pd.DataFrame, masks: Mapping[tuple[str, str], str]) -> pd.DataFrame:
-    is_hidden = frame["kind"].isin(_MASKED_KINDS).to_numpy()
-    hidden = zip(*(frame.loc[is_hidden, name].tolist() for name in ("kind", "value")), strict=True)
-    value = frame["value"].astype(object)
-    value[is_hidden] = [masks.get(pair, pair[1]) for pair in hidden]
-    return frame.assign(value=value.astype(frame["value"].dtype))
-
-
-def _mask_columns(frame: pd.DataFrame, columns: list[str], hide: Callable[[str], str]) -> pd.DataFrame:
-    masked = {}
-    for column in columns:
-        texts = [hide(text) if isinstance(text, str) else text for text in frame[column]]
-        masked[column] = pd.Series(texts, index=frame.index, dtype=frame[column].dtype)
-    return frame.assign(**masked)
-
-
-def _sentence_masker(masks: Mapping[str, str]) -> Callable[[str], str]:
+def _sentence_masker(shown: Mapping[str, str]) -> Callable[[str], str]:
     """A function that masks the known values, and any other address, inside a sentence."""
-    known = {value: masked for value, masked in masks.items() if len(value) >= _SHORTEST_REPLACED}
+    known = {value: masked for value, masked in shown.items() if len(value) >= _SHORTEST_REPLACED}
     odd = sorted((value for value in known if not _TOKEN.fullmatch(value)), key=len, reverse=True)
     odd_pattern = re.compile("|".join(map(re.escape, odd))) if odd else None
 
@@ -182,35 +203,6 @@ def _mask_address(token: str) -> str:
     if token.count(".") != 3 and token.count(":") < 2:
         return token
     return _prefix_of(token) or token
-
-
-def mask_values(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table with ``kind`` and ``value`` whose values are masked; two addresses in one prefix stay two values.
-
-    Examples
-    --------
-    >>> frame = pd.DataFrame({"kind": ["ip", "payment"], "value": ["203.0.113.7", "card-1"]})
-    >>> list(mask_values(frame)["value"])
-    ['203.0.113.0/24 #1', '#f3a75029']
-    """
-    return _mask_values(frame, _masks([frame]))
-
-
-class Masks:
-    """Masks tables with ``kind`` and ``value``, and sentences about what is in them, alike."""
-
-    def __init__(self, frames: list[pd.DataFrame]) -> None:
-        self._masks = _masks(frames)
-        self.sentence = _sentence_masker({value: masked for (_, value), masked in self._masks.items()})
-        """The sentence with its values masked, and any other address."""
-
-    def table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The table with its values masked."""
-        return _mask_values(frame, self._masks)
-
-    def column(self, frame: pd.DataFrame, name: str) -> pd.DataFrame:
-        """The table with a column of sentences masked."""
-        return _mask_columns(frame, [name], self.sentence)
 
 
 def pseudonym(account_id: str, *, key: bytes = b"") -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from linkage.outputs import wording
 from linkage.outputs.tables import records
 from linkage.outputs.text import one_line
-from linkage.terms import ClusterDetail, join_words
+from linkage.terms import ClusterDetail, counted, join_words
 
 _LONGEST: Final = 2_000
 
@@ -38,22 +38,23 @@ def _lines(detail: ClusterDetail) -> Iterator[str]:
     cluster = detail.cluster
     members = [f"{count:,} {name}" for name, count in wording.membership_counts(detail).items()]
     tier = str(cluster["tier"])
-    name, size = one_line(str(cluster["cluster_id"])), wording.count(cluster["accounts"], "linked account")
+    name, size = one_line(str(cluster["cluster_id"])), counted(cluster["accounts"], "linked account")
     yield f"Cluster {name}: {size} ({join_words(members)})"
     yield f"Tier {tier}: {wording.TIER_WORDS.get(tier, '')}"
     yield ""
     yield from wording.summary(detail)
-    yield from wording.lacks(detail)
+    yield from wording.lacks(cluster, run=detail.run)
     steps = [f"{step.text} {step.command}" if step.command else step.text for step in wording.next_steps(detail)]
-    yield from _section("What to do next", steps)
+    yield from section("What to do next", steps)
     for heading, topics in _HEADINGS.items():
         if tier != "watch" or heading != _FREE:
-            yield from _section(heading, _said(detail, topics))
+            yield from section(heading, _said(detail, topics))
     happened = [wording.event_sentence(event) for event in records(detail.events)]
-    yield from _section("History", [*happened, *map(wording.case_sentence, records(detail.case_notes))])
+    yield from section("History", [*happened, *map(wording.case_sentence, records(detail.case_notes))])
 
 
-def _section(heading: str, sentences: list[str]) -> Iterator[str]:
+def section(heading: str, sentences: Sequence[str]) -> Iterator[str]:
+    """Lines of a heading and a list of sentences under it; none where there is no sentence."""
     if sentences:
         yield f"\n{heading}"
         yield from (f"- {one_line(sentence, longest=_LONGEST)}" for sentence in sentences)

@@ -29,7 +29,7 @@ from matplotlib.patches import FancyBboxPatch, Patch
 from linkage.outputs import ties
 from linkage.outputs.margins import INK, MUTED, Margins, bar_margin, colour_bar, drawable, new_axes, widest
 from linkage.outputs.text import is_null, shorten_middle
-from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail, WholeCluster
+from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail, WholeCluster, counted
 
 FAMILY_MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "network": ("#0072B2", "o"),
@@ -140,7 +140,7 @@ def cluster(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
         _draw_box(ax, box)
     ax.set(xlim=(-_REACH, _REACH), ylim=(-1.02, 0.03))
     ax.axis("off")
-    _title(ax, detail, f"{len(detail.members):,} accounts · tier {detail.cluster['tier']}")
+    _title(ax, detail, f"{counted(len(detail.members), 'account')} · tier {detail.cluster['tier']}")
     _legend(ax, handles)
     return ax
 
@@ -178,7 +178,7 @@ def _family_hubs(rows: pd.DataFrame, whole: WholeCluster, *, each: int, small: f
     ]
     if shown < len(rows):
         rest = frozenset(names[whole.holders_of_any(rows.index[shown:])])
-        note = f"{len(rest):,} accounts share one or more"
+        note = f"{counted(len(rest), 'account')} share one or more"
         hubs.append(_Hub(hubs[0].family, f"{len(rows) - shown:,} more of {hubs[0].family}", note, rest))
     return hubs
 
@@ -249,16 +249,12 @@ def _stack(
     boxes, top = [], 0.0
     for group in groups:
         height = smallest + 0.5 * len(group) / total
-        label = shorten_middle(drawable(group[0]), longest=24) if is_single else _count_label(len(group))
-        label = f"{len(group):,} others" if group is others else label
+        label = shorten_middle(drawable(group[0]), longest=24) if is_single else counted(len(group), "account")
+        label = counted(len(group), "other") if group is others else label
         kind = Counter(membership[account] for account in group).most_common(1)[0][0]
         boxes.append(_Box(tuple(group), label, kind, top, height))
         top -= height
     return boxes
-
-
-def _count_label(accounts: int) -> str:
-    return f"{accounts:,} accounts" if accounts > 1 else "1 account"
 
 
 def _split_sides(hubs: Sequence[_Hub]) -> tuple[list[_Hub], list[_Hub]]:
@@ -481,7 +477,9 @@ def regrowth(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     days = curve["day_at"].astype("int64").to_numpy() / DAY_MS
     for name, (label, colour, line) in _LINES.items():
         total = curve[f"{name}_requests"]
-        ax.plot(days, total, line, color=colour, drawstyle="steps-mid", label=f"{label}: {total.sum():,} requests")
+        ax.plot(
+            days, total, line, color=colour, drawstyle="steps-mid", label=f"{label}: {counted(total.sum(), 'request')}"
+        )
     _date_axis(ax)
     ax.set_ylim(bottom=0)
     ax.set_ylabel("requests a day", fontsize=8, color=INK)
@@ -505,7 +503,7 @@ def reliability(curve: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     most = max(1, int(curve["accounts"].max()))
     for (verdict, rows), (_, colour, line) in zip(curve.groupby("verdict"), _LINES.values(), strict=False):
         at, right = rows["mean_probability"].to_numpy(), rows["observed_share"].to_numpy()
-        label = f"{drawable(str(verdict))}, {rows['accounts'].sum():,} accounts"
+        label = f"{drawable(str(verdict))}, {counted(rows['accounts'].sum(), 'account')}"
         ax.plot(at, right, line, color=colour, linewidth=1.2, label=label)
         ax.scatter(at, right, s=12 + 160 * rows["accounts"] / most, color=colour, alpha=0.6, linewidths=0)
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
@@ -562,7 +560,7 @@ def _name_rows(ax: Axes, labels: Sequence[str], *, accounts: int, each: int, ord
         return
     ax.set_yticks([])
     folded = f", {each} to a row" if each > 1 else ""
-    ax.set_ylabel(f"{accounts:,} accounts, {order}{folded}", fontsize=8, color=INK)
+    ax.set_ylabel(f"{counted(accounts, 'account')}, {order}{folded}", fontsize=8, color=INK)
 
 
 def _title(ax: Axes, detail: ClusterDetail, words: str) -> None:

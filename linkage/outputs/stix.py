@@ -29,7 +29,7 @@ from linkage.outputs.files import write_whole
 from linkage.outputs.masking import mask_value, pseudonym
 from linkage.outputs.tables import iso_time
 from linkage.outputs.text import visible
-from linkage.terms import FLAGGED_MEMBERSHIPS, FLAGGED_TIER, ClusterDetail, join_words
+from linkage.terms import FLAGGED_MEMBERSHIPS, FLAGGED_TIER, ClusterDetail, counted, join_words
 
 TLP_MARKINGS: Final[Mapping[str, str]] = {
     "clear": "94868c89-83c2-464b-929b-a1a8aa3c8487",
@@ -243,7 +243,7 @@ def _description(detail: ClusterDetail) -> str:
     families = join_words([visible(name) for name in wording.family_names(row)]) or "no evidence family"
     readings = "; ".join(visible(text) for text in wording.readings(row)) or "none that the tool knows of"
     sentences = (
-        f"{wording.count(row['accounts'], 'account')} linked by {families}",
+        f"{counted(row['accounts'], 'account')} linked by {families}",
         f"One operator: {wording.percent(row['controller_probability'])}",
         f"Extraction: {wording.percent(row['extraction_probability'])}",
         wording.chance(row["q_value"]).capitalize(),

@@ -146,9 +146,14 @@ def iso_time(moment: Any) -> str:
     >>> iso_time(pd.Timestamp("2026-11-20T10:00:00.5+01:00"))
     '2026-11-20T09:00:00.500Z'
     """
-    stamp = pd.Timestamp(moment)
-    stamp = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    stamp = as_utc(moment)
     return f"{stamp.strftime('%Y-%m-%dT%H:%M:%S')}.{stamp.microsecond // 1000:03d}Z"
+
+
+def as_utc(moment: Any) -> pd.Timestamp:
+    """A time in UTC; one without zone is taken as UTC."""
+    stamp = pd.Timestamp(moment)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
 def detail_json(detail: ClusterDetail) -> dict[str, Any]:

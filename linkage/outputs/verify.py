@@ -17,7 +17,7 @@ from linkage.outputs.html import Spread, report_files
 from linkage.outputs.manifest import MANIFEST, Manifest, manifest_content, source_entries
 from linkage.outputs.masking import mask_detail
 from linkage.outputs.text import file_stem, one_line
-from linkage.terms import ClusterDetail
+from linkage.terms import ClusterDetail, counted
 
 _MOST_NAMED: Final = 3
 
@@ -140,13 +140,13 @@ def _as_told(
     own_notes = (detail if manifest.includes_personal_data else mask_detail(detail)).case_notes
     is_told = pd.Series([note in notes for note in tables.records(own_notes)], dtype=bool)
     if not is_told.all():
-        remarks.append(f"{cluster_id}: {(~is_told).sum()} case notes were added since the report")
+        remarks.append(f"{cluster_id}: {counted((~is_told).sum(), 'case note')} added since the report")
     own = detail.events
     if "run_id" in own.columns:
         own = own[own["run_id"].isin(list(kept_runs))]
         past = [event for event in events if event.get("run_id") not in kept_runs]
         if past:
-            remarks.append(f"{cluster_id}: {len(past)} events are of runs that the store no longer keeps")
+            remarks.append(f"{cluster_id}: {counted(len(past), 'event')} of runs that the store no longer keeps")
             own = pd.concat([_events(past, like=own), own], ignore_index=True)
     return dataclasses.replace(detail, events=own, case_notes=detail.case_notes[is_told])
 

@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-import pandas as pd
-
+from linkage.outputs.tables import as_utc
 from linkage.outputs.text import is_null, one_line
-from linkage.terms import MEMBERSHIPS, ClusterDetail, join_words
+from linkage.terms import MEMBERSHIPS, ClusterDetail, counted, join_words
 
 FAMILY_WORDS: Final[Mapping[str, str]] = {
     "network": "the same addresses or address ranges",
@@ -88,28 +87,17 @@ def percent(share: float | None) -> str:
     return "under 1%" if share < 0.006 else f"{share:.0%}"
 
 
-def count(number: float, noun: str) -> str:
-    """A number and its noun, in the plural where it must be.
-
-    Examples
-    --------
-    >>> count(1, "account"), count(24_000, "account")
-    ('1 account', '24,000 accounts')
-    """
-    return f"{number:,.0f} {noun}{'' if number == 1 else 's'}"
-
-
 def day(moment: Any) -> str:
     """The UTC day of a time.
 
     Examples
     --------
-    >>> day(pd.Timestamp("2026-11-06T23:30Z"))
+    >>> day("2026-11-06T23:30Z")
     '6 Nov 2026'
     """
     if is_null(moment):
         return _UNKNOWN
-    stamp = _utc(moment)
+    stamp = as_utc(moment)
     return f"{stamp.day} {stamp:%b %Y}"
 
 
@@ -121,12 +109,7 @@ def minute(moment: Any) -> str:
     >>> minute("2026-11-06T23:30:12Z")
     '6 Nov 2026 23:30 UTC'
     """
-    return _UNKNOWN if is_null(moment) else f"{day(moment)} {_utc(moment):%H:%M} UTC"
-
-
-def _utc(moment: Any) -> pd.Timestamp:
-    stamp = pd.Timestamp(moment)
-    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+    return _UNKNOWN if is_null(moment) else f"{day(moment)} {as_utc(moment):%H:%M} UTC"
 
 
 def likelihood(share: float | None) -> str:
@@ -154,12 +137,9 @@ def chance(q_value: float | None) -> str:
         return "how often chance makes such a cluster was not computed in this run"
     if q_value <= 0:
         return "no cluster as strong as this one came up by chance (q = 0)"
-    if q_value >= 0.1:
-        of, expected = 10, f"about {q_value * 10:.0f}"
-        return f"of {of} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
     if q_value < 1e-6:
         return "chance makes next to no cluster as strong as this one (q below 0.000001)"
-    of = 10 ** math.ceil(-math.log10(q_value))
+    of = 10 ** max(1, math.ceil(-math.log10(q_value)))
     expected = f"about {q_value * of:.0f}" if q_value * of >= 0.95 else "fewer than 1"
     return f"of {of:,} clusters as strong as this one, {expected} would be there by chance (q = {q_value:.2g})"
 
@@ -169,7 +149,7 @@ def summary(detail: ClusterDetail) -> list[str]:
     cluster = detail.cluster
     families = join_words([one_line(name) for name in family_names(cluster)]) or "no evidence family"
     sentences = [
-        f"{count(cluster['accounts'], 'account')} made {count(cluster['requests'], 'request')} "
+        f"{counted(cluster['accounts'], 'account')} made {counted(cluster['requests'], 'request')} "
         f"from {day(cluster['first_seen'])} to {day(cluster['last_seen'])}, linked by {families}.",
         f"That one operator runs them is {verdict(cluster['controller_probability'])}; that their joint "
         f"traffic extracts model output is {verdict(cluster['extraction_probability'])}.",
@@ -222,7 +202,7 @@ def _expected_wrong(cluster: Mapping[str, Any]) -> str:
     if wrong is None or is_null(wrong):
         return ""
     return (
-        f"Were all of its {count(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
+        f"Were all of its {counted(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
         "run by somebody else, or not extracting."
     )
 
@@ -242,7 +222,7 @@ def _organizations(cluster: Mapping[str, Any]) -> str:
     organizations = cluster.get("organizations") or 0
     if is_null(organizations) or organizations < 1:
         return "None of them declares an organization."
-    return f"They declare {count(organizations, 'organization')}."
+    return f"They declare {counted(organizations, 'organization')}."
 
 
 def tier_rule(run: Mapping[str, Any]) -> str:
@@ -253,12 +233,12 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     >>> tier_rule({})
     ''
     """
-    asked = (run.get("settings") or {}).get("verdicts", {})
-    if not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+    asked = _rule(run)
+    if not asked:
         return ""
     one, own, least_one, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
     total, q_value, *counts = (asked[name] for name in _RULE_COUNTS)
-    kinds, least, few, days = map(count, counts, ("independent kind", "account", "account", "day"))
+    kinds, least, few, days = map(counted, counts, ("independent kind", "account", "account", "day"))
     return (
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
@@ -269,8 +249,13 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     )
 
 
-def lacks(detail: ClusterDetail) -> list[str]:
+def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
     """What a cluster that is not of tier ``enforce`` lacks for it, of what its row tells; empty for one that is.
+
+    Parameters
+    ----------
+    cluster : a row of ``CLUSTERS``.
+    run : as in :class:`~linkage.terms.ClusterDetail`.
 
     Examples
     --------
@@ -278,18 +263,11 @@ def lacks(detail: ClusterDetail) -> list[str]:
     >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
     >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
     >>> row = {"tier": "watch", "controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
-    >>> class Detail:
-    ...     run, cluster = {"settings": {"verdicts": asked}}, row
-    >>> lacks(Detail)
+    >>> lacks(row, run={"settings": {"verdicts": asked}})
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
     """
-    return cluster_lacks(detail.cluster, run=detail.run)
-
-
-def cluster_lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
-    """The same of a row of ``CLUSTERS``, and what its run was made from."""
-    asked = (run.get("settings") or {}).get("verdicts", {})
-    if cluster["tier"] == "enforce" or not all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)):
+    asked = _rule(run)
+    if cluster["tier"] == "enforce" or not asked:
         return []
     controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
     least, most = asked["least_controller"], asked["enforce_controller"]
@@ -313,11 +291,17 @@ _RULE_COUNTS: Final = (
 )
 
 
+def _rule(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings that tiers went by in a run; empty where it does not tell all of them."""
+    asked: Mapping[str, Any] = (run.get("settings") or {}).get("verdicts", {})
+    return asked if all(name in asked for name in (*_RULE_SHARES, *_RULE_COUNTS)) else {}
+
+
 def membership_counts(detail: ClusterDetail) -> dict[str, int]:
     """Membership to number of accounts, strongest first, only those that occur."""
-    counted = Counter(detail.members["membership"])
-    order = [*MEMBERSHIPS, *sorted(set(counted) - set(MEMBERSHIPS))]
-    return {name: counted[name] for name in order if counted[name]}
+    sizes = Counter(detail.members["membership"])
+    order = [*MEMBERSHIPS, *sorted(set(sizes) - set(MEMBERSHIPS))]
+    return {name: sizes[name] for name in order if sizes[name]}
 
 
 def readings(cluster: Mapping[str, Any]) -> list[str]:
@@ -340,7 +324,7 @@ def next_steps(detail: ClusterDetail) -> list[Step]:
     steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
     bystanders = membership_counts(detail).get("bystander", 0)
     if bystanders:
-        steps.append(Step(f"Leave {count(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
+        steps.append(Step(f"Leave {counted(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
     return steps
 
 
@@ -396,13 +380,13 @@ def _event_words(event: Mapping[str, Any]) -> str:
     other = "another cluster" if is_null(event["other_id"]) else one_line(str(event["other_id"]))
     both = f"{shared:,} {'was' if shared == 1 else 'were'} in both"
     sentences = {
-        "born": f"First seen, with {count(after, 'account')}.",
-        "grew": f"Grew from {before:,} to {count(after, 'account')}; {both}.",
-        "shrank": f"Shrank from {before:,} to {count(after, 'account')}; {both}.",
-        "split": f"Split: {shared:,} of its {count(before, 'account')} are now in {other}.",
-        "merged": f"Merged with {other}: {before:,} became {count(after, 'account')}; {both}.",
-        "dormant": f"Went dormant: none of its {count(after, 'account')} makes requests any more.",
-        "revived": f"Revived, with {count(after, 'account')}; {both}.",
-        "ended": f"Ended: its {count(before, 'account')} no longer hang together.",
+        "born": f"First seen, with {counted(after, 'account')}.",
+        "grew": f"Grew from {before:,} to {counted(after, 'account')}; {both}.",
+        "shrank": f"Shrank from {before:,} to {counted(after, 'account')}; {both}.",
+        "split": f"Split: {shared:,} of its {counted(before, 'account')} are now in {other}.",
+        "merged": f"Merged with {other}: {before:,} became {counted(after, 'account')}; {both}.",
+        "dormant": f"Went dormant: none of its {counted(after, 'account')} makes requests any more.",
+        "revived": f"Revived, with {counted(after, 'account')}; {both}.",
+        "ended": f"Ended: its {counted(before, 'account')} no longer hang together.",
     }
-    return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {count(after, 'account')}.")
+    return sentences.get(str(event["event"]), f"{event['event']}: {before:,} to {counted(after, 'account')}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib.image
 import pytest
-from details import HOSTILE, make_detail
+from details import HOSTILE, clusters_of, make_detail
 
 from linkage.outputs import html
 
@@ -188,6 +188,23 @@ def test_members_are_sorted_found_and_filtered_by_membership(
         for text in part.locator("tbody").first.locator("tr td:nth-child(6)").all_inner_texts()
     ]
     assert requests == sorted(requests, reverse=True)
+
+
+@pytest.mark.parametrize("width", [400, 800])
+def test_a_narrow_window_shows_every_column_under_its_heading(
+    width: int, tmp_path: Path, open_page: Callable[..., Any]
+) -> None:
+    detail = make_detail(14)
+    html.write_report([detail], clusters_of(detail), detail.run, out=tmp_path)
+    for path in sorted(tmp_path.glob("*.html")):
+        page = open_page(path.as_uri()).page
+        page.set_viewport_size({"width": width, "height": 900})
+        cells = "[...document.querySelectorAll('.folds tr:not(.group)')].map((row) => [...row.cells].map((cell) => "
+        places = page.evaluate(f"{cells}[cell.getBoundingClientRect().left, cell.getBoundingClientRect().right]))")
+        assert len(places) > 1
+        assert all(row == places[0] for row in places)
+        assert all(0 < left < right < width for left, right in places[0])
+        assert not page.evaluate(f"{cells}cell.scrollWidth > cell.clientWidth)).flat().some(Boolean)")
 
 
 def test_hostile_text_is_text_in_a_browser_too(tmp_path: Path, open_page: Callable[..., Any]) -> None:
