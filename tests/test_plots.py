@@ -15,6 +15,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from linkage import terms
 from linkage.outputs import pictures, plots, ties
+from linkage.outputs.marks import FAMILY_MARKS
 from linkage.terms import FAMILIES, ClusterDetail, make_frame
 
 DRAWINGS = [plots.cluster, plots.timeline, plots.evidence_matrix]
@@ -91,8 +92,8 @@ def test_the_strongest_card_is_named_and_the_weaker_ones_are_counted(details: di
 
 
 def test_every_family_has_its_own_colour_and_marker() -> None:
-    assert set(plots.FAMILY_MARKS) == set(FAMILIES)
-    colours, markers = zip(*plots.FAMILY_MARKS.values(), strict=True)
+    assert set(FAMILY_MARKS) == set(FAMILIES)
+    colours, markers = zip(*FAMILY_MARKS.values(), strict=True)
     assert len(set(colours)) == len(set(markers)) == len(FAMILIES)
 
 

@@ -16,7 +16,6 @@ from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.notebook.listed import list_strongest, shorten_rows
 from linkage.notebook.view import cluster_view
-from linkage.outputs import plots
 from linkage.outputs.html import notebook_table
 from linkage.outputs.masking import mask_detail
 from linkage.outputs.plain import cluster_text
@@ -341,6 +340,9 @@ class Cluster:
         ------
         UsageError : a kind that does not exist.
         """
+        # Only who draws waits for matplotlib.
+        from linkage.outputs import plots
+
         draw = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence": plots.evidence_matrix}
         if kind not in draw:
             raise UsageError(f"kind: wanted {', '.join(draw)}; got {kind!r}. Choose one of these")

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from markupsafe import Markup
-from rich.console import Console
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-from rich.progress import Progress as TerminalBars
 
 from linkage.engines.progress import Progress
 from linkage.stages import Step
@@ -83,6 +80,11 @@ class NotebookBar:
 def _bar() -> Iterator[Tell]:
     display = _notebook_display()
     if display is None:
+        # Loaded by who asks for a bar on a terminal.
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+        from rich.progress import Progress as TerminalBars
+
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
         with TerminalBars(*columns, console=Console(stderr=True), transient=True) as bars:
             task = bars.add_task("", total=None)

@@ -6,7 +6,6 @@ import functools
 from pathlib import Path
 from typing import Any, Final
 
-from linkage.outputs import plots
 from linkage.outputs.interactive import graph_data
 from linkage.terms import ClusterDetail
 
@@ -22,7 +21,14 @@ def cluster_view(detail: ClusterDetail) -> Any:
     (a saved notebook, a page), the picture stands for it.
     """
     kind = _widget_class()
-    return plots.cluster(detail) if kind is None else kind(detail)
+    return _picture(detail) if kind is None else kind(detail)
+
+
+def _picture(detail: ClusterDetail) -> Any:
+    # Only who draws waits for matplotlib.
+    from linkage.outputs import plots
+
+    return plots.cluster(detail)
 
 
 @functools.cache
@@ -53,7 +59,7 @@ def _widget_class() -> type[Any] | None:
 
         def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             data, more = super()._repr_mimebundle_(**options) or ({}, {})
-            picture: Any = plots.cluster(self._detail)
+            picture: Any = _picture(self._detail)
             return {**data, "text/plain": repr(self), "image/png": picture._repr_png_()}, more
 
     return ClusterView

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
 
-from linkage.outputs import pictures, plots, tables, ties, wording
+from linkage.outputs import tables, ties, wording
 from linkage.outputs.files import make_folder, sha256, write_whole
 from linkage.outputs.interactive import drawn_accounts, graph_script
 from linkage.outputs.manifest import MANIFEST, file_entry, manifest_bytes, manifest_content
@@ -416,6 +416,9 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _pictures(detail: ClusterDetail) -> dict[str, Markup]:
+    # matplotlib takes half a second to load, which a table in a notebook need not wait for.
+    from linkage.outputs import pictures, plots
+
     drawings = {"cluster": plots.cluster, "timeline": plots.timeline, "evidence_matrix": plots.evidence_matrix}
     labels = {
         "cluster": "accounts of the cluster and the values that tie them",

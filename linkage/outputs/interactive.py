@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from linkage.outputs import ties, wording
 from linkage.outputs.layout import place_dots
-from linkage.outputs.plots import family_mark
+from linkage.outputs.marks import family_mark
 from linkage.outputs.tables import records
 from linkage.outputs.text import is_null, one_line, shorten_middle
 from linkage.terms import MEMBERSHIPS, ClusterDetail, WholeCluster

@@ -19,10 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import LoadFlags
 from matplotlib.ticker import MaxNLocator
 
+from linkage.outputs.marks import INK
 from linkage.outputs.text import one_line
-
-INK: Final = "#1b2127"
-MUTED: Final = "#626b75"
 
 _FONT_POINTS: Final = 100  # at which texts are measured, as matplotlib does it
 _POINTS: Final = 72  # of an inch

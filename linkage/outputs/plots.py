@@ -27,30 +27,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
 
 from linkage.outputs import ties
-from linkage.outputs.margins import INK, MUTED, Margins, bar_margin, colour_bar, drawable, new_axes, widest
+from linkage.outputs.margins import Margins, bar_margin, colour_bar, drawable, new_axes, widest
+from linkage.outputs.marks import INK, MUTED, family_mark
 from linkage.outputs.text import is_null, shorten_middle
 from linkage.terms import DAY_MS, HOUR_MS, MEMBERSHIPS, ClusterDetail, WholeCluster, counted
-
-FAMILY_MARKS: Final[Mapping[str, tuple[str, str]]] = {
-    "network": ("#0072B2", "o"),
-    "payment": ("#D55E00", "s"),
-    "content": ("#009E73", "D"),
-    "contract": ("#56B4E9", "p"),
-    "client": ("#E69F00", "^"),
-    "registration": ("#CC79A7", "v"),
-    "conduct": ("#7F7F7F", "h"),
-    "rhythm": ("#B8A800", "<"),
-    "partition": ("#000000", "P"),
-    "succession": ("#8C6BB1", ">"),
-}
-"""Colour and marker of each evidence family (Okabe-Ito; yellow darkened, since it must show on white)."""
 
 _LINES: Final[Mapping[str, tuple[str, str, str]]] = {
     "enforced": ("acted on", "#0072B2", "-"),
     "new": ("came after", "#D55E00", "--"),
     "spared": ("spared", "#7F7F7F", "-."),
 }
-_OTHER_MARK: Final = (MUTED, "o")
 _MEMBERSHIP_FILL: Final = {"core": 0.30, "probable": 0.13, "bystander": 0.0}
 
 _MOST_SINGLE_ACCOUNTS: Final = 30
@@ -98,17 +84,6 @@ class _Box:
     @property
     def middle(self) -> float:
         return self.top - self.height / 2
-
-
-def family_mark(family: str) -> tuple[str, str]:
-    """Colour and marker of an evidence family, a grey dot for one that is not in the vocabulary.
-
-    Examples
-    --------
-    >>> family_mark("payment"), family_mark("tea")
-    (('#D55E00', 's'), ('#626b75', 'o'))
-    """
-    return FAMILY_MARKS.get(family, _OTHER_MARK)
 
 
 def cluster(detail: ClusterDetail, *, ax: Axes | None = None) -> Axes:
