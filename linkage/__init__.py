@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from linkage.compiled import keep_compiled
+
 if TYPE_CHECKING:
     from linkage.errors import LinkageError
     from linkage.notebook import Cluster, Clusters, IngestResult, Run, Store, Templates, evaluate, open_store, rebuild
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from linkage.settings import Settings
     from linkage.templates.mine import mine_templates
     from linkage.worlds.simulate import simulate
+
+keep_compiled()  # before numba is loaded by any of the rooms
 
 __version__ = "0.1.0"
 

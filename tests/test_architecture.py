@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "linkage"
 
-GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory")
+GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory", "compiled")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
 TOP = ("stages", "rebuild", "notebook", "cli")
 
@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": {"errors", "terms"},
     "parallel": set(),
     "memory": set(),
+    "compiled": set(),
     "store": set(GROUND),
     "templates": set(GROUND),
     "evidence": set(GROUND),

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from linkage.cli.screen import say
+from linkage.compiled import is_kept
+
 if TYPE_CHECKING:
     from linkage.notebook import Store
 
@@ -26,6 +29,12 @@ TIER = click.option("--tier", type=click.Choice(["enforce", "review", "watch"]),
 
 def opened_store(path: Path, *, create: bool = True) -> Store:
     """The store; pandas and its like are loaded here, not for ``--help``."""
+    if not is_kept():
+        say(
+            "compiled functions cannot be kept: neither the package's folder nor a cache of this user can be written. "
+            "Each run compiles them anew, for up to a minute. Set NUMBA_CACHE_DIR to a folder of this user's own",
+            level="warning",
+        )
     from linkage.notebook import open_store
 
     return open_store(path, create=create)
