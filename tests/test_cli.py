@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 import linkage as lk
 from linkage.cli import main
+from linkage.engines.progress import INGEST_STAGES
 from linkage.outputs.schedule import schedule_lines
 from linkage.store.lock import writer_lock
 
@@ -192,7 +193,9 @@ def test_a_drop_folder_says_what_it_did_not_load(tmp_path: Path, tiny_logs: Path
         (drop / f"{number}.ndjson").write_text((tiny_logs / "requests.ndjson").read_text() + " \n" * number)
     (drop / "odd.ndjson").write_text('{"a": 1}\n')
     first = run("--log-format", "json", "ingest", store, drop, tmp_path / "empty")
-    told = {line["message"]: line for line in map(json.loads, first.stderr.splitlines())}
+    lines = list(map(json.loads, first.stderr.splitlines()))
+    assert [line["step"] for line in lines if "step" in line] == list(INGEST_STAGES)
+    told = {line["message"]: line for line in lines}
     assert told[f"{drop}/2026-11-30: not looked into; name it to load what is in it"]["level"] == "warning"
     assert told[f"{tmp_path}/empty: an empty folder"]["level"] == "warning"
     assert f"{drop}/gone.ndjson: not a file" in told

@@ -158,7 +158,7 @@ def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:
 
 @contextmanager
 def progress_shown(begin: str) -> Iterator[Progress | None]:
-    """Bars with rate and time left, on a terminal; a line of a JSON log as each file or stage begins; else silence.
+    """Bars with rate and time left, on a terminal; a line of a JSON log as each stage begins; else silence.
 
     Parameters
     ----------
@@ -190,9 +190,9 @@ def _bars(begin: str) -> Iterator[Bars | None]:
 def _say_once() -> Progress:
     begun: set[str] = set()
 
-    def tell(name: str, done: int, _size: int) -> None:
-        # All files are told of before the first of them is begun.
-        if name not in begun and (done or name in STAGES):
+    def tell(name: str, _done: int, _size: int) -> None:
+        # What became of files is told at the end: a drop folder may keep thousands that are known.
+        if name in STAGES and name not in begun:
             begun.add(name)
             say(name, step=name)
 
