@@ -64,6 +64,14 @@ def test_one_file_is_shown_by_its_name_and_an_empty_one_is_a_file(screen: io.Str
     assert "0/0 bytes" in line
 
 
+def test_names_of_files_are_text(screen: io.StringIO) -> None:
+    with Bars("opening the store") as shown:
+        shown.tell("logs/[red]\x1b[2J.ndjson", 1, 2)
+        [line] = last_lines(screen, shown)
+    assert line.startswith("[red]")
+    assert "\x1b[2J" not in screen.getvalue()
+
+
 def test_a_step_ends_the_one_before_it(screen: io.StringIO) -> None:
     with Bars("opening the store") as shown:
         shown.tell_step("read")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -22,8 +23,16 @@ from rich.progress import (
 from rich.text import Text
 
 from linkage.engines.progress import STAGES
+from linkage.outputs.text import one_line
 
 _COMPILING: Final = "compiling inner loops, once on a machine"
+
+
+class _File(NamedTuple):
+    number: int
+    """Its place in the order in which files are read, from 1."""
+    done: int = 0
+    size: int = 0
 
 
 class Bars:
@@ -35,7 +44,7 @@ class Bars:
     def __init__(self, begin: str) -> None:
         """``begin`` : what is said until something else is told."""
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             _OfBytes(DownloadColumn(), otherwise=TextColumn("{task.percentage:>3.0f} %")),
             _OfBytes(TransferSpeedColumn()),
@@ -47,8 +56,9 @@ class Bars:
         self._begun: TaskID | None = self._add(begin)
         self._compiling = self._add(_COMPILING, visible=False)
         self._tasks: dict[str, TaskID] = {}
-        self._files: dict[str, tuple[int, int]] = {}  # in the order in which they are read
-        self._compiles = 0
+        self._files: dict[str, _File] = {}
+        self._done = self._size = 0  # of all files
+        self._compiles, self._listening = 0, contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -57,6 +67,7 @@ class Bars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.close()
         self._bars.stop()
 
     def tell(self, name: str, done: int, size: int) -> None:
@@ -67,14 +78,18 @@ class Bars:
             self._tell_file(name, done, size)
 
     def _tell_file(self, path: str, done: int, size: int) -> None:
-        self._files[path] = done, size
-        number = list(self._files).index(path) + 1
-        of_all = f" ({number:,} of {len(self._files):,} files)" if len(self._files) > 1 else ""
+        file = self._files.setdefault(path, _File(len(self._files) + 1))
+        self._done, self._size = self._done + done - file.done, self._size + size - file.size
+        self._files[path] = _File(file.number, done, size)
+        of_all = f" ({file.number:,} of {len(self._files):,} files)" if len(self._files) > 1 else ""
+        name = f"{one_line(Path(path).name, longest=48)}{of_all}"
         self._bars.update(
             self._task("files", in_bytes=True),
-            description=f"{Path(path).name}{of_all}" if done or number == 1 else None,  # None: as it is
-            completed=sum(done for done, _ in self._files.values()),
-            total=sum(size for _, size in self._files.values()),
+            description=f"{one_line(Path(path).name, longest=48)}{of_all}"
+            if done or file.number == 1
+            else None,  # None: as it is
+            completed=self._done,
+            total=self._size,
         )
 
     def tell_step(self, name: str) -> None:
@@ -111,7 +126,7 @@ class Bars:
             def on_end(self, event: object) -> None:
                 bars._note_compiling(-1)
 
-        event.register("numba:compile", Compiling())  # type: ignore[no-untyped-call]
+        self._listening.enter_context(event.install_listener("numba:compile", Compiling()))
 
     def _note_compiling(self, more: int) -> None:
         self._compiles += more

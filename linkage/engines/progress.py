@@ -1,4 +1,4 @@
-"""How far an ingest is: bytes of each file, then what is made of all of them."""
+"""How far an ingest or a report is: bytes of each file, and stages one after the other."""
 
 from __future__ import annotations
 
