@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ from linkage.memory import give_back, keep_apart, rebuild_bytes
 from linkage.parallel import Beside, at_once
 from linkage.settings import HealthSettings, Settings, TrackingSettings
 from linkage.stages import Judged, Step, find_evidence, judge_evidence
-from linkage.store.health import find_anomalies, newest_day
+from linkage.store.health import Anomaly, find_anomalies, newest_day
 from linkage.store.inputs import Inputs, Window, hash_rows, read_inputs
 from linkage.store.ledger import RunEntry, StepTimes, add_failure
 from linkage.store.runs import RunRecord, RunTables, publish_run
@@ -200,27 +200,22 @@ def _rebuild(
     del evidence
     judged = dataclasses.replace(judged, evidence=make_frame(EVIDENCE))  # what follows is told without it
     give_back(accounts=len(inputs.accounts))
-    tables = _tables(tracked, settled, shared, judged, inputs, decided, settings)
-    tables = dataclasses.replace(tables, templates=_shared_templates(tables.shared, templates))
+    tables, anomalies = at_once(
+        functools.partial(_tables, tracked, settled, shared, judged.linked, templates, settings),
+        lambda: find_anomalies(database, **window.days, settings=settings.health),
+    )
+    say = _statements(settled, shared, judged, inputs, decided, settings)
     record = _record(sizes, judged.linked, tables, digest, plan, revision)
     count = len(inputs.accounts)
     del inputs, judged, settled, shared
     give_back(accounts=count)
     times.tell("publish")
-    entry = _entry(database, record, window, known, times, settings.health)
-    publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry)
+    entry = _entry(record, anomalies, known, times)
+    publish_run(database, record, tables, keep_runs=int(settings.run.keep_runs), entry=entry, say=say)
     return Rebuilt(record.run_id, is_new=True)
 
 
-def _entry(
-    database: Database,
-    record: RunRecord,
-    window: Window,
-    known: Mapping[str, Any],
-    times: StepTimes,
-    settings: HealthSettings,
-) -> RunEntry:
-    anomalies = find_anomalies(database, **window.days, settings=settings)
+def _entry(record: RunRecord, anomalies: Sequence[Anomaly], known: Mapping[str, Any], times: StepTimes) -> RunEntry:
     return RunEntry(
         run_id=record.run_id,
         as_of_ms=record.as_of_ms,
@@ -282,36 +277,53 @@ def _tables(
     tracked: Tracked,
     settled: Settled,
     shared: pd.DataFrame,
-    judged: Judged,
-    inputs: Inputs,
-    decided: Decisions,
+    linked: Linked,
+    templates: pd.DataFrame,
     settings: Settings,
 ) -> RunTables:
-    """The run's tables; of links and shared values only what lies inside one cluster."""
-    say = functools.partial(
-        explain,
-        settled.clusters,
-        members=settled.members,
-        links=judged.linked.links,
-        evidence=shared,
-        settings=settings.verdicts,
-        links_per_account=int(settings.evidence.links_per_account),
-        links_kept=int(settings.run.links_per_account),
-    )
-    links, said = at_once(functools.partial(_links_within, tracked.members, judged.linked, settings), say)
-    statements = [settled.statements, said]
-    judged_groups = {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}
-    statements.append(tell_slices(settled.members, inputs.works, **judged_groups))
-    statements.append(tell_pivots(measure_pivots(settled.members, inputs.moves)))
-    statements.append(tell_regrowth(settled.members, inputs.accounts, decided=decided))
+    """The run's tables; of links and shared values only what lies inside one cluster, and no statement but decisions'.
+
+    Parameters
+    ----------
+    templates : frame of shape ``TEMPLATE_USES``; those that members share are told.
+    """
     return RunTables(
         clusters=settled.clusters,
         members=settled.members,
-        links=links,
+        links=_links_within(tracked.members, linked, settings),
         shared=shared,
-        statements=pd.concat(statements, ignore_index=True),
+        statements=settled.statements,
         events=tracked.events,
+        templates=_shared_templates(shared, templates),
     )
+
+
+def _statements(
+    settled: Settled, shared: pd.DataFrame, judged: Judged, inputs: Inputs, decided: Decisions, settings: Settings
+) -> Callable[[], pd.DataFrame]:
+    """Makes what is said of the clusters; of inputs and what was judged it holds no more than that takes."""
+    links, judged_groups = judged.linked.links, {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}
+    works, moves, accounts = inputs.works, inputs.moves, inputs.accounts
+
+    def say() -> pd.DataFrame:
+        said = explain(
+            settled.clusters,
+            members=settled.members,
+            links=links,
+            evidence=shared,
+            settings=settings.verdicts,
+            links_per_account=int(settings.evidence.links_per_account),
+            links_kept=int(settings.run.links_per_account),
+        )
+        parts = [
+            said,
+            tell_slices(settled.members, works, **judged_groups),
+            tell_pivots(measure_pivots(settled.members, moves)),
+            tell_regrowth(settled.members, accounts, decided=decided),
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    return say
 
 
 def _links_within(members: pd.DataFrame, linked: Linked, settings: Settings) -> pd.DataFrame:

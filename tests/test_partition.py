@@ -109,5 +109,7 @@ def test_items_of_one_account_alone_may_be_counted_instead_of_listed() -> None:
     of_group = np.where(np.char.startswith(np.array(ACCOUNTS_OF_BOTH), "w"), 0, -1)
     accounts = pd.DataFrame({"account_id": ACCOUNTS_OF_BOTH})
     parts = [(everything, None), (listed, make_frame(OWN_ITEMS, columns))]
-    told = [features._partition(items, own, accounts, of_group, 1).tolist() for items, own in parts]
+    told = [
+        features._partition(items, own, pd.Index(accounts["account_id"]), of_group, 1).tolist() for items, own in parts
+    ]
     assert told[0] == told[1]

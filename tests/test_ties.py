@@ -63,7 +63,8 @@ def test_ties_without_their_values_are_the_same_bits(incidence: Incidence) -> No
     group = np.random.default_rng(5).integers(-1, 3, len(incidence.accounts))
     told = tie_matrix(group_ties(incidence, group, groups=3), incidence)
     assert (told > 0).any()
-    np.testing.assert_array_equal(best_ties(incidence, group, groups=3), told)
+    some = np.flatnonzero(group >= 0)[::2]
+    np.testing.assert_array_equal(best_ties(incidence, group, groups=3, accounts=some), told[some])
 
 
 def test_a_card_on_four_of_thirty_is_worth_less_than_on_four_of_four(incidence: Incidence) -> None:

@@ -85,9 +85,7 @@ class Bars:
         name = f"{one_line(Path(path).name, longest=48)}{of_all}"
         self._bars.update(
             self._task("files", in_bytes=True),
-            description=f"{one_line(Path(path).name, longest=48)}{of_all}"
-            if done or file.number == 1
-            else None,  # None: as it is
+            description=name if done or file.number == 1 else None,  # None: as it is
             completed=self._done,
             total=self._size,
         )

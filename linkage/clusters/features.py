@@ -18,7 +18,7 @@ from linkage.clusters.clock import hour_entropy, squared_length
 from linkage.clusters.slices import OWN_FEATURES, SHARED_SHARE, STRANGERS, UNTOLD, measure_slices
 from linkage.clusters.ties import Incidence
 from linkage.coding import codes_of, count_distinct, mid_ranks, run_starts, text_codes
-from linkage.terms import DAY_MS, HOUR_MS, TEXT, WORKS, make_frame
+from linkage.terms import DAY_MS, HOUR_MS, WORKS, make_frame
 
 GROUP_PATTERNS: Final = ("hand_over", "joint_pauses", "work_list", "replacement")
 """Kinds of evidence that only shows in a group; each is a feature: the mean over members of its bits, in 10 bits, and
@@ -246,7 +246,7 @@ def measure_extraction(
         **_habit_features(habits, group, groups),
         **_time_features(accounts, hours, group, groups),
         **_work_features(incidence, group, groups, evidence, accounts, habits["templated_count"]),
-        "partition": _partition(items, own_items, accounts, group, groups),
+        "partition": _partition(items, own_items, incidence.accounts, group, groups),
         **bits,
         **measure_slices(
             make_frame(WORKS) if works is None else works, group, accounts=accounts, conduct=conduct, groups=groups
@@ -390,7 +390,7 @@ def _work_features(
     inside = inside[of_work[incidence.value[inside]]]
     account, value = incidence.account[inside].astype(np.int64), incidence.value[inside].astype(np.int64)
     rows = pd.DataFrame({"group": group[account], "account": account, "value": value})
-    rows["kind"] = incidence.table["kind"].array.take(value).astype(TEXT)
+    rows["kind"] = codes_of(incidence.table["kind"], pd.Index(CONTENT_KINDS))[value]
     rows["requests"] = evidence["request_count"].to_numpy()[inside].astype(np.float64)
     size = np.bincount(group[group >= 0], minlength=groups)
     rows["users"] = rows.groupby(["group", "value"])["requests"].transform("size")
@@ -418,11 +418,12 @@ def _common_work(common: pd.DataFrame, group: Codes, groups: int, templated: Num
     """What a group does with the templates and families that :data:`COMMON_SHARE` of its accounts use."""
     volume = common.groupby(["kind", "group"])["requests"].sum()
     by_kind = [
-        volume.get(kind, pd.Series(dtype=np.float64)).reindex(range(groups), fill_value=0.0) for kind in CONTENT_KINDS
+        volume.get(kind, pd.Series(dtype=np.float64)).reindex(range(groups), fill_value=0.0)
+        for kind in range(len(CONTENT_KINDS))
     ]
     template, family = (one.to_numpy(dtype=np.float64) for one in by_kind)
     # A template without paraphrases is in no family: in each group that kind counts which covers more of its work.
-    work_kind = np.where(family >= template, CONTENT_KINDS[1], CONTENT_KINDS[0])
+    work_kind = (family >= template).astype(np.int64)
     work_rows = common.loc[common["kind"].to_numpy() == work_kind[common["group"].to_numpy(dtype=np.int64)]]
     each = work_rows.groupby(["group", "account"])["requests"].sum()
     spread = np.log(each).groupby("group").std().reindex(range(groups)).to_numpy(dtype=np.float64)
@@ -438,17 +439,16 @@ def _common_work(common: pd.DataFrame, group: Codes, groups: int, templated: Num
 
 
 def _partition(
-    items: pd.DataFrame, own_items: pd.DataFrame | None, accounts: pd.DataFrame, group: Codes, groups: int
+    items: pd.DataFrame, own_items: pd.DataFrame | None, index: pd.Index[str], group: Codes, groups: int
 ) -> Numbers:
     """How far a group's items are from being everybody's: 1 when no two accounts share one, 0 when all share all.
 
     The mean over items of ``1 - (accounts that have it - 1) / (accounts with items - 1)``. A work list that is dealt
     out twice over, for checking, still counts as dealt out in a group of many accounts.
     """
-    index = pd.Index(accounts["account_id"])
     own = np.zeros(len(group), dtype=np.int64)
     if own_items is not None:
-        owner = index.get_indexer(pd.Index(own_items["account_id"]))
+        owner = codes_of(own_items["account_id"], index)
         own[owner[owner >= 0]] = own_items["item_count"].to_numpy(dtype=np.int64)[owner >= 0]
     # There are tens of millions of rows: what is asked of accounts is asked of each account once.
     code, ids = text_codes(items["account_id"])

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-from linkage.arrays import Numbers
+from linkage.arrays import Codes, Numbers
 
 CELLS = 24
 """Cells along each habit."""
+
+_STEPS = 1_024
+"""Steps of squared distances, for bounds that take no sorting."""
 
 _SLACK = 1e-9
 """Squared distances of cells and of accounts are rounded apart by far less than this."""
@@ -60,18 +62,46 @@ class Nearness:
 
     def _find_reach(self, center: Numbers, share: float) -> float:
         virtual = (len(self._sorted) - 1) * share
-        rank = int(virtual)
-        least, most = _bound(self._low, self._high, center)
-        # The two order statistics around the quantile lie between these.
-        lower = _weighted(least, self._sizes, rank)
-        upper = _weighted(most, self._sizes, min(rank + 1, len(self._sorted) - 1))
-        nearer = most < lower - _SLACK
-        between = np.flatnonzero(~nearer & (least <= upper + _SLACK))
-        gaps = _measure(self._sorted, self._starts[between], self._sizes[between], center)
-        first = rank - int(self._sizes[nearer].sum())
-        last = min(first + 1, len(gaps) - 1)
-        found = np.partition(gaps, [first, last])[[first, last]]
-        return float(np.quantile(found, virtual - rank))
+        cells = self._starts, self._sizes, self._low, self._high
+        return _find_reach(self._sorted, *cells, center, int(virtual), virtual - int(virtual))
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_reach(
+    habits: Numbers, starts: Codes, sizes: Codes, low: Numbers, high: Numbers, center: Numbers, rank: int, rest: float
+) -> float:
+    """The distance at a rank of all distances, from 0, and so far on the way to the next one.
+
+    Parameters
+    ----------
+    habits : accounts x habits, cell by cell.
+    starts, sizes, low, high : where the accounts of each cell begin, how many they are, and between what they lie.
+    """
+    least, most = _bound(low, high, center)
+    # The two order statistics around the quantile lie between these.
+    scale = _STEPS / max(most.max(), _SLACK)
+    lower = _step_of(least, sizes, scale, rank) / scale
+    upper = (_step_of(most, sizes, scale, min(rank + 1, len(habits) - 1)) + 1) / scale
+    first, count = rank, 0
+    for cell in range(len(sizes)):
+        if most[cell] < lower - _SLACK:
+            first -= sizes[cell]
+        elif least[cell] <= upper + _SLACK:
+            count += sizes[cell]
+    gaps, end = np.empty(count), 0
+    for cell in range(len(sizes)):
+        if most[cell] >= lower - _SLACK and least[cell] <= upper + _SLACK:
+            for account in range(starts[cell], starts[cell] + sizes[cell]):
+                square = 0.0
+                for habit in range(len(center)):
+                    square += (habits[account, habit] - center[habit]) ** 2
+                gaps[end] = np.sqrt(square)
+                end += 1
+    ordered = np.partition(gaps, first)
+    one = ordered[first]
+    other = ordered[first + 1 :].min() if first + 1 < count else one
+    # As numpy.quantile has it, to the last bit.
+    return float(one + (other - one) * rest if rest < 0.5 else other - (other - one) * (1 - rest))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -87,21 +117,13 @@ def _bound(low: Numbers, high: Numbers, center: Numbers) -> tuple[Numbers, Numbe
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(habits: Numbers, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], center: Numbers) -> Numbers:
-    """The distances of the accounts of some cells."""
-    gaps, end = np.empty(sizes.sum()), 0
-    for cell in range(len(starts)):
-        for account in range(starts[cell], starts[cell] + sizes[cell]):
-            square = 0.0
-            for habit in range(len(center)):
-                square += (habits[account, habit] - center[habit]) ** 2
-            gaps[end] = np.sqrt(square)
-            end += 1
-    return gaps
-
-
-def _weighted(values: Numbers, sizes: npt.NDArray[np.int64], rank: int) -> float:
-    """The value at a rank, from 0, when each value is there as often as its size says."""
-    order = np.argsort(values)
-    place = np.searchsorted(np.cumsum(sizes[order]), rank, side="right")
-    return float(values[order[place]])
+def _step_of(values: Numbers, sizes: Codes, scale: float, rank: int) -> int:
+    """The step that the value at a rank lies in, from 0, when each value is there as often as its size says."""
+    counts = np.zeros(_STEPS + 1, dtype=np.int64)
+    for cell in range(len(values)):
+        counts[int(values[cell] * scale)] += sizes[cell]
+    step = 0
+    while counts[step] <= rank:
+        rank -= counts[step]
+        step += 1
+    return step

@@ -107,10 +107,10 @@ def find_null_cohesion(
 
 
 def _family_means(incidence: Incidence, group: Codes, groups: int) -> Numbers:
-    matrix = best_ties(incidence, group, groups=groups)
     members = np.flatnonzero(group >= 0)
-    total = np.zeros((groups, matrix.shape[1]))
-    np.add.at(total, group[members], matrix[members])
+    ties = best_ties(incidence, group, groups=groups, accounts=members)
+    total = np.zeros((groups, ties.shape[1]))
+    np.add.at(total, group[members], ties)
     return total / np.maximum(np.bincount(group[members], minlength=groups), 1)[:, None]
 
 

@@ -18,7 +18,17 @@ import pandas as pd
 
 from linkage.arrays import Codes, Flags, Numbers, Small
 from linkage.clusters.nearness import Nearness
-from linkage.coding import codes_of, find_values, mid_ranks, ranges, rows_by_code, value_keys
+from linkage.coding import (
+    codes_of,
+    distinct,
+    find_values,
+    mid_ranks,
+    ranges,
+    rows_by_code,
+    run_starts,
+    sort_rows,
+    value_keys,
+)
 from linkage.errors import ClusterError
 from linkage.parallel import in_threads
 from linkage.terms import HOUR_MS
@@ -184,19 +194,18 @@ def group_ties(incidence: Incidence, group: Codes, *, groups: int) -> pd.DataFra
     return pd.DataFrame(columns)
 
 
-def best_ties(incidence: Incidence, group: Codes, *, groups: int) -> Numbers:
-    """The ties of :func:`group_ties` as an array, accounts x families, 0 where there is none.
+def best_ties(incidence: Incidence, group: Codes, *, groups: int, accounts: Codes) -> Numbers:
+    """The ties of :func:`group_ties` of some accounts as an array, accounts x families, 0 where there is none.
 
     Parameters
     ----------
     incidence, group, groups : as for :func:`group_ties`.
+    accounts : their codes.
     """
     shared = _find_shared(incidence, group, groups)
     tie, best = _find_best(incidence, shared)
-    matrix = np.zeros(best.shape)
-    cell = np.flatnonzero(best >= 0)
-    matrix.ravel()[cell] = tie[shared.pair[best.ravel()[cell]]]
-    return matrix
+    pair = np.append(shared.pair, np.int32(-1))[best[accounts]]
+    return np.append(tie, 0.0)[pair]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -402,9 +411,12 @@ def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray
     for hard in ("payment", "ip"):
         is_hard = (incidence.table["kind"] == hard).to_numpy(dtype=bool)
         uses = inside[is_hard[incidence.value[inside]]]
-        pairs = np.unique(np.column_stack([incidence.value[uses], incidence.account[uses]]), axis=0)
-        held = pd.DataFrame({"group": group[pairs[:, 1]], "value": pairs[:, 0]})
-        most = held.value_counts().groupby("group").max().reindex(range(groups), fill_value=0).to_numpy()
+        value, account = np.divmod(
+            distinct(incidence.value[uses].astype(np.int64) * len(group) + incidence.account[uses]), len(group)
+        )
+        held = np.sort(group[account] * len(incidence.bits) + value)
+        starts, most = run_starts(held), np.zeros(groups, dtype=np.int64)
+        np.maximum.at(most, held[starts] // len(incidence.bits), np.diff(starts, append=len(held)))
         is_open &= most >= OPEN_SHARE * size
     return np.asarray(is_open)
 
@@ -437,7 +449,7 @@ def find_brief(hours: pd.DataFrame, accounts: pd.Index[str], group: Codes, *, gr
 
 def _busy_hours(group: Codes, hour: Codes, requests: Codes, *, groups: int) -> Codes:
     """Hours of the shortest stretch with :data:`BUSY_SHARE` of each group's requests; 0 for a group without any."""
-    order = np.lexsort((hour, group))
+    order = sort_rows(hour - hour.min(initial=0), group)
     group, hour = group[order], hour[order]
     upto = np.cumsum(requests[order])
     total = np.bincount(group, weights=requests[order], minlength=groups)

@@ -24,7 +24,7 @@ import pandas as pd
 from scipy.special import pdtr
 
 from linkage.arrays import Codes, Numbers, Small
-from linkage.coding import hash_names, rows_by_code, text_codes
+from linkage.coding import codes_of, hash_names, text_codes
 from linkage.evidence.nulls import LEAST_BITS, chance_bits, found_frame, group_codes, none_found
 from linkage.parallel import in_threads
 from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
@@ -159,16 +159,16 @@ class _Sent(NamedTuple):
 
 
 def _look_up(items: pd.DataFrame, other_items: pd.DataFrame, own_items: pd.DataFrame, groups: pd.DataFrame) -> _Sent:
-    told = [text_codes(frame["account_id"]) for frame in (items, other_items)]
+    told = [text_codes(frame["account_id"]) for frame in (items, other_items, own_items)]
     names = told[0][1]
-    for others in (told[1][1], *(pd.Index(frame["account_id"]) for frame in (own_items, groups))):
-        names = names.union(others)
+    for others in (told[1][1], told[2][1], pd.Index(groups["account_id"])):
+        is_new = names.get_indexer(others) < 0 if not others.equals(names) else np.zeros(len(names), np.bool_)
+        names = names.union(others[is_new]) if is_new.any() else names  # a union of all makes them Python's texts
     listed = []
-    for (codes, ids), frame in zip(told, (items, other_items), strict=True):
-        sizes = np.zeros(len(names), dtype=np.int64)
-        sizes[names.get_indexer(ids)] = np.bincount(codes, minlength=len(ids))
+    for frame in (items, other_items):
+        sizes = np.bincount(codes_of(frame["account_id"], names), minlength=len(names))
         listed.append(_Listed(np.append(0, np.cumsum(sizes)), frame["item"].to_numpy(dtype=np.int32)))
-    owner = names.get_indexer(pd.Index(own_items["account_id"]))
+    owner = codes_of(own_items["account_id"], names)
     own = np.zeros(len(names), dtype=np.int64)
     own[owner] = own_items["item_count"].to_numpy(dtype=np.int64)
     own_times = np.full((len(names), 2), np.datetime64("NaT", "ms"))
@@ -202,16 +202,28 @@ def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
     each, met : of :class:`_Drawn`; items that are listed are added.
     """
     asked = sent.listed[0]
-    account_of_row = np.repeat(np.arange(len(sent.names), dtype=np.int32), np.diff(asked.start))
-    first, rows = rows_by_code(asked.item, count=int(asked.item.max()) + 1)
-    owner = account_of_row[rows]
-    del account_of_row, rows
+    first, owner = np.zeros(int(asked.item.max()) + 3, dtype=np.int64), np.empty(len(asked.item), dtype=np.int32)
+    _place_owners(asked, first, owner)
+    first = first[:-1]
     shared = _Shared(np.empty_like(first), *np.empty((2, len(asked.item)), dtype=np.int32))
     most = np.maximum(BOILERPLATE_SHARE * sent.by_group(sent.volume > 0), LEAST_BOILERPLATE)
     common = np.zeros(len(most))
     end = _share(first, owner, sent.group_of, most, common, each, met, shared)
     is_left_out = common > MOST_BOILERPLATE * sent.by_group(sent.volume)
     return _Shared(shared.start, shared.group[:end], shared.users[:end]).without(is_left_out)
+
+
+@numba.njit(cache=True, nogil=True)
+def _place_owners(listed: _Listed, start: Codes, owner: Small) -> None:
+    """Put the accounts of each item side by side, ascending, and their beginning behind two zeros in ``start``."""
+    for item in listed.item:
+        start[item + 2] += 1
+    for item in range(2, start.size):
+        start[item] += start[item - 1]
+    for account in range(listed.start.size - 1):
+        for item in listed.item[listed.start[account] : listed.start[account + 1]]:
+            owner[start[item + 1]] = account
+            start[item + 1] += 1
 
 
 @numba.njit(cache=True, nogil=True)

@@ -136,18 +136,21 @@ def find_signup_bursts(groups: pd.DataFrame, *, accounts: pd.DataFrame) -> pd.Da
     DataFrame of shape ``FOUND``: the family is ``registration``, both times are the creation of the account.
     O(accounts log accounts + spans of a group).
     """
-    known = accounts.loc[accounts["created_at"].notna()].sort_values(["created_at", "account_id"], kind="stable")
-    number = group_codes(groups, known["account_id"])
+    created = accounts["created_at"].to_numpy(dtype="datetime64[ms]")
+    everybody = np.sort(created[~np.isnat(created)].astype(np.int64))
+    number = group_codes(groups, accounts["account_id"])
+    is_asked = ~np.isnat(created) & (number >= 0)
+    known = accounts.loc[is_asked, ["account_id", "request_count", "created_at"]].assign(group=number[is_asked])
+    known = known.sort_values(["created_at", "account_id"], kind="stable")
     at = known["created_at"].to_numpy(dtype="datetime64[ms]").astype(np.int64)
     tries = float(max(groups["group"].nunique(), 1))
     bits = np.zeros(len(known))
-    for _, whole in rows_by_group(number):
+    for _, whole in rows_by_group(known["group"].to_numpy()):
         mine = whole[:TESTED_ACCOUNTS]
         if len(mine) >= LEAST_BURST:
-            first, last, worth = _best_span(at[mine], at, at[whole], tries=tries)
+            first, last, worth = _best_span(at[mine], everybody, at[whole], tries=tries)
             bits[mine[first : last + 1]] = worth
-    columns = known[["account_id", "request_count"]]
-    rows = columns.assign(group=number, bits=bits, first_at=known["created_at"], last_at=known["created_at"])
+    rows = known.assign(bits=bits, first_at=known["created_at"], last_at=known["created_at"])
     return found_frame(rows, family="registration", kind=BURST) if len(rows) else none_found()
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -176,13 +177,38 @@ def _rows_of_two(inside: npt.NDArray[np.bool_], item: Small, elsewhere: Small) -
     elsewhere : items of other rows; -1 is none.
     """
     count = int(item.max(initial=-1)) + 1
-    holders = np.bincount(item, minlength=count) + np.bincount(elsewhere + 1, minlength=count + 1)[1 : count + 1]
-    rows = np.flatnonzero(inside & (holders[item] == 2)).astype(np.int32)
     one, other = (np.full(count, -1, dtype=np.int32) for _ in range(2))
-    other[item[rows]] = rows
-    one[item[rows[::-1]]] = rows[::-1]
-    both = other > one
+    _find_two(inside, item, elsewhere, np.zeros(count, dtype=np.uint8), one, other)
+    both = other >= 0
     return one[both], other[both]
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_two(
+    inside: npt.NDArray[np.bool_],
+    item: Small,
+    elsewhere: Small,
+    holders: npt.NDArray[np.uint8],
+    one: Small,
+    other: Small,
+) -> None:
+    """Write the two rows of each item that has two and no others, both inside.
+
+    Parameters
+    ----------
+    holders : a zero for each item; how many rows have it, 3 for more.
+    """
+    for number in elsewhere:
+        if 0 <= number < holders.size:
+            holders[number] = min(holders[number] + 1, 3)
+    for number in item:
+        holders[number] = min(holders[number] + 1, 3)
+    for row in range(item.size):
+        if holders[item[row]] == 2 and inside[row]:
+            if one[item[row]] < 0:
+                one[item[row]] = row
+            else:
+                other[item[row]] = row
 
 
 def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:
@@ -198,11 +224,12 @@ def _same_day_chance(passed: pd.DataFrame, hours: pd.DataFrame) -> Numbers:
     share = volume / np.maximum(volume.sum(axis=1, keepdims=True), 1.0)
     later = np.cumsum(share[:, ::-1], axis=1)[:, ::-1]
     giver, taker = wanted.get_indexer(passed["giver"]), wanted.get_indexer(passed["taker"])
-    pairs, row = np.unique(np.column_stack([giver, taker]), axis=0, return_inverse=True)
-    same = (share[pairs[:, 0]] * share[pairs[:, 1]]).sum(axis=1)
-    not_earlier = (share[pairs[:, 0]] * later[pairs[:, 1]]).sum(axis=1)
+    pairs, row = np.unique(giver * len(wanted) + taker, return_inverse=True)
+    giver, taker = np.divmod(pairs, len(wanted))
+    same = (share[giver] * share[taker]).sum(axis=1)
+    not_earlier = (share[giver] * later[taker]).sum(axis=1)
     chance = np.where(not_earlier > 0, same / np.maximum(not_earlier, 1e-9), 1.0)
-    return np.asarray(np.clip(chance, 0.0, 1.0)[row.ravel()], dtype=np.float64)
+    return np.asarray(np.clip(chance, 0.0, 1.0)[row], dtype=np.float64)
 
 
 def find_joint_pauses(groups: pd.DataFrame, *, hours: pd.DataFrame, seed: int) -> pd.DataFrame:

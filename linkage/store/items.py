@@ -22,16 +22,17 @@ import pandas as pd
 
 from linkage.arrays import Ints
 from linkage.coding import hash_names, run_starts
-from linkage.memory import give_back, join_parts
+from linkage.memory import give_back
 from linkage.parallel import in_threads
 from linkage.store.known import KnownIds
 from linkage.store.names import AccountNames, Names
 from linkage.store.store import Database, utc_times
-from linkage.terms import DAY_MS, OWN_ITEMS, TEXT, make_frame
+from linkage.terms import DAY_MS, TEXT
 
 _ITEM_BYTES: Final = 16
 _ITEM_WORDS: Final = 4
 _PART_ITEMS: Final = 1_000_000
+_FOREVER_MS: Final = 1 << 61  # away from every time
 
 
 def pack_items(starts: Ints, columns: Sequence[Ints]) -> list[bytearray]:
@@ -78,7 +79,7 @@ def unpack_items(blob: bytes, *, day: int) -> tuple[Ints, Ints, Ints]:
 
 @dataclasses.dataclass(frozen=True)
 class AccountItems:
-    """Which items accounts sent in a window; ids of the first two are categories."""
+    """Which items accounts sent in a window; ids are categories."""
 
     asked: pd.DataFrame
     """Shape ``ITEMS``, by account and item: of accounts that are asked for, every item that another account has, and
@@ -168,8 +169,9 @@ class ItemLog:
         is_asked = np.zeros(len(self._names), dtype=np.bool_)
         is_asked[asked[asked >= 0]] = True
         numbers = json.dumps(self._numbers[is_asked].tolist())
-        theirs = deque(in_threads(_unpack, self._rows(database, "items_of_accounts", accounts=numbers)))
-        marks = self.marked.marks.held_in(part.items for part in theirs)
+        theirs: deque[_Part] = deque()
+        unpacked = in_threads(_unpack, self._rows(database, "items_of_accounts", accounts=numbers))
+        marks = self.marked.marks.held_in(part.items for part in _kept(unpacked, theirs))
         listed, own = _gather(in_threads(lambda part: _split(part, marks), _taken(theirs)))
         listed, others, others_own = self._find_others(database, listed, marks, is_asked)
         return self._name(listed, others, [own, others_own])
@@ -200,15 +202,16 @@ class ItemLog:
 
     def _name(self, asked: _Part, others: _Part, own: list[pd.DataFrame]) -> AccountItems:
         first_at = utc_times(asked.first_ms)
-        names = [pd.Categorical.from_codes(part.code, self._names) for part in (asked, others)]
         counted = pd.concat(own, ignore_index=True).sort_values("code")
-        at = {name: pd.to_datetime(counted[f"{name}_ms"].to_numpy(), unit="ms", utc=True) for name in ("first", "last")}
+        coded = (asked.code, others.code, counted["code"].to_numpy())
+        names = [pd.Categorical.from_codes(codes, self._names) for codes in coded]
+        at = {name: utc_times(counted[f"{name}_ms"].to_numpy()) for name in ("first", "last")}
         count = counted["item_count"].to_numpy(dtype=np.int64)
-        owners = {"account_id": self._names.take(counted["code"].to_numpy()), "item_count": count}
+        owners = {"account_id": names[2], "item_count": count, "first_at": at["first"], "last_at": at["last"]}
         return AccountItems(
             pd.DataFrame({"account_id": names[0], "item": asked.items, "first_at": first_at}, copy=False),
             pd.DataFrame({"account_id": names[1], "item": others.items.astype(np.int32, copy=False)}, copy=False),
-            make_frame(OWN_ITEMS, {**owners, "first_at": at["first"], "last_at": at["last"]}),
+            pd.DataFrame(owners, copy=False),
         )
 
 
@@ -322,6 +325,13 @@ def _split(part: _Part, marks: Marks) -> tuple[_Part, pd.DataFrame]:
     return _Part._make(column[:rows].copy() for column in shared), counted
 
 
+def _kept(parts: Iterable[_Part], kept: deque[_Part]) -> Iterator[_Part]:
+    """The parts, each of which is kept besides as it comes."""
+    for part in parts:
+        kept.append(part)
+        yield part
+
+
 def _taken(parts: deque[_Part]) -> Iterator[_Part]:
     """The parts, each of which is let go once it is handed out."""
     while parts:
@@ -343,16 +353,29 @@ def _gather(parts: Iterable[tuple[_Part, pd.DataFrame]]) -> tuple[_Part, pd.Data
     give_back()  # what parts were made from
     columns = [list(column) for column in zip(*listed, strict=True)]
     del listed
-    code = join_parts(columns[0])
-    starts = run_starts(code)
-    order = np.argsort(code[starts])
-    runs = starts[order], np.diff(np.append(starts, len(code)))[order]
-    items, first_ms = _take_runs(join_parts(columns[1]), *runs), join_parts(columns[2])
-    if len(first_ms):
-        first_ms = _take_runs(first_ms, *runs)
-    code = _take_runs(code, *runs)
+    heads = [run_starts(code) for code in columns[0]]
+    names = np.concatenate([code[starts] for code, starts in zip(columns[0], heads, strict=True)])
+    sizes = np.concatenate([np.diff(starts, append=len(code)) for code, starts in zip(columns[0], heads, strict=True)])
+    order = np.argsort(names)
+    begins = np.empty_like(sizes)
+    begins[order] = np.cumsum(sizes[order]) - sizes[order]
+    code = np.repeat(names[order], sizes[order])
+    del columns[0]
+    items, first_ms = (_put_in_order(parts, begins, sizes) for parts in columns)
     give_back()  # the parts themselves
     return _Part(code, items, first_ms), pd.concat(own)
+
+
+def _put_in_order(parts: list[Any], begins: Ints, sizes: Ints) -> Any:
+    """Parts as one, each run of which begins where it is told; none where they have no values. The list is emptied."""
+    whole = np.empty(sum(map(len, parts)), parts[-1].dtype)
+    if len(whole):
+        first = 0
+        for number in range(len(parts)):
+            part, parts[number] = parts[number], None
+            first = _put_runs(part, begins, sizes, first, whole)
+    parts.clear()
+    return whole
 
 
 def _number_items(part: _Part) -> tuple[_Part, KnownIds]:
@@ -362,14 +385,15 @@ def _number_items(part: _Part) -> tuple[_Part, KnownIds]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _take_runs(values: Any, starts: Ints, sizes: Ints) -> Any:
-    """Runs of values in another order; no array of places is made."""
-    taken = np.empty_like(values)
+def _put_runs(values: Any, begins: Ints, sizes: Ints, first: int, whole: Any) -> int:
+    """Put the runs of these values, which are those from ``first`` on, where they begin; which run is the next."""
     end = 0
-    for run in range(len(starts)):
-        taken[end : end + sizes[run]] = values[starts[run] : starts[run] + sizes[run]]
-        end += sizes[run]
-    return taken
+    while end < len(values):
+        size, begin = sizes[first], begins[first]
+        whole[begin : begin + size] = values[end : end + size]
+        end += size
+        first += 1
+    return first
 
 
 @numba.njit(cache=True, nogil=True)
@@ -413,20 +437,27 @@ def _split_rows(part: _Part, last: int, marked: Any, shared: _Part, own: _Own) -
     How many items are shared, and how many accounts have others.
     """
     code, items, first_ms = part
-    end, owners = 0, 0
-    for row in range(len(items)):
+    is_shared = np.empty(len(items), np.uint8)
+    for row in range(len(items)):  # by itself, so that many places are waited for at a time
         place = items[row] & last
-        shared.code[end], shared.items[end], shared.first_ms[end] = code[row], items[row], first_ms[row]
-        if (marked[place >> 3] >> np.uint8(place & 7)) & 1:
-            end += 1
-            continue
-        if not owners or own.code[owners - 1] != code[row]:
-            own.code[owners], own.item_count[owners] = code[row], 0
-            own.first_ms[owners], own.last_ms[owners] = first_ms[row], first_ms[row]
+        is_shared[row] = (marked[place >> 3] >> np.uint8(place & 7)) & 1
+    end, owners, row = 0, 0, 0
+    while row < len(items):
+        account, begin, kept = code[row], row, end
+        earliest, latest = _FOREVER_MS, -_FOREVER_MS
+        while row < len(items) and code[row] == account:
+            # Without a branch where it cannot be guessed: what is not shared is written over.
+            shared.code[end], shared.items[end], shared.first_ms[end] = account, items[row], first_ms[row]
+            end += int(is_shared[row])
+            if not is_shared[row]:
+                earliest = min(earliest, first_ms[row])
+                latest = max(latest, first_ms[row])
+            row += 1
+        count = row - begin - (end - kept)
+        if count:
+            own.code[owners], own.item_count[owners] = account, count
+            own.first_ms[owners], own.last_ms[owners] = earliest, latest
             owners += 1
-        own.item_count[owners - 1] += 1
-        own.first_ms[owners - 1] = min(own.first_ms[owners - 1], first_ms[row])
-        own.last_ms[owners - 1] = max(own.last_ms[owners - 1], first_ms[row])
     return end, owners
 
 
@@ -466,18 +497,23 @@ def _merge_days(rows: _Rows, part: _Part) -> int:
             earlier, earlier_ms = np.empty(2 * held, np.int64), np.empty(2 * held, np.int64)
         earlier[:held], earlier_ms[:held] = items[begin:end], first_ms[begin:end]
         end, old, new = begin, 0, 0
-        while old < held or new < size:
-            item = np.int64(0)
-            if new < size:
-                item = np.int64(words[base + 2 * new]) | (np.int64(words[base + 2 * new + 1]) << 32)
+        # Without a branch: which of the two comes first cannot be guessed.
+        while old < held and new < size:
+            item = np.int64(words[base + 2 * new]) | (np.int64(words[base + 2 * new + 1]) << 32)
+            is_old, is_new = earlier[old] <= item, earlier[old] >= item
+            new_ms = np.int64(words[base + 3 * size + new]) + day_ms[row]
             code[end] = account[row]
-            if old < held and (new == size or earlier[old] <= item):
-                items[end], first_ms[end] = earlier[old], earlier_ms[old]
-                new += new < size and earlier[old] == item
-                old += 1
-            else:
-                items[end] = item
-                first_ms[end] = np.int64(words[base + 3 * size + new]) + day_ms[row]
-                new += 1
+            items[end] = earlier[old] if is_old else item
+            first_ms[end] = earlier_ms[old] if is_old else new_ms
+            old += int(is_old)
+            new += int(is_new)
+            end += 1
+        for left in range(old, held):
+            code[end], items[end], first_ms[end] = account[row], earlier[left], earlier_ms[left]
+            end += 1
+        for left in range(new, size):
+            code[end] = account[row]
+            items[end] = np.int64(words[base + 2 * left]) | (np.int64(words[base + 2 * left + 1]) << 32)
+            first_ms[end] = np.int64(words[base + 3 * size + left]) + day_ms[row]
             end += 1
     return end

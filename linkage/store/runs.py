@@ -83,16 +83,33 @@ class RunTables:
 
 
 def publish_run(
-    database: Database, record: RunRecord, tables: RunTables, *, keep_runs: int, entry: RunEntry | None = None
+    database: Database,
+    record: RunRecord,
+    tables: RunTables,
+    *,
+    keep_runs: int,
+    entry: RunEntry | None = None,
+    say: Callable[[], pd.DataFrame] | None = None,
 ) -> None:
     """Write a run and make it the published one, in one transaction; older runs beyond ``keep_runs`` go.
 
-    A run with the same id (same input, settings and seed) takes the place of the old one. ``entry`` goes to the ledger.
+    A run with the same id (same input, settings and seed) takes the place of the old one.
+
+    Parameters
+    ----------
+    entry : goes to the ledger.
+    say : makes statements that follow those of the tables, in a thread while rows are written; None: there are none.
     """
     with database.transaction(f"publish run {record.run_id}") as connection:
         _forget_run(connection, record.run_id)
         connection.execute(_ADD_RUN, dataclasses.asdict(record))
-        _add_tables(connection, record.run_id, tables)
+        write = functools.partial(_add_tables, connection, record.run_id, tables)
+        statements = [tables.statements]
+        if say:
+            statements.append(at_once(say, write)[0])
+        else:
+            write()
+        _add_statements(connection, record.run_id, pd.concat(statements, ignore_index=True))
         connection.execute(_PUBLISH, (record.run_id,))
         if entry:
             add_entry(connection, entry)
@@ -125,10 +142,13 @@ def _add_tables(connection: sqlite3.Connection, run_id: str, tables: RunTables) 
     ordered = in_threads(lambda table: _ordered(table, accounts), told, threads=1, ahead=1)
     for table, (columns, rows) in zip(told, ordered, strict=True):
         _add_rows(connection, table, columns, rows)
-    statements = enumerate(_rows(tables.statements, ("cluster_id", "topic", "sentence", "query", "rows")))
-    connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in statements))
     events = enumerate(_rows(tables.events, _EVENT_COLUMNS))
     connection.executemany(_ADD_EVENT, ((run_id, place, *row) for place, row in events))
+
+
+def _add_statements(connection: sqlite3.Connection, run_id: str, statements: pd.DataFrame) -> None:
+    rows = enumerate(_rows(statements, ("cluster_id", "topic", "sentence", "query", "rows")))
+    connection.executemany(_ADD_STATEMENT, ((run_id, row[0], place, *row[1:]) for place, row in rows))
 
 
 def _numbered_clusters(
