@@ -1,4 +1,4 @@
-"""Docstrings of the notebook's nouns are run on the tiny world: each finds ``store``, ``run`` and ``cluster`` anew."""
+"""The tiny world, for tests, and ``store``, ``run`` and ``cluster`` of it, anew for every docstring of the notebook."""
 
 import json
 import shutil
@@ -12,15 +12,22 @@ import linkage as lk
 
 
 @pytest.fixture(scope="session")
-def _rebuilt_tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("doctest")
+def tiny_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``requests.ndjson`` and ``accounts.csv`` of the tiny world."""
+    folder = tmp_path_factory.mktemp("tiny")
     lines = [json.dumps(row) for row in tiny_requests()]
     (folder / "requests.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "accounts.csv").write_text(ACCOUNTS, encoding="utf-8")
-    with lk.open_store(folder / "tiny.db") as store:
-        store.ingest(folder / "requests.ndjson", accounts=folder / "accounts.csv")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _rebuilt_tiny_store(tiny_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("doctest") / "tiny.db"
+    with lk.open_store(path) as store:
+        store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
         lk.rebuild(store)
-    return folder / "tiny.db"
+    return path
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Stores that tests share: a tiny one, readable on one screen, and a simulated one with a campaign in it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_world import ACCOUNTS, tiny_requests
 
 import linkage as lk
 
@@ -17,16 +15,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from together import Together
 
     return Together(config, log)
-
-
-@pytest.fixture(scope="session")
-def tiny_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``requests.ndjson`` and ``accounts.csv`` of the tiny world."""
-    folder = tmp_path_factory.mktemp("tiny")
-    lines = [json.dumps(row) for row in tiny_requests()]
-    (folder / "requests.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "accounts.csv").write_text(ACCOUNTS, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture

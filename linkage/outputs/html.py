@@ -352,7 +352,7 @@ def report_files(
     ShapeError : ``clusters`` lacks a column.
     """
     check_frame(clusters, CLUSTERS, name="clusters")
-    listed = clusters if include_personal_data else mask_clusters(clusters, list(details))
+    listed = clusters if include_personal_data else mask_clusters(clusters, details)
     pages = {detail.cluster["cluster_id"]: f"{file_stem(detail.cluster['cluster_id'])}.html" for detail in details}
     yield SCHEMA_FILE, schema_bytes()
     notes = pd.concat([make_frame(CASE_NOTES), *(detail.case_notes for detail in details)])
