@@ -35,6 +35,16 @@ def rows_of(path: Path) -> dict[str, list[str]]:
         return {name: sorted(map(repr, connection.execute(f"select * from {name}"))) for name in TABLES}  # noqa: S608
 
 
+def untexted(path: Path) -> dict[str, list[str]]:
+    """The same without how templates read and the families that follows from: a folder does not know which template a
+    prompt had the day before, so one that has but another id is described anew."""
+    told = {name: rows for name, rows in rows_of(path).items() if name not in ("template", "entity")}
+    with sqlite3.connect(path) as connection:
+        templates = connection.execute("select id, name, prompts from template order by id").fetchall()
+        entities = connection.execute("select id, kind, value from entity where kind <> 'template_family' order by id")
+        return {**told, "template": list(map(repr, templates)), "entity": list(map(repr, entities))}
+
+
 def taken(folder: Path, path: Path) -> Path:
     """The file of a store that took a folder in."""
     with lk.open_store(path) as store:
@@ -111,12 +121,12 @@ def test_two_days_join_in_a_folder_built_upon_the_first_and_no_other_way(
         store.ingest(world / "early.ndjson", accounts=world / "accounts.csv")
         store.ingest(tmp_path / "late.ndjson")
     path = taken(second, taken(first, tmp_path / "taken.db"))
-    assert rows_of(path) == rows_of(tmp_path / "local.db")
+    assert untexted(path) == untexted(tmp_path / "local.db")
     with lk.open_store(path) as store:
         (refused,) = store.ingest(world_of_its_own(first, tmp_path)).failed
         assert "Make one of both" in str(refused.error)
         assert store.ingest(first).seen_before == early.kept  # it is in there already
-    assert rows_of(path) == rows_of(tmp_path / "local.db")
+    assert untexted(path) == untexted(tmp_path / "local.db")
 
 
 def world_of_its_own(folder: Path, tmp_path: Path) -> Path:
