@@ -47,6 +47,7 @@ from linkage.terms import (
     MEMBERS,
     RunId,
     make_frame,
+    rows_of,
 )
 
 Clock = Callable[[], int]
@@ -412,8 +413,8 @@ def newest_window(
 
 
 def _published(database: Database) -> dict[str, Any] | None:
-    rows = database.query("published_run").to_dict("records")
-    return {str(key): value for key, value in rows[0].items()} if rows else None
+    rows = rows_of(database.query("published_run"))
+    return rows[0] if rows else None
 
 
 def published_run(database: Database) -> dict[str, Any]:

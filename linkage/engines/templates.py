@@ -128,7 +128,7 @@ def _mine(
     model, last_learned = _learn(prompts, settings, meter)
     assigned, gateway_names = assign_prompts(database, model, worker=worker, watch=meter.read)
     named = ((entity_id("gateway_template", name), name) for name in sorted(gateway_names))
-    texts = [(each, f"t-{each:016x}", f"(the gateway's template {name})", 0) for each, name in named]
+    texts = [(each, str(template_name(each)), f"(the gateway's template {name})", 0) for each, name in named]
     facts.add_templates(connection, texts)
     return Mined(assigned, last_learned)
 

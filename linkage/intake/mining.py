@@ -151,12 +151,18 @@ def find_changed(assigned: Assigned, *, known: Ints, before: Ints) -> tuple[Ints
     ----------
     known, before : prompts that had a template, ascending by id, and these templates.
     """
-    are_there = _are_among(known, assigned.prompt_ids)
-    stored = np.zeros(len(assigned.prompt_ids), np.int64)
-    stored[np.searchsorted(assigned.prompt_ids, known[are_there])] = before[are_there]
+    stored, are_there = _templates_before(assigned, known, before)
     is_other = assigned.template_ids != stored
     outdated = np.append(known[~are_there], assigned.prompt_ids[is_other & (stored != 0)])
     return np.flatnonzero(is_other & (assigned.template_ids != 0)), outdated
+
+
+def _templates_before(assigned: Assigned, known: Ints, before: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """The template that each prompt had before, 0 for none; and which of the known prompts are still there."""
+    are_there = _are_among(known, assigned.prompt_ids)
+    stored = np.zeros(len(assigned.prompt_ids), np.int64)
+    stored[np.searchsorted(assigned.prompt_ids, known[are_there])] = before[are_there]
+    return stored, are_there
 
 
 def find_heirs(assigned: Assigned, *, known: Ints, before: Ints, described: Ints) -> dict[int, int]:
@@ -175,8 +181,8 @@ def find_heirs(assigned: Assigned, *, known: Ints, before: Ints, described: Ints
     -------
     Template id now to the one before: of the prompts that had a template and have one, each has most of the other's.
     """
-    there = _are_among(known, assigned.prompt_ids)
-    was, now = before[there], assigned.template_ids[np.searchsorted(assigned.prompt_ids, known[there])]
+    stored, _ = _templates_before(assigned, known, before)
+    was, now = stored[stored != 0], assigned.template_ids[stored != 0]
     moved = (now != 0) & (now != was) & ~_are_among(now, described) & _are_among(was, described)
     pairs, shared = np.unique(np.column_stack([now[moved], was[moved]]), axis=0, return_counts=True)
     sizes_now, sizes_before = _sizes(now), _sizes(was)

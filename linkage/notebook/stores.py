@@ -40,7 +40,7 @@ from linkage.store.health import newest_day
 from linkage.store.incidence import need_requests
 from linkage.store.queries import load_query, query_names
 from linkage.store.store import Database
-from linkage.terms import DAY_MS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame
+from linkage.terms import DAY_MS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame, rows_of
 
 _MOVED_SHARE = 0.5  # of the accounts of either version must have moved for one template to follow another
 _OVERLAP_MS = 2 * DAY_MS
@@ -140,8 +140,8 @@ class Store:
     @property
     def counts(self) -> dict[str, Any]:
         """How much is stored: requests, accounts, entities, prompts, templates, files, runs, first and last time."""
-        counts = self._database.query("store_counts").to_dict("records")[0]
-        return {str(key): value for key, value in counts.items()}
+        [counts] = rows_of(self._database.query("store_counts"))
+        return counts
 
     @property
     def coverage(self) -> pd.DataFrame:

@@ -169,6 +169,8 @@ def _fill(asked: _Asked, insert: Insert, matrix: _Matrix, texts: Any) -> None:
     known = (matrix.kinds, matrix.bases, *_buffers(texts), matrix.has_common)
     whole = matrix.rows // MANY * MANY
     for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
+        if first == last:
+            continue  # most inserts are of fewer rows, or of none
         with open_statement(*asked, sql) as statement:
             bound = np.full(count * len(matrix.kinds), _NULL)
             for start in range(first, last, _PART_ROWS):
