@@ -44,7 +44,7 @@ from request as r join account as a on a.id = r.account_id
 left join entity as ip on ip.id = r.ip_id
 left join account_record as record on record.account_id = r.account_id
 left join entity as pay on pay.id = coalesce(r.payment_id, record.payment_id)
-left join prompt as p on p.id = r.prompt_id left join template as t on t.id = p.template_id
+left join prompt_template as told on told.prompt_id = r.prompt_id left join template as t on t.id = told.template_id
 order by r.at_ms, r.key
 """
 

@@ -90,6 +90,18 @@ def test_a_peer_flags_groups_of_five_and_more() -> None:
     assert (scores.flagged, scores.flag_precision, scores.flag_recall) == (5, 1.0, 1.0)
 
 
+def test_peers_are_given_every_request_with_the_template_that_was_found(tmp_path: Path) -> None:
+    world = peers.PeerWorld(tmp_path, seed=5, accounts=60)
+    accounts, times, _, _, templates = zip(*world.requests, strict=True)
+    assert set(accounts) <= set(world.truth["account_id"])
+    assert sorted(times) == list(times)
+    uses = world.inputs.uses.query("kind == 'template'")
+    assert {name for name in templates if name} == set(uses["value"])
+    assert sum(name is not None for name in templates) == uses["request_count"].sum()
+    groups = peers.group_with_networkx(world, cap=50, shared=1, is_louvain=False)
+    assert max(pd.Series(groups).value_counts()) >= peers.LEAST_ACCOUNTS
+
+
 def test_tables_are_markdown() -> None:
     table = pd.DataFrame({"name": ["a"], "share": [0.25], "count": [1200], "none": [float("nan")]})
     assert markdown(table).splitlines()[-1] == "| a | 0.250 | 1,200 | - |"
