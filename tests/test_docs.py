@@ -69,5 +69,11 @@ def test_decisions_say_what_would_change_our_mind() -> None:
         assert "change our mind" in text, page.name
 
 
+def test_every_decision_is_one_page() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    words = {page.name: len(page.read_text(encoding="utf-8").split()) for page in pages}
+    assert {name: count for name, count in words.items() if count > 900} == {}
+
+
 def test_query_files_are_named_for_their_answer() -> None:
     assert len(query_names()) > 20
