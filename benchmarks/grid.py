@@ -19,6 +19,7 @@ from benchmarks.fit import markdown
 from benchmarks.worlds import CAMPAIGN_MIXES, WorldPlan, in_parallel, judge_world, kept_result, make_world, say
 from linkage.settings import Settings
 from linkage.stages import judge_inputs
+from linkage.terms import counted
 from linkage.worlds.evaluate import Evaluation, detection_delays, evaluate
 from linkage.worlds.shaped import SHARED_FAMILIES, CampaignShape
 
@@ -33,6 +34,8 @@ MOST_REQUESTS = 60_000
 MOST_ACCOUNTS = 450
 """Campaign accounts in one world of 1,500."""
 MOST_CAMPAIGNS = 12
+FOUND = 0.8
+"""Share of a campaign's accounts from which on it counts as found."""
 
 
 def grid_shapes(*, is_short: bool = False) -> list[CampaignShape]:
@@ -140,11 +143,13 @@ def _page(table: pd.DataFrame, delays: pd.DataFrame, plans: list[WorldPlan]) -> 
     parts = [
         "# Recall by shape of campaign, and how soon",
         "Made by `python -m benchmarks grid`. " + " ".join((__doc__ or "").split("\n\n", 1)[1].split()),
-        f"{len(plans)} worlds of {DAYS} days, seeds {plans[0].seed} to {plans[-1].seed}, default settings, one "
-        f"campaign per cell. Families add up: {shared}; from 0 on, the accounts share one work list. A rate counts all "
-        f"requests of an account, the bought ones (mix) included. In these worlds together {innocents} innocent "
-        "accounts were flagged.",
+        f"{counted(len(plans), 'world')} of {DAYS} days, seeds {plans[0].seed} to {plans[-1].seed}, default settings, "
+        f"one campaign per cell. Families add up: {shared}; from 0 on, the accounts share one work list. A rate counts "
+        "all requests of an account, the bought ones (mix) included. In these worlds together innocents flagged: "
+        f"{innocents}.",
         "![Recall by shape](recall-grid.svg)",
+        _reading_words(),
+        markdown(_by_families(table)),
         "A cell: share of the campaign's accounts flagged, then in tier review or stronger; `-` was not measured.",
     ]
     for size in sorted(table["size"].unique()):
@@ -152,10 +157,34 @@ def _page(table: pd.DataFrame, delays: pd.DataFrame, plans: list[WorldPlan]) -> 
     parts += [
         "## Detection delay",
         _delay_words(),
+        _event_words(),
         "![Detection delay](recall-delay.svg)",
         markdown(_delay_rows(delays)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _reading_words() -> str:
+    return (
+        "What is flagged depends on evidence besides that of one program ([decision 54](decisions/0054-one-voice.md)): "
+        "with content alone, or a work list alone, in common (1 and 0 families) a campaign is flagged only where "
+        "hand-overs at the quota's edge show, and stays at review otherwise. At 5 requests a day a diluted campaign "
+        "leaves too little of its own to be seen in ten days. Of five accounts one more or less is a fifth. Campaigns "
+        f"of which at least {FOUND:.0%} are found, of all that were measured:"
+    )
+
+
+def _by_families(table: pd.DataFrame) -> pd.DataFrame:
+    """Per number of shared families and rate: how many campaigns are flagged, and in review or stronger."""
+    rows = []
+    for families in FAMILIES:
+        row: dict[str, object] = {"families shared": families}
+        for rate in RATES:
+            cells = table[(table["families"] == families) & (table["rate"] == rate)]
+            flagged, review = ((cells[name] >= FOUND).sum() for name in ("flag_recall", "review_recall"))
+            row[f"{rate:g} requests/day"] = f"{flagged} / {review} of {len(cells)}"
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _by_size(table: pd.DataFrame) -> pd.DataFrame:
@@ -176,6 +205,14 @@ def _delay_words() -> str:
         "from the day the campaign's 20th account (the last one of a smaller campaign) was first seen to the first day "
         "one of its accounts was flagged; below 0 it was found before. Templates are mined once over all days, so the "
         "first days know wordings that appear later: the true delay can be a little longer."
+    )
+
+
+def _event_words() -> str:
+    return (
+        "A campaign that no payment ties is not enforced while four fifths of its requests lie within three days "
+        "([decision 57](decisions/0057-events-and-sure-extraction.md)): where all 20 accounts come on one day, the "
+        "delay is three days at least."
     )
 
 

@@ -46,6 +46,16 @@ def test_the_grid_covers_its_cells_once_and_keeps_worlds_small() -> None:
     assert all(sum(shape.accounts for shape in plan.shapes) <= 0.35 * plan.accounts for plan in plans)
 
 
+def test_the_page_of_the_grid_counts_what_is_found() -> None:
+    cell = {"size": 20, "families": 0, "mix": 0.0, "rate": 26.0, "world": "grid-3200", "innocents_flagged": 2}
+    cells = [{**cell, "flag_recall": flagged, "review_recall": 1.0} for flagged in (0.79, 0.8)]
+    delays = pd.DataFrame({"campaign": ["E1"], "accounts": [31], "delay_days": [1.0], "days_since_first": [2.0]})
+    page = grid._page(pd.DataFrame(cells), delays, grid.grid_plans(grid.grid_shapes(is_short=True)))
+    assert "| 0 | 0 / 0 of 0 | 1 / 2 of 2 | 0 / 0 of 0 |" in page
+    assert "1 world of 10 days" in page
+    assert "innocents flagged: 2." in page
+
+
 def test_another_world_or_other_rooms_have_another_name() -> None:
     first, second = worlds.judging_plans(2)
     assert first.digest == worlds.judging_plans(1)[0].digest != second.digest
