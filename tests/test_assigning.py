@@ -60,7 +60,7 @@ def test_half_is_assigned_beside_and_the_store_is_the_same(
     rows = list[int]()
     read = facts.prompt_blocks
 
-    def watched(*given: Any, **how: Any) -> Iterator[facts.PromptBlock]:
+    def watched(*given: Any, **how: Any) -> Iterator[facts.Prompts]:
         for block in read(*given, **how):
             rows.extend(block.ids)
             yield block

@@ -106,7 +106,7 @@ def leave_to_python(monkeypatch: pytest.MonkeyPatch, *, is_asked: bool) -> None:
     if is_asked:
         monkeypatch.delattr(filling, "insert_rows")
     else:
-        monkeypatch.setattr(filling, "find_calls", lambda: None)
+        monkeypatch.setattr(filling, "find_asked", lambda _connection: None)
 
 
 @pytest.mark.parametrize("is_asked", [True, False])
@@ -171,7 +171,7 @@ def test_a_run_is_the_same_whoever_fills_its_tables(tiny_store: lk.Store, monkey
     run = lk.rebuild(tiny_store)
     told = run.cluster(run.clusters["cluster_id"].iloc[0]).detail
     tiny_store._database.connection.execute("delete from run")
-    monkeypatch.setattr(filling, "find_calls", lambda: None)
+    monkeypatch.setattr(filling, "find_asked", lambda _connection: None)
     again = lk.rebuild(tiny_store)
     assert again.run_id == run.run_id
     filled = again.cluster(run.clusters["cluster_id"].iloc[0]).detail

@@ -69,7 +69,7 @@ def test_what_is_listed_is_in_the_store_and_in_its_order(cluster: lk.Cluster, mo
 
 def test_compiled_code_reads_the_same(cluster: lk.Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = listed(cluster, 100)
-    monkeypatch.setattr("linkage.store.store.find_calls", lambda: None)
+    monkeypatch.setattr("linkage.store.store.find_asked", lambda _connection: None)
     plain = listed(cluster, 100)
     assert plain is not None
     assert compiled is not None

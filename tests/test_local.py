@@ -379,6 +379,30 @@ def test_only_the_lowest_prompts_are_read_to_learn_from(tiny_store: lk.Store) ->
     assert sorted(read) == ids[:5]
 
 
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_templates_that_gateways_name_stay_with_their_prompts(
+    is_asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{**row, "prompt_template": f"t{place}" if place % 3 else None} for place, row in enumerate(tiny_requests())]
+    if not is_asked:
+        monkeypatch.setattr(facts, "find_asked", lambda _connection: None)
+    monkeypatch.setattr(facts, "_BLOCK_ROWS", 7)
+    with Database(tmp_path / "named.db") as database:
+        ingest_files(database, [write(tmp_path / "named.ndjson", rows)], settings=Settings())
+        wanted = database.connection.execute(
+            "select id, features, gateway_template from prompt order by rowid"
+        ).fetchall()
+        blocks = list(facts.prompt_blocks(database.connection))
+    assert len(blocks) > 3
+    read = []
+    for block in blocks:
+        names = block.gateway_templates or [None] * len(block.ids)
+        blobs = [bytes(block.features[a:b]) for a, b in zip(block.places, block.places[1:], strict=False)]
+        read += zip(block.ids.tolist(), blobs, names, strict=True)
+    assert read == wanted
+    assert {bool(name) for _, _, name in wanted} == {True, False}
+
+
 @pytest.mark.parametrize("is_split", [False, True])
 def test_progress_is_told_of_files_and_of_every_stage(is_split: bool, tmp_path: Path) -> None:
     rows = tiny_requests()

@@ -13,8 +13,8 @@ import pytest
 
 from linkage.errors import StoreError
 from linkage.store import library
-from linkage.store.library import Calls, Connection, find_calls
-from linkage.store.stepping import step_packed, step_through
+from linkage.store.library import Asked, Calls, Connection, find_asked, find_calls
+from linkage.store.stepping import read_numbers, read_packed
 from linkage.store.store import Database
 
 
@@ -27,8 +27,9 @@ def calls() -> Calls:
 
 
 def read(calls: Calls, path: Path, sql: str, *, width: int = 2, **parameters: int | str) -> list[list[list[int]]]:
-    parts = step_through(calls, path, sql=sql, parameters=parameters, width=width, part_rows=4)
-    return [part.tolist() for part in parts]
+    known = {"sql": sql, "parameters": parameters, "width": width, "part_rows": 4}
+    with contextlib.closing(sqlite3.connect(":memory:")) as nobody:
+        return [part.tolist() for part in read_numbers(nobody, Asked(calls, path), **known)]
 
 
 def test_rows_come_in_parts_of_their_order(calls: Calls, tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_store_tells_of_it_as_of_its_own_failures(tmp_path: Path, monkeypatch:
     def fail(*_calls: object, **_asked: object) -> list[np.ndarray]:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr("linkage.store.store.step_through", fail)
+    monkeypatch.setattr("linkage.store.stepping._step_through", fail)
     monkeypatch.setattr("linkage.store.store.find_calls", lambda: True)
     with Database(tmp_path / "store.db") as database, database.settled(), pytest.raises(StoreError, match="disk I/O"):
         list(database.numbers("entity_parents"))
@@ -81,15 +82,34 @@ def test_a_connection_reads_its_own_state_with_floats_and_texts(calls: Calls, tm
             database.connection.execute("select * from t").fetchall()
             other.execute("insert into t values (3, 1.5, 'unseen')")
             other.commit()
-            handle = database.connection.handle
-            assert handle is not None
+            asked = find_asked(database.connection)
+            assert asked is not None
             known = {"sql": "select a, b, c from t order by a", "parameters": {}, "width": 3, "part_rows": 4}
-            [part] = step_packed(calls, handle, **known)
-        [later] = step_packed(calls, path, **known)
-    assert part.numbers[:, 0].tolist() == [1, 2]
-    assert np.ascontiguousarray(part.numbers[:, 1]).view(np.float64).tolist() == [0.1, -3.0]
-    assert (part.ends.tolist(), bytes(part.data)) == ([1, 1], b"x")
+            here = [list(read_packed(database.connection, by, **known)) for by in (asked, None)]
+        [later] = read_packed(database.connection, Asked(calls, path), **known)
+    for [part] in here:
+        assert part.numbers[:, 0].tolist() == [1, 2]
+        assert np.ascontiguousarray(part.numbers[:, 1]).view(np.float64).tolist() == [0.1, -3.0]
+        assert (part.ends.tolist(), bytes(part.data)) == ([1, 1], b"x")
     assert later.numbers[:, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+@pytest.mark.parametrize("sizes", [[], [0, 0], [3, 700, 1, 900, 2, 5, 4000]])
+def test_texts_of_any_length_come_whole_and_in_order(
+    sizes: list[int], is_asked: bool, calls: Calls, tmp_path: Path
+) -> None:
+    texts = [bytes([65 + place]) * size for place, size in enumerate(sizes)]
+    with Database(tmp_path / "store.db") as database, database.transaction("fill") as connection:
+        connection.execute("create table blobs (a integer, b blob)")
+        connection.executemany("insert into blobs values (?, ?)", enumerate(texts))
+        known = {"sql": "select a, b from blobs order by a", "parameters": {}, "width": 2, "part_rows": 3}
+        by = find_asked(connection) if is_asked else None
+        parts = list(read_packed(connection, by, **known, row_bytes=1))
+    assert parts
+    assert np.concatenate([part.numbers[:, 0] for part in parts]).tolist() == list(range(len(sizes)))
+    read = [bytes(part.data[a:b]) for part in parts for a, b in zip([0, *part.ends], part.ends, strict=False)]
+    assert read == texts
 
 
 @pytest.mark.parametrize("file", [None, "/no/such/library.so"])

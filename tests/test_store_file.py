@@ -169,7 +169,7 @@ def test_what_is_known_changes_nothing_and_two_values_of_one_id_are_told(
 
     told = f"wanted {kind} 'd' under id 6; found .*'b'.* report this collision"
     if not is_asked:
-        monkeypatch.setattr("linkage.store.filling.find_calls", lambda: None)
+        monkeypatch.setattr("linkage.store.filling.find_asked", lambda _connection: None)
     with Database(tmp_path / "s.db") as database, database.transaction("add entities") as connection:
         with pytest.raises(StoreError, match=told):
             add((6, "b"), (5, "a"), (6, "d"))

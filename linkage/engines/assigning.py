@@ -13,10 +13,11 @@ from linkage.arrays import Ints
 from linkage.engines.ahead import map_ahead
 from linkage.engines.beside import Worker, has_two_cores
 from linkage.engines.kept import Kept
-from linkage.engines.prompts import Prompts, StoredPrompts
+from linkage.engines.prompts import StoredPrompts
 from linkage.errors import SourceError
 from linkage.intake.entities import entity_id
 from linkage.intake.mining import Assigned, Assigning, Assignment, Features, Model, assign
+from linkage.store.facts import Prompts
 from linkage.store.store import Database
 
 Watch = Callable[[Iterator[Prompts], int], Iterator[Prompts]]

@@ -11,11 +11,12 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 
 from linkage.arrays import Ints
-from linkage.engines.prompts import LAST, Prompts, take_accounts, wait_for_following
+from linkage.engines.prompts import LAST, take_accounts, wait_for_following
 from linkage.engines.scratch import Scratch
 from linkage.engines.texts import Texts
 from linkage.intake.following import Requested
 from linkage.parallel import stand_back
+from linkage.store.facts import Prompts
 
 T = TypeVar("T")
 

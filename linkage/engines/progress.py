@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from linkage.engines.prompts import Prompts
+    from linkage.store.facts import Prompts
 
 T = TypeVar("T")
 

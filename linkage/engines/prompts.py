@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from linkage.arrays import Ints
 from linkage.engines.waiting import Waiting
 from linkage.intake.following import Requested
 from linkage.store import facts
-from linkage.store.facts import Connection, PromptBlock
+from linkage.store.facts import Connection, Prompts
 
 LAST: int = 2**63 - 1
 """The greatest id, and the greatest number of a row."""
 
 _HELD_BYTES: Final = 64_000_000
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prompts:
-    """Some distinct prompts, in the order they were stored."""
-
-    ids: Ints
-    features: npt.NDArray[np.uint8]
-    """Their blobs, one after the other."""
-    places: Ints
-    """Where each blob begins, the end of the last one included."""
-    last_row: int
-    """Number of the last of them; prompts are numbered from 1 as they are stored."""
-    gateway_templates: Sequence[str | None] = ()
-    """Template ids that gateways gave; empty where there are none."""
 
 
 class Source(Protocol):
@@ -72,14 +54,13 @@ class StoredPrompts:
 
     def blocks(self, *, last_id: int = LAST, after_row: int = 0, until_row: int = LAST) -> Iterator[Prompts]:
         """See :class:`Source`; reads the table once."""
-        rows = facts.prompt_blocks(self._connection, last_id=last_id, after_row=after_row, until_row=until_row)
-        return map(_joined, rows)
+        return facts.prompt_blocks(self._connection, last_id=last_id, after_row=after_row, until_row=until_row)
 
     def requested(self) -> Iterator[Requested]:
         """See :class:`Source`; reads the table once."""
         with wait_for_following() as waiting:
             for block in facts.requested_prompts(self._connection):
-                waiting.add(block.reshape(-1, len(Requested._fields)))
+                waiting.add(block)
             yield from take_accounts(waiting)
 
 
@@ -92,11 +73,3 @@ def wait_for_following() -> Waiting:
 def take_accounts(waiting: Waiting) -> Iterator[Requested]:
     """What waits, some whole accounts at a time."""
     return (Requested(*np.ascontiguousarray(rows.T)) for rows in waiting.take(whole=True))
-
-
-def _joined(block: PromptBlock) -> Prompts:
-    ids = np.array(block.ids, dtype=np.int64)
-    places = np.concatenate([[0], np.cumsum([len(blob) for blob in block.features], dtype=np.int64)])
-    features = np.frombuffer(b"".join(block.features), dtype=np.uint8)
-    named = block.gateway_templates if any(name is not None for name in block.gateway_templates) else ()
-    return Prompts(ids, features, places, block.last_row, named)

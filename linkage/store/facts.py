@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 import sqlite3
 import zlib
@@ -11,12 +10,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from linkage.arrays import Ints, Numbers
 from linkage.store import statements
 from linkage.store.filling import put_rows, put_texts
 from linkage.store.inserts import Insert, insert_rows
+from linkage.store.library import find_asked
+from linkage.store.stepping import read_numbers, read_packed
 from linkage.store.store import Database
 
 Connection = sqlite3.Connection
@@ -29,6 +31,7 @@ Blob = bytes | bytearray
 """Binding a ``bytearray`` costs a fifth of binding ``bytes``, for which Python looks for an adapter."""
 
 _BLOCK_ROWS: Final = 20_000
+_PROMPT_BYTES: Final = 400  # of fingerprints, about
 _LAST_ID: Final = 2**63 - 1
 _LATENCY: Final = statements.REQUEST_COLUMNS.index("latency_ms")
 _SPREAD: Final = 6.0  # standard deviations of the greatest of the lowest ids
@@ -253,16 +256,19 @@ def note_failed(database: Database, failed: Collection[FailedFile], *, settled: 
         connection.executemany(statements.ADD_FAILED_FILE, failed)
 
 
-@dataclasses.dataclass(frozen=True)
-class PromptBlock:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prompts:
     """Some distinct prompts, in the order they were stored."""
 
-    ids: list[int]
-    features: list[bytes]
-    gateway_templates: list[str | None]
-    """Template ids that gateways gave."""
+    ids: Ints
+    features: npt.NDArray[np.uint8]
+    """Their blobs, one after the other."""
+    places: Ints
+    """Where each blob begins, the end of the last one included."""
     last_row: int
     """Number of the last of them; prompts are numbered from 1 as they are stored."""
+    gateway_templates: Sequence[str | None] = ()
+    """Template ids that gateways gave; empty where there are none."""
 
 
 def last_of_lowest(connection: Connection, most: int) -> int:
@@ -273,7 +279,7 @@ def last_of_lowest(connection: Connection, most: int) -> int:
 
 def prompt_blocks(
     connection: Connection, *, last_id: int = _LAST_ID, after_row: int = 0, until_row: int = _LAST_ID
-) -> Iterator[PromptBlock]:
+) -> Iterator[Prompts]:
     """Distinct prompts, block by block, in the order they were stored; reads the table once.
 
     Parameters
@@ -281,10 +287,20 @@ def prompt_blocks(
     last_id : of those with an id up to this one.
     after_row, until_row : of those between two rows, the second included.
     """
-    while rows := connection.execute(statements.READ_PROMPTS, (after_row, until_row, last_id, _BLOCK_ROWS)).fetchall():
-        after_row = rows[-1][0]
-        _, ids, features, gateway_templates = map(list, zip(*rows, strict=True))
-        yield PromptBlock(ids, features, gateway_templates, after_row)
+    parameters = {"after_row": after_row, "until_row": until_row, "last_id": last_id}
+    known: dict[str, Any] = {"width": 4, "part_rows": _BLOCK_ROWS, "row_bytes": _PROMPT_BYTES}
+    by = find_asked(connection)
+    for part in read_packed(connection, by, sql=statements.READ_PROMPTS, parameters=parameters, **known):
+        if len(part.ends):
+            rows, ids, is_named = part.numbers.T
+            names = _gateway_templates(connection, rows) if is_named.any() else ()
+            yield Prompts(np.ascontiguousarray(ids), part.data, np.append(0, part.ends), int(rows[-1]), names)
+
+
+def _gateway_templates(connection: Connection, rows: Ints) -> Sequence[str | None]:
+    between = {"first_row": int(rows[0]), "last_row": int(rows[-1])}
+    names = dict(connection.execute(statements.READ_GATEWAY_TEMPLATES, between))
+    return [names.get(row) for row in rows.tolist()]
 
 
 def stored_prompts(connection: Connection) -> int:
@@ -294,8 +310,9 @@ def stored_prompts(connection: Connection) -> int:
 
 def prompt_templates(connection: Connection) -> Ints:
     """What was mined before: a row (prompt id, template id) for each prompt that has a template, by ascending id."""
-    values = itertools.chain.from_iterable(connection.execute(statements.PROMPT_TEMPLATES))
-    return np.fromiter(values, dtype=np.int64).reshape(-1, 2)
+    known: dict[str, Any] = {"parameters": {}, "width": 2, "part_rows": _BLOCK_ROWS}
+    parts = read_numbers(connection, find_asked(connection), sql=statements.PROMPT_TEMPLATES, **known)
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *parts])
 
 
 def add_prompt_templates(connection: Connection, rows: Ints) -> None:
@@ -311,14 +328,10 @@ def forget_prompt_templates(connection: Connection, prompt_ids: Iterable[int]) -
 def requested_prompts(connection: Connection) -> Iterator[Ints]:
     """(account id, prompt id, UTC epoch milliseconds, output tokens) of every request with a prompt, block by block.
 
-    One after the other in one array. Where nobody tells the output tokens they are -1.
+    Arrays of rows x 4. Where nobody tells the output tokens they are -1.
     """
-    rows = connection.execute(statements.READ_REQUESTED)
-    while True:
-        block = np.fromiter(itertools.chain.from_iterable(itertools.islice(rows, _BLOCK_ROWS)), dtype=np.int64)
-        if not len(block):
-            return
-        yield block
+    by = find_asked(connection)
+    return read_numbers(connection, by, sql=statements.READ_REQUESTED, parameters={}, width=4, part_rows=_BLOCK_ROWS)
 
 
 def add_templates(connection: Connection, rows: Sequence[tuple[int, str, str, int]]) -> None:

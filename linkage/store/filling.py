@@ -20,7 +20,7 @@ from numba import types
 
 from linkage.arrays import Ints, Numbers
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
-from linkage.store.library import ADDRESS, CONSTRAINT, DONE, Calls, compiled, find_calls, open_statement, told_error
+from linkage.store.library import ADDRESS, CONSTRAINT, DONE, Asked, compiled, find_asked, open_statement, told_error
 from linkage.terms import TEXT
 
 _PART_ROWS: Final = 5_000 * MANY
@@ -52,7 +52,7 @@ def fill_table(
     ------
     sqlite3.DatabaseError : SQLite cannot store them.
     """
-    asked = _asked(connection)
+    asked = find_asked(connection)
     if asked is None or any(column.dtype == TEXT for column in columns):
         return False
     texts = [pa.array([] if common is None else [common], pa.large_string())]
@@ -83,7 +83,7 @@ def put_rows(
     has_blanks : ``BLANK`` stands for null.
     """
     floats = floats or {}
-    asked = _asked(connection)
+    asked = find_asked(connection)
     if asked:
         kinds = np.full(rows.shape[1], _BLANKS if has_blanks else _NUMBER)
         bits = rows.copy() if floats else np.ascontiguousarray(rows)
@@ -119,7 +119,7 @@ def put_texts(
     sqlite3.DatabaseError : SQLite cannot store them.
     """
     rows = np.column_stack([ids, *([] if kinds is None else [kinds]), np.arange(len(ids))])
-    asked, width = _asked(connection), rows.shape[1]
+    asked, width = find_asked(connection), rows.shape[1]
     if asked is None:
         named = {} if kinds is None else {1: [names[kind] for kind in kinds.tolist()]}
         insert_rows(connection, insert, rows=rows, others={**named, width - 1: values.to_pylist()})
@@ -131,19 +131,6 @@ def put_texts(
     if kinds is None:
         del columns[1], bases[1]
     _fill(asked, insert, _Matrix(len(ids), rows.__getitem__, np.array(columns), np.array(bases)), texts)
-
-
-class _Asked(NamedTuple):
-    """SQLite's functions, and what it calls the connection."""
-
-    calls: Calls
-    handle: int
-
-
-def _asked(connection: sqlite3.Connection) -> _Asked | None:
-    handle = getattr(connection, "handle", None)
-    calls = find_calls()
-    return None if handle is None or calls is None else _Asked(calls, handle)
 
 
 class _Matrix(NamedTuple):
@@ -159,7 +146,7 @@ class _Matrix(NamedTuple):
     """Whether the first of all texts is one that all rows have in common."""
 
 
-def _fill(asked: _Asked, insert: Insert, matrix: _Matrix, texts: Any) -> None:
+def _fill(asked: Asked, insert: Insert, matrix: _Matrix, texts: Any) -> None:
     """Insert all rows.
 
     Parameters
@@ -171,15 +158,15 @@ def _fill(asked: _Asked, insert: Insert, matrix: _Matrix, texts: Any) -> None:
     for sql, count, first, last in ((insert.many, MANY, 0, whole), (insert.one, 1, whole, matrix.rows)):
         if first == last:
             continue  # most inserts are of fewer rows, or of none
-        with open_statement(*asked, sql) as statement:
+        with open_statement(asked.calls, asked.where, sql) as statement:
             bound = np.full(count * len(matrix.kinds), _NULL)
             for start in range(first, last, _PART_ROWS):
                 part = matrix.make(slice(start, min(start + _PART_ROWS, last)))
                 code = _put(statement.value, part, part.view(np.float64), *known, bound)
                 if code == CONSTRAINT:
-                    raise sqlite3.IntegrityError(str(told_error(*asked)))
+                    raise sqlite3.IntegrityError(str(told_error(asked.calls, asked.where)))
                 if code != DONE:
-                    raise told_error(*asked)
+                    raise told_error(asked.calls, asked.where)
 
 
 def _coded(column: pd.Series[Any], texts: list[Any]) -> tuple[npt.NDArray[Any], int, int]:

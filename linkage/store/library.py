@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from llvmlite import binding
@@ -127,6 +128,21 @@ def find_calls() -> Calls | None:
         declare(library, "sqlite3_bind_parameter_index", INT, POINTER, _TEXT),
         declare(library, "sqlite3_errmsg", _TEXT, POINTER),
     )
+
+
+class Asked(NamedTuple):
+    """SQLite's functions, and what they are asked about."""
+
+    calls: Calls
+    where: Path | int
+    """A file, for a connection of its own, which sees what is committed; or what SQLite calls a connection."""
+
+
+def find_asked(connection: sqlite3.Connection) -> Asked | None:
+    """How compiled code asks SQLite on a connection; None: it cannot, and all goes through Python."""
+    handle = getattr(connection, "handle", None)
+    calls = find_calls()
+    return None if handle is None or calls is None else Asked(calls, handle)
 
 
 @contextlib.contextmanager

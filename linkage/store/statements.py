@@ -186,8 +186,12 @@ APPEND_PLAIN_PROMPT: Final = insertion("insert into prompt (id, features) values
 COUNT_PROMPT_ROWS: Final = "select coalesce(max(rowid), 0) from prompt"
 
 READ_PROMPTS: Final = """
-select rowid, id, features, gateway_template from prompt
-where rowid > ? and rowid <= ? and id <= ? order by rowid limit ?
+select rowid, id, gateway_template is not null, features from prompt
+where rowid > :after_row and rowid <= :until_row and id <= :last_id order by rowid
+"""
+READ_GATEWAY_TEMPLATES: Final = """
+select rowid, gateway_template from prompt
+where gateway_template is not null and rowid between :first_row and :last_row
 """
 LAST_OF_LOWEST: Final = "select id from prompt order by id limit 1 offset ?"
 PROMPT_TEMPLATES: Final = "select prompt_id, template_id from prompt_template order by prompt_id"

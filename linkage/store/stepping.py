@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Iterator, Mapping
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from linkage.store.library import ADDRESS, DONE, POINTER, ROW, Calls, compiled, open_statement, told_error
+from linkage.arrays import Ints
+from linkage.store.library import ADDRESS, DONE, POINTER, ROW, Asked, Calls, compiled, open_statement, told_error
 
 _FLOAT: Final = 2  # SQLITE_FLOAT
 _COPIED: Final = -1  # SQLITE_TRANSIENT
@@ -34,6 +37,9 @@ _value_of = compiled("sqlite3_column_int64", types.int64, ADDRESS, types.intc)
 _float_of = compiled("sqlite3_column_double", types.float64, ADDRESS, types.intc)
 _begin_of = compiled("sqlite3_column_blob", ADDRESS, ADDRESS, types.intc)
 _copy = types.ExternalFunction("memcpy", ADDRESS(ADDRESS, ADDRESS, types.uintp))
+
+Parameters = Mapping[str, int | float | str]
+"""Of a question, by name; whole numbers and texts where compiled code asks it."""
 
 
 class Packed(NamedTuple):
@@ -85,15 +91,15 @@ def _fill_packed(statement, rows, floats, ends, address, room, is_pending):  # t
     return rows.shape[0], ROW
 
 
-def step_through(
-    calls: Calls, where: Path | int, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
-) -> Iterator[npt.NDArray[np.int64]]:
+def read_numbers(
+    connection: sqlite3.Connection, by: Asked | None, *, sql: str, parameters: Parameters, width: int, part_rows: int
+) -> Iterator[Ints]:
     """The answer as arrays of rows x columns, none of them empty.
 
     Parameters
     ----------
-    calls : from :func:`linkage.store.library.find_calls`.
-    where : a file, which is asked on a connection of its own: of what is committed; or what SQLite calls a connection.
+    connection : that is asked where compiled code cannot ask.
+    by : who is asked, from :func:`linkage.store.library.find_asked`; a file is asked on a connection of its own.
     sql, parameters : what is asked; the parameters are whole numbers and texts, by name.
     width : how many columns the answer has; all of them whole numbers.
     part_rows : so many rows in an array at most.
@@ -102,29 +108,77 @@ def step_through(
     ------
     sqlite3.OperationalError : SQLite cannot answer.
     """
+    if by is not None:
+        yield from _step_through(by, sql=sql, parameters=parameters, width=width, part_rows=part_rows)
+        return
+    rows = iter(connection.execute(sql, dict(parameters)))
+    while len(part := np.fromiter(_values(rows, part_rows), dtype=np.int64)):
+        yield part.reshape(-1, width)
 
-    def fill(statement: int) -> tuple[npt.NDArray[np.int64], int]:
+
+def read_packed(
+    connection: sqlite3.Connection,
+    by: Asked | None,
+    *,
+    sql: str,
+    parameters: Parameters,
+    width: int,
+    part_rows: int,
+    row_bytes: int = _ROOM,
+) -> Iterator[Packed]:
+    """The same for an answer whose last column, behind numbers, is a text or a blob; one part at least.
+
+    Parameters
+    ----------
+    row_bytes : about as much room a text or blob is given; where all of a part do not fit, it has fewer rows.
+    """
+    if by is not None:
+        known: dict[str, Any] = {"sql": sql, "parameters": parameters, "width": width, "part_rows": part_rows}
+        yield from _step_packed(by, **known, room=row_bytes * part_rows)
+        return
+    rows = iter(connection.execute(sql, dict(parameters)))
+    values = list(_values(rows, part_rows))
+    while True:
+        texts = [each.encode() if isinstance(each, str) else each for each in values[width - 1 :: width]]
+        ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+        numbers = np.array([_bits(values[column::width]) for column in range(width - 1)])
+        yield Packed(numbers.reshape(width - 1, -1).T, ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
+        values = list(_values(rows, part_rows))
+        if not values:
+            return
+
+
+def _values(rows: Iterator[tuple[Any, ...]], most: int) -> Iterator[Any]:
+    return itertools.chain.from_iterable(itertools.islice(rows, most))
+
+
+def _bits(values: Sequence[int | float]) -> Ints:
+    """Whole numbers as they are, floats as their bits."""
+    array = np.array(values)
+    return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
+
+
+def _step_through(by: Asked, *, sql: str, parameters: Parameters, width: int, part_rows: int) -> Iterator[Ints]:
+    def fill(statement: int) -> tuple[Ints, int]:
         rows = np.empty((part_rows, width), dtype=np.int64)
         count, code = _fill(statement, rows)
         return rows[:count], code
 
-    with _asked(calls, where, sql, parameters) as (database, statement, begin):
+    with _asking(by, sql, parameters) as (database, statement, begin):
         code, filled = ROW, begin(fill, statement)
         while code == ROW:
             rows, code = filled()
             if code not in (ROW, DONE):
-                raise told_error(calls, database)
+                raise told_error(by.calls, database)
             if code == ROW:
                 filled = begin(fill, statement)
             if len(rows):
                 yield rows
 
 
-def step_packed(
-    calls: Calls, where: Path | int, *, sql: str, parameters: Mapping[str, int | str], width: int, part_rows: int
+def _step_packed(
+    by: Asked, *, sql: str, parameters: Parameters, width: int, part_rows: int, room: int
 ) -> Iterator[Packed]:
-    """The same for an answer whose last column, behind numbers, is a text or a blob; it may have no row."""
-
     def fill(statement: int, room: int, is_pending: bool) -> tuple[Packed, int]:
         rows, ends = np.empty((part_rows, width - 1), dtype=np.int64), np.empty(part_rows, dtype=np.int64)
         data = np.empty(room, dtype=np.uint8)
@@ -132,13 +186,13 @@ def step_packed(
         count, code = _fill_packed(statement, *memory, is_pending)
         return Packed(rows[:count], ends[:count], data[: ends[count - 1] if count else 0]), code
 
-    with _asked(calls, where, sql, parameters) as (database, statement, begin):
-        code, room = ROW, _ROOM * part_rows
+    with _asking(by, sql, parameters) as (database, statement, begin):
+        code = ROW
         filled = begin(fill, statement, room, False)
         while code != DONE:
             part, code = filled()
             if code not in (ROW, _FULL, DONE):
-                raise told_error(calls, database)
+                raise told_error(by.calls, database)
             is_lacking = code == _FULL and not len(part.ends)
             room = 2 * room if is_lacking else room
             if code != DONE:
@@ -148,10 +202,9 @@ def step_packed(
 
 
 @contextlib.contextmanager
-def _asked(
-    calls: Calls, where: Path | int, sql: str, parameters: Mapping[str, int | str]
-) -> Iterator[tuple[Any, int, Callable[..., Callable[[], Any]]]]:
+def _asking(by: Asked, sql: str, parameters: Parameters) -> Iterator[tuple[Any, int, Callable[..., Callable[[], Any]]]]:
     """A connection, a statement that knows its parameters, and what begins a step, as :func:`_beginning` has it."""
+    calls, where = by
     connection = contextlib.nullcontext(where) if isinstance(where, int) else _connection(calls, where)
     with connection as database, open_statement(calls, database, sql) as statement, _beginning(where) as begin:
         for name, value in parameters.items():

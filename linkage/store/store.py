@@ -18,12 +18,12 @@ import sqlite_utils
 
 from linkage.arrays import Ints
 from linkage.errors import QueryError, StoreBusyError, StoreError
-from linkage.store.library import Calls, connect, find_calls
+from linkage.store.library import Asked, connect, find_asked, find_calls
 from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
-from linkage.store.stepping import Packed, step_packed, step_through
+from linkage.store.stepping import Packed, Parameters, read_numbers, read_packed
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
@@ -281,12 +281,12 @@ class Database:
         finally:
             self._is_compiled = before
 
-    def _asked_by(self) -> tuple[Calls, Path | int] | None:
+    def _asked_by(self) -> Asked | None:
         """Who reads numbers, and where; None: Python's binding does."""
-        handle = getattr(self.connection, "handle", None)
-        where = self.path if self._is_settled else handle if self._is_compiled else None
-        calls = find_calls() if where is not None else None
-        return None if calls is None or where is None else (calls, where)
+        if self._is_settled:
+            calls = find_calls()
+            return Asked(calls, self.path) if calls else None
+        return find_asked(self.connection) if self._is_compiled else None
 
     def query(self, name: str, **parameters: int | float | str) -> pd.DataFrame:
         """The answer of a named query as a frame.
@@ -341,19 +341,8 @@ class Database:
         A row costs a third of what it costs in :meth:`parts`. None of the numbers may be null.
         """
         query = _checked_query(name, parameters)
-        by = self._asked_by()
         with self.errors_told(f"answer {name}"):
-            if by:
-                known: dict[str, Any] = {"parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
-                yield from step_through(*by, sql=query.sql, **known)
-                return
-            rows = iter(self.connection.execute(query.sql, dict(parameters)))
-            while True:
-                values = itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS))
-                part = np.fromiter(values, dtype=np.int64).reshape(-1, len(query.columns))
-                if not len(part):
-                    return
-                yield part
+            yield from read_numbers(self.connection, self._asked_by(), **_known(query, parameters))
 
     def packed(self, name: str, **parameters: int | str) -> Iterator[Packed]:
         """The answer of a named query whose last column is a text or a blob behind numbers, some rows at a time.
@@ -361,18 +350,8 @@ class Database:
         None of the values may be null. There is one part at least.
         """
         query = _checked_query(name, parameters)
-        by = self._asked_by()
-        if by:
-            known: dict[str, Any] = {"parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
-            with self.errors_told(f"answer {name}"):
-                yield from step_packed(*by, sql=query.sql, **known)
-            return
-        for columns in self.parts(name, **parameters):
-            *numbers, last = columns.values()
-            texts = [value.encode() if isinstance(value, str) else value for value in last]
-            ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-            rows = np.array([_bits(values) for values in numbers]).reshape(len(numbers), len(texts)).T
-            yield Packed(rows, ends, np.frombuffer(b"".join(texts), dtype=np.uint8))
+        with self.errors_told(f"answer {name}"):
+            yield from read_packed(self.connection, self._asked_by(), **_known(query, parameters))
 
     def revision(self) -> tuple[int, int]:
         """How often the input of a rebuild has changed, and at which change the templates were mined."""
@@ -439,10 +418,8 @@ def _next_values(rows: Iterator[tuple[Any, ...]]) -> list[Any]:
     return list(itertools.chain.from_iterable(itertools.islice(rows, _PART_ROWS)))
 
 
-def _bits(values: Sequence[int | float]) -> npt.NDArray[np.int64]:
-    """Whole numbers as they are, floats as their bits."""
-    array = np.array(values)
-    return array.view(np.int64) if array.dtype == np.float64 else array.astype(np.int64)
+def _known(query: Query, parameters: Parameters) -> dict[str, Any]:
+    return {"sql": query.sql, "parameters": parameters, "width": len(query.columns), "part_rows": _PART_ROWS}
 
 
 def utc_times(ms: Ints) -> Any:
