@@ -34,6 +34,8 @@ MOST_REQUESTS = 60_000
 MOST_ACCOUNTS = 450
 """Campaign accounts in one world of 1,500."""
 MOST_CAMPAIGNS = 12
+_BAR_STEP = 1.15
+_TOLD = {"flagged": "#2166ac", "in review": "#f4a582", "not found": "#e8e8e8"}
 FOUND = 0.8
 """Share of a campaign's accounts from which on it counts as found."""
 
@@ -224,23 +226,27 @@ def _delay_rows(delays: pd.DataFrame) -> pd.DataFrame:
 
 
 def _draw_grid(table: pd.DataFrame, path: Path) -> None:
-    """A panel per size and mix: recall over rates, one line per number of shared families."""
+    """A panel per size, a row per mix and number of shared families, a bar per rate: shares flagged and in review."""
     sizes, mixes = sorted(table["size"].unique()), sorted(table["mix"].unique())
+    rows = {pair: place + place // len(FAMILIES) for place, pair in enumerate(itertools.product(mixes, FAMILIES))}
     figure, panels = plt.subplots(
-        len(sizes), len(mixes), figsize=(2.6 * len(mixes), 2.2 * len(sizes)), squeeze=False, sharex=True, sharey=True
+        1, len(sizes), figsize=(1 + 2.6 * len(sizes), 0.8 + 0.22 * len(rows)), squeeze=False, sharey=True
     )
-    for (row, size), (column, mix) in itertools.product(enumerate(sizes), enumerate(mixes)):
-        panel = panels[row][column]
-        for families in FAMILIES:
-            cell = table[(table["size"] == size) & (table["mix"] == mix) & (table["families"] == families)]
-            cell = cell.sort_values("rate")
-            panel.plot(cell["rate"], cell["flag_recall"], marker="o", label=f"{families} families")
-        panel.set_xscale("log")
-        panel.set_ylim(-0.05, 1.05)
-        panel.set_title(f"{size} accounts, {mix:.0%} bought", fontsize=8)
+    for panel, size in zip(panels[0], sizes, strict=True):
+        for cell in table[table["size"] == size].itertuples():
+            ends = (0.0, cell.flag_recall, cell.review_recall, 1.0)
+            for start, end, colour in zip(ends, ends[1:], _TOLD.values(), strict=False):
+                place = RATES.index(cell.rate) * _BAR_STEP + start
+                panel.barh(rows[cell.mix, cell.families], end - start, left=place, color=colour)
+        panel.set_title(f"{size:,} accounts", fontsize=9)
+        panel.set_xlim(-0.1, _BAR_STEP * len(RATES))
+        panel.set_xticks([0.5 + _BAR_STEP * place for place in range(len(RATES))], [f"{rate:g}" for rate in RATES])
+    names = [f"{mix:.0%} bought, {families} shared" for mix, families in rows]
+    panels[0][0].set_yticks(list(rows.values()), names, fontsize=7)
+    panels[0][0].invert_yaxis()
     figure.supxlabel("requests per account and day")
-    figure.supylabel("share of accounts flagged")
-    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    keys = [plt.Rectangle((0, 0), 1, 1, color=colour) for colour in _TOLD.values()]
+    figure.legend(keys, list(_TOLD), loc="outside upper center", ncols=len(_TOLD), frameon=False)
     _write(figure, path)
 
 

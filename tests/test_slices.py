@@ -71,6 +71,14 @@ def test_work_that_everybody_has_is_hardly_theirs() -> None:
     assert shared["own_sleepless"] == pytest.approx(UNTOLD["own_sleepless"])
 
 
+@pytest.mark.parametrize(("strangers", "is_own"), [(40, True), (41, False)])
+def test_work_of_which_strangers_have_more_than_four_fifths_is_not_theirs(strangers: int, is_own: bool) -> None:
+    rows = [(account, "f-assistant", 10, 7.0, ALL_DAY) for account in [*MEMBERS_IDS, *OTHERS[:strangers]]]
+    found = measured(works_of(rows))
+    assert (found["own_volume"] > 0) == is_own
+    assert (found["own_output"] > UNTOLD["own_output"]) == is_own
+
+
 def test_hours_are_those_of_the_own_work() -> None:
     """Machines behind accounts whose owners keep office hours, and the other way round."""
     others = [(account, "f-app", 50, 5.0, OFFICE) for account in EVERYBODY]

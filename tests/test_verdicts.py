@@ -9,6 +9,7 @@ import scipy.special
 from linking_frames import World, flagged, run
 
 from linkage.clusters.coefficients import SHIPPED
+from linkage.clusters.slices import UNTOLD
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import find_passed_items
@@ -118,6 +119,40 @@ def test_one_declared_organization_is_explained_away() -> None:
     assert flagged(verdicts) == []
 
 
+@pytest.mark.parametrize(("declaring", "tier"), [(12, "watch"), (10, "enforce")])
+def test_a_stray_account_does_not_undo_a_declared_organization(declaring: int, tier: str) -> None:
+    world = World(seed=17)
+    world.add_strangers(200)
+    world.add_campaign(14)
+    frames = world.frames()
+    ours = frames["accounts"].index[frames["accounts"]["account_id"].str.startswith("c")]
+    frames["accounts"].loc[ours[:declaring], "organization_id"] = "org-one"
+    first = run(frames)[3].clusters.iloc[0]
+    assert (first["tier"], first["accounts"]) == (tier, 14)
+
+
+@pytest.mark.parametrize(
+    ("domain", "carded", "tier"),
+    [("insurer.example", 18, "review"), ("gmail.com", 18, "enforce"), ("insurer.example", 12, "enforce")],
+)
+def test_one_card_one_address_and_a_mail_domain_of_their_own_are_a_firm_whatever_its_size(
+    domain: str, carded: int, tier: str
+) -> None:
+    world = World(seed=21)
+    world.add_strangers(180)
+    world.add_campaign(20, cards=20)
+    for use in world.uses:
+        number = int(str(use["account_id"])[1:])
+        if str(use["account_id"]).startswith("c"):
+            if use["kind"] == "payment" and number >= carded:
+                use["value"] = f"card-{number}"
+            changed = {"ip": "firm-address", "email_domain": domain if number % 3 else "gmail.com"}
+            use["value"] = changed.get(str(use["kind"]), use["value"])
+    first = run(world.frames())[3].clusters.iloc[0]
+    assert first["tier"] == tier
+    assert first["accounts"] >= 18
+
+
 def openly_shared(*, open_accounts: int) -> pd.DataFrame:
     """Clusters of a world in which eight accounts like a campaign's use one card and one address between them."""
     world = World(seed=21)
@@ -185,7 +220,7 @@ def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_settin
 
 
 @pytest.mark.parametrize(("cards", "tier"), [(4, "enforce"), (1, "review")])
-def test_own_work_alone_enforces_only_where_payment_ties(cards: int, tier: str) -> None:
+def test_own_work_alone_enforces_only_where_payment_ties_and_nobody_sleeps(cards: int, tier: str) -> None:
     world = World(seed=23)
     world.add_strangers(180)
     world.add_campaign(20, cards=cards)
@@ -193,9 +228,15 @@ def test_own_work_alone_enforces_only_where_payment_ties(cards: int, tier: str) 
     tables = SHIPPED.to_tables()
     tables["extraction"] |= {"intercept": -99.0}
     tables["slice"] |= {"intercept": 99.0}
-    first = run(world.frames(), settings=dataclasses.replace(Settings(), coefficients=tables))[3].clusters.iloc[0]
+    settings = dataclasses.replace(Settings(), coefficients=tables)
+    first = run(world.frames(), settings=settings)[3].clusters.iloc[0]
     assert first["extraction_probability"] > 0.99
     assert (first["tier"], first["accounts"]) == (tier, 20)
+    people = dataclasses.replace(settings.verdicts, least_sleepless=UNTOLD["own_sleepless"] + 0.01)
+    assert (
+        run(world.frames(), settings=dataclasses.replace(settings, verdicts=people))[3].clusters.iloc[0]["tier"]
+        == "review"
+    )
 
 
 def test_in_logs_of_few_days_nothing_is_an_event() -> None:
@@ -246,8 +287,10 @@ def test_however_sure_extraction_is_some_of_the_controller_verdict_is_needed() -
 
 def test_extraction_by_who_knows_whom_is_for_review_only_if_it_is_no_coincidence() -> None:
     assert doubted(0.01).iloc[0]["tier"] == "review"
-    for less_firm in ({"max_q_value": 0.0}, {"min_families": 8}, {"min_enforce_accounts": 15}):
-        assert (doubted(0.01, **less_firm)["accounts"] < 14).all()
+    for less_firm in ({"max_q_value": 0.0}, {"min_families": 8}):
+        [shown] = doubted(0.01, **less_firm).query("accounts == 14")["tier"]
+        assert shown == "watch"  # clear extraction is never left out
+    assert (doubted(0.01, min_enforce_accounts=15)["accounts"] < 14).all()
 
 
 def test_work_handed_over_is_no_coincidence_however_few_values_are_shared() -> None:

@@ -30,6 +30,9 @@ OWN_FEATURES: Final = (
 OWN_SHARE: Final = 0.5
 """Share of a work's accounts that must be in the group for its hours to be the group's."""
 
+LEAST_OWN_SHARE: Final = 0.2
+"""The same for it to be the group's own work at all: what many strangers do as well is not what makes it a group."""
+
 SHARED_SHARE: Final = 0.1
 """Share of a group, two accounts at least, that must use a work for it to be shared inside the group."""
 
@@ -78,12 +81,12 @@ def measure_slices(
 ) -> dict[str, Numbers]:
     """Per group the features :data:`OWN_FEATURES`, each from 0 to 1.
 
-    A work counts that a tenth of the members, and at least two, have; each of its requests counts by the share of the
-    work's accounts that are members. ``own_output``: rank of the members' output length in it among that of all
-    accounts in all they send; ``own_sameness``: how close these ranks are; ``own_evenness``: how equal their volumes;
-    ``own_round_clock``: evenness over the hours of the day; ``own_sleepless``: how far each account for itself does
-    it at all hours; ``own_volume``: how many typical accounts it would keep busy. What a slice of few requests tells
-    lies near what is taken of an unknown one.
+    A work counts that a tenth of the members, and at least two, have, who are a fifth of its accounts at least; each
+    of its requests counts by the share of the work's accounts that are members. ``own_output``: rank of the members'
+    output length in it among that of all accounts in all they send; ``own_sameness``: how close these ranks are;
+    ``own_evenness``: how equal their volumes; ``own_round_clock``: evenness over the hours of the day;
+    ``own_sleepless``: how far each account for itself does it at all hours; ``own_volume``: how many typical accounts
+    it would keep busy. What a slice of few requests tells lies near what is taken of an unknown one.
 
     Parameters
     ----------
@@ -133,8 +136,9 @@ def _own_rows(works: pd.DataFrame, index: pd.Index[str], group: Codes, groups: i
     cells, users = np.unique(cell, return_counts=True)
     size = np.bincount(group[group >= 0], minlength=groups)
     is_common = users >= np.maximum(2, SHARED_SHARE * size[cells % max(groups, 1)])
-    cells, users = cells[is_common], users[is_common]
     share = users / everybody[cells // max(groups, 1)]
+    is_own = is_common & (share >= LEAST_OWN_SHARE)
+    cells, share = cells[is_own], share[is_own]
     inside = np.flatnonzero(known & (np.append(group, -1)[code] >= 0))
     wanted = work[inside].astype(np.int64) * groups + group[code[inside]]
     place = np.searchsorted(cells, wanted)
@@ -230,8 +234,9 @@ def tell_slices(
     shared = dict(list(_count_works(firm, works).groupby(groups_of)))
     rows: list[tuple[str, ...]] = []
     for (cluster, community), part in firm.groupby(groups_of):
-        table = shared.get((cluster, community), pd.DataFrame({"members": []}))
-        table = table[table["members"] >= np.maximum(2, SHARED_SHARE * len(part))]
+        table = shared.get((cluster, community), pd.DataFrame({"members": [], "accounts": []}))
+        is_shared = table["members"] >= np.maximum(2, SHARED_SHARE * len(part))
+        table = table[is_shared & (table["members"] >= LEAST_OWN_SHARE * table["accounts"])]
         if len(table):
             said, behind = _name_works(table, int(part["requests"].sum()))
             own_probability, whole_probability = both[community]

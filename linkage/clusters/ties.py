@@ -48,6 +48,12 @@ OWN_ACCOUNTS = 4
 OPEN_SHARE = 0.9
 """Share of members on one instrument, and on one address, from which on a group hides neither."""
 
+KNOWN_SHARE = 0.75
+"""Share of members of whom an instrument, and an address, must be told to say that a group hides neither."""
+
+DOMAIN_SHARE = 0.5
+"""Share of members on one mail domain from which on it may be a firm's; as many accounts elsewhere, at most."""
+
 BUSY_SHARE = 0.8
 """Share of a group's requests that its time at work holds; of a hackathon, a few accounts go on afterwards."""
 
@@ -396,29 +402,54 @@ def _tie_near(near: Nearness, members: Codes) -> tuple[Codes, float]:
     return inside, max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
 
 
-def find_open(incidence: Incidence, group: Codes, *, groups: int) -> npt.NDArray[np.bool_]:
-    """Whether nearly all members of each group pay with one instrument and use one address.
+def find_open(incidence: Incidence, group: Codes, *, groups: int) -> Flags:
+    """Whether nearly all members of each group, of those known, pay with one instrument and use one address.
 
-    Whoever spreads work over accounts to stay unseen does not; a firm with a few accounts does.
+    Whoever spreads work over accounts to stay unseen does not; a firm does. Of a member whose instrument or address
+    nobody else has, or nobody logs, none is told; where that is more than a quarter of a group, it is not open.
 
     Parameters
     ----------
     group : group of each account, by code; -1 for none.
     groups : how many there are.
     """
-    size, inside = np.bincount(group[group >= 0], minlength=groups), incidence.uses_inside(group)
-    is_open = size > 0
+    size, is_open = np.bincount(group[group >= 0], minlength=groups), np.ones(groups, dtype=np.bool_)
     for hard in ("payment", "ip"):
-        is_hard = (incidence.table["kind"] == hard).to_numpy(dtype=bool)
-        uses = inside[is_hard[incidence.value[inside]]]
-        value, account = np.divmod(
-            distinct(incidence.value[uses].astype(np.int64) * len(group) + incidence.account[uses]), len(group)
-        )
-        held = np.sort(group[account] * len(incidence.bits) + value)
-        starts, most = run_starts(held), np.zeros(groups, dtype=np.int64)
-        np.maximum.at(most, held[starts] // len(incidence.bits), np.diff(starts, append=len(held)))
-        is_open &= most >= OPEN_SHARE * size
-    return np.asarray(is_open)
+        most, known, _ = _most_held(incidence, group, hard, groups=groups)
+        is_open &= (known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size)
+    return is_open
+
+
+def find_domains(incidence: Incidence, group: Codes, *, groups: int) -> Flags:
+    """Whether half of the members of each group, of those known, have one mail domain that hardly anybody else has.
+
+    Parameters
+    ----------
+    group : group of each account, by code; -1 for none.
+    groups : how many there are.
+    """
+    most, known, elsewhere = _most_held(incidence, group, "email_domain", groups=groups)
+    return np.asarray((most >= 2) & (most >= DOMAIN_SHARE * known) & (elsewhere <= (1 - DOMAIN_SHARE) * most))
+
+
+def _most_held(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> tuple[Codes, Codes, Codes]:
+    """Of the value of this kind that most members of each group have: how many do, how many have any, who else does."""
+    inside = incidence.uses_inside(group)
+    uses = inside[(incidence.table["kind"] == kind).to_numpy(dtype=bool)[incidence.value[inside]]]
+    value, account = np.divmod(
+        distinct(incidence.value[uses].astype(np.int64) * len(group) + incidence.account[uses]), len(group)
+    )
+    known = np.bincount(group[np.unique(account)], minlength=groups)
+    held = np.sort(group[account] * len(incidence.bits) + value)
+    starts = run_starts(held)
+    count, (where, what) = np.diff(starts, append=len(held)), np.divmod(held[starts], max(len(incidence.bits), 1))
+    order = np.lexsort((what, count, where))
+    last = np.flatnonzero(np.diff(where[order], append=-1))
+    most, accounts = np.zeros(groups, dtype=np.int64), np.zeros(groups, dtype=np.int64)
+    chosen = order[last]
+    most[where[chosen]] = count[chosen]
+    accounts[where[chosen]] = incidence.table["accounts"].to_numpy(dtype=np.int64)[what[chosen]]
+    return most, known, accounts - most
 
 
 def find_brief(hours: pd.DataFrame, accounts: pd.Index[str], group: Codes, *, groups: int, days: float) -> Flags:

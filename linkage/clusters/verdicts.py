@@ -31,6 +31,7 @@ from linkage.clusters.ties import (
     build_incidence,
     conduct_ties,
     find_brief,
+    find_domains,
     find_open,
     group_ties,
     rank_habits,
@@ -107,7 +108,8 @@ class _Judged:
     measured: pd.DataFrame
     patterns: pd.DataFrame
     is_open: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """Too few accounts to enforce that hide neither card nor address, and not one group of several that share more."""
+    """Accounts that hide neither card nor address, few of them or with a mail domain of their own, and not one group
+    of several that share more: no reason to enforce."""
     is_brief: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """Too short a work to enforce that no payment ties."""
     tier: npt.NDArray[np.object_] = dataclasses.field(default_factory=lambda: np.empty(0, dtype=object))
@@ -133,15 +135,16 @@ def judge(
 ) -> Verdicts:
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
-    A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then
-    judged by what remains. Tier ``enforce`` needs both probabilities (of one controller less than
-    ``settings.enforce_controller``, where both add up to ``settings.enforce_both``), a small q-value,
-    ``settings.min_families`` families that each link ``settings.linked_share`` of the members (those of ``SOFTWARE``
-    count as one), members that do not all declare one organization, and neither few accounts in the open
-    (``settings.open_accounts``) nor work of few days that no payment ties (``settings.brief_days``). Tier ``review``
-    needs ``settings.review_probability`` of both, or of one controller none where all else that ``enforce`` needs of
-    probabilities, q-value, families and accounts is there. Other communities below ``settings.review_probability`` of
-    one controller are not clusters and are left out.
+    A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then judged by what
+    remains. Tier ``enforce`` needs both probabilities (of one controller less than ``settings.enforce_controller``,
+    where both add up to ``settings.enforce_both``), a small q-value, ``settings.min_families`` families that each
+    link ``settings.linked_share`` of the members (those of ``SOFTWARE`` count as one), members of whom not
+    ``settings.declared_share`` declare one organization, and neither few accounts in the open
+    (``settings.open_accounts``), or any number with a mail domain of their own, nor work of few days that no payment
+    ties (``settings.brief_days``). Tier ``review`` needs ``settings.review_probability`` of both, or of one
+    controller none where all else that ``enforce`` needs of probabilities, q-value, families and accounts is there.
+    Other communities below ``settings.review_probability`` of one controller are clusters only where extraction is as
+    clear as ``enforce`` asks, and the accounts are as many.
 
     Parameters
     ----------
@@ -197,8 +200,7 @@ def judge(
     q_value, (features, bars) = at_once(compare, lambda: (measure(), bar()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, bars, settings, coefficients, own)
-    is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
-    kept = np.flatnonzero(is_told & (np.bincount(group[group >= 0], minlength=groups) >= 2))
+    kept = np.flatnonzero(_is_told(judged, np.bincount(group[group >= 0], minlength=groups), settings))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
     sure = _own_probability(everything, whole)
     members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
@@ -212,13 +214,16 @@ class _Bars:
 
     are_open: Flags
     """:func:`find_open`."""
+    have_domains: Flags
+    """:func:`find_domains`."""
     are_brief: Flags
     """:func:`find_brief`."""
 
 
 def _bars(incidence: Incidence, group: Codes, hours: pd.DataFrame, *, groups: int, settings: VerdictSettings) -> _Bars:
     are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
-    return _Bars(find_open(incidence, group, groups=groups), are_brief)
+    are_open, have_domains = (find(incidence, group, groups=groups) for find in (find_open, find_domains))
+    return _Bars(are_open, have_domains, are_brief)
 
 
 _GIVEN: Final = (
@@ -315,11 +320,8 @@ def _judge_groups(
     )
     extra = _bits_by(patterns, incidence, "family", GROUP_FAMILIES)
     matrix = np.column_stack([matrix, np.where(group[:, None] >= 0, extra, 0.0)])
-    members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
-    declared = members.loc[members["group"] >= 0].groupby("group")["organization"]
-    counts = declared.agg(["nunique", "count", "size"]).reindex(range(groups), fill_value=0)
-    organizations = counts["nunique"].to_numpy(dtype=np.int64)
-    explained = ((counts["count"] == counts["size"]) & (organizations == 1)).to_numpy(dtype=bool)
+    organizations, most = _declared(group, accounts, groups)
+    explained = most >= settings.declared_share
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
     both = {
         "whole_probability": coefficients.extraction.probability(extraction),
@@ -346,13 +348,22 @@ def _judge_groups(
     return _grade(judged, group, bars, explained, settings)
 
 
+def _declared(group: Codes, accounts: pd.DataFrame, groups: int) -> tuple[Codes, Numbers]:
+    """How many organizations the members of each group declare, and which share of them the one that most do."""
+    members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
+    size = np.bincount(group[group >= 0], minlength=groups)
+    counts = members.loc[members["group"] >= 0].value_counts().groupby("group").agg(["size", "max"])
+    number, most = counts.reindex(range(groups), fill_value=0).to_numpy(dtype=np.int64).T
+    return number, most / np.maximum(size, 1)
+
+
 def _grade(judged: _Judged, group: Codes, bars: _Bars, explained: Flags, settings: VerdictSettings) -> _Judged:
     """The groups with what bars them and their tiers."""
     incidence, groups = judged.incidence, len(judged.q_value)
     size = np.bincount(group[group >= 0], minlength=groups)
     is_firm = _is_firm(judged, size, settings)
     could = is_firm & _reaches(judged, settings) & ~explained
-    is_open = (size < settings.open_accounts) & bars.are_open
+    is_open = ((size < settings.open_accounts) | bars.have_domains) & bars.are_open
     is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
     is_brief = bars.are_brief & ~judged.is_paid
     judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
@@ -386,8 +397,9 @@ def _is_firm(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
 
 def _reaches(judged: _Judged, settings: VerdictSettings) -> Flags:
     """Whose two verdicts are enough for tier ``enforce``; what one has to spare makes up for what the other lacks."""
-    # A class's own work is narrow and long, too, but no card ties a class.
-    extraction = np.where(judged.is_paid, judged.extraction, judged.measured["whole_probability"])
+    # A class's or a bureau's own work is narrow and long, too, but either no card ties it or people sleep.
+    is_tireless = judged.is_paid & (judged.measured["slice_own_sleepless"] >= settings.least_sleepless)
+    extraction = np.where(is_tireless, judged.extraction, judged.measured["whole_probability"])
     needed = np.clip(settings.enforce_both - extraction, settings.least_controller, settings.enforce_controller)
     return np.asarray((judged.controller >= needed) & (extraction >= settings.enforce_extraction))
 
@@ -399,6 +411,13 @@ def _tiers(judged: _Judged, is_firm: Flags, explained: Flags, settings: VerdictS
     review |= is_firm & (judged.extraction >= settings.enforce_extraction)
     tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
     return np.where(explained, "watch", tier).astype(object)
+
+
+def _is_told(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
+    """Which groups are clusters; clear extraction of enough accounts is shown, though nobody knows whose it is."""
+    is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
+    is_clear = (judged.extraction >= settings.enforce_extraction) & (size >= settings.min_enforce_accounts)
+    return np.asarray((is_told | is_clear) & (size >= 2))
 
 
 def _members(
