@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import pandas as pd
 import pytest
-from linking_frames import World, flagged, judged
+from linking_frames import START, World, flagged, judged
 
+from linkage.clusters.verdicts import UNTOLD_WORDS
 from linkage.stages import Judged
 
 MEMBERS: Final = [f"c{number:04d}" for number in range(14)]
@@ -78,8 +80,8 @@ TWIN: Final = Recipe(
 )
 
 
-def attacked(recipe: Recipe, *, seed: int) -> Judged:
-    """Strangers, a dozen victims, and a campaign of 14 accounts that follows the recipe."""
+def attacked(recipe: Recipe, *, seed: int, is_recorded: bool = True) -> Judged:
+    """Strangers, a dozen victims, with account records or without, and a campaign of 14 that follows the recipe."""
     world = World(seed=seed)
     world.add_strangers(200)
     for number, victim in enumerate(VICTIMS):
@@ -111,25 +113,69 @@ def attacked(recipe: Recipe, *, seed: int) -> Judged:
             mail=recipe.mail,
         )
     world.add_hand_overs(MEMBERS, count=80)
-    return judged(world.frames())
+    frames = world.frames()
+    if not is_recorded:
+        frames["accounts"].loc[frames["accounts"]["account_id"].isin(VICTIMS), "created_at"] = pd.NaT
+    return judged(frames)
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
 @pytest.mark.parametrize(("place", "recipe"), list(enumerate(RECIPES)), ids=[recipe.name for recipe in RECIPES])
-def test_victims_stay_out_and_the_campaign_is_found(place: int, recipe: Recipe) -> None:
-    made = attacked(recipe, seed=51 + place)
+def test_victims_stay_out_and_the_campaign_is_found(place: int, recipe: Recipe, is_recorded: bool) -> None:
+    made = attacked(recipe, seed=51 + place, is_recorded=is_recorded)
     members = made.verdicts.members.set_index("account_id")
+    members = members[members["cluster_id"].isin(members.loc[MEMBERS, "cluster_id"])]
     standing = {victim: str(members["membership"].get(victim, "none")) for victim in VICTIMS}
     assert set(standing.values()) <= {"none", "bystander"}, standing
     assert set(flagged(made.verdicts)) <= set(MEMBERS)
     assert len(flagged(made.verdicts)) >= 13
 
 
-def test_a_dozen_victims_who_are_alike_in_all_that_can_be_copied_are_bystanders() -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_dozen_victims_who_are_alike_in_all_that_can_be_copied_are_bystanders(is_recorded: bool) -> None:
     """Customers of one app, whose template, client and parameters a campaign takes over, come near its cluster."""
-    made = attacked(APP_TAKEN_OVER, seed=61)
+    made = attacked(APP_TAKEN_OVER, seed=61, is_recorded=is_recorded)
     assert flagged(made.verdicts) == MEMBERS
     members = made.verdicts.members.set_index("account_id")
     assert {str(members["membership"].get(victim, "none")) for victim in VICTIMS} <= {"none", "bystander"}
+
+
+@pytest.mark.parametrize(
+    ("is_recorded", "template", "membership"),
+    [(False, "t-c", "probable"), (True, "t-c", "bystander"), (False, "t-app", "bystander")],
+)
+def test_who_has_no_record_is_a_probable_member_where_it_sends_what_only_members_send(
+    is_recorded: bool, template: str, membership: str
+) -> None:
+    """One whose record tells of another sign-up and card stays out, as does one that uses the same app only."""
+    world = World(seed=65)
+    world.add_strangers(200)
+    world.add_campaign(14)
+    world.add_hand_overs(MEMBERS[1:], count=80)
+    for use in world.uses:
+        use["value"] = "client-odd" if use["kind"] == "client" and use["account_id"] in MEMBERS else use["value"]
+        if use["account_id"] == MEMBERS[0]:
+            use["value"] = {"payment": "card-own", "template": template}.get(str(use["kind"]), use["value"])
+    for number in range(30):
+        ours = number < 13
+        world.uses.append(
+            {
+                **world.uses[-1],
+                "account_id": MEMBERS[number + 1] if ours else f"s{number:04d}",
+                "kind": "template",
+                "value": "t-app",
+            }
+        )
+    frames = world.frames()
+    created = START if is_recorded else pd.NaT
+    frames["accounts"].loc[frames["accounts"]["account_id"] == MEMBERS[0], "created_at"] = created
+    members = judged(frames).verdicts.members.set_index("account_id")
+    assert set(members.loc[MEMBERS[1:], "membership"]) == {"core"}
+    assert set(members.loc[MEMBERS[1:], "tier"]) == {"enforce"}
+    assert members["membership"].get(MEMBERS[0], "bystander") == membership
+    if membership == "probable":
+        assert UNTOLD_WORDS in members.loc[MEMBERS[0], "reasons"]
+        assert "t-c" in members.loc[MEMBERS[0], "reasons"]
 
 
 def test_what_an_organization_declares_as_its_own_is_no_news() -> None:
@@ -148,9 +194,10 @@ def test_a_campaign_that_hides_in_nine_times_as_much_ordinary_traffic_is_one_clu
     assert cluster["tier"] in ("enforce", "review")
 
 
-def test_one_victim_whose_every_copyable_trait_is_copied_is_a_bystander() -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_one_victim_whose_every_copyable_trait_is_copied_is_a_bystander(is_recorded: bool) -> None:
     """Its address, template, client and parameters: the others are tied by cards, sign-ups and hand-overs besides."""
-    made = attacked(TWIN, seed=64)
+    made = attacked(TWIN, seed=64, is_recorded=is_recorded)
     assert flagged(made.verdicts) == MEMBERS
     members = made.verdicts.members.set_index("account_id")
     assert members["membership"].get("v00", "none") in ("none", "bystander")

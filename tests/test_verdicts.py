@@ -170,7 +170,7 @@ def openly_shared(*, open_accounts: int) -> pd.DataFrame:
 def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> None:
     first = openly_shared(open_accounts=10).iloc[0]
     assert (first["tier"], first["accounts"]) == ("review", 8)
-    assert "one customer with a few accounts" in first["readings"]
+    assert "one customer, who hides neither card nor address" in first["readings"]
 
 
 def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:

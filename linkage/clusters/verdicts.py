@@ -22,6 +22,7 @@ from linkage.clusters.features import (
     measure_controller,
     measure_extraction,
 )
+from linkage.clusters.membership import Standing, find_standing
 from linkage.clusters.nearness import Nearness
 from linkage.clusters.pools import find_pooled
 from linkage.clusters.reasons import noun, tell_reasons
@@ -58,18 +59,11 @@ from linkage.terms import (
 GROUP_FAMILIES: Final = ("rhythm", "partition", "succession")
 """Families that only show in a group."""
 
-COPYABLE_FAMILIES: Final = ("network", "content", "contract", "client", "conduct")
-"""What somebody can take over from a victim without their help: where, what and how they send."""
-
 TIMED_PATTERNS: Final = ("hand_over", "work_list", "replacement")
 """Patterns of a group that chance does not explain. Joint pauses are not among them: cron jobs have them, too."""
 
-OWN_SHARE: Final = 0.37
-"""Share of an account's bits that counts for its own probability; families that agree partly say the same again."""
-
-OWN_DOUBT_BITS: Final = 2.1
-"""What the bits that count must make up for before an account belongs to its group rather than not. Both figures are
-learned from the members of clusters in 18 training worlds; how large the group is taught nothing (decision 52)."""
+UNTOLD_WORDS: Final = "no account record, so nothing is known of what cannot be copied"
+"""Said of a member that does as all others do, and of whom nobody knows when it signed up."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,9 +171,10 @@ def judge(
     own = found.loc[whole[incidence.accounts.get_indexer(pd.Index(found["account_id"]))] == found["group"]]
     extra = _bits_by(own, incidence, "family", GROUP_FAMILIES)
     everything = np.column_stack([_all_ties(incidence, near, whole, groups)[1], extra])
-    copyable = np.isin((*incidence.families, "conduct", *GROUP_FAMILIES), COPYABLE_FAMILIES)
-    belonging = _belonging(everything, whole, copyable, settings)
-    group = np.where(belonging >= settings.probable_share, whole, -1)
+    families = (*incidence.families, "conduct", *GROUP_FAMILIES)
+    known: dict[str, Any] = {"families": families, "incidence": incidence, "accounts": accounts, "settings": settings}
+    standing = find_standing(everything, whole, **known)
+    group = np.where(standing.belonging >= settings.probable_share, whole, -1)
     measure = functools.partial(
         measure_extraction,
         incidence,
@@ -202,8 +197,7 @@ def judge(
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, bars, settings, coefficients, own)
     kept = np.flatnonzero(_is_told(judged, np.bincount(group[group >= 0], minlength=groups), settings))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
-    sure = _own_probability(everything, whole)
-    members = _members(judged, whole, belonging, sure, kept, accounts, stability, settings)
+    members = _members(judged, whole, standing, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
     return Verdicts(clusters, members, *_groups(judged, group))
 
@@ -266,34 +260,6 @@ def _bits_by(found: pd.DataFrame, incidence: Incidence, column: str, names: Sequ
     place = incidence.accounts.get_indexer(pd.Index(rows["account_id"]))
     np.maximum.at(table, (place, pd.Index(names).get_indexer(pd.Index(rows[column]))), rows["bits"].to_numpy())
     return table
-
-
-def _belonging(matrix: Numbers, group: Codes, copyable: npt.NDArray[np.bool_], settings: VerdictSettings) -> Numbers:
-    """Each account's ties as a share of its group's median; 0 when fewer than two families tie it.
-
-    0 also for who has less than ``probable_share`` of the ties that cannot be copied, in a group whose accounts have
-    such ties: so one person cannot be framed by taking over their address, words and habits.
-    """
-    inside = np.flatnonzero(group >= 0)
-    mine = group[inside]
-    total = pd.Series(matrix[inside].sum(axis=1))
-    median = total.groupby(mine).transform("median").to_numpy(dtype=np.float64)
-    share = total.to_numpy(dtype=np.float64) / np.maximum(median, 1e-9)
-    families = (matrix[inside] >= settings.linked_bits).sum(axis=1)
-    own = pd.Series(matrix[inside][:, ~copyable].sum(axis=1))
-    has_own = own >= settings.linked_bits
-    is_usual = (has_own.groupby(mine).transform("mean") >= settings.linked_share).to_numpy()
-    usual = own.where(has_own).groupby(mine).transform("median").fillna(0.0)
-    is_framed = is_usual & (own < np.maximum(settings.probable_share * usual, settings.linked_bits)).to_numpy()
-    result = np.full(len(group), -1.0)
-    result[inside] = np.where((families >= 2) & ~is_framed, share, 0.0)
-    return result
-
-
-def _own_probability(matrix: Numbers, group: Codes) -> Numbers:
-    """Chance that an account belongs to its group, from its own ties in bits; 0 outside of groups."""
-    bits = OWN_SHARE * matrix.sum(axis=1) - OWN_DOUBT_BITS
-    return np.where(group >= 0, 1 / (1 + np.exp2(np.clip(-bits, -60, 60))), 0.0)
 
 
 def _judge_groups(
@@ -423,21 +389,16 @@ def _is_told(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
 def _members(
     judged: _Judged,
     whole: Codes,
-    belonging: Numbers,
-    sure: Numbers,
+    standing: Standing,
     kept: Codes,
     accounts: pd.DataFrame,
     stability: pd.Series[float],
     settings: VerdictSettings,
 ) -> pd.DataFrame:
     rows = np.flatnonzero(np.isin(whole, kept))
-    number = whole[rows]
-    share = belonging[rows]
-    membership = np.where(
-        share >= settings.core_share,
-        "core",
-        np.where(share >= settings.probable_share, "probable", "bystander"),
-    )
+    number, share, is_untold = whole[rows], standing.belonging[rows], standing.is_untold[rows]
+    firm = np.where(share >= settings.core_share, "core", "probable")
+    membership = np.where((share >= settings.probable_share) | is_untold, firm, "bystander")
     tier = judged.tier[number]
     flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
     columns = {
@@ -445,16 +406,27 @@ def _members(
         "cluster_id": [f"community-{value}" for value in number],
         "membership": membership,
         "tier": tier,
-        "controller_probability": judged.controller[number] * sure[rows],
+        "controller_probability": judged.controller[number] * standing.sure[rows],
         "extraction_probability": judged.extraction[number],
         "q_value": judged.q_value[number],
-        "reasons": tell_reasons(rows, ties=judged.ties, patterns=judged.patterns, incidence=judged.incidence),
+        "reasons": _reasons(judged, rows, whole, standing, settings),
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
         "requests": accounts["request_count"].to_numpy()[rows],
     }
     frame = make_frame(MEMBERS, columns)
     return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
+
+
+def _reasons(judged: _Judged, rows: Codes, whole: Codes, standing: Standing, settings: VerdictSettings) -> list[str]:
+    """What ties each of these accounts (codes) to its group, in words."""
+    ties = judged.ties
+    if standing.is_untold.any():
+        told = np.where((standing.belonging >= settings.probable_share) | standing.is_untold, whole, -1)
+        ties = group_ties(judged.incidence, told, groups=len(judged.tier))
+    said = tell_reasons(rows, ties=ties, patterns=judged.patterns, incidence=judged.incidence)
+    untold = standing.is_untold[rows].tolist()
+    return [f"{words}; {UNTOLD_WORDS}" if lacks else words for words, lacks in zip(said, untold, strict=True)]
 
 
 def _clusters(
@@ -547,7 +519,7 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     if judged.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")
     if judged.is_open[number]:
-        readings.append("one customer with a few accounts, who hides neither card nor address")
+        readings.append("one customer, who hides neither card nor address")
     if judged.is_brief[number]:
         readings.append("an event of a few days, such as a hackathon, a workshop or a benchmark")
     if "network" in linked:
@@ -555,13 +527,14 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     if "ip" in popular:
         readings.append("carrier or VPN address")
     if "payment" in linked:
-        readings.append("agency, household or one firm without a declared organization")
+        firm = "one firm" if judged.organizations[number] == 1 else "one firm without a declared organization"
+        readings.append(f"agency, household or {firm}")
     if "content" in popular:
         readings.append("popular template")
     if {"registration", "content"} <= linked:
         readings.append("class or workshop")
     if judged.controller[number] < 0.5 and judged.tier[number] != "watch":
         readings.append("accounts of several hands that work alike")
-    if judged.extraction[number] < 0.5:
+    if judged.measured["whole_probability"].to_numpy()[number] < 0.5:
         readings.append("reseller or ordinary joint use")
     return "; ".join(readings)
