@@ -60,7 +60,10 @@ def tell_reasons(accounts: Codes, *, ties: pd.DataFrame, patterns: pd.DataFrame,
     said: dict[int, list[str]] = {}
     for account, of_value in zip(code[told].tolist(), is_value.tolist(), strict=True):
         said.setdefault(account, []).append(next(of_values if of_value else of_patterns))
-    return ["; ".join(said.get(account, ["no tie to the members that remain"])) for account in accounts.tolist()]
+    return [
+        "; ".join(said.get(account, ["none of its ties counts among the members that remain"]))
+        for account in accounts.tolist()
+    ]
 
 
 def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:

@@ -114,7 +114,7 @@ def _draw_cluster(
         "cluster": _plain(shown.cluster),
         "tier_words": wording.TIER_WORDS.get(shown.cluster["tier"], ""),
         "tier_rule": wording.tier_rule(shown.run),
-        "summary": wording.summary(shown),
+        "summary": [*wording.summary(shown), *wording.lacking(shown)],
         "memberships": wording.membership_counts(shown),
         "steps": wording.next_steps(shown),
         "readings": wording.readings(shown.cluster),
