@@ -158,8 +158,8 @@ def test_a_member_of_a_watched_cluster_is_told_what_that_lacks(tiny: lk.Run) -> 
     assert said.startswith("Account c1: not flagged\nIn cluster ")
     assert "Not flagged, because its cluster is not of tier “enforce”. For the tier “enforce” it lacks: " in said
     assert (
-        "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all, 0 of them with no organization, and no "
-        "payment instrument of at most 30 accounts, in common)"
+        "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all, 0 of them unrelated by "
+        "organization and by payment instruments of at most 30 accounts)"
     ) in said
     assert "- With c2: 26.5 bits, by payment instrument card_x (6.6)" in said
     assert "overturned" not in said, "nothing is held against it"

@@ -93,6 +93,7 @@ def test_clear_extraction_with_the_operator_in_doubt_is_told_as_that_and_as_what
         ("watch", 0.4, 0.1, "it is listed because one operator cannot be ruled out"),
         ("review", 0.9, 0.4, "Run as one with extraction in doubt is"),
         ("watch", 0.9, 0.1, "Run as one but not extracting is"),
+        ("watch", 0.9, 0.9, "but for what holds this cluster back"),
         ("review", 0.1, 0.7, "Extraction with one operator in doubt is"),
     ],
 )

@@ -32,7 +32,7 @@ NOUNS: Final = {
 }
 """Kind of a value to the words a reader knows it by."""
 
-_RELATING: Final = {"payment": "payment instrument", "network": "address"}
+_RELATING: Final = {"payment": "payment instruments", "network": "addresses"}
 """Family to the values of it that relate accounts, in words."""
 
 REASONS: Final = 4
@@ -72,7 +72,7 @@ def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:
     names = ("family", "kind", "value", "accounts", "unrelated_accounts")
     return [
         f"same {noun(kind)} {value} as {counted(fellows, 'other')} ({accounts:,} accounts in all, {unrelated:,} of "
-        f"them with {nothing_common(family)})"
+        f"them {unrelated_by(family)})"
         for family, kind, value, accounts, unrelated, fellows in zip(
             *(values[name] for name in names), ties["fellows"], strict=True
         )
@@ -83,22 +83,22 @@ def _pattern_reasons(found: pd.DataFrame) -> list[str]:
     """Patterns of groups in words."""
     names = ("family", "kind", "accounts", "unrelated_accounts")
     return [
-        f"same {NOUNS[kind]} as {counted(accounts - 1, 'other')} ({unrelated:,} of the {accounts:,} with "
-        f"{nothing_common(family)})"
+        f"same {NOUNS[kind]} as {counted(accounts - 1, 'other')} ({unrelated:,} of the {accounts:,} "
+        f"{unrelated_by(family)})"
         for family, kind, accounts, unrelated in zip(*(found[name] for name in names), strict=True)
     ]
 
 
-def nothing_common(family: str) -> str:
+def unrelated_by(family: str) -> str:
     """What the unrelated accounts of a value do not share; what is of its own family relates nobody.
 
     Examples
     --------
-    >>> nothing_common("payment")
-    'no organization, and no address of at most 30 accounts, in common'
+    >>> unrelated_by("payment")
+    'unrelated by organization and by addresses of at most 30 accounts'
     """
-    hard = " or ".join(words for other, words in _RELATING.items() if other != family)
-    return f"no organization, and no {hard} of at most {HARD_ACCOUNTS} accounts, in common"
+    hard = " and ".join(words for other, words in _RELATING.items() if other != family)
+    return f"unrelated by organization and by {hard} of at most {HARD_ACCOUNTS} accounts"
 
 
 def noun(kind: str) -> str:

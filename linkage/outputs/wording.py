@@ -191,6 +191,8 @@ def reading(cluster: Mapping[str, Any]) -> str:
     if is_null(controller) or is_null(extraction):
         return ""
     if controller >= 0.5 and extraction >= 0.5:
+        if cluster["tier"] == "watch":
+            return "Both together look like a coordinated extraction campaign, but for what holds this cluster back."
         return "Both together are what a coordinated extraction campaign looks like."
     if controller >= 0.5:
         what = "but not extracting" if likelihood(extraction) == "unlikely" else "with extraction in doubt"
