@@ -235,8 +235,11 @@ EVIDENCE: Final[Shape] = {
     "unrelated_accounts": COUNT,
 }
 """The shared shape of all evidence: one row per account and shared value, only values that two or more
-accounts share. ``accounts`` share the value; ``unrelated_accounts`` counts the ones that declare
-different organizations and share no harder value (an estimate, at least 0)."""
+accounts share. ``accounts`` share the value; ``unrelated_accounts`` counts the ones with no organization, and no
+payment instrument or address of at most ``HARD_ACCOUNTS``, in common with another (an estimate, at least 0)."""
+
+HARD_ACCOUNTS: Final = 30
+"""A payment instrument or address on more accounts than this says nothing about who is related."""
 
 GROUPS: Final[Shape] = {
     "account_id": TEXT,

@@ -83,7 +83,7 @@ def test_a_flagged_account_is_told_what_ties_it_and_what_would_free_it(run: lk.R
             "bystander",
             "enforce",
             "Not flagged, because it is a bystander: only core and",
-            "Leave it alone: nothing here",
+            "Leave it alone: what ties it is not enough",
         ),
         (
             "core",
@@ -111,6 +111,40 @@ def test_a_member_that_is_not_flagged_is_told_why(
     assert ("overturned" in said) == (tier == "review"), "a bystander and a watched one are free already"
 
 
+@pytest.mark.parametrize(
+    ("lacking", "reasons", "told"),
+    [
+        (("payment",), "same client x", "(content and client) could be taken over by somebody from others; what could"),
+        ((), "same client x", "fewer than two kinds of evidence tie it, or less than 25% of what ties a usual member."),
+        (
+            (),
+            "overturned on 2026-11-20, new since: nothing; x",
+            "because a decision freed it and nothing is new since.",
+        ),
+    ],
+)
+def test_a_bystander_is_told_why_and_that_its_own_figure_is_no_reason_to_act(
+    run: lk.Run, lacking: tuple[str, ...], reasons: str, told: str
+) -> None:
+    detail = run.account(run.members.loc[run.members["flagged"], "account_id"].iloc[0]).detail
+    left = {"membership": "bystander", "flagged": False, "controller_probability": 0.999, "reasons": reasons}
+    member, held_by = {**(detail.member or {}), **left}, ("content", "client")
+    said = account_text(dataclasses.replace(detail, member=member, held_by=held_by, lacking=lacking, missing=lacking))
+    assert told in said
+    assert "has a probability of over 99%; this leaves out why it is a bystander, and is no reason to act." in said
+    assert "runs this account, too, is" not in said
+    assert ("whose logs tell nothing of payment." in said) == (lacking != ())
+    assert "nothing here speaks for acting" not in said
+
+
+def test_what_a_bystander_lacks_is_what_ties_the_members_and_cannot_be_taken_over(run: lk.Run) -> None:
+    left_out = run.members.loc[run.members["membership"] == "bystander", "account_id"]
+    told = {run.account(name).detail.held_by: run.account(name).detail.lacking for name in left_out}
+    assert told == {("content", "conduct"): ("payment", "registration"), ("content",): ()}
+    member = run.members.loc[run.members["flagged"], "account_id"].iloc[0]
+    assert run.account(member).detail.lacking == ()
+
+
 def test_links_of_a_member_are_those_of_the_run(run: lk.Run) -> None:
     member = str(run.members["account_id"].iloc[0])
     links, kept = run.account(member).links, run.links_of(member)
@@ -123,7 +157,10 @@ def test_a_member_of_a_watched_cluster_is_told_what_that_lacks(tiny: lk.Run) -> 
     said = tiny.account("c1").why()
     assert said.startswith("Account c1: not flagged\nIn cluster ")
     assert "Not flagged, because its cluster is not of tier “enforce”. For the tier “enforce” it lacks: " in said
-    assert "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all" in said
+    assert (
+        "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all, 0 of them unrelated by "
+        "organization and by payment instruments of at most 30 accounts)"
+    ) in said
     assert "- With c2: 26.5 bits, by payment instrument card_x (6.6)" in said
     assert "overturned" not in said, "nothing is held against it"
     assert "reads: “You are a careful annotator." in said

@@ -120,7 +120,8 @@ def test_one_account_value_or_pair_is_told_as_one() -> None:
     )
     told = dict(said.drop_duplicates("topic", keep="last").set_index("topic")["sentence"])
     assert told["rare"] == (
-        "Payment instrument card is on 3 accounts: 2 members and 1 other; 1 of the accounts is otherwise unrelated."
+        "Payment instrument card is on 3 accounts: 2 members and 1 other; 1 of the accounts is unrelated by "
+        "organization and by addresses of at most 30 accounts."
     )
     assert told["extraction"].endswith("; 1 of 1 pair of members is linked.")
     assert told["free"].startswith("Without what its members share in payment (1 value), 0 independent kinds of")

@@ -101,6 +101,13 @@ def test_a_page_says_what_its_run_asked_of_the_tiers() -> None:
     assert wording.tier_rule({"settings": {}}) == "", "a run of other days is not judged by rules of today"
 
 
+def test_a_page_names_the_rule_that_holds_its_cluster_back(small: ClusterDetail) -> None:
+    held = renamed(small, "c-1", tier="review", readings=wording.OPEN_READING)
+    held = dataclasses.replace(held, run={**held.run, "settings": Settings().to_dict()})
+    told = "it is held back: fewer than 10 accounts that all share one card and one address come to review at most."
+    assert told in Page(html.cluster_page(held)).text
+
+
 def test_the_page_names_every_member_every_reading_and_every_statement(page: str, small: ClusterDetail) -> None:
     words = Page(page).text
     for account in small.members["account_id"]:

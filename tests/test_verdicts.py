@@ -13,6 +13,7 @@ from linkage.clusters.slices import UNTOLD
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import find_passed_items
+from linkage.outputs.wording import BRIEF_READING, OPEN_READING
 from linkage.settings import Settings
 from linkage.terms import COMMUNITIES, GROUPS, make_frame
 
@@ -151,6 +152,7 @@ def test_one_card_one_address_and_a_mail_domain_of_their_own_are_a_firm_whatever
     first = run(world.frames())[3].clusters.iloc[0]
     assert first["tier"] == tier
     assert first["accounts"] >= 18
+    assert (f"a mail domain of its own, {OPEN_READING}" in first["readings"]) == (tier == "review")
 
 
 def openly_shared(*, open_accounts: int) -> pd.DataFrame:
@@ -170,7 +172,7 @@ def openly_shared(*, open_accounts: int) -> pd.DataFrame:
 def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> None:
     first = openly_shared(open_accounts=10).iloc[0]
     assert (first["tier"], first["accounts"]) == ("review", 8)
-    assert "one customer, who hides neither card nor address" in first["readings"]
+    assert f"one customer with a few accounts, {OPEN_READING}" in first["readings"]
 
 
 def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
@@ -210,7 +212,7 @@ def hurried(*, hours: int, cards: int, brief_days: float = 3.0, strangers_too: b
 def test_work_of_two_days_that_no_payment_ties_is_for_review_as_an_event() -> None:
     first = hurried(hours=48, cards=1).iloc[0]
     assert (first["tier"], first["accounts"]) == ("review", 20)
-    assert "an event of a few days" in first["readings"]
+    assert BRIEF_READING in first["readings"]
 
 
 def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_setting_is_off() -> None:

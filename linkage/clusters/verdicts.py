@@ -104,10 +104,12 @@ class _Judged:
     is_open: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """Accounts that hide neither card nor address, few of them or with a mail domain of their own, and not one group
     of several that share more: no reason to enforce."""
+    is_few: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    """Fewer accounts than ``open_accounts``."""
     is_brief: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     """Too short a work to enforce that no payment ties."""
     tier: npt.NDArray[np.object_] = dataclasses.field(default_factory=lambda: np.empty(0, dtype=object))
-    """This and the two before are told by :func:`_grade`, from the rest."""
+    """This and the three before are told by :func:`_grade`, from the rest."""
 
 
 def judge(
@@ -329,10 +331,11 @@ def _grade(judged: _Judged, group: Codes, bars: _Bars, explained: Flags, setting
     size = np.bincount(group[group >= 0], minlength=groups)
     is_firm = _is_firm(judged, size, settings)
     could = is_firm & _reaches(judged, settings) & ~explained
-    is_open = ((size < settings.open_accounts) | bars.have_domains) & bars.are_open
+    is_few = size < settings.open_accounts
+    is_open = (is_few | bars.have_domains) & bars.are_open
     is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
     is_brief = bars.are_brief & ~judged.is_paid
-    judged = dataclasses.replace(judged, is_open=is_open, is_brief=is_brief)
+    judged = dataclasses.replace(judged, is_open=is_open, is_few=is_few, is_brief=is_brief)
     return dataclasses.replace(judged, tier=_tiers(judged, is_firm, explained, settings))
 
 
@@ -519,7 +522,8 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     if judged.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")
     if judged.is_open[number]:
-        readings.append("one customer, who hides neither card nor address")
+        whose = "a few accounts" if judged.is_few[number] else "a mail domain of its own"
+        readings.append(f"one customer with {whose}, who hides neither card nor address")
     if judged.is_brief[number]:
         readings.append("an event of a few days, such as a hackathon, a workshop or a benchmark")
     if "network" in linked:

@@ -31,13 +31,10 @@ from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
 from linkage.parallel import at_once
 from linkage.settings import EvidenceSettings
-from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HOURS, ITEMS, USES, check_frame
+from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HARD_ACCOUNTS, HOURS, ITEMS, USES, check_frame
 
 HARD_KINDS: Final = {"payment": "payment", "network": "ip"}
 """Family to the kind of value that is hard to share by chance."""
-
-HARD_ACCOUNTS: Final = 30
-"""A payment instrument or address on more accounts than this says nothing about who is related."""
 
 
 def gather_evidence(

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from linkage.clusters.reasons import NOUNS, noun
+from linkage.clusters.verdicts import COPYABLE_FAMILIES
 from linkage.errors import NoSuchAccountError
 from linkage.notebook.neighbours import Place, Shared, find_neighbours, shared_values, surest_first
 from linkage.outputs.account import (
@@ -25,7 +26,7 @@ from linkage.outputs.html import notebook_table
 from linkage.settings import EvidenceSettings
 from linkage.store.inputs import Window
 from linkage.store.store import Database
-from linkage.terms import CLUSTERS, FAMILIES, MEMBERS, join_words, make_frame, rows_of
+from linkage.terms import CLUSTERS, FAMILIES, FLAGGED_MEMBERSHIPS, MEMBERS, join_words, make_frame, rows_of
 
 _PATTERNS: Final = {
     "signup_burst": "registration",
@@ -158,13 +159,15 @@ def _gather(place: Place, info: Mapping[str, Any], work: Mapping[str, Any]) -> A
     shared = shared_values(place, number, facts) if work["requests"] else None
     found = find_neighbours(place, shared, facts) if shared and not member else None
     links = found.links if found else _kept_links(place, own, member)
+    held_by = _held_by(links, str(member["reasons"]), info) if member else ()
+    cluster = _one(database.frame("one_cluster", CLUSTERS, run_id=place.run_id, cluster_id=cluster_id))
     conduct = place.weights.loc[place.weights["family"] == "conduct", "bits"]
     known = {"account_id": own["account_id"]}
     return AccountDetail(
         account={**{name: facts[name] for name in _DECLARED}, **{name: work[name] for name in _WORK}},
         run=info,
         member=member,
-        cluster=_one(database.frame("one_cluster", CLUSTERS, run_id=place.run_id, cluster_id=cluster_id)),
+        cluster=cluster,
         uses=shared.uses if shared else make_frame(ACCOUNT_USES),
         links=links,
         history=database.frame("account_history", ACCOUNT_HISTORY, **known),
@@ -172,7 +175,8 @@ def _gather(place: Place, info: Mapping[str, Any], work: Mapping[str, Any]) -> A
         accounts=place.accounts,
         habit_bits=float(conduct.max()) if len(conduct) else 0.0,
         templates=_templates(place, shared, links, member) if shared else {},
-        held_by=_held_by(links, str(member["reasons"]), info) if member else (),
+        held_by=held_by,
+        lacking=_lacking(held_by, str(cluster["families"])) if member and cluster and _is_left_out(member) else (),
         missing=_missing(shared.uses, work, facts) if shared else (),
         related=found.related if found else 0,
         is_cut=found.is_cut if found else False,
@@ -215,6 +219,17 @@ def _held_by(links: pd.DataFrame, reasons: str, info: Mapping[str, Any]) -> tupl
     found = {*links.loc[links["bits"] >= least, "family"]}
     found |= {family for kind, family in _PATTERNS.items() if f"same {NOUNS[kind]} as" in reasons}
     return tuple(family for family in FAMILIES if family in found)
+
+
+def _is_left_out(member: Mapping[str, Any]) -> bool:
+    return member["membership"] not in FLAGGED_MEMBERSHIPS
+
+
+def _lacking(held_by: tuple[str, ...], families: str) -> tuple[str, ...]:
+    """Families of a cluster that cannot be copied, where those that tie a bystander, two at least, all can be."""
+    if len(held_by) < 2 or not set(held_by) <= {*COPYABLE_FAMILIES}:
+        return ()
+    return tuple(family for family in families.split("+") if family and family not in COPYABLE_FAMILIES)
 
 
 def _missing(values: pd.DataFrame, work: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, ...]:

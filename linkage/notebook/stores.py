@@ -16,7 +16,6 @@ from linkage.engines.local import FileResult, Progress, Reading, ingest_files
 from linkage.engines.spark.folder import is_incidence
 from linkage.engines.spark.taking import take_in
 from linkage.errors import UsageError
-from linkage.evidence.table import HARD_ACCOUNTS
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
@@ -40,7 +39,7 @@ from linkage.store.health import newest_day
 from linkage.store.incidence import need_requests
 from linkage.store.queries import load_query, query_names
 from linkage.store.store import Database
-from linkage.terms import DAY_MS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame, rows_of
+from linkage.terms import DAY_MS, HARD_ACCOUNTS, MEMBERS, TEMPLATE_LIST, TEMPLATES, USES, make_frame, rows_of
 
 _MOVED_SHARE = 0.5  # of the accounts of either version must have moved for one template to follow another
 _OVERLAP_MS = 2 * DAY_MS

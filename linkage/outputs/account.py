@@ -98,6 +98,9 @@ class AccountDetail:
     """How those templates read that tie it or are its most telling, by id."""
     held_by: tuple[str, ...] = ()
     """Families of evidence that tie a member."""
+    lacking: tuple[str, ...] = ()
+    """Families that tie most members of its cluster and that nobody can take over from others, where all that ties this
+    bystander somebody could."""
     missing: tuple[str, ...] = ()
     """Families that nothing in the logs of this account speaks of."""
     related: int = 0
@@ -149,6 +152,7 @@ def account_json(detail: AccountDetail) -> dict[str, Any]:
         "habit_bits",
         "templates",
         "held_by",
+        "lacking",
         "missing",
         "related",
         "is_cut",

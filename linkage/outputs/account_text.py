@@ -57,6 +57,8 @@ _READINGS: Final = (
 )
 """What accounts that share this may be, all innocent."""
 
+_OVERTURNED: Final = re.compile(r"overturned on \d{4}-\d\d-\d\d, new since: nothing(?:;|$)")
+
 _FEW: Final = 10
 """Accounts up to which a value that says little does so for another reason than that many have it."""
 
@@ -147,17 +149,50 @@ def _why_member(detail: AccountDetail) -> Iterator[str]:
     member, cluster = detail.member or {}, detail.cluster or {}
     if cluster["tier"] != "enforce":
         yield "Not flagged, because its cluster is not of tier “enforce”. " + " ".join(
-            wording.lacks(cluster, run=detail.run)
+            wording.lacks(cluster, run=detail.run, reasons=str(member["reasons"]))
         )
     elif not member["flagged"]:
         yield "Not flagged, because it is a bystander: only core and probable members are."
-    yield (
-        f"That the operator of this cluster runs this account, too, is "
-        f"{wording.verdict(member['controller_probability'])}; that the cluster's joint traffic extracts model output "
-        f"is {wording.verdict(cluster['extraction_probability'])}."
-    )
-    yield wording.reading(cluster["controller_probability"], cluster["extraction_probability"])
+    extraction = wording.verdict(cluster["extraction_probability"])
+    if member["membership"] == "bystander":
+        yield from _why_bystander(detail)
+        yield (
+            f"Of its cluster, without it: one operator is {wording.verdict(cluster['controller_probability'])}, "
+            f"extraction {extraction}."
+        )
+    else:
+        yield (
+            f"That the operator of this cluster runs this account, too, is "
+            f"{wording.verdict(member['controller_probability'])}; that the cluster's joint traffic extracts model "
+            f"output is {extraction}."
+        )
+    yield wording.reading(cluster)
     yield f"{wording.chance(cluster['q_value']).capitalize()}."
+
+
+def _why_bystander(detail: AccountDetail) -> Iterator[str]:
+    """What keeps it from being a member, and what its own probability leaves out."""
+    member = detail.member or {}
+    share = (detail.run.get("settings") or {}).get("verdicts", {}).get("probable_share")
+    if _OVERTURNED.match(str(member["reasons"])):
+        yield "It is a bystander because a decision freed it and nothing is new since."
+    elif detail.lacking:
+        untold = [family for family in detail.lacking if family in detail.missing]
+        yield (
+            f"It is a bystander because all that ties it ({join_words(detail.held_by)}) could be taken over by "
+            f"somebody from others; what could not be ({join_words(detail.lacking)}) ties half of the members and "
+            f"more, but not this account{f', whose logs tell nothing of {join_words(untold)}' if untold else ''}."
+        )
+    elif share is not None:
+        yield (
+            "It is a bystander because fewer than two kinds of evidence tie it, or less than "
+            f"{share:.0%} of what ties a usual member."
+        )
+    yield (
+        "Going by its ties alone, that the operator of this cluster runs it, too, has a probability of "
+        f"{wording.percent(member['controller_probability'])}; this leaves out why it is a bystander, and is no reason "
+        "to act."
+    )
 
 
 def _ties(detail: AccountDetail) -> list[str]:
@@ -228,12 +263,9 @@ def _for_member(detail: AccountDetail) -> list[str]:
     organization = detail.account.get("organization_id")
     if not is_null(organization):
         told.append(f"It declares the organization {one_line(str(organization))}.")
-    wrong = cluster.get("expected_wrong")
-    if cluster["tier"] != "watch" and not is_null(wrong):
-        told.append(
-            f"Were all {cluster['accounts']:,} core and probable members acted on, "
-            f"{wording.wronged(float(wrong or 0))} would be wronged: run by somebody else, or not extracting."
-        )
+    wrong = wording.wrong_words(cluster)
+    if cluster["tier"] != "watch" and wrong:
+        told.append(f"Were all {cluster['accounts']:,} core and probable members acted on, {wrong}")
     return told
 
 
@@ -260,7 +292,7 @@ def _next_of_member(detail: AccountDetail, cluster: str) -> list[str]:
     if member["flagged"]:
         return [look, "On an appeal, ask the account's owner about each tie above."]
     if member["membership"] == "bystander":
-        return ["Leave it alone: nothing here speaks for acting on it.", look]
+        return ["Leave it alone: what ties it is not enough to act on.", look]
     if member["tier"] == "watch":
         return ["Nothing needs doing today.", look]
     return ["Do not act on it as it stands: look for one more independent reason.", look]

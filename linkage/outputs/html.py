@@ -30,7 +30,7 @@ from linkage.outputs.masking import mask_clusters, mask_detail
 from linkage.outputs.pdf import find_browser, print_page
 from linkage.outputs.schema import SCHEMA_FILE, schema_bytes
 from linkage.outputs.text import file_stem, is_null, one_line, shorten, visible
-from linkage.terms import CASE_NOTES, CLUSTERS, TIERS, ClusterDetail, check_frame, counted, make_frame
+from linkage.terms import CASE_NOTES, CLUSTERS, HARD_ACCOUNTS, TIERS, ClusterDetail, check_frame, counted, make_frame
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
 """What a function makes of each value, in their order; like ``map``."""
@@ -114,7 +114,7 @@ def _draw_cluster(
         "cluster": _plain(shown.cluster),
         "tier_words": wording.TIER_WORDS.get(shown.cluster["tier"], ""),
         "tier_rule": wording.tier_rule(shown.run),
-        "summary": wording.summary(shown),
+        "summary": [*wording.summary(shown), *wording.lacking(shown)],
         "memberships": wording.membership_counts(shown),
         "steps": wording.next_steps(shown),
         "readings": wording.readings(shown.cluster),
@@ -583,6 +583,7 @@ def _environment() -> jinja2.Environment:
         "percent": wording.percent,
         "likelihood": wording.likelihood,
         "shorten": shorten,
+        "hard_accounts": HARD_ACCOUNTS,
     }
     return environment
 

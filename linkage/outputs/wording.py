@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from linkage.outputs.tables import as_utc
 from linkage.outputs.text import is_null, one_line
-from linkage.terms import MEMBERSHIPS, ClusterDetail, counted, join_words
+from linkage.terms import FLAGGED_TIER, MEMBERSHIPS, ClusterDetail, counted, join_words
 
 FAMILY_WORDS: Final[Mapping[str, str]] = {
     "network": "the same addresses or address ranges",
@@ -153,7 +154,7 @@ def summary(detail: ClusterDetail) -> list[str]:
         f"from {day(cluster['first_seen'])} to {day(cluster['last_seen'])}, linked by {families}.",
         f"That one operator runs them is {verdict(cluster['controller_probability'])}; that their joint "
         f"traffic extracts model output is {verdict(cluster['extraction_probability'])}.",
-        reading(cluster["controller_probability"], cluster["extraction_probability"]),
+        reading(cluster),
         f"{chance(cluster['q_value']).capitalize()}.",
         _expected_wrong(cluster),
         _organizations(cluster),
@@ -178,33 +179,74 @@ def verdict(share: float) -> str:
     return f"{likelihood(share)} ({percent(share)})" if not is_null(share) else _UNKNOWN
 
 
-def reading(controller: float, extraction: float) -> str:
-    """What the two verdicts mean together.
+def reading(cluster: Mapping[str, Any]) -> str:
+    """What the two verdicts of a cluster mean together, and why it has its tier where one of them is low.
 
     Examples
     --------
-    >>> reading(0.9, 0.1)
+    >>> reading({"tier": "watch", "controller_probability": 0.9, "extraction_probability": 0.1})
     'Run as one but not extracting is what a firm, a class or a reseller looks like.'
     """
+    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
     if is_null(controller) or is_null(extraction):
         return ""
     if controller >= 0.5 and extraction >= 0.5:
+        if cluster["tier"] == "watch":
+            return "Both together look like a coordinated extraction campaign, but for what holds this cluster back."
         return "Both together are what a coordinated extraction campaign looks like."
     if controller >= 0.5:
-        return "Run as one but not extracting is what a firm, a class or a reseller looks like."
+        what = "but not extracting" if likelihood(extraction) == "unlikely" else "with extraction in doubt"
+        return f"Run as one {what} is what a firm, a class or a reseller looks like."
     if extraction >= 0.5:
-        return "Extraction-like traffic without one operator is what independent heavy use looks like."
-    return "Neither is likely: this cluster is listed for completeness."
+        return _READS_AS_EXTRACTION + (_DECIDE_BY_TRAFFIC if cluster["tier"] == FLAGGED_TIER else "")
+    return _NEITHER.get(cluster["tier"], "")
+
+
+_READS_AS_EXTRACTION: Final = (
+    "Extraction with one operator in doubt is what a campaign looks like that gives its accounts little in common but "
+    "their work, and what several hands look like that work alike."
+)
+_DECIDE_BY_TRAFFIC: Final = (
+    " The traffic is clear enough to make up for that doubt in this tier: it is a reason to decide about what these "
+    "accounts send, not about whose they are."
+)
+_NEITHER: Final[Mapping[str, str]] = {
+    "review": "Neither is more likely than not; it is for review because neither can be ruled out.",
+    "watch": "Neither is more likely than not; it is listed because one operator cannot be ruled out.",
+}
 
 
 def _expected_wrong(cluster: Mapping[str, Any]) -> str:
+    told = wrong_words(cluster)
+    return told and f"Were all of its {counted(cluster['accounts'], 'account')} acted on, {told}"
+
+
+def wrong_words(cluster: Mapping[str, Any]) -> str:
+    """How many of a cluster's accounts action would wrong, and as what; nothing where that is not known.
+
+    Examples
+    --------
+    >>> row = {"accounts": 18, "controller_probability": 0.35, "extraction_probability": 0.86, "expected_wrong": 12.6}
+    >>> wrong_words(row).split(". ")[0]
+    'about 12.6 would be wronged: run by somebody else, or not extracting'
+    """
     wrong = cluster.get("expected_wrong")
     if wrong is None or is_null(wrong):
         return ""
+    told = f"{wronged(wrong)} would be wronged: run by somebody else, or not extracting."
+    if not _is_operator_in_doubt(cluster):
+        return told
+    idle = wronged(cluster["accounts"] * (1 - cluster["extraction_probability"]))
     return (
-        f"Were all of its {counted(cluster['accounts'], 'account')} acted on, {wronged(wrong)} would be wronged: "
-        "run by somebody else, or not extracting."
+        f"{told} {idle.capitalize()} of these would not be extracting; the others would extract for another hand, and "
+        "are wronged only by a decision that takes them for one operator's."
     )
+
+
+def _is_operator_in_doubt(cluster: Mapping[str, Any]) -> bool:
+    """Whether only the traffic is more likely than not what it is taken for."""
+    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
+    return not is_null(controller) and not is_null(extraction) and bool(controller < 0.5 <= extraction)
 
 
 def wronged(accounts: float) -> str:
@@ -222,7 +264,12 @@ def _organizations(cluster: Mapping[str, Any]) -> str:
     organizations = cluster.get("organizations") or 0
     if is_null(organizations) or organizations < 1:
         return "None of them declares an organization."
-    return f"They declare {counted(organizations, 'organization')}."
+    # Accounts that all declare one organization are watched.
+    if organizations == 1 and cluster["tier"] != "watch":
+        return "Some of them declare an organization, all of these the same one; the others declare none."
+    if organizations == 1:
+        return "Those of them that declare an organization declare the same one."
+    return f"Those of them that declare an organization declare {organizations:,} different ones."
 
 
 def tier_rule(run: Mapping[str, Any]) -> str:
@@ -243,19 +290,20 @@ def tier_rule(run: Mapping[str, Any]) -> str:
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
         f"a q-value of at most {q_value:g}, {kinds} of evidence and {least}; the tier “review” for {both} of both, or "
-        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address, "
-        f"and work of {days} or less that no payment ties, come to review at most; accounts that declare one "
-        "organization are watched."
+        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address (with "
+        f"a mail domain of their own, any number) and work of {days} or less that no payment ties come to review at "
+        "most; accounts of which nearly all declare one organization are watched."
     )
 
 
-def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
-    """What a cluster that is not of tier ``enforce`` lacks for it, of what its row tells; empty for one that is.
+def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any], reasons: str = "") -> list[str]:
+    """What a cluster that is not of tier ``enforce`` lacks for it, and which rule bars it; empty for one that is.
 
     Parameters
     ----------
     cluster : a row of ``CLUSTERS``.
     run : as in :class:`~linkage.terms.ClusterDetail`.
+    reasons : of a member; they begin with the decision that holds the cluster, if one does.
 
     Examples
     --------
@@ -263,12 +311,27 @@ def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
     >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
     >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
     >>> row = {"tier": "watch", "controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
+    >>> row |= {"accounts": 12}
     >>> lacks(row, run={"settings": {"verdicts": asked}})
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
     """
     asked = _rule(run)
     if cluster["tier"] == "enforce" or not asked:
         return []
+    missing = [*_missing_verdicts(cluster, asked), *_missing_counts(cluster, asked)]
+    barred = _bars(cluster, asked, reasons) or ([] if missing else [_last_bar(cluster)])
+    told = [f"For the tier “enforce” it lacks: {'; '.join(missing)}."] if missing else []
+    held = "It is held back besides" if missing else "Both verdicts reach the tier “enforce”; it is held back"
+    return [*told, *([f"{held}: {'; '.join(barred)}."] if barred else [])]
+
+
+def lacking(detail: ClusterDetail) -> list[str]:
+    """What :func:`lacks` tells of a cluster whose members are known."""
+    reasons = str(next(iter(detail.members["reasons"]), ""))
+    return lacks(detail.cluster, run=detail.run, reasons=reasons)
+
+
+def _missing_verdicts(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
     least, most = asked["least_controller"], asked["enforce_controller"]
     needed = min(max(asked["enforce_both"] - extraction, least), most)
@@ -279,10 +342,66 @@ def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
         missing.append(f"extraction of {asked['enforce_extraction']:.0%} or more ({percent(extraction)})")
     if cluster["q_value"] > asked["max_q_value"]:
         missing.append(f"a q-value of at most {asked['max_q_value']:g} ({cluster['q_value']:.2g})")
-    if not missing:
-        return ["Both verdicts reach the tier “enforce”; another of its rules, or a decision, holds it back."]
-    return [f"For the tier “enforce” it lacks: {'; '.join(missing)}."]
+    return missing
 
+
+def _missing_counts(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    missing = []
+    least, kinds = asked["min_enforce_accounts"], asked["min_families"]
+    if cluster["accounts"] < least:
+        missing.append(f"{counted(least, 'account')} or more ({cluster['accounts']:,})")
+    names = set(family_names(cluster))
+    voices = len(names - {*_PROGRAM}) + 1
+    # Without one of a program's on the list they may still tie half of the members together.
+    if names & {*_PROGRAM} and voices < kinds:
+        missing.append(f"{counted(kinds, 'independent kind')} of evidence or more ({voices})")
+    return missing
+
+
+def _bars(cluster: Mapping[str, Any], asked: Mapping[str, Any], reasons: str) -> list[str]:
+    """Rules and decisions that bar a cluster from tier ``enforce``, whatever it shows."""
+    told = " ".join(readings(cluster))
+    barred = []
+    if OPEN_READING in told:
+        few = f"fewer than {counted(asked['open_accounts'], 'account')} that all"
+        whose = few if cluster["accounts"] < asked["open_accounts"] else "accounts with a mail domain of their own that"
+        barred.append(f"{whose} share one card and one address come to review at most")
+    if BRIEF_READING in told:
+        days = counted(asked["brief_days"], "day")
+        barred.append(f"work of {days} or less that no payment ties comes to review at most")
+    decided = _CLEARED.match(reasons)
+    if decided:
+        barred.append(f"it was cleared on {decided['day']}, and there is no new evidence since")
+    elif cluster["tier"] == "watch" and cluster.get("organizations") and _is_for_review(cluster, asked):
+        barred.append("nearly all its accounts declare one organization")
+    return barred
+
+
+def _is_for_review(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    both = min(cluster["controller_probability"], cluster["extraction_probability"])
+    return bool(both >= asked["review_probability"])
+
+
+def _last_bar(cluster: Mapping[str, Any]) -> str:
+    """What is left where nothing else bars a cluster."""
+    if "payment" not in family_names(cluster):
+        return (
+            "no payment ties half of them, so that all that they send counts, which reads less like extraction than "
+            "their own work"
+        )
+    return (
+        "their own work keeps people's hours, so that all that they send counts, which reads less like extraction; or "
+        "a decision is against it"
+    )
+
+
+OPEN_READING: Final = "who hides neither card nor address"
+BRIEF_READING: Final = "an event of a few days"
+_CLEARED: Final = re.compile(
+    r"(?:overturned on [^;]*; )?cleared on (?P<day>\d{4}-\d\d-\d\d), new since: nothing(?:;|$)"
+)
+_PROGRAM: Final = ("content", "contract", "client", "conduct")
+"""Families that count as one kind of evidence, since one program brings them all."""
 
 _RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "least_controller", "review_probability")
 _RULE_COUNTS: Final = (
@@ -317,14 +436,18 @@ def next_steps(detail: ClusterDetail) -> list[Step]:
     if tier == "watch":
         steps = [Step("Nothing needs doing today. The next run follows this cluster under the same id.")]
     if tier == "enforce":
-        steps += [_weakest_step(detail), Step("Decide, and write down why:", _case(detail, "enforced"))]
+        steps += [
+            _weakest_step(detail),
+            *_operator_step(detail),
+            Step("Decide, and write down why:", _case(detail, "enforced")),
+        ]
     if tier == "review":
         look = "Do not act on this cluster as it stands. Look for one more independent reason, then note it:"
         steps += [Step(look, _case(detail, "watched"))]
     steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
     bystanders = membership_counts(detail).get("bystander", 0)
     if bystanders:
-        steps.append(Step(f"Leave {counted(bystanders, 'bystander')} alone: nothing here speaks for acting on them."))
+        steps.append(Step(f"Leave {counted(bystanders, 'bystander')} alone: what ties them is not enough to act on."))
     return steps
 
 
@@ -342,6 +465,13 @@ def _weakest_step(detail: ClusterDetail) -> Step:
     if not names:
         return Step("No member is flagged: read the members before anything else.")
     return Step(f"Check the flagged accounts with the weakest ties by hand first: {join_words(names)}.")
+
+
+def _operator_step(detail: ClusterDetail) -> list[Step]:
+    if not _is_operator_in_doubt(detail.cluster):
+        return []
+    told = verdict(detail.cluster["controller_probability"])
+    return [Step(f"Look at what each account sends: that one operator runs them all is {told}.")]
 
 
 def _case(detail: ClusterDetail, state: str) -> str:
