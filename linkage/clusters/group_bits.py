@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from linkage.arrays import Codes, Numbers, Small
 from linkage.clusters.ties import Incidence, Ranked
 from linkage.coding import ranges
+from linkage.kernels import kernel
 from linkage.parallel import in_halves
 
 WORK_FAMILIES = ("content", "network", "payment")
@@ -235,7 +235,7 @@ class GroupUses:
         return best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _number_uses(
     members: Codes, group: Codes, start: Codes, values: Small, ranks: Codes, count: int, code: Codes
 ) -> None:
@@ -247,7 +247,7 @@ def _number_uses(
             end += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes) -> int:
     """Fill ranks and users of runs of equal numbers, and how many runs each group has; how many there are in all."""
     end = 0
@@ -260,7 +260,7 @@ def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to_rank: Small, to_users: Small) -> Codes:
     """Fill ranks and users of groups with those that join them; how many each has then.
 
@@ -302,7 +302,7 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
     return sizes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _close_gaps(held: _Held, groups: Codes) -> int:
     """Move the rows of groups, taken in their order, to the left; where they end."""
     start, size, rank, users = held.start, held.size, held.rank, held.users
@@ -315,7 +315,7 @@ def _close_gaps(held: _Held, groups: Codes) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_shares(held: _Held, asked: Codes, family: Codes, total: Numbers) -> None:
     """Add up the shares of each group's accounts that use each value, by family."""
     for row in range(asked.size):
@@ -325,7 +325,7 @@ def _sum_shares(held: _Held, asked: Codes, family: Codes, total: Numbers) -> Non
             total[row, family[held.rank[place]]] += held.users[place] * each
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_inside(held: _Held, asked: Codes, ranked: Ranked, breadth: Numbers, best: Numbers) -> None:
     """Fill the expected bits of the best shared value per group and family.
 
@@ -348,7 +348,7 @@ def _best_inside(held: _Held, asked: Codes, ranked: Ranked, breadth: Numbers, be
             missed *= 1.0 - shared
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_between(
     held: _Held, rows: Codes, wide: Codes, narrow: Codes, ranked: Ranked, breadth: Numbers, best: Numbers
 ) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Small
 from linkage.evidence.pairs import Bits, Pairs, join_pairs
+from linkage.kernels import kernel
 
 Draws = npt.NDArray[np.uint64]
 """A number for each account, to choose among links of equal strength."""
@@ -57,7 +57,7 @@ def _mark_strongest(
     return are_kept, least
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mark_links(
     a: Small, b: Small, bits: Bits, draws: Draws, links_per_account: int, are_kept: npt.NDArray[np.bool_], least: Bits
 ) -> None:

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.intake.mining import Assigned
+from linkage.kernels import kernel
 from linkage.terms import DAY_MS, HOUR_MS
 
 _CHUNK_ITEMS: Final = 4_000_000  # items that are sorted at once: about 200 MB
@@ -78,7 +78,7 @@ def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Follo
         yield _follow_part(accounts[part], days[part], rows[part], times[part], outputs[part], assigned)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_rows(prompt_ids: Ints, wanted: Ints, rows: Ints) -> None:
     """Fill where each wanted id stands among ascending ones, which have it.
 
@@ -103,7 +103,7 @@ def _find_rows(prompt_ids: Ints, wanted: Ints, rows: Ints) -> None:
         rows[at] = low
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
     """Put the requests of each account, from one limit to the next, into the order of their days and prompts."""
     for account in range(limits.size - 1):
@@ -141,7 +141,7 @@ def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: I
     return Followed(uses, day_rows, item_starts, items, *_works(limits, templates, times, outputs))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: Ints) -> int:
     """Fill account's place, template, day, requests, first and last time of all uses; how many.
 
@@ -174,7 +174,7 @@ def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Int
     return (accounts[starts][uses[:, 0]], *uses[:, 1:].T)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_works(
     limits: Ints, templates: Ints, times: Ints, outputs: Ints, micros: Ints, starts: Ints, works: Ints
 ) -> int:
@@ -207,7 +207,7 @@ def _works(limits: Ints, templates: Ints, times: Ints, outputs: Ints) -> tuple[I
     return starts, tuple(np.ascontiguousarray(column) for column in works.T)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_items(
     limits: Ints, rows: Ints, times: Ints, begins: Ints, lengths: Ints, items: Ints, starts: Ints, told: Ints
 ) -> int:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.intake.letters import letters_of
+from linkage.kernels import inner_kernel, kernel
 
 _BLOCK: Final = 128
 _DIGEST_BYTES: Final = 8
@@ -100,7 +101,7 @@ def _mix(a, b, c, d, x, y):
     return a, b, c, d
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _compress(state, m, count, is_last):
     """The function F of the reference: mix one block into the state; ``count`` bytes so far."""
     v0, v1, v2, v3, v4, v5, v6, v7 = state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7]
@@ -143,7 +144,7 @@ def _id_of(state):
     return max(np.int64(value >> np.uint64(1)), np.int64(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hash_rows(rows, ids):
     """Fill the id of each row of words."""
     words, state = np.empty(_BLOCK // 8, np.uint64), np.empty(8, np.uint64)
@@ -156,7 +157,7 @@ def _hash_rows(rows, ids):
         ids[row] = _id_of(state)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hash_runs(prefix, data, offsets, ids):
     """Fill the id of each run of bytes behind the prefix."""
     block, state = np.empty(_BLOCK, np.uint8), np.empty(8, np.uint64)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.coding import run_starts
+from linkage.kernels import kernel
 from linkage.terms import DAY_MS, HOUR_MS
 
 _ENTITY_COLUMNS: Final = (
@@ -165,7 +165,7 @@ def roll_up_rows(rows: Ints) -> dict[str, Ints]:
     }
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_uses(limits: Ints, days: Ints, at_ms: Ints, entities: Ints, uses: Ints) -> int:
     """Fill account's place, entity, day, requests, first and last time of all uses; how many.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.errors import StoreError
+from linkage.kernels import kernel
 from linkage.store.store import Database
 from linkage.terms import TEXT
 
@@ -39,7 +39,7 @@ class Names:
         return places
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, places: Ints) -> None:
     """Look each number up among the known ones that begin with the same bits."""
     for row in range(len(ids)):

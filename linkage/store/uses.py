@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import pandas as pd
 
 from linkage.arrays import Ints, Small
 from linkage.coding import rows_by_code, text_codes
+from linkage.kernels import inner_kernel, kernel
 from linkage.memory import give_back, join_parts
 from linkage.store.names import AccountNames, Names, read_names
 from linkage.store.store import Database, utc_times
@@ -163,7 +163,7 @@ def _declared(
             yield account[known], entities.places(value[known]), spans[account[known]]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join_days(rows: Ints) -> int:
     """Make one row of neighbours of one account and entity, in place: how many there are then."""
     end = 0
@@ -178,7 +178,7 @@ def _join_days(rows: Ints) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _sort_by(keys: Any, rows: Any) -> None:
     """Put rows in the order of their keys, in place; most accounts have too few to be worth a sort that divides."""
     if len(rows) > _FEW_ROWS:
@@ -192,7 +192,7 @@ def _sort_by(keys: Any, rows: Any) -> None:
         rows[place] = row
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _merge_uses(start: Ints, rows: Small, known: _Uses, merged: _Uses) -> int:
     """Put the uses of each account in the order of the entity, one row for each, into ``merged``: how many there are.
 

@@ -6,10 +6,10 @@ first, and of the others only those that tell how much of a template's text is f
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.kernels import kernel
 from linkage.parallel import in_halves
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
@@ -39,7 +39,7 @@ def choose_patterns(
     return chosen[groups.of_row], measure_ends(groups.cuts, codes)[groups.of_row]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _choose_kept(  # type: ignore[no-untyped-def]
     cuts, tokens, sizes, words, patterns, some, counts, direct, stands, kept, least, least_strength, chosen, taken
 ):

@@ -11,12 +11,12 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.errors import TemplateError
+from linkage.kernels import inner_kernel, kernel
 from linkage.parallel import in_threads
 from linkage.templates.fingerprints import DEPTHS, LINES, MAX_ITEMS, OPENINGS, fill_slots, fingerprint
 from linkage.templates.normalize import fold_table
@@ -28,7 +28,7 @@ _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which opening
 _BATCH: Final = 4_096  # prompts that a thread takes at a time
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _put(target, at, value, width):
     """Write an unsigned number, low byte first; the place after it."""
     for step in range(width):
@@ -36,7 +36,7 @@ def _put(target, at, value, width):
     return at + width
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _get(source, at, width):
     """Read an unsigned number, low byte first."""
     value = np.uint64(0)
@@ -45,7 +45,7 @@ def _get(source, at, width):
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, target):
     """Fill the blobs of these rows, one after the other."""
     present = np.empty(2, np.uint64)
@@ -72,7 +72,7 @@ def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, ta
             at = _put(target, at, items[item], 5)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items):
     """Fill all rows from their blobs; whether each blob had the length it should."""
     present = np.empty(2, np.uint64)

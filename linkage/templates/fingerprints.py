@@ -15,6 +15,7 @@ from typing import Final
 import numba
 import numpy as np
 
+from linkage.kernels import inner_kernel, kernel
 from linkage.templates.words import BASE, LABEL_END, NUMBER, SEED, mix, read_words, weave
 
 DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
@@ -71,7 +72,7 @@ _ITEM_BITS: Final = 40
 _INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _slot_hash(whole, head, tail, length, head_depth, tail_depth):
     """Hash (32 bits) of the tokens between a head and a tail, from the hashes of the three and their lengths."""
     power = np.uint64(1)
@@ -83,7 +84,7 @@ def _slot_hash(whole, head, tail, length, head_depth, tail_depth):
     return rest & np.uint64(0xFFFFFFFF)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_ends(masked, words, heads, tails):
     """Fill the hashes of the first and the last words at each depth; the hash of all words."""
     value, depth = np.uint64(0), 0
@@ -116,7 +117,7 @@ def opening_tokens(value, size):
     return np.int64(np.uint64(value) & np.uint64(15)) if size == 0 else abs(OPENINGS[size])
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_line(tokens, start, stop, is_last, row, at):
     """Fill the hashes of one line's opening and closing; what head and tail hold is left out.
 
@@ -141,7 +142,7 @@ def _hash_line(tokens, start, stop, is_last, row, at):
         row[at + CLOSING] = np.uint32(mix(value) >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _find_lines(tokens, lines, count, starts, telling):
     """Fill where each line starts, and whether it has a label or a handful of tokens; how many lines."""
     found = 0
@@ -155,7 +156,7 @@ def _find_lines(tokens, lines, count, starts, telling):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_lines(tokens, lines, count, starts, telling, openings):
     """Fill the hashes of the openings of the first lines and of the last ones, telling ones before others."""
     total = _find_lines(tokens, lines, count, starts, telling)
@@ -172,7 +173,7 @@ def _hash_lines(tokens, lines, count, starts, telling, openings):
                 _hash_line(tokens, starts[line], starts[line + 1], line == total - 1, openings, slot * OPENINGS.size)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _pick_runs(exact, words, runs, picked):
     """Fill the hashes of word runs that are lowest in their neighbourhood; how many."""
     count = words - RUN + 1
@@ -201,7 +202,7 @@ def _pick_runs(exact, words, runs, picked):
     return _thin(picked, found)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _thin(picked, found):
     """Keep at most ``MAX_ITEMS`` picked runs, in place; how many."""
     if found <= MAX_ITEMS:
@@ -214,7 +215,7 @@ def _thin(picked, found):
     return MAX_ITEMS
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, heads, tails, openings, items):
     """Fill one row per prompt; the number of items of each goes to ``sizes[:, 1]``."""
     longest = 0
@@ -246,7 +247,7 @@ def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, 
         sizes[row, 1] = found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill_slots(words, wholes, heads, tails, ends, slots):
     """Fill the hash of what stands between the fixed ends of each row, 0 where that is very short or long."""
     for row in range(words.size):

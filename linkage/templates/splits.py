@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.kernels import inner_kernel, kernel
 from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.words import mix
 
@@ -44,7 +44,7 @@ class Splits:
     parts: npt.NDArray[np.int32]
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _list_candidates(openings, takes_labels):
     """Hashes of labels, or of lines and openings of several tokens, of all rows; ascending, with repeats."""
     listed = np.empty(openings.size, np.uint32)
@@ -59,7 +59,7 @@ def _list_candidates(openings, takes_labels):
     return np.sort(listed[:count])
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _add_marks(openings, takes_labels, marks):
     """Fill the marks that part of the rows have, anywhere; how many."""
     rows = openings.shape[0]
@@ -85,7 +85,7 @@ def _add_marks(openings, takes_labels, marks):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _has(openings, mark):
     found = False
     for value in openings:
@@ -93,7 +93,7 @@ def _has(openings, mark):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def bits_of(openings, marks):
     """Which of the marks a row has, as bits."""
     bits = 0
@@ -103,7 +103,7 @@ def bits_of(openings, marks):
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _nearest(bits, parts):
     """The part that differs from the bits in the fewest marks, the first of equals."""
     best, best_distance = -1, MARKS + 1
@@ -118,7 +118,7 @@ def _nearest(bits, parts):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _parts_of(openings, marks, least_bits, parts):
     """Fill the parts that the marks make; whether they are few and hold nearly all rows."""
     rows = openings.shape[0]
@@ -136,7 +136,7 @@ def _parts_of(openings, marks, least_bits, parts):
     return found > 1 and covered >= _COVER * rows
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _split_part(openings, part, found, count, marks, parts):
     """Split one part further by marks that are no labels; how many parts and marks there are then.
 
@@ -157,7 +157,7 @@ def _split_part(openings, part, found, count, marks, parts):
     return found + more_parts - 1, count + more
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _find_split(openings, marks, parts):
     """Fill marks and parts of one pattern's rows: by labels, and then each part by other openings; whether any."""
     count = _add_marks(openings, True, marks)
@@ -175,7 +175,7 @@ def _find_split(openings, marks, parts):
     return found > 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_all(openings, order, starts, places, marks, parts):
     """Fill marks and parts of each pattern; rows of pattern ``p`` are ``order[starts[p]:starts[p + 1]]``."""
     is_split = np.zeros(places.size, np.bool_)
@@ -204,7 +204,7 @@ def find_splits(
     return Splits(places.astype(np.int32)[is_split], marks[is_split], parts[is_split])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def name_rows(openings, chosen, keys, places, marks, parts, ids):
     """Fill the 63-bit template id of each row: a hash of its pattern and part; 0 for none."""
     for row in range(chosen.size):

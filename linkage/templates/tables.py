@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.coding import GOLDEN
+from linkage.kernels import inner_kernel, kernel
 
 Keys = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int32]
@@ -70,7 +71,7 @@ def count_of(found):
     return np.int64(found >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(keys, counts, places, entries):
     last = np.uint64(entries.shape[0] - 1)
     for place in places:
@@ -81,7 +82,7 @@ def _fill(keys, counts, places, entries):
         entries[at, 1] = np.uint64(counts[place]) << np.uint64(32) | np.uint64(place + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _runs(values, least, kept, counts):
     """Of ascending values, those seen at least so often, and how often; how many there are."""
     found, start = 0, 0
@@ -112,7 +113,7 @@ def count_frequent(values: npt.NDArray[Any], *, least: int) -> tuple[npt.NDArray
     return kept[:found].copy(), counts[:found].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     """Fill the keys of a bucket whose weights add up to enough, ascending, and the sums; how many.
 
@@ -136,7 +137,7 @@ def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_buckets(keys, weights, limits, least, kept, counts):
     """Fill the frequent keys of all buckets, one bucket after the other; how many."""
     largest = 16
@@ -221,7 +222,7 @@ def find_places(entries: Keys, keys: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     return places
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_places(entries, keys, places):
     for row in range(keys.size):
         places[row] = place_of(find(entries, keys[row]))
