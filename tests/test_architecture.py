@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "linkage"
 
-GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory", "compiled", "kernels")
+GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory", "compiled", "kernels", "sorting")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
 TOP = ("stages", "rebuild", "notebook", "cli")
 
@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "memory": set(),
     "compiled": set(),
     "kernels": set(),
+    "sorting": {"arrays", "kernels"},
     "store": set(GROUND),
     "templates": set(GROUND),
     "evidence": set(GROUND),

@@ -14,6 +14,7 @@ from linkage.clusters.ties import Incidence, Ranked
 from linkage.coding import ranges
 from linkage.kernels import kernel
 from linkage.parallel import in_halves
+from linkage.sorting import sort_up
 
 WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
@@ -274,8 +275,10 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
     end, first = 0, 0
     for row in range(taker.size):
         begin, last = end, ends[row]
-        new = np.empty(size[goes[first:last]].sum(), dtype=np.int32)
-        found = 0
+        room, found = 0, 0
+        for group in goes[first:last]:
+            room += size[group]
+        new = np.empty(room, dtype=np.int64)
         for group in goes[first:last]:
             for place in range(start[group], start[group] + size[group]):
                 if counts[rank[place]] == 0:
@@ -283,7 +286,7 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
                     found += 1
                 counts[rank[place]] += users[place]
         if last - first > 1:
-            new[:found].sort()
+            sort_up(new[:found])
         place, until = start[taker[row]], start[taker[row]] + size[taker[row]]
         for value in new[:found]:
             while place < until and rank[place] < value:
@@ -372,7 +375,8 @@ def _best_between(
     for row in rows:
         if wide[row] != of:
             if of >= 0:
-                laid_out[rank[start[of] : start[of] + size[of]]] = 0
+                for place in range(start[of], start[of] + size[of]):
+                    laid_out[rank[place]] = 0
             of = wide[row]
             for place in range(start[of], start[of] + size[of]):
                 laid_out[rank[place]] = users[place]

@@ -10,6 +10,7 @@ import numpy as np
 
 from linkage.arrays import Codes, Numbers
 from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import put_in_order
 
 CELLS = 24
 """Cells along each habit."""
@@ -97,9 +98,10 @@ def _find_reach(
                     square += (habits[account, habit] - center[habit]) ** 2
                 gaps[end] = np.sqrt(square)
                 end += 1
-    ordered = np.partition(gaps, first)
-    one = ordered[first]
-    other = ordered[first + 1 :].min() if first + 1 < count else one
+    put_in_order(gaps, first)
+    one = other = gaps[first]
+    for at in range(first + 1, count):
+        other = min(other, gaps[at]) if at > first + 1 else gaps[at]
     # As numpy.quantile has it, to the last bit.
     return float(one + (other - one) * rest if rest < 0.5 else other - (other - one) * (1 - rest))
 

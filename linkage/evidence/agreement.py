@@ -95,7 +95,7 @@ def number_codes(code: Codes) -> tuple[Codes, npt.NDArray[Any], Codes]:
 @kernel
 def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
     """Fill the place of each code among the distinct ones, these, and how many rows have each; how many there are."""
-    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), _FIRST_BITS, 0
+    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), np.int64(_FIRST_BITS), 0
     for row in range(code.size):
         at = _slot_of(code[row], slots, found, bits)
         if slots[at] < 0:

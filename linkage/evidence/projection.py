@@ -246,7 +246,8 @@ def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other:
     """
     turn, ends, reach, start, rows = runs
     marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that each stood near
-    end, last = 0, len(rows) - 1
+    end: Any = np.int64(0)  # of one type for what is called with it
+    last = len(rows) - 1
     for mine in range(low, low + len(count)):
         first, order = end, 0
         for place in range(start[mine], start[mine + 1]):
@@ -267,7 +268,7 @@ def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other:
         if organization[mine] >= 0:
             end = _leave_out(other, first, end, organization, mine)
         count[mine - low] = end - first
-    return end
+    return int(end)
 
 
 @inner_kernel
@@ -289,7 +290,8 @@ def _is_proposed(start: Codes, other: Small, first: Small, later: Small, by_firs
     for pair in by_first:
         if first[pair] != marked:
             marked = first[pair]
-            marks[other[start[marked] : start[marked + 1]]] = marked
+            for place in range(start[marked], start[marked + 1]):
+                marks[other[place]] = marked
         result[pair] = marks[later[pair]] == marked
     return result
 

@@ -117,7 +117,7 @@ def _best_shared(common: _Listed, rare: _Listed, holders: _Holders, a: Any, b: A
     marks = np.zeros(common.family.size, dtype=np.uint8)  # the families of those that the present ``a`` has
     place = np.full(start.size - 1, -1, dtype=np.int32)  # the last pair of each ``b``
     found = np.empty(best.shape[1] + 1, dtype=number.dtype)
-    pair = 0
+    pair = np.int64(0)
     while pair <= last:
         mine, begin = a[pair], pair
         for at in range(start[mine], start[mine + 1]):

@@ -49,6 +49,7 @@ from linkage.evidence.projection import Proposed, in_order, pair_up, propose, si
 from linkage.evidence.strongest import are_strongest, keep_strongest
 from linkage.kernels import kernel
 from linkage.settings import EvidenceSettings
+from linkage.sorting import sort_up
 from linkage.terms import (
     ACCOUNTS,
     COUNT,
@@ -358,7 +359,7 @@ def _list_two_apart(
                     marks[other] = account
                     first[end], second[end] = account, other
                     end += 1
-        second[begin:end].sort()
+        sort_up(second[begin:end])
     return end
 
 

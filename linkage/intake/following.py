@@ -12,6 +12,7 @@ from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.intake.mining import Assigned
 from linkage.kernels import kernel
+from linkage.sorting import order_of
 from linkage.terms import DAY_MS, HOUR_MS
 
 _CHUNK_ITEMS: Final = 4_000_000  # items that are sorted at once: about 200 MB
@@ -111,7 +112,9 @@ def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
         keys = np.empty(stop - first, np.int64)
         for at in range(first, stop):
             keys[at - first] = (days[at] << 32) + rows[order[at]]
-        order[first:stop] = order[first:stop][np.argsort(keys, kind="mergesort")]
+        before = order[first:stop].copy()
+        for at, place in enumerate(order_of(keys)):
+            order[first + at] = before[place]
 
 
 def _parts(starts: Ints, weights: Ints) -> Iterator[tuple[int, int]]:
@@ -152,7 +155,7 @@ def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: In
     for account in range(limits.size - 1):
         first = limits[account]
         last_template, last_day = np.int64(0), np.int64(0)
-        for place in np.argsort(templates[first : limits[account + 1]], kind="mergesort"):
+        for place in order_of(templates[first : limits[account + 1]]):
             at = first + place
             if templates[at] == 0:
                 continue
@@ -182,7 +185,7 @@ def _count_works(
     found = 0
     for run in range(limits.size - 1):
         starts[run], last = found, np.int64(0)
-        for place in np.argsort(templates[limits[run] : limits[run + 1]], kind="mergesort"):
+        for place in order_of(templates[limits[run] : limits[run + 1]]):
             at = limits[run] + place
             if templates[at] == 0:
                 continue
@@ -224,7 +227,7 @@ def _count_items(
                 names[filled], owners[filled] = items[item], at
                 filled += 1
         last_owner, is_first = np.int64(-1), True
-        for place in np.argsort(names, kind="mergesort"):
+        for place in order_of(names):
             name, owner = names[place], owners[place]
             if is_first or name != told[0, found - 1]:
                 told[0, found], told[1, found], told[2, found] = name, 0, times[owner]

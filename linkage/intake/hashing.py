@@ -131,7 +131,8 @@ def _compress(state, m, count, is_last):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _begin(state):
-    state[:] = _START
+    for at in range(8):
+        state[at] = _START[at]
     state[0] ^= _PARAMETERS
 
 
@@ -152,7 +153,8 @@ def _hash_rows(rows, ids):
         _begin(state)
         for start in range(0, rows.shape[1], words.size):
             stop = min(start + words.size, rows.shape[1])
-            words[: stop - start], words[stop - start :] = rows[row, start:stop], 0
+            for at in range(words.size):
+                words[at] = rows[row, start + at] if start + at < stop else np.uint64(0)
             _compress(state, words, 8 * stop, stop == rows.shape[1])
         ids[row] = _id_of(state)
 
@@ -171,7 +173,8 @@ def _hash_runs(prefix, data, offsets, ids):
             for at in range(taken):
                 place = done + at
                 block[at] = prefix[place] if place < prefix.size else data[start + place]
-            block[taken:] = 0
+            for at in range(taken, _BLOCK):
+                block[at] = 0
             done += taken
             _compress(state, words, done, done == size)
             if done == size:

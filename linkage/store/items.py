@@ -390,7 +390,8 @@ def _put_runs(values: Any, begins: Ints, sizes: Ints, first: int, whole: Any) ->
     end = 0
     while end < len(values):
         size, begin = sizes[first], begins[first]
-        whole[begin : begin + size] = values[end : end + size]
+        for at in range(size):
+            whole[begin + at] = values[end + at]
         end += size
         first += 1
     return first
@@ -495,7 +496,8 @@ def _merge_days(rows: _Rows, part: _Part) -> int:
         held, size, base = end - begin, sizes[row], starts[row]
         if held > len(earlier):
             earlier, earlier_ms = np.empty(2 * held, np.int64), np.empty(2 * held, np.int64)
-        earlier[:held], earlier_ms[:held] = items[begin:end], first_ms[begin:end]
+        for at in range(held):
+            earlier[at], earlier_ms[at] = items[begin + at], first_ms[begin + at]
         end, old, new = begin, 0, 0
         # Without a branch: which of the two comes first cannot be guessed.
         while old < held and new < size:

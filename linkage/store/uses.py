@@ -16,6 +16,7 @@ from linkage.arrays import Ints, Small
 from linkage.coding import rows_by_code, text_codes
 from linkage.kernels import inner_kernel, kernel
 from linkage.memory import give_back, join_parts
+from linkage.sorting import order_of
 from linkage.store.names import AccountNames, Names, read_names
 from linkage.store.store import Database, utc_times
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
@@ -173,7 +174,8 @@ def _join_days(rows: Ints) -> int:
             rows[end - 1, 3] = min(rows[end - 1, 3], rows[row, 3])
             rows[end - 1, 4] = max(rows[end - 1, 4], rows[row, 4])
         else:
-            rows[end] = rows[row]
+            for column in range(rows.shape[1]):
+                rows[end, column] = rows[row, column]
             end += 1
     return end
 
@@ -182,7 +184,11 @@ def _join_days(rows: Ints) -> int:
 def _sort_by(keys: Any, rows: Any) -> None:
     """Put rows in the order of their keys, in place; most accounts have too few to be worth a sort that divides."""
     if len(rows) > _FEW_ROWS:
-        rows[:] = rows[np.argsort(keys[rows])]
+        held, before = np.empty(len(rows), np.int64), rows.copy()
+        for at in range(len(rows)):
+            held[at] = keys[rows[at]]
+        for at, place in enumerate(order_of(held)):
+            rows[at] = before[place]
         return
     for end in range(1, len(rows)):
         row, place = rows[end], end

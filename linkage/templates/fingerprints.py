@@ -16,6 +16,7 @@ import numba
 import numpy as np
 
 from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import sort_up
 from linkage.templates.words import BASE, LABEL_END, NUMBER, SEED, mix, read_words, weave
 
 DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
@@ -185,7 +186,7 @@ def _pick_runs(exact, words, runs, picked):
             value = value * BASE + exact[at + step]
         runs[at] = mix(value) >> np.uint64(64 - _ITEM_BITS)
     window = min(16, max(3, words // 10))
-    found, last, best = 0, -1, -1
+    found, last, best = np.int64(0), -1, -1
     for end in range(min(window, count) - 1, count):
         begin = max(0, end - window + 1)
         if best < begin:
@@ -208,10 +209,14 @@ def _thin(picked, found):
     if found <= MAX_ITEMS:
         return found
     edge, room = _EDGE_ITEMS, MAX_ITEMS - 2 * _EDGE_ITEMS
-    middle = np.sort(picked[edge : found - edge])
+    middle = np.empty(found - 2 * edge, np.int64)
+    for step in range(middle.size):
+        middle[step] = picked[edge + step]
+    sort_up(middle)
     for step in range(edge):
         picked[edge + room + step] = picked[found - edge + step]
-    picked[edge : edge + room] = middle[:room]
+    for step in range(room):
+        picked[edge + step] = middle[step]
     return MAX_ITEMS
 
 
@@ -243,7 +248,8 @@ def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, 
         wholes[row, 1] = np.uint32(numbers >> np.uint64(32))
         _hash_lines(tokens, token_lines, count, line_starts, telling, openings[row])
         found = _pick_runs(exact, words, runs, picked)
-        items[row, :found] = picked[:found]
+        for at in range(found):
+            items[row, at] = picked[at]
         sizes[row, 1] = found
 
 

@@ -406,7 +406,7 @@ def _sum_parts(starts, codes, places, scores, lengths, counts, rows, chosen, tak
     """Add up, for each pattern taken, the rows with a longer one that breaks off, and the sizes of those."""
     for group in range(starts.size - 1):
         a, b = starts[group], starts[group + 1]
-        at = -1
+        at = np.int64(-1)
         for cell in range(a, b):
             if chosen[group] >= 0 and codes[cell] == taken[group]:
                 at = cell - a

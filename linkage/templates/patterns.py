@@ -9,7 +9,7 @@ word. Kernels only; :mod:`linkage.templates.mine` calls them.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -226,8 +226,8 @@ def cut_row(heads, tails, openings, words, pieces, worths, room, cuts, tokens):
     ``pieces`` are the entries of a table, ``worths`` what its counts say; ``room`` is an array of floats to work in,
     shape (2, CUTS).
     """
-    first = _cut_end(heads, words, False, pieces, worths, room, cuts[0], tokens[0])
-    last = _cut_end(tails, words, True, pieces, worths, room, cuts[1], tokens[1])
+    first = _cut_end(heads, words, np.bool_(False), pieces, worths, room, cuts[0], tokens[0])
+    last = _cut_end(tails, words, np.bool_(True), pieces, worths, room, cuts[1], tokens[1])
     lines = _cut_lines(openings, pieces, worths, room, cuts[2], tokens[2])
     return first, last, lines
 
@@ -483,7 +483,8 @@ def score_cells(seen, strengths, lengths, scales, least, least_strength, scores)
 @inner_kernel
 def choose(codes, places, scores, lengths, counts, direct, stands, uses_direct):
     """Place in the row of the pattern it takes, -1 for none."""
-    best, best_score = -1, 0.0
+    best: Any = np.int64(-1)  # of one type for what is called with it
+    best_score = 0.0
     for at in range(places.size):
         score = scores[at]
         if score > best_score and uses_direct:  # the share is 1 at most

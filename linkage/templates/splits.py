@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import sort_up
 from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.words import mix
 
@@ -47,7 +48,7 @@ class Splits:
 @inner_kernel
 def _list_candidates(openings, takes_labels):
     """Hashes of labels, or of lines and openings of several tokens, of all rows; ascending, with repeats."""
-    listed = np.empty(openings.size, np.uint32)
+    listed = np.empty(openings.size, np.int64)
     count = 0
     for row in range(openings.shape[0]):
         for column in range(openings.shape[1]):
@@ -56,7 +57,9 @@ def _list_candidates(openings, takes_labels):
             if value and is_label == takes_labels and (is_label or opening_tokens(value, size) >= _MARK_TOKENS):
                 listed[count] = value
                 count += 1
-    return np.sort(listed[:count])
+    listed = listed[:count]
+    sort_up(listed)
+    return listed
 
 
 @inner_kernel
@@ -144,8 +147,8 @@ def _split_part(openings, part, found, count, marks, parts):
     prompts would be told apart from the rest.
     """
     own_marks, own_parts = np.zeros(MARKS, np.uint32), np.full(PARTS, -1, np.int32)
-    more = _add_marks(openings, False, own_marks)
-    if more == 0 or count + more > MARKS or not _parts_of(openings, own_marks, 1, own_parts):
+    more = _add_marks(openings, np.bool_(False), own_marks)
+    if more == 0 or count + more > MARKS or not _parts_of(openings, own_marks, np.int64(1), own_parts):
         return found, count
     more_parts = (own_parts >= 0).sum()
     if found + more_parts - 1 > PARTS:
@@ -153,15 +156,16 @@ def _split_part(openings, part, found, count, marks, parts):
     before = parts[part]
     for at in range(more_parts):
         parts[part if at == 0 else found + at - 1] = before | own_parts[at] << count
-    marks[count : count + more] = own_marks[:more]
+    for at in range(more):
+        marks[count + at] = own_marks[at]
     return found + more_parts - 1, count + more
 
 
 @inner_kernel
 def _find_split(openings, marks, parts):
     """Fill marks and parts of one pattern's rows: by labels, and then each part by other openings; whether any."""
-    count = _add_marks(openings, True, marks)
-    if count == 0 or not _parts_of(openings, marks, 0, parts):
+    count = _add_marks(openings, np.bool_(True), marks)
+    if count == 0 or not _parts_of(openings, marks, np.int64(0), parts):
         count = 0
         marks[:], parts[:], parts[0] = 0, -1, 0
     found = (parts >= 0).sum()

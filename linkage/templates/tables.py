@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from linkage.coding import GOLDEN
 from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import SIGN, order_of
 
 Keys = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int32]
@@ -132,8 +133,12 @@ def _count_bucket(keys, weights, least, slots, sums, kept, counts):
             kept[found], counts[found] = slots[at], sums[at]
             found += 1
         sums[at] = 0
-    order = np.argsort(kept[:found])
-    kept[:found], counts[:found] = kept[:found][order], counts[:found][order]
+    held, sums_of = np.empty(found, np.int64), np.empty(found, np.int32)
+    for at in range(found):
+        held[at], sums_of[at] = np.int64(kept[at] ^ SIGN), counts[at]
+    order = order_of(held)
+    for at in range(found):
+        kept[at], counts[at] = np.uint64(held[order[at]]) ^ SIGN, sums_of[order[at]]
     return found
 
 
@@ -141,8 +146,9 @@ def _count_bucket(keys, weights, least, slots, sums, kept, counts):
 def _count_buckets(keys, weights, limits, least, kept, counts):
     """Fill the frequent keys of all buckets, one bucket after the other; how many."""
     largest = 16
-    while largest < 2 * np.diff(limits).max():
-        largest *= 2
+    for bucket in range(limits.size - 1):
+        while largest < 2 * (limits[bucket + 1] - limits[bucket]):
+            largest *= 2
     slots, sums = np.zeros(largest, np.uint64), np.zeros(largest, np.int32)
     found = 0
     for bucket in range(limits.size - 1):
