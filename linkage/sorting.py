@@ -25,14 +25,35 @@ def order_of(numbers: Ints) -> Ints:
 
 
 @inner_kernel
-def sort_up(numbers: Ints) -> None:
-    """Sort whole numbers (int64) in place."""
-    before = np.empty(numbers.size, np.int64)
-    for at in range(numbers.size):
-        before[at] = numbers[at]
-    order = order_of(before)
-    for at in range(numbers.size):
-        numbers[at] = before[order[at]]
+def sort_up(numbers: Any) -> None:
+    """Sort numbers in place, some thousands at most.
+
+    By insertion at falling distances (Shell's sort), which is compiled in a tenth of the time that merging takes.
+    """
+    gap = 1
+    while 3 * gap < numbers.size:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for end in range(gap, numbers.size):
+            number, at = numbers[end], end
+            while at >= gap and numbers[at - gap] > number:
+                numbers[at] = numbers[at - gap]
+                at -= gap
+            numbers[at] = number
+        gap //= 3
+
+
+@inner_kernel
+def find_place(numbers: Any, wanted: int) -> int:
+    """Where a whole number belongs among ascending ones: how many are below it."""
+    low, high = 0, numbers.size
+    while low < high:
+        middle = (low + high) // 2
+        if numbers[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @inner_kernel

@@ -14,7 +14,7 @@ from linkage.clusters.ties import Incidence, Ranked
 from linkage.coding import ranges
 from linkage.kernels import kernel
 from linkage.parallel import in_halves
-from linkage.sorting import sort_up
+from linkage.sorting import find_place, order_of
 
 WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
@@ -286,7 +286,10 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
                     found += 1
                 counts[rank[place]] += users[place]
         if last - first > 1:
-            sort_up(new[:found])
+            order = order_of(new[:found])
+            for at in range(found):
+                order[at] = new[order[at]]
+            new = order
         place, until = start[taker[row]], start[taker[row]] + size[taker[row]]
         for value in new[:found]:
             while place < until and rank[place] < value:
@@ -371,7 +374,9 @@ def _best_between(
     start, size, rank, users = held.start, held.size, held.rank, held.users
     family, bits = ranked.family, ranked.bits
     laid_out, of = np.zeros(len(bits), dtype=np.int32), -1
-    ends = np.searchsorted(family, np.arange(best.shape[1]), side="right")
+    ends = np.empty(best.shape[1], np.int64)
+    for column in range(ends.size):
+        ends[column] = find_place(family, column + 1)
     for row in rows:
         if wide[row] != of:
             if of >= 0:
@@ -389,7 +394,7 @@ def _best_between(
                 value = rank[place]
                 worth = bits[value] - breadth[row, now]
                 if worth <= 0.0:
-                    place += np.searchsorted(rank[place:until], ends[now])
+                    place += find_place(rank[place:until], ends[now])
                     break
                 both = min((laid_out[value] * wide_each) * (users[place] * narrow_each), MOST_SHARED)
                 total += both * worth * missed

@@ -80,7 +80,10 @@ def _find_reach(
     """
     least, most = _bound(low, high, center)
     # The two order statistics around the quantile lie between these.
-    scale = _STEPS / max(most.max(), _SLACK)
+    widest = _SLACK
+    for square in most:
+        widest = max(widest, square)
+    scale = _STEPS / widest
     lower = _step_of(least, sizes, scale, rank) / scale
     upper = (_step_of(most, sizes, scale, min(rank + 1, len(habits) - 1)) + 1) / scale
     first, count = rank, 0

@@ -71,7 +71,8 @@ def hash_texts(prefix: bytes, texts: Any) -> Ints:
     """
     letters, starts = letters_of(texts)
     ids = np.empty(len(texts), np.int64)
-    _hash_runs(np.frombuffer(prefix, np.uint8), letters, starts, ids)
+    block = np.empty(_BLOCK, np.uint8)
+    _hash_runs(np.frombuffer(prefix, np.uint8), letters, starts, block, block.view(np.uint64), ids)
     return ids
 
 
@@ -160,10 +161,9 @@ def _hash_rows(rows, ids):
 
 
 @kernel
-def _hash_runs(prefix, data, offsets, ids):
-    """Fill the id of each run of bytes behind the prefix."""
-    block, state = np.empty(_BLOCK, np.uint8), np.empty(8, np.uint64)
-    words = block.view(np.uint64)
+def _hash_runs(prefix, data, offsets, block, words, ids):
+    """Fill the id of each run of bytes behind the prefix; ``block`` and ``words`` are the same room to work in."""
+    state = np.empty(8, np.uint64)
     for row in range(ids.size):
         start, size = offsets[row] - prefix.size, prefix.size + offsets[row + 1] - offsets[row]
         _begin(state)

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 from linkage.kernels import inner_kernel, kernel
-from linkage.sorting import sort_up
+from linkage.sorting import find_place
 from linkage.templates.words import BASE, LABEL_END, NUMBER, SEED, mix, read_words, weave
 
 DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
@@ -209,14 +209,16 @@ def _thin(picked, found):
     if found <= MAX_ITEMS:
         return found
     edge, room = _EDGE_ITEMS, MAX_ITEMS - 2 * _EDGE_ITEMS
-    middle = np.empty(found - 2 * edge, np.int64)
-    for step in range(middle.size):
-        middle[step] = picked[edge + step]
-    sort_up(middle)
+    for step in range(edge + 1, found - edge):  # the lowest, ascending; of the others each is looked at once
+        value, at = picked[step], min(step, edge + room)
+        if at < step and value >= picked[at - 1]:
+            continue
+        while at > edge and picked[at - 1] > value:
+            picked[at] = picked[at - 1]
+            at -= 1
+        picked[at] = value
     for step in range(edge):
         picked[edge + room + step] = picked[found - edge + step]
-    for step in range(room):
-        picked[edge + step] = middle[step]
     return MAX_ITEMS
 
 
@@ -262,7 +264,7 @@ def fill_slots(words, wholes, heads, tails, ends, slots):
         slots[row] = 0
         if not SHORTEST_SLOT <= length <= LONGEST_SLOT:
             continue
-        start = heads[row, np.searchsorted(DEPTHS, head)] if head else np.uint32(0)
-        end = tails[row, np.searchsorted(DEPTHS, tail)] if tail else np.uint32(0)
+        start = heads[row, find_place(DEPTHS, head)] if head else np.uint32(0)
+        end = tails[row, find_place(DEPTHS, tail)] if tail else np.uint32(0)
         value = _slot_hash(wholes[row, 0], start, end, words[row], head, tail) | (np.uint64(length) << np.uint64(32))
         slots[row] = np.int64(mix(value ^ mix(np.uint64(wholes[row, 1]))) >> np.uint64(1))

@@ -160,7 +160,10 @@ def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64])
 def _hash_cuts(cuts, tokens, sizes, words, hashes):
     """Fill a hash of what decides which patterns a row has: its cuts, and whether its ends overlap."""
     for row in range(words.size):
-        longest = tokens[row, 0].max() + tokens[row, 1].max()
+        first, last = tokens[row, 0, 0], tokens[row, 1, 0]
+        for at in range(1, kernels.CUTS):
+            first, last = max(first, tokens[row, 0, at]), max(last, tokens[row, 1, at])
+        longest = first + last
         value = np.uint64(min(longest, np.float32(words[row])))
         for side in range(3):
             value = mix(value ^ np.uint64(sizes[row, side]))

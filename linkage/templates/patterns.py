@@ -196,7 +196,10 @@ def _cut_lines(values, pieces, worths, room, cuts, tokens):
     scores, found = room[0], 0
     for column in range(0, values.size, OPENINGS.size):
         line = values[column : column + OPENINGS.size]
-        if not line.any():
+        is_blank = True
+        for value in line:
+            is_blank = is_blank and value == 0
+        if is_blank:
             continue
         first_size = 1 if column == 0 else 0  # the label of the first line is in the head
         best, best_key, best_tokens = _best_opening(line, first_size, pieces, worths)
@@ -219,7 +222,7 @@ def _cut_lines(values, pieces, worths, room, cuts, tokens):
     return found
 
 
-@inner_kernel
+@numba.njit(cache=True, nogil=True, inline="always")
 def cut_row(heads, tails, openings, words, pieces, worths, room, cuts, tokens):
     """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.coding import GOLDEN
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import kernel
 from linkage.sorting import SIGN, order_of
 
 Keys = npt.NDArray[np.uint64]
@@ -114,7 +114,7 @@ def count_frequent(values: npt.NDArray[Any], *, least: int) -> tuple[npt.NDArray
     return kept[:found].copy(), counts[:found].copy()
 
 
-@inner_kernel
+@numba.njit(cache=True, nogil=True, inline="always")
 def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     """Fill the keys of a bucket whose weights add up to enough, ascending, and the sums; how many.
 
