@@ -276,7 +276,8 @@ def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tu
     ([1, 2, 3], [1, 2, 0])
     """
     start, rows = np.zeros(count + 2, dtype=np.int64), np.empty(len(codes), dtype=np.int32)
-    _place_rows(codes, start, rows)
+    wide = codes if codes.itemsize >= rows.itemsize else codes.astype(rows.dtype)  # of two types, not four
+    _place_rows(wide, start, rows)
     return start[:-1], rows
 
 

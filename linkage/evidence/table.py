@@ -104,6 +104,8 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
     account = codes_of(rows["account_id"], names).astype(np.int32)
     rank = account if names.is_monotonic_increasing else np.argsort(np.argsort(names)).astype(np.int32)[account]
     value, values = text_codes(rows["value"])
+    value = value.astype(np.int32, copy=False).view()
+    value.setflags(write=False)  # of one type for the compiler, however many there are
     kind, kinds = text_codes(rows["kind"])
     known = np.empty(len(rows), dtype=np.int32)
     known = known[: _list_repeated(account, value, np.zeros(len(values), dtype=np.int8), known)]

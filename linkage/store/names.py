@@ -35,7 +35,7 @@ class Names:
     def places(self, ids: Ints) -> Ints:
         """The place of each number in the order of the names, -1 for those that have none."""
         places = np.empty(len(ids), dtype=np.int64)
-        _find_places(ids, self._ids, self._order, self._starts, self._shift, places)
+        _find_places(np.ascontiguousarray(ids), self._ids, self._order, self._starts, self._shift, places)
         return places
 
 

@@ -47,7 +47,7 @@ def _choose_kept(  # type: ignore[no-untyped-def]
 
     Where one template stands inside another, what stands between them decides: then all patterns are looked up.
     """
-    most = kernels.CELLS
+    most = np.int64(kernels.CELLS)
     codes, places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
     strengths, long, exact = np.empty(most), np.empty(most), np.empty(most)
     scores, lengths = np.empty(most, np.float32), np.empty(most, np.float32)

@@ -272,7 +272,7 @@ def _count_buckets(
 @kernel
 def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts, codes, places, scores, lengths):
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many."""
-    most = kernels.CELLS
+    most = np.int64(kernels.CELLS)
     row_codes, row_places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
     strong, long, score = np.empty(most), np.empty(most), np.empty(most)
     room, scales = kernels.make_room(), kernels.make_scales(least)

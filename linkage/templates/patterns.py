@@ -268,7 +268,7 @@ def pattern_keys(cuts, tokens, sizes, words, keys):
     keys[0, 0, 0] = np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _followed(counts, gains, at, fixed, choice, is_tail):
     """Tokens of one end's cut that are followed to the end of the pattern, the other end being fixed."""
     total = np.int64(0)
@@ -283,8 +283,9 @@ def _followed(counts, gains, at, fixed, choice, is_tail):
 def make_room():
     """Arrays to work in, for :func:`cells_of_row`: made once, not for every row."""
     grid = np.empty((CUTS + 1, CUTS + 1, LINE_CHOICES), np.uint64)
-    listed = np.empty(CELLS, np.uint64), np.empty(CELLS, np.int16), np.empty(CELLS, np.uint64)
-    return grid, listed, np.empty(CELLS, np.int16), np.zeros_like(grid, np.int64), np.zeros((2, CUTS + 1), np.int64)
+    most = np.int64(CELLS)
+    listed = np.empty(most, np.uint64), np.empty(most, np.int16), np.empty(most, np.uint64)
+    return grid, listed, np.empty(most, np.int16), np.zeros_like(grid, np.int64), np.zeros((2, CUTS + 1), np.int64)
 
 
 @inner_kernel
@@ -330,14 +331,15 @@ def _parts_of(code):
 @inner_kernel
 def _measure(codes, counts, gains, tokens, sizes, strengths, lengths):
     """Fill strength and number of tokens of the frequent patterns of one row."""
+    none, head, tail = np.int64(0), np.bool_(False), np.bool_(True)
     for at in range(codes.size):
         i, j, k = _parts_of(codes[at])
         one, two = lines_of(k, sizes[2])
         line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
         ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
         lengths[at] = ends + line
-        tail_first = _followed(counts, gains[0], i, j, k, False) + _followed(counts, gains[1], j, 0, k, True)
-        head_first = _followed(counts, gains[0], i, 0, k, False) + _followed(counts, gains[1], j, i, k, True)
+        tail_first = _followed(counts, gains[0], i, j, k, head) + _followed(counts, gains[1], j, none, k, tail)
+        head_first = _followed(counts, gains[0], i, none, k, head) + _followed(counts, gains[1], j, i, k, tail)
         strengths[at] = max(tail_first, head_first) + line
 
 
