@@ -10,12 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Codes, Numbers
+from linkage.kernels import kernel
 from linkage.terms import TEXT
 
 _VALUE_KEYS = ("family", "kind", "value")
@@ -247,7 +247,7 @@ def count_distinct(
     return counts
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_new(codes: Any, heads: Codes, start: Codes, runs: npt.NDArray[np.int32], last: Any, counts: Codes) -> None:
     """Count the codes of each group, run by run of its rows; ``last`` is the last group that had each, -1 at first."""
     for group in range(counts.size):
@@ -276,11 +276,12 @@ def rows_by_code(codes: npt.NDArray[np.signedinteger[Any]], *, count: int) -> tu
     ([1, 2, 3], [1, 2, 0])
     """
     start, rows = np.zeros(count + 2, dtype=np.int64), np.empty(len(codes), dtype=np.int32)
-    _place_rows(codes, start, rows)
+    wide = codes if codes.itemsize >= rows.itemsize else codes.astype(rows.dtype)  # of two types, not four
+    _place_rows(wide, start, rows)
     return start[:-1], rows
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _place_rows(codes: Any, start: Codes, rows: npt.NDArray[np.int32]) -> None:
     for row in range(codes.size):
         start[codes[row] + 2] += 1

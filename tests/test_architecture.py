@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "linkage"
 
-GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory", "compiled")
+GROUND = ("errors", "arrays", "terms", "coding", "settings", "parallel", "memory", "compiled", "kernels", "sorting")
 WINGS = ("store", "templates", "intake", "engines", "evidence", "clusters", "outputs", "worlds")
 TOP = ("stages", "rebuild", "notebook", "cli")
 
@@ -17,11 +17,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "arrays": set(),
     "terms": {"errors"},
-    "coding": {"errors", "arrays", "terms"},
+    "coding": {"errors", "arrays", "terms", "kernels"},
     "settings": {"errors", "terms"},
     "parallel": set(),
     "memory": set(),
     "compiled": set(),
+    "kernels": set(),
+    "sorting": {"arrays", "kernels"},
     "store": set(GROUND),
     "templates": set(GROUND),
     "evidence": set(GROUND),
@@ -169,7 +171,58 @@ def test_every_public_name_has_a_docstring(path: Path) -> None:
 
 def is_kernel(function: ast.FunctionDef) -> bool:
     """Compiled by numba, which takes arguments by position only."""
-    return any("njit" in ast.unparse(decorator) for decorator in function.decorator_list)
+    return any(re.search(r"njit|kernel", ast.unparse(decorator)) for decorator in function.decorator_list)
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def called_from_python(path: Path) -> set[tuple[str, str]]:
+    """Module and name of what a file names outside of compiled functions, its own names and those it imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    known = {node.name: (module_of(path), node.name) for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            known |= {alias.asname or alias.name: (node.module, alias.name) for alias in node.names}
+    found: set[tuple[str, str]] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef) and is_kernel(node):
+            return
+        if isinstance(node, ast.Name) and node.id in known:
+            found.add(known[node.id])
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in known:
+            found.add((".".join(known[node.value.id]), node.attr))
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(tree)
+    return found
+
+
+def test_what_has_no_wrapper_is_called_by_compiled_functions_alone() -> None:
+    """Python calling one would end the process: there is nothing at its address."""
+    inner = {
+        (module_of(path), node.name)
+        for path in FILES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and "inner_kernel" in map(ast.unparse, node.decorator_list)
+    }
+    assert ("linkage.templates.patterns", "choose") in inner
+    assert ("linkage.templates.patterns", "choose") not in called_from_python(PACKAGE / "templates" / "learning.py")
+    assert ("linkage.templates.patterns", "end_keys") in called_from_python(PACKAGE / "templates" / "learning.py")
+    rooms = [*FILES, *(path for folder in ("tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py")))]
+    assert not inner & set.union(*map(called_from_python, rooms))
+
+
+def test_every_compiled_function_says_who_calls_it() -> None:
+    """Python, other compiled functions, or nobody, since it is put into its callers."""
+    said = {"kernel", "inner_kernel", "numba.njit(cache=True, nogil=True, inline='always')"}
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and is_kernel(node):
+                assert set(map(ast.unparse, node.decorator_list)) <= said, f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=room_of)

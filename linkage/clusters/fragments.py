@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 
-import numba
 import numpy as np
 
 from linkage.arrays import Codes, Flags, Numbers
 from linkage.clusters.group_bits import GroupBits
 from linkage.clusters.ties import Incidence
 from linkage.coding import distinct, run_starts
+from linkage.kernels import kernel
 from linkage.settings import CommunitySettings
 
 WORK_SHARE = 0.1
@@ -139,7 +139,7 @@ def _distinct_pairs(pairs: Codes) -> Codes:
     return np.column_stack([code // max(groups, 1), code % max(groups, 1)])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_pairs(pairs: Codes, score: Numbers, groups: int) -> Codes:
     """The row of the best pair of each group, -1 where it has none; ties go to the lower numbers, as pairs ascend."""
     best = np.full(groups, -1, dtype=np.int64)

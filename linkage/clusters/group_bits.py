@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from linkage.arrays import Codes, Numbers, Small
 from linkage.clusters.ties import Incidence, Ranked
 from linkage.coding import ranges
+from linkage.kernels import kernel
 from linkage.parallel import in_halves
+from linkage.sorting import find_place, order_of
 
 WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
@@ -235,7 +236,7 @@ class GroupUses:
         return best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _number_uses(
     members: Codes, group: Codes, start: Codes, values: Small, ranks: Codes, count: int, code: Codes
 ) -> None:
@@ -247,7 +248,7 @@ def _number_uses(
             end += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes) -> int:
     """Fill ranks and users of runs of equal numbers, and how many runs each group has; how many there are in all."""
     end = 0
@@ -260,7 +261,7 @@ def _count_users(code: Codes, count: int, rank: Small, users: Small, size: Codes
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to_rank: Small, to_users: Small) -> Codes:
     """Fill ranks and users of groups with those that join them; how many each has then.
 
@@ -274,8 +275,10 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
     end, first = 0, 0
     for row in range(taker.size):
         begin, last = end, ends[row]
-        new = np.empty(size[goes[first:last]].sum(), dtype=np.int32)
-        found = 0
+        room, found = 0, 0
+        for group in goes[first:last]:
+            room += size[group]
+        new = np.empty(room, dtype=np.int64)
         for group in goes[first:last]:
             for place in range(start[group], start[group] + size[group]):
                 if counts[rank[place]] == 0:
@@ -283,7 +286,10 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
                     found += 1
                 counts[rank[place]] += users[place]
         if last - first > 1:
-            new[:found].sort()
+            order = order_of(new[:found])
+            for at in range(found):
+                order[at] = new[order[at]]
+            new = order
         place, until = start[taker[row]], start[taker[row]] + size[taker[row]]
         for value in new[:found]:
             while place < until and rank[place] < value:
@@ -302,7 +308,7 @@ def _join(held: _Held, taker: Codes, goes: Codes, ends: Codes, counts: Small, to
     return sizes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _close_gaps(held: _Held, groups: Codes) -> int:
     """Move the rows of groups, taken in their order, to the left; where they end."""
     start, size, rank, users = held.start, held.size, held.rank, held.users
@@ -315,7 +321,7 @@ def _close_gaps(held: _Held, groups: Codes) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_shares(held: _Held, asked: Codes, family: Codes, total: Numbers) -> None:
     """Add up the shares of each group's accounts that use each value, by family."""
     for row in range(asked.size):
@@ -325,7 +331,7 @@ def _sum_shares(held: _Held, asked: Codes, family: Codes, total: Numbers) -> Non
             total[row, family[held.rank[place]]] += held.users[place] * each
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_inside(held: _Held, asked: Codes, ranked: Ranked, breadth: Numbers, best: Numbers) -> None:
     """Fill the expected bits of the best shared value per group and family.
 
@@ -348,7 +354,7 @@ def _best_inside(held: _Held, asked: Codes, ranked: Ranked, breadth: Numbers, be
             missed *= 1.0 - shared
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_between(
     held: _Held, rows: Codes, wide: Codes, narrow: Codes, ranked: Ranked, breadth: Numbers, best: Numbers
 ) -> None:
@@ -368,11 +374,14 @@ def _best_between(
     start, size, rank, users = held.start, held.size, held.rank, held.users
     family, bits = ranked.family, ranked.bits
     laid_out, of = np.zeros(len(bits), dtype=np.int32), -1
-    ends = np.searchsorted(family, np.arange(best.shape[1]), side="right")
+    ends = np.empty(best.shape[1], np.int64)
+    for column in range(ends.size):
+        ends[column] = find_place(family, column + 1)
     for row in rows:
         if wide[row] != of:
             if of >= 0:
-                laid_out[rank[start[of] : start[of] + size[of]]] = 0
+                for place in range(start[of], start[of] + size[of]):
+                    laid_out[rank[place]] = 0
             of = wide[row]
             for place in range(start[of], start[of] + size[of]):
                 laid_out[rank[place]] = users[place]
@@ -385,7 +394,7 @@ def _best_between(
                 value = rank[place]
                 worth = bits[value] - breadth[row, now]
                 if worth <= 0.0:
-                    place += np.searchsorted(rank[place:until], ends[now])
+                    place += find_place(rank[place:until], ends[now])
                     break
                 both = min((laid_out[value] * wide_each) * (users[place] * narrow_each), MOST_SHARED)
                 total += both * worth * missed

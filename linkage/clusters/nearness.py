@@ -6,10 +6,11 @@ farther than the distance that is asked for; only accounts of the cells between 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from linkage.arrays import Codes, Numbers
+from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import put_in_order
 
 CELLS = 24
 """Cells along each habit."""
@@ -63,10 +64,10 @@ class Nearness:
     def _find_reach(self, center: Numbers, share: float) -> float:
         virtual = (len(self._sorted) - 1) * share
         cells = self._starts, self._sizes, self._low, self._high
-        return _find_reach(self._sorted, *cells, center, int(virtual), virtual - int(virtual))
+        return float(_find_reach(self._sorted, *cells, center, int(virtual), virtual - int(virtual)))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_reach(
     habits: Numbers, starts: Codes, sizes: Codes, low: Numbers, high: Numbers, center: Numbers, rank: int, rest: float
 ) -> float:
@@ -79,7 +80,10 @@ def _find_reach(
     """
     least, most = _bound(low, high, center)
     # The two order statistics around the quantile lie between these.
-    scale = _STEPS / max(most.max(), _SLACK)
+    widest = _SLACK
+    for square in most:
+        widest = max(widest, square)
+    scale = _STEPS / widest
     lower = _step_of(least, sizes, scale, rank) / scale
     upper = (_step_of(most, sizes, scale, min(rank + 1, len(habits) - 1)) + 1) / scale
     first, count = rank, 0
@@ -97,14 +101,15 @@ def _find_reach(
                     square += (habits[account, habit] - center[habit]) ** 2
                 gaps[end] = np.sqrt(square)
                 end += 1
-    ordered = np.partition(gaps, first)
-    one = ordered[first]
-    other = ordered[first + 1 :].min() if first + 1 < count else one
+    put_in_order(gaps, first)
+    one = other = gaps[first]
+    for at in range(first + 1, count):
+        other = min(other, gaps[at]) if at > first + 1 else gaps[at]
     # As numpy.quantile has it, to the last bit.
     return float(one + (other - one) * rest if rest < 0.5 else other - (other - one) * (1 - rest))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _bound(low: Numbers, high: Numbers, center: Numbers) -> tuple[Numbers, Numbers]:
     """The least and the most that the squared distance of an account of each cell may be."""
     least, most = np.zeros(len(low)), np.zeros(len(low))
@@ -116,7 +121,7 @@ def _bound(low: Numbers, high: Numbers, center: Numbers) -> tuple[Numbers, Numbe
     return least, most
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _step_of(values: Numbers, sizes: Codes, scale: float, rank: int) -> int:
     """The step that the value at a rank lies in, from 0, when each value is there as often as its size says."""
     counts = np.zeros(_STEPS + 1, dtype=np.int64)

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -30,6 +29,7 @@ from linkage.coding import (
     value_keys,
 )
 from linkage.errors import ClusterError
+from linkage.kernels import kernel
 from linkage.parallel import in_threads
 from linkage.terms import HOUR_MS
 
@@ -253,14 +253,14 @@ def _find_shared(incidence: Incidence, group: Codes, groups: int) -> _Shared:
     return _Shared(value, owner, users, size, account, pair)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_uses(account: Small, value: Small, family: Codes, uses: Small) -> None:
     """Count the uses of each family by each account, families x accounts."""
     for use in range(account.size):
         uses[family[value[use]], account[use]] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _walk_groups(
     members: Codes,
     group: Small,
@@ -312,7 +312,7 @@ def _find_best(incidence: Incidence, shared: _Shared) -> tuple[Numbers, Small]:
     return tie, best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _keep_best(account: Small, pair: Small, family: Codes, tie: Numbers, value: Small, best: Small) -> None:
     """Write each account's best uses.
 

@@ -25,7 +25,7 @@ from linkage.clusters.features import (
 from linkage.clusters.membership import Standing, find_standing
 from linkage.clusters.nearness import Nearness
 from linkage.clusters.pools import find_pooled
-from linkage.clusters.reasons import noun, tell_reasons
+from linkage.clusters.reasons import noun, tell_reasons, unrelated_by
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.ties import (
     Incidence,
@@ -499,11 +499,11 @@ def _best_values(judged: _Judged) -> pd.DataFrame:
 def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
     """The value that ties each group best, in words."""
     first = best.drop_duplicates("group").set_index("group")
-    columns = ("kind", "tied", "name", "accounts", "unrelated_accounts")
+    columns = ("kind", "family", "tied", "name", "accounts", "unrelated_accounts")
     said = {
         number: f"{tied:,} members share {noun(kind)} {name}, which {accounts:,} accounts have "
-        f"({unrelated:,} of them otherwise unrelated)"
-        for number, kind, tied, name, accounts, unrelated in zip(
+        f"({unrelated:,} of them {unrelated_by(family)})"
+        for number, kind, family, tied, name, accounts, unrelated in zip(
             first.index, *(first[column] for column in columns), strict=True
         )
     }

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,6 +18,7 @@ import pandas as pd
 from linkage.arrays import Codes, Small
 from linkage.coding import GOLDEN, distinct
 from linkage.evidence.conduct import LEVEL_SHARES
+from linkage.kernels import inner_kernel, kernel
 
 _LARGEST_CODE: Final = 2**62
 
@@ -70,7 +70,7 @@ class PatternCode:
         return _rows_of(codes, self.levels)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_digits(best: Small, digit: Codes, code: Codes) -> None:
     for pair in range(best.shape[0]):
         for family in range(best.shape[1]):
@@ -92,10 +92,10 @@ def number_codes(code: Codes) -> tuple[Codes, npt.NDArray[Any], Codes]:
     return found[:end].copy(), place.astype(np.min_scalar_type(end)), times[:end].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
     """Fill the place of each code among the distinct ones, these, and how many rows have each; how many there are."""
-    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), _FIRST_BITS, 0
+    slots, bits, end = np.full(2**_FIRST_BITS, -1, dtype=np.int32), np.int64(_FIRST_BITS), 0
     for row in range(code.size):
         at = _slot_of(code[row], slots, found, bits)
         if slots[at] < 0:
@@ -111,7 +111,7 @@ def _number_codes(code: Codes, place: Small, found: Codes, times: Codes) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _slot_of(code: int, slots: Small, found: Codes, bits: int) -> Any:
     """Where the number of a code stands, or would stand."""
     at = np.int64((np.uint64(code) * GOLDEN) >> np.uint64(64 - bits))

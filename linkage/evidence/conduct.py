@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.coding import codes_of, mid_ranks
 from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
+from linkage.kernels import kernel
 from linkage.settings import EvidenceSettings
 
 Vectors = npt.NDArray[np.float64]
@@ -109,7 +109,7 @@ def pair_levels(habits: Vectors, a: Any, b: Any, *, edges: Vectors) -> npt.NDArr
     return level
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill_levels(habits: Vectors, a: Any, b: Any, edges: Vectors, level: Any) -> None:
     """Fill the levels; how many edges are nearer is counted without a branch, which nobody could guess."""
     flat, width, last = habits.ravel(), habits.shape[1], len(a) - 1

@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -26,6 +25,7 @@ from scipy.special import pdtr
 from linkage.arrays import Codes, Numbers, Small
 from linkage.coding import codes_of, hash_names, text_codes
 from linkage.evidence.nulls import LEAST_BITS, chance_bits, found_frame, group_codes, none_found
+from linkage.kernels import kernel
 from linkage.parallel import in_threads
 from linkage.terms import ITEMS, OTHER_ITEMS, OWN_ITEMS, check_frame, make_frame
 
@@ -213,7 +213,7 @@ def _count_users(sent: _Sent, each: Codes, met: Codes) -> _Shared:
     return _Shared(shared.start, shared.group[:end], shared.users[:end]).without(is_left_out)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _place_owners(listed: _Listed, start: Codes, owner: Small) -> None:
     """Put the accounts of each item side by side, ascending, and their beginning behind two zeros in ``start``."""
     for item in listed.item:
@@ -226,7 +226,7 @@ def _place_owners(listed: _Listed, start: Codes, owner: Small) -> None:
             start[item + 1] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _share(
     first: Codes,
     owner: Small,
@@ -316,7 +316,7 @@ def _meet_all(sent: _Sent, shared: _Shared, accounts: Codes) -> tuple[Codes, Num
     return outsiders, spent, volume
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _meet(
     listed: _Listed,
     accounts: Codes,
@@ -372,7 +372,7 @@ def _weigh(sent: _Sent, drawn: _Drawn, *, carried: float, tries: float) -> Numbe
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _span(
     accounts: Codes,
     first_ms: Codes,

@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,6 +21,7 @@ import pandas as pd
 from linkage.arrays import Codes, Small
 from linkage.coding import first_rows, of_runs, rows_by_code, sort_rows, value_runs
 from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
+from linkage.kernels import inner_kernel, kernel
 from linkage.parallel import in_threads
 
 _PART_ROOM: Final = 16_000_000
@@ -219,7 +219,7 @@ def _place_by_key(
     _place_uses(np.argsort(key, kind="stable"), turn, start, values, place.copy(), begin, whole, rows)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _place_uses(
     by_key: Codes, turn: Small, start: Codes, values: Small, place: Codes, begin: Codes, whole: Small, rows: Small
 ) -> None:
@@ -238,7 +238,7 @@ def _place_uses(
             place[value] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other: Small) -> int:
     """Fill how many distinct pairs there are of each turn from ``low`` on, and their later turns.
 
@@ -246,7 +246,8 @@ def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other:
     """
     turn, ends, reach, start, rows = runs
     marks = np.full(len(organization), -1, dtype=np.int32)  # the last turn that each stood near
-    end, last = 0, len(rows) - 1
+    end: Any = np.int64(0)  # of one type for what is called with it
+    last = len(rows) - 1
     for mine in range(low, low + len(count)):
         first, order = end, 0
         for place in range(start[mine], start[mine + 1]):
@@ -267,10 +268,10 @@ def _list_pairs(runs: _Runs, organization: Codes, low: int, count: Codes, other:
         if organization[mine] >= 0:
             end = _leave_out(other, first, end, organization, mine)
         count[mine - low] = end - first
-    return end
+    return int(end)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _leave_out(other: Small, first: int, end: int, organization: Codes, mine: int) -> int:
     """Close the gaps that pairs of one organization leave; where the others end."""
     kept = first
@@ -281,7 +282,7 @@ def _leave_out(other: Small, first: int, end: int, organization: Codes, mine: in
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _is_proposed(start: Codes, other: Small, first: Small, later: Small, by_first: Codes) -> Any:
     result = np.zeros(len(first), dtype=np.bool_)
     marks = np.full(len(start) - 1, -1, dtype=np.int32)
@@ -289,7 +290,8 @@ def _is_proposed(start: Codes, other: Small, first: Small, later: Small, by_firs
     for pair in by_first:
         if first[pair] != marked:
             marked = first[pair]
-            marks[other[start[marked] : start[marked + 1]]] = marked
+            for place in range(start[marked], start[marked + 1]):
+                marks[other[place]] = marked
         result[pair] = marks[later[pair]] == marked
     return result
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -28,6 +27,7 @@ from scipy.special import stdtr
 from linkage.arrays import Codes, Numbers, Small
 from linkage.coding import codes_of, text_codes
 from linkage.evidence.nulls import TESTED_ACCOUNTS, binomial_tail, chance_bits, found_frame, group_codes, none_found
+from linkage.kernels import kernel
 from linkage.terms import DAY_MS, GROUP_RELATIONS, HOUR_MS, OTHER_ITEMS, make_frame
 
 HAND_OVER: Final = "hand_over"
@@ -183,7 +183,7 @@ def _rows_of_two(inside: npt.NDArray[np.bool_], item: Small, elsewhere: Small) -
     return one[both], other[both]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_two(
     inside: npt.NDArray[np.bool_],
     item: Small,

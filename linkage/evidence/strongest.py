@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Small
 from linkage.evidence.pairs import Bits, Pairs, join_pairs
+from linkage.kernels import kernel
+from linkage.sorting import SIGN, order_of, put_in_order
 
 Draws = npt.NDArray[np.uint64]
 """A number for each account, to choose among links of equal strength."""
@@ -57,7 +58,7 @@ def _mark_strongest(
     return are_kept, least
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mark_links(
     a: Small, b: Small, bits: Bits, draws: Draws, links_per_account: int, are_kept: npt.NDArray[np.bool_], least: Bits
 ) -> None:
@@ -65,7 +66,8 @@ def _mark_links(
     for link in range(a.size):
         start[a[link] + 2] += 1
         start[b[link] + 2] += 1
-    start = np.cumsum(start)
+    for account in range(draws.size + 1):
+        start[account + 1] += start[account]
     own = np.empty(2 * a.size, np.int32)
     for link in range(a.size):
         for end in (a[link], b[link]):
@@ -74,13 +76,24 @@ def _mark_links(
     for account in range(draws.size):
         mine = own[start[account] : start[account + 1]]
         if mine.size <= links_per_account:
-            are_kept[mine] = True
+            for link in mine:
+                are_kept[link] = True
             continue
-        bound = np.sort(bits[mine])[mine.size - links_per_account]
-        are_kept[mine[bits[mine] > bound]] = True
-        equal = mine[bits[mine] == bound]
-        order = np.argsort(draws[a[equal]] ^ draws[b[equal]], kind="mergesort")
-        are_kept[equal[order[: links_per_account - (bits[mine] > bound).sum()]]] = True
+        known = np.empty(mine.size)
+        for at in range(mine.size):
+            known[at] = bits[mine[at]]
+        put_in_order(known, mine.size - links_per_account)
+        bound, left, end = known[mine.size - links_per_account], links_per_account, 0
+        equal, drawn = np.empty(mine.size, np.int32), np.empty(mine.size, np.int64)
+        for link in mine:
+            if bits[link] > bound:
+                are_kept[link] = True
+                left -= 1
+            elif bits[link] == bound:
+                equal[end], drawn[end] = link, np.int64(draws[a[link]] ^ draws[b[link]] ^ SIGN)
+                end += 1
+        for place in order_of(drawn[:end])[:left]:
+            are_kept[equal[place]] = True
         least[account] = bound
 
 

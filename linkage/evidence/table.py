@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -29,6 +28,7 @@ from linkage.evidence.contract import contract_evidence
 from linkage.evidence.network import network_evidence
 from linkage.evidence.payment import payment_evidence
 from linkage.evidence.registration import registration_evidence
+from linkage.kernels import kernel
 from linkage.parallel import at_once
 from linkage.settings import EvidenceSettings
 from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, HARD_ACCOUNTS, HOURS, ITEMS, USES, check_frame
@@ -101,6 +101,8 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
     account = codes_of(rows["account_id"], names).astype(np.int32)
     rank = account if names.is_monotonic_increasing else np.argsort(np.argsort(names)).astype(np.int32)[account]
     value, values = text_codes(rows["value"])
+    value = value.astype(np.int32, copy=False).view()
+    value.setflags(write=False)  # of one type for the compiler, however many there are
     kind, kinds = text_codes(rows["kind"])
     known = np.empty(len(rows), dtype=np.int32)
     known = known[: _list_repeated(account, value, np.zeros(len(values), dtype=np.int8), known)]
@@ -113,7 +115,7 @@ def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
     return pd.DataFrame({"account_id": pd.Categorical.from_codes(account[known], names), **columns}, copy=False)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _list_repeated(account: Small, value: npt.NDArray[Any], times: npt.NDArray[np.int8], known: Small) -> int:
     """List rows that have an account and a value which another of them has, too, and say how many they are.
 
@@ -132,7 +134,7 @@ def _list_repeated(account: Small, value: npt.NDArray[Any], times: npt.NDArray[n
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _keep_shared(known: Small, kind: npt.NDArray[Any], value: npt.NDArray[Any], account: Small) -> int:
     """Move rows of values that more than one account has to the front, and say how many they are.
 
@@ -224,7 +226,7 @@ def _singletons(value: npt.NDArray[np.int32], label: npt.NDArray[np.int32]) -> C
     return np.asarray(_count_alone(start, rows, label, np.zeros(int(label.max()) + 1, dtype=np.int32))[value])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_alone(start: Codes, rows: npt.NDArray[np.int32], label: Any, counts: npt.NDArray[np.int32]) -> Codes:
     """How many labels occur once among the rows of each value; ``counts`` is a zero for each label, and is again."""
     alone = np.zeros(start.size - 1, dtype=np.int64)

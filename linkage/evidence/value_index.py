@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Codes, Small
 from linkage.coding import ranges, rows_by_code
 from linkage.evidence.prefetch import STEPS_AHEAD, prefetch
+from linkage.kernels import inner_kernel, kernel
 
 RARE_ACCOUNTS: Final = 256
 """A value on more accounts than this is common: rather than to walk all who have it, it is looked for in every pair.
@@ -83,7 +83,7 @@ class ValueIndex:
         return best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _list_values(
     values: Codes, first: Codes, rows: Small, account: Codes, start: npt.NDArray[np.uint32], number: npt.NDArray[Any]
 ) -> None:
@@ -106,7 +106,7 @@ def _list_values(
             start[account[row] + 1] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _best_shared(common: _Listed, rare: _Listed, holders: _Holders, a: Any, b: Any, best: Small) -> None:
     """Fill ``best``.
 
@@ -117,7 +117,7 @@ def _best_shared(common: _Listed, rare: _Listed, holders: _Holders, a: Any, b: A
     marks = np.zeros(common.family.size, dtype=np.uint8)  # the families of those that the present ``a`` has
     place = np.full(start.size - 1, -1, dtype=np.int32)  # the last pair of each ``b``
     found = np.empty(best.shape[1] + 1, dtype=number.dtype)
-    pair = 0
+    pair = np.int64(0)
     while pair <= last:
         mine, begin = a[pair], pair
         for at in range(start[mine], start[mine + 1]):
@@ -141,7 +141,7 @@ def _best_shared(common: _Listed, rare: _Listed, holders: _Holders, a: Any, b: A
         _add_rare(rare, holders, mine, place, begin, best)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _add_rare(rare: _Listed, holders: _Holders, mine: int, place: Small, begin: int, best: Small) -> None:
     """Widen ``best`` to rare values: whoever has one of an account's is a pair of it where its place says so."""
     for at in range(rare.start[mine], rare.start[mine + 1]):

@@ -14,7 +14,6 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numba
 import numpy as np
 import pandas as pd
 
@@ -48,7 +47,9 @@ from linkage.evidence.pairs import (
 )
 from linkage.evidence.projection import Proposed, in_order, pair_up, propose, signature, value_table
 from linkage.evidence.strongest import are_strongest, keep_strongest
+from linkage.kernels import kernel
 from linkage.settings import EvidenceSettings
+from linkage.sorting import sort_up
 from linkage.terms import (
     ACCOUNTS,
     COUNT,
@@ -337,7 +338,7 @@ def _pair_fellows(via: Codes, fellow: Codes, accounts: int) -> tuple[Codes, Code
     return first[:end], second[:end]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _list_two_apart(
     via: Codes, fellow: Codes, start: Codes, start_of: Codes, rows: Small, first: Codes, second: Codes
 ) -> int:
@@ -358,7 +359,7 @@ def _list_two_apart(
                     marks[other] = account
                     first[end], second[end] = account, other
                     end += 1
-        second[begin:end].sort()
+        sort_up(second[begin:end])
     return end
 
 

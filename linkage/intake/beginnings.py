@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.intake.letters import letters_of
+from linkage.kernels import kernel
 
 _Bytes = npt.NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ def begin_with(texts: Any, beginnings: Any) -> npt.NDArray[np.bool_]:
     return are_alike
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _compare(
     text: _Bytes, text_starts: Ints, other: _Bytes, other_starts: Ints, are_alike: npt.NDArray[np.bool_]
 ) -> None:

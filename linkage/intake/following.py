@@ -6,12 +6,13 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from linkage.arrays import Ints
 from linkage.coding import run_starts
 from linkage.intake.mining import Assigned
+from linkage.kernels import kernel
+from linkage.sorting import order_of
 from linkage.terms import DAY_MS, HOUR_MS
 
 _CHUNK_ITEMS: Final = 4_000_000  # items that are sorted at once: about 200 MB
@@ -78,7 +79,7 @@ def follow_templates(requested: Requested, assigned: Assigned) -> Iterator[Follo
         yield _follow_part(accounts[part], days[part], rows[part], times[part], outputs[part], assigned)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_rows(prompt_ids: Ints, wanted: Ints, rows: Ints) -> None:
     """Fill where each wanted id stands among ascending ones, which have it.
 
@@ -103,7 +104,7 @@ def _find_rows(prompt_ids: Ints, wanted: Ints, rows: Ints) -> None:
         rows[at] = low
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
     """Put the requests of each account, from one limit to the next, into the order of their days and prompts."""
     for account in range(limits.size - 1):
@@ -111,7 +112,9 @@ def _order_days(limits: Ints, days: Ints, rows: Ints, order: Ints) -> None:
         keys = np.empty(stop - first, np.int64)
         for at in range(first, stop):
             keys[at - first] = (days[at] << 32) + rows[order[at]]
-        order[first:stop] = order[first:stop][np.argsort(keys, kind="mergesort")]
+        before = order[first:stop].copy()
+        for at, place in enumerate(order_of(keys)):
+            order[first + at] = before[place]
 
 
 def _parts(starts: Ints, weights: Ints) -> Iterator[tuple[int, int]]:
@@ -141,7 +144,7 @@ def _follow_part(accounts: Ints, days: Ints, rows: Ints, times: Ints, outputs: I
     return Followed(uses, day_rows, item_starts, items, *_works(limits, templates, times, outputs))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: Ints) -> int:
     """Fill account's place, template, day, requests, first and last time of all uses; how many.
 
@@ -152,7 +155,7 @@ def _count_uses(limits: Ints, days: Ints, templates: Ints, times: Ints, uses: In
     for account in range(limits.size - 1):
         first = limits[account]
         last_template, last_day = np.int64(0), np.int64(0)
-        for place in np.argsort(templates[first : limits[account + 1]], kind="mergesort"):
+        for place in order_of(templates[first : limits[account + 1]]):
             at = first + place
             if templates[at] == 0:
                 continue
@@ -174,7 +177,7 @@ def _uses(accounts: Ints, days: Ints, templates: Ints, times: Ints) -> tuple[Int
     return (accounts[starts][uses[:, 0]], *uses[:, 1:].T)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_works(
     limits: Ints, templates: Ints, times: Ints, outputs: Ints, micros: Ints, starts: Ints, works: Ints
 ) -> int:
@@ -182,7 +185,7 @@ def _count_works(
     found = 0
     for run in range(limits.size - 1):
         starts[run], last = found, np.int64(0)
-        for place in np.argsort(templates[limits[run] : limits[run + 1]], kind="mergesort"):
+        for place in order_of(templates[limits[run] : limits[run + 1]]):
             at = limits[run] + place
             if templates[at] == 0:
                 continue
@@ -207,7 +210,7 @@ def _works(limits: Ints, templates: Ints, times: Ints, outputs: Ints) -> tuple[I
     return starts, tuple(np.ascontiguousarray(column) for column in works.T)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_items(
     limits: Ints, rows: Ints, times: Ints, begins: Ints, lengths: Ints, items: Ints, starts: Ints, told: Ints
 ) -> int:
@@ -224,7 +227,7 @@ def _count_items(
                 names[filled], owners[filled] = items[item], at
                 filled += 1
         last_owner, is_first = np.int64(-1), True
-        for place in np.argsort(names, kind="mergesort"):
+        for place in order_of(names):
             name, owner = names[place], owners[place]
             if is_first or name != told[0, found - 1]:
                 told[0, found], told[1, found], told[2, found] = name, 0, times[owner]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.intake.letters import letters_of
+from linkage.kernels import inner_kernel, kernel
 
 _BLOCK: Final = 128
 _DIGEST_BYTES: Final = 8
@@ -70,7 +71,8 @@ def hash_texts(prefix: bytes, texts: Any) -> Ints:
     """
     letters, starts = letters_of(texts)
     ids = np.empty(len(texts), np.int64)
-    _hash_runs(np.frombuffer(prefix, np.uint8), letters, starts, ids)
+    block = np.empty(_BLOCK, np.uint8)
+    _hash_runs(np.frombuffer(prefix, np.uint8), letters, starts, block, block.view(np.uint64), ids)
     return ids
 
 
@@ -100,7 +102,7 @@ def _mix(a, b, c, d, x, y):
     return a, b, c, d
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _compress(state, m, count, is_last):
     """The function F of the reference: mix one block into the state; ``count`` bytes so far."""
     v0, v1, v2, v3, v4, v5, v6, v7 = state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7]
@@ -130,7 +132,8 @@ def _compress(state, m, count, is_last):
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _begin(state):
-    state[:] = _START
+    for at in range(8):
+        state[at] = _START[at]
     state[0] ^= _PARAMETERS
 
 
@@ -143,7 +146,7 @@ def _id_of(state):
     return max(np.int64(value >> np.uint64(1)), np.int64(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hash_rows(rows, ids):
     """Fill the id of each row of words."""
     words, state = np.empty(_BLOCK // 8, np.uint64), np.empty(8, np.uint64)
@@ -151,16 +154,16 @@ def _hash_rows(rows, ids):
         _begin(state)
         for start in range(0, rows.shape[1], words.size):
             stop = min(start + words.size, rows.shape[1])
-            words[: stop - start], words[stop - start :] = rows[row, start:stop], 0
+            for at in range(words.size):
+                words[at] = rows[row, start + at] if start + at < stop else np.uint64(0)
             _compress(state, words, 8 * stop, stop == rows.shape[1])
         ids[row] = _id_of(state)
 
 
-@numba.njit(cache=True, nogil=True)
-def _hash_runs(prefix, data, offsets, ids):
-    """Fill the id of each run of bytes behind the prefix."""
-    block, state = np.empty(_BLOCK, np.uint8), np.empty(8, np.uint64)
-    words = block.view(np.uint64)
+@kernel
+def _hash_runs(prefix, data, offsets, block, words, ids):
+    """Fill the id of each run of bytes behind the prefix; ``block`` and ``words`` are the same room to work in."""
+    state = np.empty(8, np.uint64)
     for row in range(ids.size):
         start, size = offsets[row] - prefix.size, prefix.size + offsets[row + 1] - offsets[row]
         _begin(state)
@@ -170,7 +173,8 @@ def _hash_runs(prefix, data, offsets, ids):
             for at in range(taken):
                 place = done + at
                 block[at] = prefix[place] if place < prefix.size else data[start + place]
-            block[taken:] = 0
+            for at in range(taken, _BLOCK):
+                block[at] = 0
             done += taken
             _compress(state, words, done, done == size)
             if done == size:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import numba
 import numpy as np
 import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.coding import run_starts
+from linkage.kernels import kernel
+from linkage.sorting import order_of
 from linkage.terms import DAY_MS, HOUR_MS
 
 _ENTITY_COLUMNS: Final = (
@@ -165,7 +166,7 @@ def roll_up_rows(rows: Ints) -> dict[str, Ints]:
     }
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_uses(limits: Ints, days: Ints, at_ms: Ints, entities: Ints, uses: Ints) -> int:
     """Fill account's place, entity, day, requests, first and last time of all uses; how many.
 
@@ -184,7 +185,7 @@ def _count_uses(limits: Ints, days: Ints, at_ms: Ints, entities: Ints, uses: Int
                     names[count], owners[count] = entities[row, column], row
                     count += 1
         last_name, last_day = np.int64(-1), np.int64(0)
-        for at in np.argsort(names[:count], kind="mergesort"):
+        for at in order_of(names[:count]):
             name, row = names[at], owners[at]
             if name != last_name or days[row] != last_day:
                 last_name, last_day = name, days[row]

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from linkage.clusters.membership import COPYABLE_FAMILIES
 from linkage.clusters.reasons import NOUNS, noun
-from linkage.clusters.verdicts import COPYABLE_FAMILIES
 from linkage.errors import NoSuchAccountError
 from linkage.notebook.neighbours import Place, Shared, find_neighbours, shared_values, surest_first
 from linkage.outputs.account import (

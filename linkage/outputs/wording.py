@@ -290,9 +290,9 @@ def tier_rule(run: Mapping[str, Any]) -> str:
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
         f"a q-value of at most {q_value:g}, {kinds} of evidence and {least}; the tier “review” for {both} of both, or "
-        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address (with "
-        f"a mail domain of their own, any number) and work of {days} or less that no payment ties come to review at "
-        "most; accounts of which nearly all declare one organization are watched."
+        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address "
+        f"(with a mail domain of their own, any number) and work of {days} or less that no payment ties come to review "
+        "at most; accounts of which nearly all declare one organization are watched."
     )
 
 

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,6 +18,7 @@ import pyarrow as pa
 from numba import types
 
 from linkage.arrays import Ints, Numbers
+from linkage.kernels import kernel
 from linkage.store.inserts import BLANK, MANY, Insert, insert_rows, with_nulls
 from linkage.store.library import ADDRESS, CONSTRAINT, DONE, Asked, compiled, find_asked, open_statement, told_error
 from linkage.terms import TEXT
@@ -190,7 +190,7 @@ def _buffers(texts: Any) -> tuple[int, Ints]:
     return letters.address if letters else 0, np.frombuffer(offsets, np.int64)[texts.offset :]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _put(statement, rows, floats, kinds, bases, letters, offsets, has_common, bound):  # type: ignore[no-untyped-def]
     """Put a matrix of rows into a table; the code of the last step.
 

@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Ints
 from linkage.coding import hash_names, run_starts
+from linkage.kernels import inner_kernel, kernel
 from linkage.memory import give_back
 from linkage.parallel import in_threads
 from linkage.store.known import KnownIds
@@ -56,7 +56,7 @@ def pack_items(starts: Ints, columns: Sequence[Ints]) -> list[bytearray]:
     return [whole[begin:end] for begin, end in itertools.pairwise((_ITEM_BYTES * starts).tolist())]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _pack(starts: Ints, items: Ints, request_counts: Ints, first_ms: Ints, wide: Ints, narrow: Any) -> None:
     """Fill all blobs, one after the other, as numbers of eight bytes and as those of four."""
     for day in range(starts.size - 1):
@@ -384,19 +384,20 @@ def _number_items(part: _Part) -> tuple[_Part, KnownIds]:
     return part._replace(items=known.number(part.items)), known
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _put_runs(values: Any, begins: Ints, sizes: Ints, first: int, whole: Any) -> int:
     """Put the runs of these values, which are those from ``first`` on, where they begin; which run is the next."""
     end = 0
     while end < len(values):
         size, begin = sizes[first], begins[first]
-        whole[begin : begin + size] = values[end : end + size]
+        for at in range(size):
+            whole[begin + at] = values[end + at]
         end += size
         first += 1
     return first
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mark(items: Ints, last: int, seen: Any) -> None:
     """Mark in two bits of each item's place that it was there, and that it was there before.
 
@@ -409,7 +410,7 @@ def _mark(items: Ints, last: int, seen: Any) -> None:
         seen[place >> 2] |= np.uint8(((before << 1) | 1) & 3) << shift
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _marked_twice(seen: Any) -> Any:
     """The second of two bits of each place."""
     twice = np.zeros(len(seen) // 2, dtype=np.uint8)
@@ -420,7 +421,7 @@ def _marked_twice(seen: Any) -> Any:
     return twice
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hold(items: Ints, last: int, held: Any) -> None:
     """Set the bit of each item."""
     for item in items:
@@ -428,7 +429,7 @@ def _hold(items: Ints, last: int, held: Any) -> None:
         held[place >> 3] |= np.uint8(1 << (place & 7))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _split_rows(part: _Part, last: int, marked: Any, shared: _Part, own: _Own) -> tuple[int, int]:
     """Put items that have their bit into ``shared``, and count those of each account that have not in ``own``.
 
@@ -461,7 +462,7 @@ def _split_rows(part: _Part, last: int, marked: Any, shared: _Part, own: _Own) -
     return end, owners
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _mixed(value: np.uint64) -> np.uint64:
     """The 64 bits of a number, each of them of no account for itself (the finalizer of SplitMix64)."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -469,14 +470,14 @@ def _mixed(value: np.uint64) -> np.uint64:
     return value ^ (value >> np.uint64(31))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _add_hashes(code: Any, items: Ints, first_ms: Ints, sums: Any) -> None:
     """Add a hash of each item and its first time to the sum of its account, whatever the order."""
     for row in range(len(code)):
         sums[code[row]] += _mixed(np.uint64(items[row]) ^ _mixed(np.uint64(first_ms[row])))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _merge_days(rows: _Rows, part: _Part) -> int:
     """Unpack the rows of each account and merge its days, one item once; how many items there are.
 
@@ -495,7 +496,8 @@ def _merge_days(rows: _Rows, part: _Part) -> int:
         held, size, base = end - begin, sizes[row], starts[row]
         if held > len(earlier):
             earlier, earlier_ms = np.empty(2 * held, np.int64), np.empty(2 * held, np.int64)
-        earlier[:held], earlier_ms[:held] = items[begin:end], first_ms[begin:end]
+        for at in range(held):
+            earlier[at], earlier_ms[at] = items[begin + at], first_ms[begin + at]
         end, old, new = begin, 0, 0
         # Without a branch: which of the two comes first cannot be guessed.
         while old < held and new < size:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Ints
+from linkage.kernels import kernel
 
 Slots = npt.NDArray[np.int32]
 
@@ -18,7 +18,7 @@ _GROWTH_SHARE: Final = 4  # what is held grows by a fourth
 _CHUNK_IDS: Final = 250_000  # numbered at a time, each of which may be new
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find(slots: Slots, held: Ints, ids: Ints, places: Ints) -> None:
     """Fill the place of each id among those held, -1 for one that is not."""
     last = slots.size - 1
@@ -29,7 +29,7 @@ def _find(slots: Slots, held: Ints, ids: Ints, places: Ints) -> None:
         places[row] = slots[at] - 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _put(slots: Slots, held: Ints, first: int, stop: int) -> None:
     """Enter the ids held from one place to another; none of them stands there yet."""
     last = slots.size - 1
@@ -40,7 +40,7 @@ def _put(slots: Slots, held: Ints, first: int, stop: int) -> None:
         slots[at] = place + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _enter(slots: Slots, held: Ints, size: int, ids: Ints, places: Slots) -> int:
     """Fill the place of each id, and hold those that are new behind the first ``size``: how many are held then."""
     last = slots.size - 1

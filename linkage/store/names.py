@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from linkage.arrays import Ints
 from linkage.errors import StoreError
+from linkage.kernels import kernel
 from linkage.store.store import Database
 from linkage.terms import TEXT
 
@@ -35,11 +35,11 @@ class Names:
     def places(self, ids: Ints) -> Ints:
         """The place of each number in the order of the names, -1 for those that have none."""
         places = np.empty(len(ids), dtype=np.int64)
-        _find_places(ids, self._ids, self._order, self._starts, self._shift, places)
+        _find_places(np.ascontiguousarray(ids), self._ids, self._order, self._starts, self._shift, places)
         return places
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, places: Ints) -> None:
     """Look each number up among the known ones that begin with the same bits."""
     for row in range(len(ids)):

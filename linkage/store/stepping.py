@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from linkage.arrays import Ints
+from linkage.kernels import kernel
 from linkage.store.library import ADDRESS, DONE, POINTER, ROW, Asked, Calls, compiled, open_statement, told_error
 
 _FLOAT: Final = 2  # SQLITE_FLOAT
@@ -52,7 +52,7 @@ class Packed(NamedTuple):
     data: npt.NDArray[np.uint8]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(statement: int, rows: npt.NDArray[np.int64]) -> tuple[int, int]:
     """Fill an array from a statement, row by row: how many rows, and the code of the last step."""
     for row in range(rows.shape[0]):
@@ -64,7 +64,7 @@ def _fill(statement: int, rows: npt.NDArray[np.int64]) -> tuple[int, int]:
     return rows.shape[0], ROW
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill_packed(statement, rows, floats, ends, address, room, is_pending):  # type: ignore[no-untyped-def]
     """The same for whole numbers and floats, and for what the column behind them holds, copied to an address.
 

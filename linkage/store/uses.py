@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 import pandas as pd
 
 from linkage.arrays import Ints, Small
 from linkage.coding import rows_by_code, text_codes
+from linkage.kernels import inner_kernel, kernel
 from linkage.memory import give_back, join_parts
+from linkage.sorting import order_of
 from linkage.store.names import AccountNames, Names, read_names
 from linkage.store.store import Database, utc_times
 from linkage.terms import HOUR_MS, HOURS, TEMPLATE_USES, TEXT, USES, check_frame, make_frame
@@ -163,7 +164,7 @@ def _declared(
             yield account[known], entities.places(value[known]), spans[account[known]]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join_days(rows: Ints) -> int:
     """Make one row of neighbours of one account and entity, in place: how many there are then."""
     end = 0
@@ -173,16 +174,21 @@ def _join_days(rows: Ints) -> int:
             rows[end - 1, 3] = min(rows[end - 1, 3], rows[row, 3])
             rows[end - 1, 4] = max(rows[end - 1, 4], rows[row, 4])
         else:
-            rows[end] = rows[row]
+            for column in range(rows.shape[1]):
+                rows[end, column] = rows[row, column]
             end += 1
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _sort_by(keys: Any, rows: Any) -> None:
     """Put rows in the order of their keys, in place; most accounts have too few to be worth a sort that divides."""
     if len(rows) > _FEW_ROWS:
-        rows[:] = rows[np.argsort(keys[rows])]
+        held, before = np.empty(len(rows), np.int64), rows.copy()
+        for at in range(len(rows)):
+            held[at] = keys[rows[at]]
+        for at, place in enumerate(order_of(held)):
+            rows[at] = before[place]
         return
     for end in range(1, len(rows)):
         row, place = rows[end], end
@@ -192,7 +198,7 @@ def _sort_by(keys: Any, rows: Any) -> None:
         rows[place] = row
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _merge_uses(start: Ints, rows: Small, known: _Uses, merged: _Uses) -> int:
     """Put the uses of each account in the order of the entity, one row for each, into ``merged``: how many there are.
 

@@ -6,10 +6,10 @@ first, and of the others only those that tell how much of a template's text is f
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.kernels import kernel
 from linkage.parallel import in_halves
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
@@ -39,7 +39,7 @@ def choose_patterns(
     return chosen[groups.of_row], measure_ends(groups.cuts, codes)[groups.of_row]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _choose_kept(  # type: ignore[no-untyped-def]
     cuts, tokens, sizes, words, patterns, some, counts, direct, stands, kept, least, least_strength, chosen, taken
 ):
@@ -47,7 +47,7 @@ def _choose_kept(  # type: ignore[no-untyped-def]
 
     Where one template stands inside another, what stands between them decides: then all patterns are looked up.
     """
-    most = kernels.CELLS
+    most = np.int64(kernels.CELLS)
     codes, places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
     strengths, long, exact = np.empty(most), np.empty(most), np.empty(most)
     scores, lengths = np.empty(most, np.float32), np.empty(most, np.float32)

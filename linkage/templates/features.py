@@ -11,32 +11,33 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.errors import TemplateError
+from linkage.kernels import inner_kernel, kernel
 from linkage.parallel import in_threads
 from linkage.templates.fingerprints import DEPTHS, LINES, MAX_ITEMS, OPENINGS, fill_slots, fingerprint
 from linkage.templates.normalize import fold_table
 
 Hashes = npt.NDArray[np.uint32]
 
-_PRESENT: Final = 5  # bytes that say which openings of every other place there are
+# Bytes of a number, of one type for the compiler; the longest say which openings of every other place there are, too.
+_BYTE, _WORD, _LONG = np.int64(1), np.int64(4), np.int64(5)
 _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
 _BATCH: Final = 4_096  # prompts that a thread takes at a time
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _put(target, at, value, width):
     """Write an unsigned number, low byte first; the place after it."""
     for step in range(width):
-        target[at + step] = (np.uint64(value) >> np.uint64(8 * step)) & np.uint64(0xFF)
+        target[at + step] = (value >> np.uint64(8 * step)) & np.uint64(0xFF)
     return at + width
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _get(source, at, width):
     """Read an unsigned number, low byte first."""
     value = np.uint64(0)
@@ -45,56 +46,56 @@ def _get(source, at, width):
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, target):
     """Fill the blobs of these rows, one after the other."""
     present = np.empty(2, np.uint64)
     for place in range(rows.size):
         row = rows[place]
-        present[:] = 0
+        present[0], present[1] = 0, 0
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
                 present[slot % 2] |= np.uint64(1) << np.uint64(slot // 2)
-        at = _put(target, places[place], sizes[row, 0], 4)
-        at = _put(target, at, sizes[row, 1], 1)
-        at = _put(target, at, wholes[row, 0], 4)
-        at = _put(target, at, wholes[row, 1], 4)
-        at = _put(target, at, present[0], _PRESENT)
-        at = _put(target, at, present[1], _PRESENT)
+        at = _put(target, places[place], np.uint64(sizes[row, 0]), _WORD)
+        at = _put(target, at, np.uint64(sizes[row, 1]), _BYTE)
+        at = _put(target, at, np.uint64(wholes[row, 0]), _WORD)
+        at = _put(target, at, np.uint64(wholes[row, 1]), _WORD)
+        at = _put(target, at, present[0], _LONG)
+        at = _put(target, at, present[1], _LONG)
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
-                at = _put(target, at, heads[row, depth], 4)
-                at = _put(target, at, tails[row, depth], 4)
+                at = _put(target, at, np.uint64(heads[row, depth]), _WORD)
+                at = _put(target, at, np.uint64(tails[row, depth]), _WORD)
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
-                at = _put(target, at, openings[row, slot], 4)
+                at = _put(target, at, np.uint64(openings[row, slot]), _WORD)
         for item in range(starts[row], starts[row + 1]):
-            at = _put(target, at, items[item], 5)
+            at = _put(target, at, np.uint64(items[item]), _LONG)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items):
     """Fill all rows from their blobs; whether each blob had the length it should."""
     present = np.empty(2, np.uint64)
     for row in range(sizes.shape[0]):
         at = places[row] + 5
-        wholes[row, 0] = _get(source, at, 4)
-        wholes[row, 1] = _get(source, at + 4, 4)
-        present[0], present[1] = _get(source, at + 8, _PRESENT), _get(source, at + 8 + _PRESENT, _PRESENT)
-        at += 8 + 2 * _PRESENT
+        wholes[row, 0] = _get(source, at, _WORD)
+        wholes[row, 1] = _get(source, at + 4, _WORD)
+        present[0], present[1] = _get(source, at + 8, _LONG), _get(source, at + 8 + _LONG, _LONG)
+        at += 8 + 2 * _LONG
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
-                heads[row, depth] = _get(source, at, 4)
-                tails[row, depth] = _get(source, at + 4, 4)
+                heads[row, depth] = _get(source, at, _WORD)
+                tails[row, depth] = _get(source, at + 4, _WORD)
                 at += 8
         for slot in range(openings.shape[1]):
             if present[slot % 2] >> np.uint64(slot // 2) & np.uint64(1):
-                openings[row, slot] = _get(source, at, 4)
+                openings[row, slot] = _get(source, at, _WORD)
                 at += 4
         if places[row + 1] - at != 5 * sizes[row, 1]:
             return False
         for item in range(starts[row], starts[row + 1]):
-            items[item] = _get(source, at, 5)
+            items[item] = _get(source, at, _LONG)
             at += 5
     return True
 

@@ -15,6 +15,8 @@ from typing import Final
 import numba
 import numpy as np
 
+from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import find_place
 from linkage.templates.words import BASE, LABEL_END, NUMBER, SEED, mix, read_words, weave
 
 DEPTHS: Final = np.array([*range(1, 17), 20, 24, 32, 48, 64, 128, 256, 512], dtype=np.int64)
@@ -71,7 +73,7 @@ _ITEM_BITS: Final = 40
 _INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _slot_hash(whole, head, tail, length, head_depth, tail_depth):
     """Hash (32 bits) of the tokens between a head and a tail, from the hashes of the three and their lengths."""
     power = np.uint64(1)
@@ -83,7 +85,7 @@ def _slot_hash(whole, head, tail, length, head_depth, tail_depth):
     return rest & np.uint64(0xFFFFFFFF)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_ends(masked, words, heads, tails):
     """Fill the hashes of the first and the last words at each depth; the hash of all words."""
     value, depth = np.uint64(0), 0
@@ -116,7 +118,7 @@ def opening_tokens(value, size):
     return np.int64(np.uint64(value) & np.uint64(15)) if size == 0 else abs(OPENINGS[size])
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_line(tokens, start, stop, is_last, row, at):
     """Fill the hashes of one line's opening and closing; what head and tail hold is left out.
 
@@ -141,7 +143,7 @@ def _hash_line(tokens, start, stop, is_last, row, at):
         row[at + CLOSING] = np.uint32(mix(value) >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _find_lines(tokens, lines, count, starts, telling):
     """Fill where each line starts, and whether it has a label or a handful of tokens; how many lines."""
     found = 0
@@ -155,7 +157,7 @@ def _find_lines(tokens, lines, count, starts, telling):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _hash_lines(tokens, lines, count, starts, telling, openings):
     """Fill the hashes of the openings of the first lines and of the last ones, telling ones before others."""
     total = _find_lines(tokens, lines, count, starts, telling)
@@ -172,7 +174,7 @@ def _hash_lines(tokens, lines, count, starts, telling, openings):
                 _hash_line(tokens, starts[line], starts[line + 1], line == total - 1, openings, slot * OPENINGS.size)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _pick_runs(exact, words, runs, picked):
     """Fill the hashes of word runs that are lowest in their neighbourhood; how many."""
     count = words - RUN + 1
@@ -184,7 +186,7 @@ def _pick_runs(exact, words, runs, picked):
             value = value * BASE + exact[at + step]
         runs[at] = mix(value) >> np.uint64(64 - _ITEM_BITS)
     window = min(16, max(3, words // 10))
-    found, last, best = 0, -1, -1
+    found, last, best = np.int64(0), -1, -1
     for end in range(min(window, count) - 1, count):
         begin = max(0, end - window + 1)
         if best < begin:
@@ -201,20 +203,26 @@ def _pick_runs(exact, words, runs, picked):
     return _thin(picked, found)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _thin(picked, found):
     """Keep at most ``MAX_ITEMS`` picked runs, in place; how many."""
     if found <= MAX_ITEMS:
         return found
     edge, room = _EDGE_ITEMS, MAX_ITEMS - 2 * _EDGE_ITEMS
-    middle = np.sort(picked[edge : found - edge])
+    for step in range(edge + 1, found - edge):  # the lowest, ascending; of the others each is looked at once
+        value, at = picked[step], min(step, edge + room)
+        if at < step and value >= picked[at - 1]:
+            continue
+        while at > edge and picked[at - 1] > value:
+            picked[at] = picked[at - 1]
+            at -= 1
+        picked[at] = value
     for step in range(edge):
         picked[edge + room + step] = picked[found - edge + step]
-    picked[edge : edge + room] = middle[:room]
     return MAX_ITEMS
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, heads, tails, openings, items):
     """Fill one row per prompt; the number of items of each goes to ``sizes[:, 1]``."""
     longest = 0
@@ -242,11 +250,12 @@ def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, 
         wholes[row, 1] = np.uint32(numbers >> np.uint64(32))
         _hash_lines(tokens, token_lines, count, line_starts, telling, openings[row])
         found = _pick_runs(exact, words, runs, picked)
-        items[row, :found] = picked[:found]
+        for at in range(found):
+            items[row, at] = picked[at]
         sizes[row, 1] = found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill_slots(words, wholes, heads, tails, ends, slots):
     """Fill the hash of what stands between the fixed ends of each row, 0 where that is very short or long."""
     for row in range(words.size):
@@ -255,7 +264,7 @@ def fill_slots(words, wholes, heads, tails, ends, slots):
         slots[row] = 0
         if not SHORTEST_SLOT <= length <= LONGEST_SLOT:
             continue
-        start = heads[row, np.searchsorted(DEPTHS, head)] if head else np.uint32(0)
-        end = tails[row, np.searchsorted(DEPTHS, tail)] if tail else np.uint32(0)
+        start = heads[row, find_place(DEPTHS, head)] if head else np.uint32(0)
+        end = tails[row, find_place(DEPTHS, tail)] if tail else np.uint32(0)
         value = _slot_hash(wholes[row, 0], start, end, words[row], head, tail) | (np.uint64(length) << np.uint64(32))
         slots[row] = np.int64(mix(value ^ mix(np.uint64(wholes[row, 1]))) >> np.uint64(1))

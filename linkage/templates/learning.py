@@ -12,10 +12,10 @@ import dataclasses
 import functools
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.kernels import kernel
 from linkage.parallel import in_halves, in_threads
 from linkage.templates import patterns as kernels
 from linkage.templates.features import Features
@@ -110,7 +110,7 @@ def count_pieces(features: Features, *, least: int) -> Table:
     return make_table(np.concatenate([keys for keys, _ in found]), np.concatenate([counts for _, counts in found]))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _cut_rows(heads, tails, openings, words, pieces, worths, cuts, tokens, sizes):
     """Fill the cuts of all rows, their tokens and how many there are."""
     room = np.empty((2, kernels.CUTS))
@@ -156,11 +156,14 @@ def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64])
     return made
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _hash_cuts(cuts, tokens, sizes, words, hashes):
     """Fill a hash of what decides which patterns a row has: its cuts, and whether its ends overlap."""
     for row in range(words.size):
-        longest = tokens[row, 0].max() + tokens[row, 1].max()
+        first, last = tokens[row, 0, 0], tokens[row, 1, 0]
+        for at in range(1, kernels.CUTS):
+            first, last = max(first, tokens[row, 0, at]), max(last, tokens[row, 1, at])
+        longest = first + last
         value = np.uint64(min(longest, np.float32(words[row])))
         for side in range(3):
             value = mix(value ^ np.uint64(sizes[row, side]))
@@ -197,7 +200,7 @@ def group_rows(cuts: Cuts) -> Groups:
     return Groups(cuts.take(firsts[order]), found[order], rows[order], rank[of_row])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _tally(cuts, tokens, sizes, words, shift, sums):
     """Add up how many pattern keys of all rows fall into each bucket."""
     keys = np.empty((kernels.CUTS + 1, kernels.CUTS + 1, kernels.LINE_CHOICES), np.uint64)
@@ -210,7 +213,7 @@ def _tally(cuts, tokens, sizes, words, shift, sums):
                         sums[keys[i, j, k] >> shift] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _scatter(cuts, tokens, sizes, words, rows, shift, first, places, out, weights):
     """Put the pattern keys of all rows, and how many rows have each, into buckets from the first on.
 
@@ -266,10 +269,10 @@ def _count_buckets(
     return np.concatenate([half[0] for half in halves]), np.concatenate([half[1] for half in halves])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _collect(cuts, tokens, sizes, words, patterns, least, least_strength, starts, codes, places, scores, lengths):
     """Fill the cells of all rows; ``starts`` gets their limits. Returns how many."""
-    most = kernels.CELLS
+    most = np.int64(kernels.CELLS)
     row_codes, row_places, seen = np.empty(most, np.int16), np.empty(most, np.int32), np.empty(most, np.int64)
     strong, long, score = np.empty(most), np.empty(most), np.empty(most)
     room, scales = kernels.make_room(), kernels.make_scales(least)
@@ -334,7 +337,7 @@ def _cells(cuts: Cuts, table: Table, *, least: int, least_strength: float) -> _C
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands, uses_direct, chosen, taken):
     """Fill place and code of the pattern that each row takes, -1 for none."""
     for row in range(starts.size - 1):
@@ -344,7 +347,7 @@ def _choose_rows(starts, codes, places, scores, lengths, counts, direct, stands,
         taken[row] = codes[a + at] if at >= 0 else -1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_sizes(starts, places, chosen, rows, direct, sums):
     """Add up, for each pattern, over the rows that have it, how many rows take what the row takes."""
     for group in range(starts.size - 1):
@@ -401,12 +404,12 @@ def _find_standing(
     return np.asarray((direct >= np.maximum(_STANDS * table.counts, 2)) | is_slot)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _sum_parts(starts, codes, places, scores, lengths, counts, rows, chosen, taken, covered, sums):
     """Add up, for each pattern taken, the rows with a longer one that breaks off, and the sizes of those."""
     for group in range(starts.size - 1):
         a, b = starts[group], starts[group + 1]
-        at = -1
+        at = np.int64(-1)
         for cell in range(a, b):
             if chosen[group] >= 0 and codes[cell] == taken[group]:
                 at = cell - a

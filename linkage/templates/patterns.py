@@ -9,11 +9,12 @@ word. Kernels only; :mod:`linkage.templates.mine` calls them.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numba
 import numpy as np
 
+from linkage.kernels import inner_kernel, kernel
 from linkage.templates.fingerprints import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.tables import count_of, find, home, place_of
 from linkage.templates.words import mix
@@ -75,13 +76,13 @@ def worth(count, least):
     return size * np.sqrt(np.sqrt(size))  # twice as fast as a power
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def line_tokens(value, size):
     """Tokens in a line opening, weighted by how much one says."""
     return opening_tokens(value, size) * _LINE_WEIGHTS[size]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def end_keys(matrix, words, is_tail, depth):
     """Keys of all rows that reach this depth."""
     keys = np.empty(words.size, np.uint64)
@@ -93,7 +94,7 @@ def end_keys(matrix, words, is_tail, depth):
     return keys[:count]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def line_keys(openings, size):
     """Keys of all line openings of this size, each once per row."""
     keys = np.empty(openings.shape[0] * (openings.shape[1] // OPENINGS.size), np.uint64)
@@ -113,7 +114,7 @@ def line_keys(openings, size):
     return keys[:count]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_worths(counts, least):
     """What each of these numbers of prompts says."""
     worths = np.empty(counts.size)
@@ -134,7 +135,7 @@ def _first_lowest(scores, found):
     return lowest
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _cut_end(values, words, is_tail, pieces, worths, room, cuts, depths):
     """Fill the keys and depths of the best cuts of one end, shallowest first; how many."""
     scores, chosen, found = room[0], room[1], 0
@@ -161,7 +162,7 @@ def _cut_end(values, words, is_tail, pieces, worths, room, cuts, depths):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _best_opening(values, first_size, pieces, worths):
     """The opening of one line (hashes by size) that says most: its score, key and tokens; (0, 0, 0) for none.
 
@@ -189,13 +190,16 @@ def _best_opening(values, first_size, pieces, worths):
     return best, best_key, best_tokens
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _cut_lines(values, pieces, worths, room, cuts, tokens):
     """Fill the keys and token numbers of the best line openings, at most one a line, best first; how many."""
     scores, found = room[0], 0
     for column in range(0, values.size, OPENINGS.size):
         line = values[column : column + OPENINGS.size]
-        if not line.any():
+        is_blank = True
+        for value in line:
+            is_blank = is_blank and value == 0
+        if is_blank:
             continue
         first_size = 1 if column == 0 else 0  # the label of the first line is in the head
         best, best_key, best_tokens = _best_opening(line, first_size, pieces, worths)
@@ -218,20 +222,20 @@ def _cut_lines(values, pieces, worths, room, cuts, tokens):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def cut_row(heads, tails, openings, words, pieces, worths, room, cuts, tokens):
     """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each.
 
     ``pieces`` are the entries of a table, ``worths`` what its counts say; ``room`` is an array of floats to work in,
     shape (2, CUTS).
     """
-    first = _cut_end(heads, words, False, pieces, worths, room, cuts[0], tokens[0])
-    last = _cut_end(tails, words, True, pieces, worths, room, cuts[1], tokens[1])
+    first = _cut_end(heads, words, np.bool_(False), pieces, worths, room, cuts[0], tokens[0])
+    last = _cut_end(tails, words, np.bool_(True), pieces, worths, room, cuts[1], tokens[1])
     lines = _cut_lines(openings, pieces, worths, room, cuts[2], tokens[2])
     return first, last, lines
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def lines_of(choice, found):
     """The one or two openings of a choice of lines, -1 for none; (-2, -2) for a choice that is not there."""
     if choice == 0:
@@ -242,7 +246,7 @@ def lines_of(choice, found):
     return (0, other) if other < found else (-2, -2)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def pattern_keys(cuts, tokens, sizes, words, keys):
     """Fill ``keys[head, tail, lines]`` of one row, 0 for a pattern whose ends would overlap."""
     head = np.uint64(0)
@@ -264,7 +268,7 @@ def pattern_keys(cuts, tokens, sizes, words, keys):
     keys[0, 0, 0] = np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _followed(counts, gains, at, fixed, choice, is_tail):
     """Tokens of one end's cut that are followed to the end of the pattern, the other end being fixed."""
     total = np.int64(0)
@@ -275,15 +279,16 @@ def _followed(counts, gains, at, fixed, choice, is_tail):
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def make_room():
     """Arrays to work in, for :func:`cells_of_row`: made once, not for every row."""
     grid = np.empty((CUTS + 1, CUTS + 1, LINE_CHOICES), np.uint64)
-    listed = np.empty(CELLS, np.uint64), np.empty(CELLS, np.int16), np.empty(CELLS, np.uint64)
-    return grid, listed, np.empty(CELLS, np.int16), np.zeros_like(grid, np.int64), np.zeros((2, CUTS + 1), np.int64)
+    most = np.int64(CELLS)
+    listed = np.empty(most, np.uint64), np.empty(most, np.int16), np.empty(most, np.uint64)
+    return grid, listed, np.empty(most, np.int16), np.zeros_like(grid, np.int64), np.zeros((2, CUTS + 1), np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _list_keys(grid, sizes, keys, codes):
     """Fill key and code of each pattern of one row; how many."""
     listed = 0
@@ -295,7 +300,7 @@ def _list_keys(grid, sizes, keys, codes):
     return listed
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _look_up(keys, patterns, found, others):
     """Fill what the table says of each key.
 
@@ -323,21 +328,22 @@ def _parts_of(code):
     return ends // (CUTS + 1), ends % (CUTS + 1), np.int64(code) % LINE_CHOICES
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _measure(codes, counts, gains, tokens, sizes, strengths, lengths):
     """Fill strength and number of tokens of the frequent patterns of one row."""
+    none, head, tail = np.int64(0), np.bool_(False), np.bool_(True)
     for at in range(codes.size):
         i, j, k = _parts_of(codes[at])
         one, two = lines_of(k, sizes[2])
         line = (tokens[2, one] if one >= 0 else 0.0) + (tokens[2, two] if two >= 0 else 0.0)
         ends = (tokens[0, i - 1] if i else 0.0) + (tokens[1, j - 1] if j else 0.0)
         lengths[at] = ends + line
-        tail_first = _followed(counts, gains[0], i, j, k, False) + _followed(counts, gains[1], j, 0, k, True)
-        head_first = _followed(counts, gains[0], i, 0, k, False) + _followed(counts, gains[1], j, i, k, True)
+        tail_first = _followed(counts, gains[0], i, j, k, head) + _followed(counts, gains[1], j, none, k, tail)
+        head_first = _followed(counts, gains[0], i, none, k, head) + _followed(counts, gains[1], j, i, k, tail)
         strengths[at] = max(tail_first, head_first) + line
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _list_steps(codes, grid, counts, keys, steps):
     """Fill key and code of the patterns that tell how far the text of some is followed; how many.
 
@@ -355,7 +361,7 @@ def _list_steps(codes, grid, counts, keys, steps):
     return listed
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, codes, places, seen, strengths, lengths):
     """Fill the wanted patterns of one row: code, place in the table, count, strength, tokens; how many.
 
@@ -399,7 +405,7 @@ def _is_within(code, other):
     return other_lines > LINE_CUTS and (lines == 1 or lines == other_lines - LINE_CUTS + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _breaks_off(chosen, parent, codes, places, lengths, counts):
     """Whether a pattern adds so much to one that stands by itself that it is a template of its own."""
     for step in range(codes.size):
@@ -412,7 +418,7 @@ def _breaks_off(chosen, parent, codes, places, lengths, counts):
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def best_part(chosen, codes, places, scores, lengths, counts):
     """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off."""
     best, best_gain = -1, _PART_TOLL
@@ -426,7 +432,7 @@ def best_part(chosen, codes, places, scores, lengths, counts):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
     """The pattern a row ends with: its choice, or the best part of it from which it does not break off."""
     best, best_score = chosen, 0.0
@@ -439,7 +445,7 @@ def settle(chosen, codes, places, scores, lengths, counts, direct, stands):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def asks_between(codes, places, scores, lengths, stands):
     """Whether :func:`settle` may ask what stands between two patterns of a row."""
     for parent in range(codes.size):
@@ -451,13 +457,13 @@ def asks_between(codes, places, scores, lengths, stands):
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _rarity(count):
     """How many times a number of prompts must double to be enough."""
     return max(0.0, np.log2(_ENOUGH / count))
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def make_scales(least):
     """Worth and rarity of each number of prompts that is common, for :func:`score_cells`."""
     worths, rarities = np.zeros(_SCALED), np.zeros(_SCALED)
@@ -466,7 +472,7 @@ def make_scales(least):
     return worths, rarities
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def score_cells(seen, strengths, lengths, scales, least, least_strength, scores):
     """Fill the score of each pattern of one row: how many prompts times how much fixed text; 0 if weak."""
     worths, rarities = scales
@@ -479,10 +485,11 @@ def score_cells(seen, strengths, lengths, scales, least, least_strength, scores)
         scores[at] = value * strength + 1e-6 * lengths[at] if is_strong else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def choose(codes, places, scores, lengths, counts, direct, stands, uses_direct):
     """Place in the row of the pattern it takes, -1 for none."""
-    best, best_score = -1, 0.0
+    best: Any = np.int64(-1)  # of one type for what is called with it
+    best_score = 0.0
     for at in range(places.size):
         score = scores[at]
         if score > best_score and uses_direct:  # the share is 1 at most

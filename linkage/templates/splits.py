@@ -13,6 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from linkage.kernels import inner_kernel, kernel
+from linkage.sorting import find_place, sort_up
 from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.words import mix
 
@@ -44,10 +46,10 @@ class Splits:
     parts: npt.NDArray[np.int32]
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _list_candidates(openings, takes_labels):
     """Hashes of labels, or of lines and openings of several tokens, of all rows; ascending, with repeats."""
-    listed = np.empty(openings.size, np.uint32)
+    listed = np.empty(openings.size, np.int64)
     count = 0
     for row in range(openings.shape[0]):
         for column in range(openings.shape[1]):
@@ -56,10 +58,12 @@ def _list_candidates(openings, takes_labels):
             if value and is_label == takes_labels and (is_label or opening_tokens(value, size) >= _MARK_TOKENS):
                 listed[count] = value
                 count += 1
-    return np.sort(listed[:count])
+    listed = listed[:count]
+    sort_up(listed)
+    return listed
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _add_marks(openings, takes_labels, marks):
     """Fill the marks that part of the rows have, anywhere; how many."""
     rows = openings.shape[0]
@@ -72,20 +76,46 @@ def _add_marks(openings, takes_labels, marks):
         mark, repeats, start = listed[start], at - start, at
         if found == MARKS or repeats < _SHARE * rows:
             continue
+        has_it = 0
         for row in range(rows):
             having[found, row] = _has(openings[row], mark)
-        if not having[found].sum() <= (1 - _SHARE) * rows:
-            continue
-        is_new = having[found].sum() >= _SHARE * rows
+            has_it += having[found, row]
+        is_new = _SHARE * rows <= has_it <= (1 - _SHARE) * rows
         for other in range(found):
-            is_new = is_new and not np.array_equal(having[other], having[found])
+            is_same = True
+            for row in range(rows):
+                is_same = is_same and having[other, row] == having[found, row]
+            is_new = is_new and not is_same
         if is_new:
             marks[found] = mark
             found += 1
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
+def _take_rows(openings, rows):
+    taken = np.empty((rows.size, openings.shape[1]), np.uint32)
+    for at in range(rows.size):
+        for column in range(openings.shape[1]):
+            taken[at, column] = openings[rows[at], column]
+    return taken
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _fill(target, value):
+    for at in range(target.size):
+        target[at] = value
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _count_parts(parts):
+    found = 0
+    for part in parts:
+        found += part >= 0
+    return found
+
+
+@inner_kernel
 def _has(openings, mark):
     found = False
     for value in openings:
@@ -93,7 +123,7 @@ def _has(openings, mark):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def bits_of(openings, marks):
     """Which of the marks a row has, as bits."""
     bits = 0
@@ -103,7 +133,7 @@ def bits_of(openings, marks):
     return bits
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _nearest(bits, parts):
     """The part that differs from the bits in the fewest marks, the first of equals."""
     best, best_distance = -1, MARKS + 1
@@ -118,14 +148,14 @@ def _nearest(bits, parts):
     return best
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _parts_of(openings, marks, least_bits, parts):
     """Fill the parts that the marks make; whether they are few and hold nearly all rows."""
     rows = openings.shape[0]
     counts = np.zeros(1 << MARKS, np.int64)
     for row in range(rows):
         counts[bits_of(openings[row], marks)] += 1
-    parts[:] = -1
+    _fill(parts, -1)
     found, covered = 0, 0
     for bits in range(least_bits, counts.size):
         if counts[bits] >= max(_SHARE * rows, 3):
@@ -136,52 +166,58 @@ def _parts_of(openings, marks, least_bits, parts):
     return found > 1 and covered >= _COVER * rows
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _split_part(openings, part, found, count, marks, parts):
     """Split one part further by marks that are no labels; how many parts and marks there are then.
 
     Having no label at all is a part; having none of these marks is not, or a text that fills the slot of many
     prompts would be told apart from the rest.
     """
-    own_marks, own_parts = np.zeros(MARKS, np.uint32), np.full(PARTS, -1, np.int32)
-    more = _add_marks(openings, False, own_marks)
-    if more == 0 or count + more > MARKS or not _parts_of(openings, own_marks, 1, own_parts):
+    own_marks, own_parts = np.zeros(MARKS, np.uint32), np.zeros(PARTS, np.int32)
+    more = _add_marks(openings, np.bool_(False), own_marks)
+    if more == 0 or count + more > MARKS or not _parts_of(openings, own_marks, np.int64(1), own_parts):
         return found, count
-    more_parts = (own_parts >= 0).sum()
+    more_parts = _count_parts(own_parts)
     if found + more_parts - 1 > PARTS:
         return found, count
     before = parts[part]
     for at in range(more_parts):
         parts[part if at == 0 else found + at - 1] = before | own_parts[at] << count
-    marks[count : count + more] = own_marks[:more]
+    for at in range(more):
+        marks[count + at] = own_marks[at]
     return found + more_parts - 1, count + more
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _find_split(openings, marks, parts):
     """Fill marks and parts of one pattern's rows: by labels, and then each part by other openings; whether any."""
-    count = _add_marks(openings, True, marks)
-    if count == 0 or not _parts_of(openings, marks, 0, parts):
+    count = _add_marks(openings, np.bool_(True), marks)
+    if count == 0 or not _parts_of(openings, marks, np.int64(0), parts):
         count = 0
-        marks[:], parts[:], parts[0] = 0, -1, 0
-    found = (parts >= 0).sum()
-    owners = np.empty(openings.shape[0], np.int32)
+        _fill(marks, 0)
+        _fill(parts, -1)
+        parts[0] = 0
+    found = _count_parts(parts)
+    owners, own = np.empty(openings.shape[0], np.int32), np.empty(openings.shape[0], np.int64)
     for row in range(owners.size):
         owners[row] = _nearest(bits_of(openings[row], marks), parts)
     for part in range(found):
-        rows = np.flatnonzero(owners == parts[part])
-        if rows.size >= _FEWEST:
-            found, count = _split_part(openings[rows], part, found, count, marks, parts)
+        size = 0
+        for row in range(owners.size):
+            own[size] = row
+            size += owners[row] == parts[part]
+        if size >= _FEWEST:
+            found, count = _split_part(_take_rows(openings, own[:size]), part, found, count, marks, parts)
     return found > 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_all(openings, order, starts, places, marks, parts):
     """Fill marks and parts of each pattern; rows of pattern ``p`` are ``order[starts[p]:starts[p + 1]]``."""
     is_split = np.zeros(places.size, np.bool_)
     for at in range(places.size):
         rows = order[starts[at] : min(starts[at + 1], starts[at] + SAMPLE)]
-        is_split[at] = rows.size >= _FEWEST and _find_split(openings[rows], marks[at], parts[at])
+        is_split[at] = rows.size >= _FEWEST and _find_split(_take_rows(openings, rows), marks[at], parts[at])
     return is_split
 
 
@@ -204,7 +240,7 @@ def find_splits(
     return Splits(places.astype(np.int32)[is_split], marks[is_split], parts[is_split])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def name_rows(openings, chosen, keys, places, marks, parts, ids):
     """Fill the 63-bit template id of each row: a hash of its pattern and part; 0 for none."""
     for row in range(chosen.size):
@@ -212,7 +248,7 @@ def name_rows(openings, chosen, keys, places, marks, parts, ids):
         if chosen[row] < 0:
             continue
         value = keys[chosen[row]]
-        at = np.searchsorted(places, chosen[row])
+        at = find_place(places, chosen[row])
         if at < places.size and places[at] == chosen[row]:
             part = _nearest(bits_of(openings[row], marks[at]), parts[at])
             for mark in range(MARKS):

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.coding import GOLDEN
+from linkage.kernels import kernel
+from linkage.sorting import SIGN, order_of
 
 Keys = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.int32]
@@ -70,7 +72,7 @@ def count_of(found):
     return np.int64(found >> np.uint64(32))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(keys, counts, places, entries):
     last = np.uint64(entries.shape[0] - 1)
     for place in places:
@@ -81,7 +83,7 @@ def _fill(keys, counts, places, entries):
         entries[at, 1] = np.uint64(counts[place]) << np.uint64(32) | np.uint64(place + 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _runs(values, least, kept, counts):
     """Of ascending values, those seen at least so often, and how often; how many there are."""
     found, start = 0, 0
@@ -112,7 +114,7 @@ def count_frequent(values: npt.NDArray[Any], *, least: int) -> tuple[npt.NDArray
     return kept[:found].copy(), counts[:found].copy()
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always")
 def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     """Fill the keys of a bucket whose weights add up to enough, ascending, and the sums; how many.
 
@@ -131,17 +133,22 @@ def _count_bucket(keys, weights, least, slots, sums, kept, counts):
             kept[found], counts[found] = slots[at], sums[at]
             found += 1
         sums[at] = 0
-    order = np.argsort(kept[:found])
-    kept[:found], counts[:found] = kept[:found][order], counts[:found][order]
+    held, sums_of = np.empty(found, np.int64), np.empty(found, np.int32)
+    for at in range(found):
+        held[at], sums_of[at] = np.int64(kept[at] ^ SIGN), counts[at]
+    order = order_of(held)
+    for at in range(found):
+        kept[at], counts[at] = np.uint64(held[order[at]]) ^ SIGN, sums_of[order[at]]
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_buckets(keys, weights, limits, least, kept, counts):
     """Fill the frequent keys of all buckets, one bucket after the other; how many."""
     largest = 16
-    while largest < 2 * np.diff(limits).max():
-        largest *= 2
+    for bucket in range(limits.size - 1):
+        while largest < 2 * (limits[bucket + 1] - limits[bucket]):
+            largest *= 2
     slots, sums = np.zeros(largest, np.uint64), np.zeros(largest, np.int32)
     found = 0
     for bucket in range(limits.size - 1):
@@ -221,7 +228,7 @@ def find_places(entries: Keys, keys: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     return places
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _find_places(entries, keys, places):
     for row in range(keys.size):
         places[row] = place_of(find(entries, keys[row]))

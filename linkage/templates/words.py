@@ -8,6 +8,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from linkage.kernels import inner_kernel
 from linkage.templates.normalize import COLON, DROPPED, EXPANDED, NEWLINE, SOLO, TABLE_SIZE
 
 BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
@@ -42,7 +43,7 @@ def mix(value):
 _LIST_LETTERS = np.array([_word_hash(letter) for letter in "bcdefgh"], dtype=np.uint64)
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _decode(buffer, at):
     """The code point at a byte of valid UTF-8, and the byte after it."""
     first = np.int64(buffer[at])
@@ -57,7 +58,7 @@ def _decode(buffer, at):
     return point | ((np.int64(buffer[at + 2]) & 0x3F) << 6) | (np.int64(buffer[at + 3]) & 0x3F), at + 4
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def read_words(buffer, start, stop, codes, expansions, starts, exact, masked, lines, labels):
     """Fill hashes of the words (exact; and with all numbers alike), their line and whether a colon follows."""
     words, line, at = 0, 0, start
@@ -105,7 +106,7 @@ def read_words(buffer, start, stop, codes, expansions, starts, exact, masked, li
     return words
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def _is_list_letter(word):
     found = False
     for letter in _LIST_LETTERS:
@@ -113,7 +114,7 @@ def _is_list_letter(word):
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@inner_kernel
 def weave(masked, lines, labels, words, tokens, token_lines):
     """Fill the tokens: the words, a mark after each label, a mark at each line's end; how many.
 
