@@ -88,7 +88,7 @@ def _turn(value, count):
     return (value >> np.uint64(count)) | (value << np.uint64(64 - count))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _mix(a, b, c, d, x, y):
     """The function G of the reference."""
     a = a + b + x

@@ -23,8 +23,7 @@ from linkage.templates.normalize import fold_table
 
 Hashes = npt.NDArray[np.uint32]
 
-# Bytes of a number, of one type for the compiler; the longest say which openings of every other place there are, too.
-_BYTE, _WORD, _LONG = np.int64(1), np.int64(4), np.int64(5)
+_PRESENT: Final = 5  # bytes that say which openings of every other place there are
 _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
 _BATCH: Final = 4_096  # prompts that a thread takes at a time
 
@@ -56,21 +55,21 @@ def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, ta
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
                 present[slot % 2] |= np.uint64(1) << np.uint64(slot // 2)
-        at = _put(target, places[place], np.uint64(sizes[row, 0]), _WORD)
-        at = _put(target, at, np.uint64(sizes[row, 1]), _BYTE)
-        at = _put(target, at, np.uint64(wholes[row, 0]), _WORD)
-        at = _put(target, at, np.uint64(wholes[row, 1]), _WORD)
-        at = _put(target, at, present[0], _LONG)
-        at = _put(target, at, present[1], _LONG)
+        at = _put(target, places[place], np.uint64(sizes[row, 0]), 4)
+        at = _put(target, at, np.uint64(sizes[row, 1]), 1)
+        at = _put(target, at, np.uint64(wholes[row, 0]), 4)
+        at = _put(target, at, np.uint64(wholes[row, 1]), 4)
+        at = _put(target, at, present[0], _PRESENT)
+        at = _put(target, at, present[1], _PRESENT)
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
-                at = _put(target, at, np.uint64(heads[row, depth]), _WORD)
-                at = _put(target, at, np.uint64(tails[row, depth]), _WORD)
+                at = _put(target, at, np.uint64(heads[row, depth]), 4)
+                at = _put(target, at, np.uint64(tails[row, depth]), 4)
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
-                at = _put(target, at, np.uint64(openings[row, slot]), _WORD)
+                at = _put(target, at, np.uint64(openings[row, slot]), 4)
         for item in range(starts[row], starts[row + 1]):
-            at = _put(target, at, np.uint64(items[item]), _LONG)
+            at = _put(target, at, np.uint64(items[item]), 5)
 
 
 @kernel
@@ -79,23 +78,23 @@ def _unpack(source, places, sizes, wholes, heads, tails, openings, starts, items
     present = np.empty(2, np.uint64)
     for row in range(sizes.shape[0]):
         at = places[row] + 5
-        wholes[row, 0] = _get(source, at, _WORD)
-        wholes[row, 1] = _get(source, at + 4, _WORD)
-        present[0], present[1] = _get(source, at + 8, _LONG), _get(source, at + 8 + _LONG, _LONG)
-        at += 8 + 2 * _LONG
+        wholes[row, 0] = _get(source, at, 4)
+        wholes[row, 1] = _get(source, at + 4, 4)
+        present[0], present[1] = _get(source, at + 8, _PRESENT), _get(source, at + 8 + _PRESENT, _PRESENT)
+        at += 8 + 2 * _PRESENT
         for depth in range(DEPTHS.size):
             if DEPTHS[depth] <= sizes[row, 0]:
-                heads[row, depth] = _get(source, at, _WORD)
-                tails[row, depth] = _get(source, at + 4, _WORD)
+                heads[row, depth] = _get(source, at, 4)
+                tails[row, depth] = _get(source, at + 4, 4)
                 at += 8
         for slot in range(openings.shape[1]):
             if present[slot % 2] >> np.uint64(slot // 2) & np.uint64(1):
-                openings[row, slot] = _get(source, at, _WORD)
+                openings[row, slot] = _get(source, at, 4)
                 at += 4
         if places[row + 1] - at != 5 * sizes[row, 1]:
             return False
         for item in range(starts[row], starts[row + 1]):
-            items[item] = _get(source, at, _LONG)
+            items[item] = _get(source, at, 5)
             at += 5
     return True
 

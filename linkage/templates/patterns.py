@@ -55,7 +55,7 @@ _SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
 )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def end_key(value, depth, is_tail):
     """Key of an end cut in the table of pieces."""
     return mix(np.uint64(value) | (np.uint64(depth + 1) << np.uint64(32)) | (_SEED_TAIL if is_tail else _SEED_HEAD))
@@ -139,9 +139,9 @@ def _first_lowest(scores, found):
 def _cut_end(values, words, is_tail, pieces, worths, room, cuts, depths):
     """Fill the keys and depths of the best cuts of one end, shallowest first; how many."""
     scores, chosen, found = room[0], room[1], 0
-    here, depth = np.uint64(0), 0
+    here, depth = np.uint64(0), np.int64(0)
     if DEPTHS[0] <= words:
-        here = find(pieces, end_key(values[0], 0, is_tail))
+        here = find(pieces, end_key(values[0], depth, is_tail))
     while here:
         onward = np.uint64(0)
         if depth + 1 < DEPTHS.size and DEPTHS[depth + 1] <= words:
@@ -321,7 +321,7 @@ def _look_up(keys, patterns, found, others):
         found[at] = patterns[place, 1]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _parts_of(code):
     """Cut of the head, cut of the tail and choice of lines."""
     ends = np.int64(code) // LINE_CHOICES
@@ -393,7 +393,7 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, co
     return found
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def _is_within(code, other):
     """Whether a pattern (code) is part of another of the same row."""
     ends, other_ends = code // LINE_CHOICES, other // LINE_CHOICES

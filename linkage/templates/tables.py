@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from linkage.coding import GOLDEN
-from linkage.kernels import kernel
+from linkage.kernels import inner_kernel, kernel
 from linkage.sorting import SIGN, order_of
 
 Keys = npt.NDArray[np.uint64]
@@ -42,13 +42,13 @@ def _slot_of(key, slots):
     return (key * GOLDEN) >> np.uint64(20) & np.uint64(slots - 1)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inner_kernel
 def home(entries, key):
     """Where in the table a key is looked for first."""
     return _slot_of(key, entries.shape[0])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel
 def find(entries, key):
     """What the table says of a key, for :func:`place_of` and :func:`count_of`; 0 where it is not there."""
     last = np.uint64(entries.shape[0] - 1)
@@ -60,13 +60,13 @@ def find(entries, key):
     return np.uint64(0)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel
 def place_of(found):
     """The place among the table's keys, -1 for a key that is not there."""
     return np.int64(found & _LOWER) - 1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel
 def count_of(found):
     """How often the key was seen, 0 for one that is not there."""
     return np.int64(found >> np.uint64(32))

@@ -5,10 +5,11 @@ Kernels only; :mod:`linkage.templates.fingerprints` calls them.
 
 from __future__ import annotations
 
-import numba
+from typing import Any
+
 import numpy as np
 
-from linkage.kernels import inner_kernel
+from linkage.kernels import inner_kernel, kernel
 from linkage.templates.normalize import COLON, DROPPED, EXPANDED, NEWLINE, SOLO, TABLE_SIZE
 
 BASE = np.uint64(0x9E3779B97F4A7C17)  # odd, and 3 modulo 4: no cheap collision when two words change places
@@ -26,11 +27,12 @@ def _word_hash(word: str) -> int:
     value = int(SEED)
     for letter in word:
         value = (value ^ ord(letter)) * int(_FNV) % (1 << 64)
+    compiled: Any = mix
     with np.errstate(over="ignore"):  # the plain function: calling the compiled one would load its code at import
-        return int(mix.py_func(np.uint64(value)))
+        return int(compiled.py_func(np.uint64(value)))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@kernel
 def mix(value):
     """A 64-bit hash spread over all its bits (the finaliser of MurmurHash3)."""
     value ^= value >> np.uint64(33)
