@@ -280,13 +280,6 @@ class VerdictSettings:
         high=1,
         reason="so many that declare one organization are one customer; one stray account more does not undo that",
     )
-    least_sleepless: float = _setting(
-        0.5,
-        unit="0: each account keeps a person's hours, 1: all hours alike",
-        low=0,
-        high=1,
-        reason="for tier enforce by own work alone: that of a class or a bureau keeps people's hours; decision 56",
-    )
     review_probability: float = _setting(
         0.3,
         unit="probability",

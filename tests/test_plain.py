@@ -32,7 +32,7 @@ def judged(tier: str, /, **figures: Any) -> ClusterDetail:
             0.2,
             0.9,
             0.001,
-            "Both verdicts reach the tier “enforce”; it is held back: their own work keeps people's hours",
+            "Both verdicts reach the tier “enforce”; it is held back: one payment instrument is that of all",
         ),
     ],
 )

@@ -413,11 +413,15 @@ def find_open(incidence: Incidence, group: Codes, *, groups: int) -> Flags:
     group : group of each account, by code; -1 for none.
     groups : how many there are.
     """
-    size, is_open = np.bincount(group[group >= 0], minlength=groups), np.ones(groups, dtype=np.bool_)
-    for hard in ("payment", "ip"):
-        most, known, _ = _most_held(incidence, group, hard, groups=groups)
-        is_open &= (known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size)
-    return is_open
+    one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
+    return one_card & one_address
+
+
+def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> Flags:
+    """Whether nearly all members of each group, of those known, have one value of this kind; see :func:`find_open`."""
+    size = np.bincount(group[group >= 0], minlength=groups)
+    most, known, _ = _most_held(incidence, group, kind, groups=groups)
+    return np.asarray((known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size))
 
 
 def find_domains(incidence: Incidence, group: Codes, *, groups: int) -> Flags:

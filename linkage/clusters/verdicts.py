@@ -32,6 +32,7 @@ from linkage.clusters.ties import (
     build_incidence,
     conduct_ties,
     find_brief,
+    find_common,
     find_domains,
     find_open,
     group_ties,
@@ -99,6 +100,8 @@ class _Judged:
     organizations: Codes
     is_paid: Flags
     """Payment ties half the members."""
+    is_spread: Flags
+    """It does, and by more than one instrument: whoever pays for all accounts with one is a customer in the open."""
     measured: pd.DataFrame
     patterns: pd.DataFrame
     is_open: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
@@ -310,6 +313,7 @@ def _judge_groups(
         q_value=q_value,
         organizations=organizations,
         is_paid=is_paid,
+        is_spread=is_paid & ~find_common(incidence, group, "payment", groups=groups),
         measured=_measured(controller, extraction).assign(**both),
         patterns=patterns,
     )
@@ -366,9 +370,8 @@ def _is_firm(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
 
 def _reaches(judged: _Judged, settings: VerdictSettings) -> Flags:
     """Whose two verdicts are enough for tier ``enforce``; what one has to spare makes up for what the other lacks."""
-    # A class's or a bureau's own work is narrow and long, too, but either no card ties it or people sleep.
-    is_tireless = judged.is_paid & (judged.measured["slice_own_sleepless"] >= settings.least_sleepless)
-    extraction = np.where(is_tireless, judged.extraction, judged.measured["whole_probability"])
+    # A class's, a bureau's or a shop's own work is narrow and long, too, but no card ties them, or one that all have.
+    extraction = np.where(judged.is_spread, judged.extraction, judged.measured["whole_probability"])
     needed = np.clip(settings.enforce_both - extraction, settings.least_controller, settings.enforce_controller)
     return np.asarray((judged.controller >= needed) & (extraction >= settings.enforce_extraction))
 

@@ -390,8 +390,8 @@ def _last_bar(cluster: Mapping[str, Any]) -> str:
             "their own work"
         )
     return (
-        "their own work keeps people's hours, so that all that they send counts, which reads less like extraction; or "
-        "a decision is against it"
+        "one payment instrument is that of all, so that all that they send counts, which reads less like extraction "
+        "than their own work; or a decision is against it"
     )
 
 
