@@ -63,9 +63,10 @@ def find_standing(
     copyable = np.isin(families, COPYABLE_FAMILIES)
     belonging, is_framed = _belonging(matrix, whole, copyable, settings)
     group = np.where(belonging >= settings.probable_share, whole, -1)
-    asked = is_framed & accounts["created_at"].isna().to_numpy()
-    alike = _find_alike(matrix[:, copyable], whole, group, asked, incidence=incidence, settings=settings)
-    return Standing(belonging, _own_probability(matrix, whole), alike)
+    is_untold = is_framed & accounts["created_at"].isna().to_numpy()
+    if is_untold.any():
+        is_untold = _find_alike(matrix[:, copyable], whole, group, is_untold, incidence=incidence, settings=settings)
+    return Standing(belonging, _own_probability(matrix, whole), is_untold)
 
 
 def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: VerdictSettings) -> tuple[Numbers, Flags]:
