@@ -12,6 +12,7 @@ import pyarrow as pa
 from linkage.arrays import Ints
 from linkage.errors import StoreError
 from linkage.kernels import kernel
+from linkage.sorting import find_place
 from linkage.store.store import Database
 from linkage.terms import TEXT
 
@@ -48,14 +49,9 @@ def _find_places(ids: Ints, known: Ints, order: Ints, starts: Ints, shift: int, 
         if number < 0 or number >> shift >= len(starts) - 1:
             continue
         first, last = starts[number >> shift], starts[(number >> shift) + 1]
-        while first < last:
-            middle = (first + last) // 2
-            if known[middle] < number:
-                first = middle + 1
-            else:
-                last = middle
-        if first < len(known) and known[first] == number:
-            places[row] = order[first]
+        at = first + find_place(known[first:last], number)
+        if at < len(known) and known[at] == number:
+            places[row] = order[at]
 
 
 class AccountNames(NamedTuple):
