@@ -36,6 +36,8 @@ class Standing(NamedTuple):
 
     belonging: Numbers
     """Ties as a share of the median member's."""
+    group: Codes
+    """Group of each account that is tied firmly enough; -1 for all others."""
     sure: Numbers
     """Chance that it belongs to its group."""
     is_untold: Flags
@@ -66,7 +68,7 @@ def find_standing(
     is_untold = is_framed & accounts["created_at"].isna().to_numpy()
     if is_untold.any():
         is_untold = _find_alike(matrix[:, copyable], whole, group, is_untold, incidence=incidence, settings=settings)
-    return Standing(belonging, _own_probability(matrix, whole), is_untold)
+    return Standing(belonging, group, _own_probability(matrix, whole), is_untold)
 
 
 def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: VerdictSettings) -> tuple[Numbers, Flags]:

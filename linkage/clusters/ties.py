@@ -402,23 +402,18 @@ def _tie_near(near: Nearness, members: Codes) -> tuple[Codes, float]:
     return inside, max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
 
 
-def find_open(incidence: Incidence, group: Codes, *, groups: int) -> Flags:
-    """Whether nearly all members of each group, of those known, pay with one instrument and use one address.
+def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> Flags:
+    """Whether nearly all members of each group, of those known, have one value of this kind.
 
-    Whoever spreads work over accounts to stay unseen does not; a firm does. Of a member whose instrument or address
-    nobody else has, or nobody logs, none is told; where that is more than a quarter of a group, it is not open.
+    Whoever spreads work over accounts to stay unseen has neither one instrument nor one address for all; a firm does.
+    Of a member whose instrument or address nobody else has, or nobody logs, none is told; where that is more than a
+    quarter of a group, it has none in common.
 
     Parameters
     ----------
     group : group of each account, by code; -1 for none.
     groups : how many there are.
     """
-    one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
-    return one_card & one_address
-
-
-def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> Flags:
-    """Whether nearly all members of each group, of those known, have one value of this kind; see :func:`find_open`."""
     size = np.bincount(group[group >= 0], minlength=groups)
     most, known, _ = _most_held(incidence, group, kind, groups=groups)
     return np.asarray((known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size))

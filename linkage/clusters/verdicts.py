@@ -34,7 +34,6 @@ from linkage.clusters.ties import (
     find_brief,
     find_common,
     find_domains,
-    find_open,
     group_ties,
     rank_habits,
     tie_matrix,
@@ -179,7 +178,7 @@ def judge(
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
     known: dict[str, Any] = {"families": families, "incidence": incidence, "accounts": accounts, "settings": settings}
     standing = find_standing(everything, whole, **known)
-    group = np.where(standing.belonging >= settings.probable_share, whole, -1)
+    group = standing.group
     measure = functools.partial(
         measure_extraction,
         incidence,
@@ -211,8 +210,10 @@ def judge(
 class _Bars:
     """What may bar a group from tier ``enforce``, whatever else is found."""
 
+    have_one_card: Flags
+    """:func:`find_common`, of payment."""
     are_open: Flags
-    """:func:`find_open`."""
+    """The same of payment and of addresses."""
     have_domains: Flags
     """:func:`find_domains`."""
     are_brief: Flags
@@ -221,8 +222,8 @@ class _Bars:
 
 def _bars(incidence: Incidence, group: Codes, hours: pd.DataFrame, *, groups: int, settings: VerdictSettings) -> _Bars:
     are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
-    are_open, have_domains = (find(incidence, group, groups=groups) for find in (find_open, find_domains))
-    return _Bars(are_open, have_domains, are_brief)
+    one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
+    return _Bars(one_card, one_card & one_address, find_domains(incidence, group, groups=groups), are_brief)
 
 
 _GIVEN: Final = (
@@ -313,7 +314,7 @@ def _judge_groups(
         q_value=q_value,
         organizations=organizations,
         is_paid=is_paid,
-        is_spread=is_paid & ~find_common(incidence, group, "payment", groups=groups),
+        is_spread=is_paid & ~bars.have_one_card,
         measured=_measured(controller, extraction).assign(**both),
         patterns=patterns,
     )
@@ -404,7 +405,7 @@ def _members(
     rows = np.flatnonzero(np.isin(whole, kept))
     number, share, is_untold = whole[rows], standing.belonging[rows], standing.is_untold[rows]
     firm = np.where(share >= settings.core_share, "core", "probable")
-    membership = np.where((share >= settings.probable_share) | is_untold, firm, "bystander")
+    membership = np.where((standing.group[rows] >= 0) | is_untold, firm, "bystander")
     tier = judged.tier[number]
     flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
     columns = {
@@ -415,7 +416,7 @@ def _members(
         "controller_probability": judged.controller[number] * standing.sure[rows],
         "extraction_probability": judged.extraction[number],
         "q_value": judged.q_value[number],
-        "reasons": _reasons(judged, rows, whole, standing, settings),
+        "reasons": _reasons(judged, rows, whole, standing),
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
         "requests": accounts["request_count"].to_numpy()[rows],
@@ -424,11 +425,11 @@ def _members(
     return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
 
 
-def _reasons(judged: _Judged, rows: Codes, whole: Codes, standing: Standing, settings: VerdictSettings) -> list[str]:
+def _reasons(judged: _Judged, rows: Codes, whole: Codes, standing: Standing) -> list[str]:
     """What ties each of these accounts (codes) to its group, in words."""
     ties = judged.ties
     if standing.is_untold.any():
-        told = np.where((standing.belonging >= settings.probable_share) | standing.is_untold, whole, -1)
+        told = np.where(standing.is_untold, whole, standing.group)
         ties = group_ties(judged.incidence, told, groups=len(judged.tier))
     said = tell_reasons(rows, ties=ties, patterns=judged.patterns, incidence=judged.incidence)
     untold = standing.is_untold[rows].tolist()
