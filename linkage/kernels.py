@@ -1,4 +1,4 @@
-"""Decorators for what numba compiles: functions that Python calls, and those that only compiled functions call.
+"""Decorators for what numba compiles: called by Python, called by compiled functions alone, or put into these.
 
 A wrapper around a function is one more to compile. Nobody calls any of ours from C, and those that others are made of
 need none for Python either: so a first run on a machine compiles a twelfth less (2026-11-30).
@@ -28,4 +28,10 @@ def inner_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     for such calls.
     """
     compiled: Callable[..., Any] = _compiled(**_CALLED, no_cpython_wrapper=True)(function)
+    return compiled
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, put into those that call it: none is compiled by itself, and no call is left."""
+    compiled: Callable[..., Any] = _compiled(cache=True, nogil=True, inline="always")(function)
     return compiled

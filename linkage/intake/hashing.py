@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.arrays import Ints
 from linkage.intake.letters import letters_of
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import inlined, inner_kernel, kernel
 
 _BLOCK: Final = 128
 _DIGEST_BYTES: Final = 8
@@ -83,7 +82,7 @@ def hash_rows(rows: npt.NDArray[np.int64]) -> Ints:
     return ids
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _turn(value, count):
     return (value >> np.uint64(count)) | (value << np.uint64(64 - count))
 
@@ -130,14 +129,14 @@ def _compress(state, m, count, is_last):
     state[7] ^= v7 ^ v15
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _begin(state):
     for at in range(8):
         state[at] = _START[at]
     state[0] ^= _PARAMETERS
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _id_of(state):
     """The first 63 bits of the digest, big endian; never 0."""
     value = np.uint64(0)

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import inlined, inner_kernel, kernel
 from linkage.sorting import find_place
 from linkage.templates.words import BASE, LABEL_END, NUMBER, SEED, mix, read_words, weave
 
@@ -105,14 +104,14 @@ def _hash_ends(masked, words, heads, tails):
     return whole
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _sized_hash(value, size, is_label):
     """A 32-bit hash whose low five bits say how many tokens it is of, and whether these are a label."""
     kept = mix(value) >> np.uint64(37) << np.uint64(5)
     return np.uint32(kept | np.uint64(size) | (LABEL_BIT if is_label else np.uint64(0)))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def opening_tokens(value, size):
     """Tokens in the opening of a line, given its hash and which of :data:`OPENINGS` it is."""
     return np.int64(np.uint64(value) & np.uint64(15)) if size == 0 else abs(OPENINGS[size])

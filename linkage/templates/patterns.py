@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import inlined, inner_kernel, kernel
 from linkage.templates.fingerprints import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.tables import count_of, find, home, place_of
 from linkage.templates.words import mix
@@ -61,13 +60,13 @@ def end_key(value, depth, is_tail):
     return mix(np.uint64(value) | (np.uint64(depth + 1) << np.uint64(32)) | (_SEED_TAIL if is_tail else _SEED_HEAD))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def line_key(value, size):
     """Key of a line opening in the table of pieces."""
     return mix(np.uint64(value) | (np.uint64(size + 1) << np.uint64(32)) | _SEED_LINE)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def worth(count, least):
     """How much a number of prompts says: 0 at ``least``, growing with its logarithm to the power of 1.25."""
     if count <= least:
@@ -123,7 +122,7 @@ def find_worths(counts, least):
     return worths
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _first_lowest(scores, found):
     """Where the next score goes: behind those found or, where there is no room, in the place of the lowest."""
     if found < scores.size:
@@ -222,7 +221,7 @@ def _cut_lines(values, pieces, worths, room, cuts, tokens):
     return found
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def cut_row(heads, tails, openings, words, pieces, worths, room, cuts, tokens):
     """Fill the cuts of one row (rows 0 head, 1 tail, 2 lines) and their tokens; how many of each.
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import inlined, inner_kernel, kernel
 from linkage.sorting import find_place, sort_up
 from linkage.templates.fingerprints import LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.words import mix
@@ -101,13 +100,13 @@ def _take_rows(openings, rows):
     return taken
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _fill(target, value):
     for at in range(target.size):
         target[at] = value
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _count_parts(parts):
     found = 0
     for part in parts:
@@ -166,7 +165,7 @@ def _parts_of(openings, marks, least_bits, parts):
     return found > 1 and covered >= _COVER * rows
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _split_part(openings, part, found, count, marks, parts):
     """Split one part further by marks that are no labels; how many parts and marks there are then.
 
@@ -188,7 +187,7 @@ def _split_part(openings, part, found, count, marks, parts):
     return found + more_parts - 1, count + more
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _find_split(openings, marks, parts):
     """Fill marks and parts of one pattern's rows: by labels, and then each part by other openings; whether any."""
     count = _add_marks(openings, np.bool_(True), marks)

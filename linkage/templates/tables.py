@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from linkage.coding import GOLDEN
-from linkage.kernels import inner_kernel, kernel
+from linkage.kernels import inlined, inner_kernel, kernel
 from linkage.sorting import SIGN, order_of
 
 Keys = npt.NDArray[np.uint64]
@@ -36,7 +35,7 @@ class Table:
         return len(self.keys)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _slot_of(key, slots):
     """Where a key is looked for first, of so many slots (a power of two)."""
     return (key * GOLDEN) >> np.uint64(20) & np.uint64(slots - 1)
@@ -114,7 +113,7 @@ def count_frequent(values: npt.NDArray[Any], *, least: int) -> tuple[npt.NDArray
     return kept[:found].copy(), counts[:found].copy()
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _count_bucket(keys, weights, least, slots, sums, kept, counts):
     """Fill the keys of a bucket whose weights add up to enough, ascending, and the sums; how many.
 
