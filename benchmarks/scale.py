@@ -65,12 +65,12 @@ def run(
     runs: int | None = None,
     stages: tuple[str, ...] = (),
 ) -> str:
-    """Tables of all stages at all sizes, or of some stages and their peers, as Markdown."""
+    """A table of all stages at all sizes, or of some stages and their peers, as Markdown."""
     chosen = sizes or (SHORT_SIZES if is_short else SIZES)
     times = runs or (1 if is_short else RUNS)
     wanted = with_peers(stages) if stages else tuple(STAGES)
     measured = {size: measure(make_world(folder, size), size, runs=times, stages=wanted) for size in chosen}
-    return "\n".join([*stage_table(measured), "", *growth_table(measured)])
+    return "\n".join(stage_table(measured))
 
 
 def with_peers(stages: Collection[str]) -> tuple[str, ...]:
@@ -336,34 +336,39 @@ evidence and links; ``project``: the candidate pairs alone; ``partition``: one L
 
 
 def stage_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
-    """Markdown lines: one row per size and stage, peers below their stage, with the ratio of the rates."""
-    lines = [
-        "| requests | stage | seconds | CPU seconds | requests/s | peak MB | times the peer's rate |",
-        "|" + " --- |" * 7,
-    ]
-    for size, found in measured.items():
-        for name, told in found.items():
-            ratios = [f"{found[peer]['wall'] / told['wall']:.2f}" for peer in PEER_OF.get(name, ()) if peer in found]
-            lines.append(
-                f"| {size:,} | {name} | {told['wall']:.1f} | {told['cpu']:.1f} | {size / told['wall']:,.0f} | "
-                f"{told['peak']:,.0f} | {', '.join(ratios)} |"
-            )
-    return lines
+    """Markdown lines: a row per stage, its peers below it, with what each took at every size.
 
-
-def growth_table(measured: Mapping[int, Mapping[str, Told]]) -> list[str]:
-    """Markdown lines: exponents between the smallest and the largest size at which a stage was measured."""
-    lines = ["| stage | from | to | growth exponent, wall | CPU | peak memory |", "|" + " --- |" * 6]
+    Beside that the growth exponents between the smallest and the largest size at which it was measured, and at every
+    size the time of the peer over that of the stage.
+    """
+    sizes = list(measured)
+    columns = (*(f"{size:,}: s (CPU s), MB" for size in sizes), "growth of s, CPU s, MB", "times the peer's rate")
+    lines = [f"| stage | {' | '.join(columns)} |", "|" + " --- |" * (len(columns) + 1)]
     for name in (*STAGES, WHOLE):
-        sizes = [size for size, found in measured.items() if name in found]
-        if len(sizes) > 1:
-            first, last = sizes[0], sizes[-1]
-            slopes = [
-                math.log(measured[last][name][key] / measured[first][name][key]) / math.log(last / first)
-                for key in ("wall", "cpu", "peak")
-            ]
-            lines.append(f"| {name} | {first:,} | {last:,} | " + " | ".join(f"{slope:.2f}" for slope in slopes) + " |")
+        told = {size: found[name] for size, found in measured.items() if name in found}
+        if told:
+            rates = "; ".join(_rates(told, peer, measured) for peer in PEER_OF.get(name, ()))
+            cells = (*(_figures(told.get(size)) for size in sizes), _growth(told), rates)
+            lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
+
+
+def _figures(told: Told | None) -> str:
+    return "" if told is None else f"{told['wall']:,.1f} ({told['cpu']:,.0f}), {told['peak']:,.0f}"
+
+
+def _growth(told: Mapping[int, Told]) -> str:
+    first, last = min(told), max(told)
+    if first == last:
+        return ""
+    slopes = (math.log(told[last][key] / told[first][key]) / math.log(last / first) for key in ("wall", "cpu", "peak"))
+    return ", ".join(f"{slope:.2f}" for slope in slopes)
+
+
+def _rates(told: Mapping[int, Told], peer: str, measured: Mapping[int, Mapping[str, Told]]) -> str:
+    beside = {size: measured[size][peer]["wall"] for size in told if peer in measured[size]}
+    ratios = [f"{wall / told[size]['wall']:.2f}" for size, wall in beside.items()]
+    return f"{peer} {', '.join(ratios)}" if ratios else ""
 
 
 def _warm_up() -> None:

@@ -35,18 +35,13 @@ MEASURED = {
 }
 
 
-def test_each_stage_stands_beside_its_peer() -> None:
-    lines = scale.stage_table(MEASURED)
-    assert lines[2] == "| 100 | ingest | 2.0 | 3.0 | 50 | 100 | 2.50 |"
-    assert lines[3].endswith("| 50 |  |")
-    assert lines[5] == "| 1,000 | ingest | 20.0 | 30.0 | 50 | 100 | 25.00 |"
-
-
-def test_growth_is_told_for_what_was_measured_twice() -> None:
-    lines = scale.growth_table(MEASURED)
-    assert lines[2:] == [
-        "| ingest | 100 | 1,000 | 1.00 | 1.00 | 0.00 |",
-        "| sqlite-utils insert | 100 | 1,000 | 2.00 | 1.00 | 1.00 |",
+def test_each_stage_stands_beside_its_peer_with_its_growth() -> None:
+    assert scale.stage_table(MEASURED) == [
+        "| stage | 100: s (CPU s), MB | 1,000: s (CPU s), MB | growth of s, CPU s, MB | times the peer's rate |",
+        "| --- | --- | --- | --- | --- |",
+        "| ingest | 2.0 (3), 100 | 20.0 (30), 100 | 1.00, 1.00, 0.00 | sqlite-utils insert 2.50, 25.00 |",
+        "| sqlite-utils insert | 5.0 (4), 50 | 500.0 (40), 500 | 2.00, 1.00, 1.00 |  |",
+        "| rensa | 1.0 (1), 10 |  |  |  |",
     ]
 
 
