@@ -131,7 +131,9 @@ def test_a_bystander_is_told_why_and_that_its_own_figure_is_no_reason_to_act(
     member, held_by = {**(detail.member or {}), **left}, ("content", "client")
     said = account_text(dataclasses.replace(detail, member=member, held_by=held_by, lacking=lacking, missing=lacking))
     assert told in said
-    assert "has a probability of over 99%; this leaves out why it is a bystander, and is no reason to act." in said
+    going_by = "what could not be taken over" if lacking else "its ties alone"
+    assert f"Going by {going_by}, that the operator of this cluster runs it, too, has a probability of over 99%" in said
+    assert "no reason to act." in said
     assert "runs this account, too, is" not in said
     assert ("whose logs tell nothing of payment." in said) == (lacking != ())
     assert "nothing here speaks for acting" not in said

@@ -201,3 +201,4 @@ def test_one_victim_whose_every_copyable_trait_is_copied_is_a_bystander(is_recor
     assert flagged(made.verdicts) == MEMBERS
     members = made.verdicts.members.set_index("account_id")
     assert members["membership"].get("v00", "none") in ("none", "bystander")
+    assert members["controller_probability"].get("v00", 0.0) < 0.3, "what is copied tells nothing of whom it is from"

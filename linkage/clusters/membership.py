@@ -39,7 +39,7 @@ class Standing(NamedTuple):
     group: Codes
     """Group of each account that is tied firmly enough; -1 for all others."""
     sure: Numbers
-    """Chance that it belongs to its group."""
+    """Chance that it belongs to its group; of who may have been copied, by what cannot be copied alone."""
     is_untold: Flags
     """Nothing is known of what cannot be copied, and all else is as with the members."""
 
@@ -68,7 +68,8 @@ def find_standing(
     is_untold = is_framed & accounts["created_at"].isna().to_numpy()
     if is_untold.any():
         is_untold = _find_alike(matrix[:, copyable], whole, group, is_untold, incidence=incidence, settings=settings)
-    return Standing(belonging, group, _own_probability(matrix, whole), is_untold)
+    counted = np.where((is_framed & ~is_untold)[:, None] & copyable, 0.0, matrix)
+    return Standing(belonging, group, _own_probability(counted, whole), is_untold)
 
 
 def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: VerdictSettings) -> tuple[Numbers, Flags]:

@@ -149,7 +149,7 @@ def _why_member(detail: AccountDetail) -> Iterator[str]:
     member, cluster = detail.member or {}, detail.cluster or {}
     if cluster["tier"] != "enforce":
         yield "Not flagged, because its cluster is not of tier “enforce”. " + " ".join(
-            wording.lacks(cluster, run=detail.run, reasons=str(member["reasons"]))
+            wording.lacks(cluster, run=detail.run)
         )
     elif not member["flagged"]:
         yield "Not flagged, because it is a bystander: only core and probable members are."
@@ -188,10 +188,12 @@ def _why_bystander(detail: AccountDetail) -> Iterator[str]:
             "It is a bystander because fewer than two kinds of evidence tie it, or less than "
             f"{share:.0%} of what ties a usual member."
         )
+    by_what, left_out = "its ties alone", "; this leaves out why it is a bystander, and is"
+    if detail.lacking:
+        by_what, left_out = "what could not be taken over", ":"
     yield (
-        "Going by its ties alone, that the operator of this cluster runs it, too, has a probability of "
-        f"{wording.percent(member['controller_probability'])}; this leaves out why it is a bystander, and is no reason "
-        "to act."
+        f"Going by {by_what}, that the operator of this cluster runs it, too, has a probability of "
+        f"{wording.percent(member['controller_probability'])}{left_out} no reason to act."
     )
 
 
