@@ -52,8 +52,20 @@ EventKind = Literal["born", "grew", "shrank", "split", "merged", "dormant", "rev
 CaseState = Literal["open", "cleared", "watched", "enforced", "appealed", "overturned"]
 """What people decided about a cluster; ``overturned`` frees its accounts, or one of them."""
 
+Lack = Literal["operator", "extraction", "chance", "accounts", "evidence"]
+"""What a cluster has too little of for tier ``enforce``: signs of one operator, of extraction, or against chance;
+accounts; independent kinds of evidence."""
+
+Hold = Literal["unpaid", "one_payment", "open", "own_domain", "brief", "organization", "cleared"]
+"""The rule or decision that holds a cluster back, whatever else it shows: only its own work reads as extraction, and no
+payment ties half of it, or one pays for all; a customer in the open with few accounts, or with a mail domain of its
+own; a brief event; a declared organization; people cleared it."""
+
+Bar = Literal[Lack, Hold]
+
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)
+BARS: Final[tuple[Bar, ...]] = get_args(Bar)
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
 CASE_STATES: Final[tuple[CaseState, ...]] = get_args(CaseState)
@@ -313,11 +325,15 @@ CLUSTERS: Final[Shape] = {
     "organizations": COUNT,
     "strongest": TEXT,
     "readings": TEXT,
+    "whole_probability": NUMBER,
+    "barred_by": TEXT,
 }
 """One row per cluster. ``families`` is a ``+``-joined list, strongest first; ``strongest`` one sentence;
 ``readings`` the innocent readings that remain, ``; ``-joined; ``expected_wrong`` how many of ``accounts`` would be
 wronged were all acted on: run by somebody else, or not extracting (the sum over them of 1 less the product of both
-probabilities)."""
+probabilities); ``whole_probability`` that all they send is extraction, where ``extraction_probability`` may be that of
+their own work alone; ``barred_by`` a ``+``-joined list of ``BARS``, empty in tier ``enforce``; both null in runs of
+stores before version 12."""
 
 MEMBERS: Final[Shape] = {
     "account_id": TEXT,

@@ -199,6 +199,8 @@ def _cluster(members: pd.DataFrame, shared: pd.DataFrame) -> dict[str, Any]:
         "organizations": 0,
         "strongest": "8 accounts paid with one card that nobody else uses",
         "readings": "a reseller that pays for its customers; one firm that did not declare its organization",
+        "whole_probability": 0.941,
+        "barred_by": "",
     }
 
 

@@ -130,6 +130,18 @@ def test_a_cleared_cluster_comes_back_with_a_new_instrument_family_or_many_new_a
     assert settled("abcdefg", {}, known)[0] == "watch"
 
 
+def test_the_row_of_a_held_cluster_names_the_decision_beside_what_barred_it_before() -> None:
+    for before, after in (("", "cleared"), ("chance", "chance+cleared"), (None, "cleared")):
+        row = {"cluster_id": ["c-1"], "tier": ["review"], "barred_by": [before]}
+        found = settle(
+            make_frame(CLUSTERS, row),
+            members("abcdef", "c-1"),
+            shared(THEN, "abcdef", "c-1"),
+            decided=decided("cleared", "abcdef"),
+        )
+        assert found.clusters["barred_by"].tolist() == [after]
+
+
 def test_a_cleared_cluster_is_known_under_another_id_by_its_accounts() -> None:
     assert settled("abcdef", {}, decided("cleared", "abcdef"), cluster_id="c-2")[0] == "watch"
     assert settled("awxyz", {}, decided("cleared", "abcdef"), cluster_id="c-2")[0] == "enforce"

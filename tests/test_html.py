@@ -102,7 +102,7 @@ def test_a_page_says_what_its_run_asked_of_the_tiers() -> None:
 
 
 def test_a_page_names_the_rule_that_holds_its_cluster_back(small: ClusterDetail) -> None:
-    held = renamed(small, "c-1", tier="review", readings=wording.OPEN_READING, accounts=9)
+    held = renamed(small, "c-1", tier="review", barred_by="open", accounts=9)
     held = dataclasses.replace(held, run={**held.run, "settings": Settings().to_dict()})
     told = "it is held back: fewer than 10 accounts that all share one card and one address come to review at most."
     assert told in Page(html.cluster_page(held)).text

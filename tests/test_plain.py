@@ -7,9 +7,9 @@ import pytest
 from details import make_detail
 
 from linkage.outputs.plain import cluster_text
-from linkage.outputs.wording import BRIEF_READING, OPEN_READING, lacks, reading
+from linkage.outputs.wording import lacks, reading
 from linkage.settings import Settings
-from linkage.terms import ClusterDetail
+from linkage.terms import BARS, ClusterDetail
 
 
 def judged(tier: str, /, **figures: Any) -> ClusterDetail:
@@ -21,63 +21,41 @@ def judged(tier: str, /, **figures: Any) -> ClusterDetail:
 
 
 @pytest.mark.parametrize(
-    ("controller", "extraction", "q_value", "told"),
+    ("controller", "extraction", "q_value", "barred_by", "told"),
     [
-        (0.97, 0.02, 0.001, "extraction of 60% or more (2%)"),
-        (0.31, 0.02, 0.07, "one operator of 50% or more (31%); extraction of 60% or more (2%); "),
-        (0.31, 0.02, 0.07, "a q-value of at most 0.05 (0.07)"),
-        (0.2, 0.7, 0.001, "one operator of 30% or more (20%)"),
-        (0.05, 0.97, 0.001, "one operator of 10% or more (5%)"),
-        (
-            0.2,
-            0.9,
-            0.001,
-            "Both verdicts reach the tier “enforce”; it is held back: one payment instrument is that of all",
-        ),
+        (0.97, 0.02, 0.001, "extraction", "lacks: extraction of 60% or more (2%)."),
+        (0.31, 0.02, 0.07, "operator+extraction", "one operator of 50% or more (31%); extraction of 60% or more (2%)."),
+        (0.31, 0.02, 0.07, "operator+chance", "; a q-value of at most 0.05 (0.07)."),
+        (0.2, 0.7, 0.001, "operator", "one operator of 30% or more (20%)"),
+        (0.05, 0.97, 0.001, "operator", "one operator of 10% or more (5%)"),
+        (0.9, 0.9, 0.001, "accounts", "lacks: 5 accounts or more that are firmly tied."),
+        (0.9, 0.9, 0.001, "evidence", "lacks: 2 independent kinds of evidence or more."),
+        (0.9, 0.9, 0.001, "unpaid", "held back: no payment ties half of them, so that all that they send counts (31%"),
+        (0.9, 0.9, 0.001, "one_payment", "one payment instrument pays for all, so that all that they send counts (31%"),
+        (0.9, 0.9, 0.001, "one_payment", "and not their own work alone (90%)."),
+        (0.9, 0.9, 0.001, "open", "held back: fewer than 10 accounts that all share one card and one address come to"),
+        (0.9, 0.9, 0.001, "own_domain", "held back: accounts with a mail domain of their own that share one card"),
+        (0.9, 0.9, 0.001, "brief", "held back: work of 3 days or less that no payment ties comes to review at most."),
+        (0.9, 0.9, 0.001, "organization", "held back: nearly all its accounts declare one organization."),
+        (0.9, 0.9, 0.001, "open+cleared", "to review at most; it was cleared, and there is no new evidence since."),
     ],
 )
-def test_what_a_cluster_lacks_for_the_first_tier_is_told(
-    controller: float, extraction: float, q_value: float, told: str
+def test_what_bars_a_cluster_from_the_first_tier_is_told(
+    controller: float, extraction: float, q_value: float, barred_by: str, told: str
 ) -> None:
-    given = judged("watch", controller_probability=controller, extraction_probability=extraction, q_value=q_value)
+    verdicts = {"controller_probability": controller, "extraction_probability": extraction, "q_value": q_value}
+    given = judged("watch", **verdicts, whole_probability=0.31, barred_by=barred_by)
     [sentence] = lacks(given.cluster, run=given.run)
     assert told in sentence
     assert sentence in cluster_text(given).splitlines()
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        (
-            {"readings": OPEN_READING, "accounts": 9},
-            "held back: fewer than 10 accounts that all share one card and one",
-        ),
-        ({"readings": OPEN_READING, "accounts": 20}, "held back: accounts with a mail domain of their own that share"),
-        ({"readings": BRIEF_READING}, "held back: work of 3 days or less that no payment ties"),
-        ({"families": "network+content"}, "held back: no payment ties half of them, so that all that they send counts"),
-        ({"families": "content+client"}, "lacks: 2 independent kinds of evidence or more (1)."),
-        ({"accounts": 4}, "lacks: 5 accounts or more (4)."),
-        ({"tier": "watch", "organizations": 1}, "held back: nearly all its accounts declare one organization."),
-    ],
-)
-def test_the_rule_that_bars_a_cluster_is_named(changes: dict[str, Any], told: str) -> None:
-    given = judged("review", controller_probability=0.99, extraction_probability=0.9, **changes)
-    [sentence] = lacks(given.cluster, run=given.run)
-    assert told in sentence
-
-
-def test_the_decision_that_holds_a_cluster_is_named_and_values_cannot_feign_one() -> None:
-    given = judged("watch", controller_probability=0.99, extraction_probability=0.9)
-    cleared = "cleared on 2026-11-20, new since: nothing; same client"
-    for reasons, is_told in (
-        (cleared, True),
-        (f"overturned on 2026-11-21, new since: nothing; {cleared}", True),
-        (f"same client {cleared}", False),
-    ):
-        [sentence] = lacks(given.cluster, run=given.run, reasons=reasons)
-        assert ("it was cleared on 2026-11-20, and there is no new evidence since" in sentence) == is_told
-    members = given.members.assign(reasons=cleared)
-    assert "it was cleared on 2026-11-20" in cluster_text(dataclasses.replace(given, members=members))
+def test_every_bar_has_words_and_what_holds_a_cluster_is_told_apart_from_what_it_lacks() -> None:
+    given = judged("watch", barred_by="+".join(BARS))
+    lacked, held = lacks(given.cluster, run=given.run)
+    assert lacked.startswith("For the tier “enforce” it lacks: ")
+    assert held.startswith("It is held back besides: ")
+    assert lacked.count(";") + held.count(";") + 2 == len(BARS)
 
 
 def test_clear_extraction_with_the_operator_in_doubt_is_told_as_that_and_as_what_it_is_a_reason_for() -> None:
@@ -124,10 +102,12 @@ def test_organizations_are_told_as_those_of_who_declares_one(tier: str, organiza
     assert told in cluster_text(judged(tier, organizations=organizations))
 
 
-def test_nothing_lacks_where_nothing_is_asked() -> None:
-    sure, older = judged("enforce", controller_probability=0.9, extraction_probability=0.9), make_detail()
+def test_nothing_lacks_where_nothing_bars_or_a_run_of_other_days_did_not_keep_what_did() -> None:
+    sure, older = judged("enforce", barred_by=""), judged("watch", barred_by=None)
     assert lacks(sure.cluster, run=sure.run) == []
-    assert lacks(older.cluster, run=older.run) == [], "a run of other days is not judged by rules of today"
+    assert lacks(older.cluster, run=older.run) == []
+    barred = judged("watch", barred_by="chance")
+    assert lacks(barred.cluster, run=make_detail().run) == [], "settings of other days are not told by rules of today"
 
 
 def test_a_cluster_is_told_under_headings_and_ends_in_what_speaks_for_it() -> None:

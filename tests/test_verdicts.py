@@ -12,7 +12,6 @@ from linkage.clusters.coefficients import SHIPPED
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.groups import gather_group_evidence
 from linkage.evidence.rhythm import find_passed_items
-from linkage.outputs.wording import BRIEF_READING, OPEN_READING
 from linkage.settings import Settings
 from linkage.terms import COMMUNITIES, GROUPS, make_frame
 
@@ -129,6 +128,7 @@ def test_a_stray_account_does_not_undo_a_declared_organization(declaring: int, t
     frames["accounts"].loc[ours[:declaring], "organization_id"] = "org-one"
     first = run(frames)[3].clusters.iloc[0]
     assert (first["tier"], first["accounts"]) == (tier, 14)
+    assert first["barred_by"] == ("organization" if tier == "watch" else "")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,8 @@ def test_one_card_one_address_and_a_mail_domain_of_their_own_are_a_firm_whatever
     first = run(world.frames())[3].clusters.iloc[0]
     assert first["tier"] == tier
     assert first["accounts"] >= 18
-    assert (f"a mail domain of its own, {OPEN_READING}" in first["readings"]) == (tier == "review")
+    assert first["barred_by"] == ("own_domain" if tier == "review" else "")
+    assert ("a mail domain of its own, who hides neither card" in first["readings"]) == (tier == "review")
 
 
 def openly_shared(*, open_accounts: int) -> pd.DataFrame:
@@ -170,8 +171,8 @@ def openly_shared(*, open_accounts: int) -> pd.DataFrame:
 
 def test_few_accounts_that_hide_neither_card_nor_address_are_for_review() -> None:
     first = openly_shared(open_accounts=10).iloc[0]
-    assert (first["tier"], first["accounts"]) == ("review", 8)
-    assert f"one customer with a few accounts, {OPEN_READING}" in first["readings"]
+    assert (first["tier"], first["accounts"], first["barred_by"]) == ("review", 8, "open")
+    assert "one customer with a few accounts, who hides neither card nor address" in first["readings"]
 
 
 def test_from_open_accounts_on_sharing_openly_spares_nobody() -> None:
@@ -210,8 +211,8 @@ def hurried(*, hours: int, cards: int, brief_days: float = 3.0, strangers_too: b
 
 def test_work_of_two_days_that_no_payment_ties_is_for_review_as_an_event() -> None:
     first = hurried(hours=48, cards=1).iloc[0]
-    assert (first["tier"], first["accounts"]) == ("review", 20)
-    assert BRIEF_READING in first["readings"]
+    assert (first["tier"], first["accounts"], first["barred_by"]) == ("review", 20, "brief")
+    assert "an event of a few days" in first["readings"]
 
 
 def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_setting_is_off() -> None:
@@ -220,8 +221,10 @@ def test_the_same_work_is_enforced_once_it_lasts_or_a_card_ties_it_or_the_settin
         assert "event" not in lasting.iloc[0]["readings"]
 
 
-@pytest.mark.parametrize(("cards", "tier"), [(4, "enforce"), (1, "review"), (20, "review")])
-def test_own_work_alone_enforces_only_where_payment_ties_by_more_than_one_card(cards: int, tier: str) -> None:
+@pytest.mark.parametrize(
+    ("cards", "tier", "bar"), [(4, "enforce", ""), (1, "review", "unpaid"), (20, "review", "one_payment")]
+)
+def test_own_work_alone_enforces_only_where_payment_ties_by_more_than_one_card(cards: int, tier: str, bar: str) -> None:
     world = World(seed=23)
     world.add_strangers(180)
     world.add_campaign(20, cards=cards)
@@ -231,8 +234,8 @@ def test_own_work_alone_enforces_only_where_payment_ties_by_more_than_one_card(c
     tables["slice"] |= {"intercept": 99.0}
     settings = dataclasses.replace(Settings(), coefficients=tables)
     first = run(world.frames(), settings=settings)[3].clusters.iloc[0]
-    assert first["extraction_probability"] > 0.99
-    assert (first["tier"], first["accounts"]) == (tier, 20)
+    assert first["whole_probability"] < 0.01 < 0.99 < first["extraction_probability"]
+    assert (first["tier"], first["accounts"], first["barred_by"]) == (tier, 20, bar)
 
 
 def test_in_logs_of_few_days_nothing_is_an_event() -> None:
@@ -267,6 +270,7 @@ def test_what_one_verdict_lacks_the_other_makes_up_for(controller: float, enforc
     assert first["controller_probability"] == pytest.approx(controller)
     assert first["extraction_probability"] == pytest.approx(0.9, abs=0.05)
     assert (first["tier"], first["accounts"]) == (tier, 14)
+    assert first["barred_by"] == ("operator" if tier == "review" else "")
     assert ("several hands" in first["readings"]) == (controller < 0.5)
 
 

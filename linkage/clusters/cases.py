@@ -181,7 +181,10 @@ def _new_of_account(own: pd.DataFrame, known: pd.DataFrame) -> list[str]:
 
 
 def _hold_cluster(clusters: pd.DataFrame, members: pd.DataFrame, cluster_id: str, note: Mapping[str, Any]) -> None:
-    clusters.loc[clusters["cluster_id"] == cluster_id, "tier"] = "watch"
+    held = clusters["cluster_id"] == cluster_id
+    clusters.loc[held, "tier"] = "watch"
+    others = clusters.loc[held, "barred_by"].fillna("")
+    clusters.loc[held, "barred_by"] = (others + "+cleared").str.removeprefix("+")
     mine = members["cluster_id"] == cluster_id
     members.loc[mine, "tier"] = "watch"
     members.loc[mine, "flagged"] = False

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Codes, Flags, Numbers
@@ -24,16 +23,14 @@ from linkage.clusters.features import (
 )
 from linkage.clusters.membership import Standing, find_standing
 from linkage.clusters.nearness import Nearness
-from linkage.clusters.pools import find_pooled
+from linkage.clusters.openness import Openness, find_openness
 from linkage.clusters.reasons import noun, tell_reasons, unrelated_by
 from linkage.clusters.significance import measure_significance
+from linkage.clusters.tiers import Graded, Weighed, grade, most_declared
 from linkage.clusters.ties import (
     Incidence,
     build_incidence,
     conduct_ties,
-    find_brief,
-    find_common,
-    find_domains,
     group_ties,
     rank_habits,
     tie_matrix,
@@ -52,6 +49,7 @@ from linkage.terms import (
     HOURS,
     MEMBERS,
     OTHER_ITEMS,
+    Bar,
     check_frame,
     make_frame,
 )
@@ -91,27 +89,11 @@ class _Judged:
     ties: pd.DataFrame
     matrix: Numbers
     shares: Numbers
-    voices: Codes
-    """How many independent kinds of evidence link each group: families, those of ``SOFTWARE`` as one."""
-    controller: Numbers
-    extraction: Numbers
-    q_value: Numbers
+    weighed: Weighed
     organizations: Codes
-    is_paid: Flags
-    """Payment ties half the members."""
-    is_spread: Flags
-    """It does, and by more than one instrument: whoever pays for all accounts with one is a customer in the open."""
     measured: pd.DataFrame
     patterns: pd.DataFrame
-    is_open: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """Accounts that hide neither card nor address, few of them or with a mail domain of their own, and not one group
-    of several that share more: no reason to enforce."""
-    is_few: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """Fewer accounts than ``open_accounts``."""
-    is_brief: Flags = dataclasses.field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
-    """Too short a work to enforce that no payment ties."""
-    tier: npt.NDArray[np.object_] = dataclasses.field(default_factory=lambda: np.empty(0, dtype=object))
-    """This and the three before are told by :func:`_grade`, from the rest."""
+    graded: Graded
 
 
 def judge(
@@ -134,15 +116,9 @@ def judge(
     """Which communities are run as one, which of them extract, and how firmly each account belongs.
 
     A community is pruned first (accounts loosely tied, or tied by one family, become bystanders), then judged by what
-    remains. Tier ``enforce`` needs both probabilities (of one controller less than ``settings.enforce_controller``,
-    where both add up to ``settings.enforce_both``), a small q-value, ``settings.min_families`` families that each
-    link ``settings.linked_share`` of the members (those of ``SOFTWARE`` count as one), members of whom not
-    ``settings.declared_share`` declare one organization, and neither few accounts in the open
-    (``settings.open_accounts``), or any number with a mail domain of their own, nor work of few days that no payment
-    ties (``settings.brief_days``). Tier ``review`` needs ``settings.review_probability`` of both, or of one
-    controller none where all else that ``enforce`` needs of probabilities, q-value, families and accounts is there.
-    Other communities below ``settings.review_probability`` of one controller are clusters only where extraction is as
-    clear as ``enforce`` asks, and the accounts are as many.
+    remains, and given a tier by :func:`~linkage.clusters.tiers.grade`. Communities of tier ``watch`` are clusters where
+    one controller has ``settings.review_probability``, or where extraction is as clear as ``enforce`` asks and the
+    accounts are as many.
 
     Parameters
     ----------
@@ -195,35 +171,15 @@ def judge(
     )
     chance: dict[str, Any] = {"accounts": accounts, "settings": settings, "seed": seed, "null_cohesion": null_cohesion}
     compare = functools.partial(measure_significance, incidence, group, groups=groups, **chance)
-    bar = functools.partial(_bars, incidence, group, hours, groups=groups, settings=settings)
-    q_value, (features, bars) = at_once(compare, lambda: (measure(), bar()))
+    look = functools.partial(find_openness, incidence, group, hours, groups=groups, settings=settings)
+    q_value, (features, openness) = at_once(compare, lambda: (measure(), look()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
-    judged = _judge_groups(incidence, near, group, q_value, features, accounts, bars, settings, coefficients, own)
+    judged = _judge_groups(incidence, near, group, q_value, features, accounts, openness, settings, coefficients, own)
     kept = np.flatnonzero(_is_told(judged, np.bincount(group[group >= 0], minlength=groups), settings))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
     members = _members(judged, whole, standing, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
     return Verdicts(clusters, members, *_groups(judged, group))
-
-
-@dataclasses.dataclass(frozen=True)
-class _Bars:
-    """What may bar a group from tier ``enforce``, whatever else is found."""
-
-    have_one_card: Flags
-    """:func:`find_common`, of payment."""
-    are_open: Flags
-    """The same of payment and of addresses."""
-    have_domains: Flags
-    """:func:`find_domains`."""
-    are_brief: Flags
-    """:func:`find_brief`."""
-
-
-def _bars(incidence: Incidence, group: Codes, hours: pd.DataFrame, *, groups: int, settings: VerdictSettings) -> _Bars:
-    are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
-    one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
-    return _Bars(one_card, one_card & one_address, find_domains(incidence, group, groups=groups), are_brief)
 
 
 _GIVEN: Final = (
@@ -275,7 +231,7 @@ def _judge_groups(
     q_value: Numbers,
     extraction: pd.DataFrame,
     accounts: pd.DataFrame,
-    bars: _Bars,
+    openness: Openness,
     settings: VerdictSettings,
     coefficients: Coefficients,
     patterns: pd.DataFrame,
@@ -292,8 +248,7 @@ def _judge_groups(
     )
     extra = _bits_by(patterns, incidence, "family", GROUP_FAMILIES)
     matrix = np.column_stack([matrix, np.where(group[:, None] >= 0, extra, 0.0)])
-    organizations, most = _declared(group, accounts, groups)
-    explained = most >= settings.declared_share
+    organizations, declared = most_declared(group, accounts["organization_id"], groups)
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
     both = {
         "whole_probability": coefficients.extraction.probability(extraction),
@@ -301,47 +256,28 @@ def _judge_groups(
     }
     heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
     shares = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits)
-    is_paid = np.asarray((shares[:, np.array(families) == "payment"] >= settings.linked_share).any(axis=1))
-    judged = _Judged(
+    weighed = Weighed(
+        accounts=np.bincount(group[group >= 0], minlength=groups),
+        controller=coefficients.controller.probability(controller),
+        own=np.maximum(*both.values()),
+        whole=both["whole_probability"],
+        q_value=q_value,
+        voices=(heard >= settings.linked_share).sum(axis=1),
+        is_paid=np.asarray((shares[:, np.array(families) == "payment"] >= settings.linked_share).any(axis=1)),
+        declared=declared,
+    )
+    return _Judged(
         incidence=incidence,
         families=families,
         ties=ties,
         matrix=matrix,
         shares=shares,
-        voices=(heard >= settings.linked_share).sum(axis=1),
-        controller=coefficients.controller.probability(controller),
-        extraction=np.maximum(*both.values()),
-        q_value=q_value,
+        weighed=weighed,
         organizations=organizations,
-        is_paid=is_paid,
-        is_spread=is_paid & ~bars.have_one_card,
         measured=_measured(controller, extraction).assign(**both),
         patterns=patterns,
+        graded=grade(weighed, openness, group=group, incidence=incidence, settings=settings),
     )
-    return _grade(judged, group, bars, explained, settings)
-
-
-def _declared(group: Codes, accounts: pd.DataFrame, groups: int) -> tuple[Codes, Numbers]:
-    """How many organizations the members of each group declare, and which share of them the one that most do."""
-    members = pd.DataFrame({"group": group, "organization": accounts["organization_id"].array})
-    size = np.bincount(group[group >= 0], minlength=groups)
-    counts = members.loc[members["group"] >= 0].value_counts().groupby("group").agg(["size", "max"])
-    number, most = counts.reindex(range(groups), fill_value=0).to_numpy(dtype=np.int64).T
-    return number, most / np.maximum(size, 1)
-
-
-def _grade(judged: _Judged, group: Codes, bars: _Bars, explained: Flags, settings: VerdictSettings) -> _Judged:
-    """The groups with what bars them and their tiers."""
-    incidence, groups = judged.incidence, len(judged.q_value)
-    size = np.bincount(group[group >= 0], minlength=groups)
-    is_firm = _is_firm(judged, size, settings)
-    could = is_firm & _reaches(judged, settings) & ~explained
-    is_few = size < settings.open_accounts
-    is_open = (is_few | bars.have_domains) & bars.are_open
-    is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
-    is_brief = bars.are_brief & ~judged.is_paid
-    judged = dataclasses.replace(judged, is_open=is_open, is_few=is_few, is_brief=is_brief)
-    return dataclasses.replace(judged, tier=_tiers(judged, is_firm, explained, settings))
 
 
 def _measured(controller: pd.DataFrame, extraction: pd.DataFrame) -> pd.DataFrame:
@@ -353,43 +289,17 @@ def _measured(controller: pd.DataFrame, extraction: pd.DataFrame) -> pd.DataFram
 
 def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
     inside = np.flatnonzero(group >= 0)
-    size = np.bincount(group[inside], minlength=len(judged.tier))
-    known = {"community": np.arange(len(size)), "accounts": size, "tier": pd.Series(judged.tier, dtype="str")}
+    size = np.bincount(group[inside], minlength=len(judged.graded.tier))
+    known = {"community": np.arange(len(size)), "accounts": size, "tier": pd.Series(judged.graded.tier, dtype="str")}
     ids = judged.incidence.accounts.to_numpy()[inside]
     assigned = {"account_id": pd.Series(ids, dtype="str"), "community": group[inside]}
     return pd.concat([pd.DataFrame(known), judged.measured], axis=1), pd.DataFrame(assigned)
 
 
-def _is_firm(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
-    """Which groups are no coincidence, tied by enough voices, and not too small to be told."""
-    return np.asarray(
-        (judged.q_value <= settings.max_q_value)
-        & (judged.voices >= settings.min_families)
-        & (size >= settings.min_enforce_accounts)
-    )
-
-
-def _reaches(judged: _Judged, settings: VerdictSettings) -> Flags:
-    """Whose two verdicts are enough for tier ``enforce``; what one has to spare makes up for what the other lacks."""
-    # A class's, a bureau's or a shop's own work is narrow and long, too, but no card ties them, or one that all have.
-    extraction = np.where(judged.is_spread, judged.extraction, judged.measured["whole_probability"])
-    needed = np.clip(settings.enforce_both - extraction, settings.least_controller, settings.enforce_controller)
-    return np.asarray((judged.controller >= needed) & (extraction >= settings.enforce_extraction))
-
-
-def _tiers(judged: _Judged, is_firm: Flags, explained: Flags, settings: VerdictSettings) -> npt.NDArray[np.object_]:
-    enforce = is_firm & _reaches(judged, settings) & ~judged.is_open & ~judged.is_brief
-    review = np.minimum(judged.controller, judged.extraction) >= settings.review_probability
-    # Who runs a group is for people to ask where what it does is extraction, and no coincidence.
-    review |= is_firm & (judged.extraction >= settings.enforce_extraction)
-    tier = np.where(enforce, "enforce", np.where(review, "review", "watch"))
-    return np.where(explained, "watch", tier).astype(object)
-
-
 def _is_told(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
     """Which groups are clusters; clear extraction of enough accounts is shown, though nobody knows whose it is."""
-    is_told = (judged.controller >= settings.review_probability) | (judged.tier != "watch")
-    is_clear = (judged.extraction >= settings.enforce_extraction) & (size >= settings.min_enforce_accounts)
+    is_told = (judged.weighed.controller >= settings.review_probability) | (judged.graded.tier != "watch")
+    is_clear = (judged.weighed.own >= settings.enforce_extraction) & (size >= settings.min_enforce_accounts)
     return np.asarray((is_told | is_clear) & (size >= 2))
 
 
@@ -406,16 +316,16 @@ def _members(
     number, share, is_untold = whole[rows], standing.belonging[rows], standing.is_untold[rows]
     firm = np.where(share >= settings.core_share, "core", "probable")
     membership = np.where((standing.group[rows] >= 0) | is_untold, firm, "bystander")
-    tier = judged.tier[number]
+    tier = judged.graded.tier[number]
     flagged = (tier == FLAGGED_TIER) & np.isin(membership, FLAGGED_MEMBERSHIPS)
     columns = {
         "account_id": judged.incidence.accounts.to_numpy()[rows],
         "cluster_id": [f"community-{value}" for value in number],
         "membership": membership,
         "tier": tier,
-        "controller_probability": judged.controller[number] * standing.sure[rows],
-        "extraction_probability": judged.extraction[number],
-        "q_value": judged.q_value[number],
+        "controller_probability": judged.weighed.controller[number] * standing.sure[rows],
+        "extraction_probability": judged.weighed.own[number],
+        "q_value": judged.weighed.q_value[number],
         "reasons": _reasons(judged, rows, whole, standing),
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
@@ -430,7 +340,7 @@ def _reasons(judged: _Judged, rows: Codes, whole: Codes, standing: Standing) -> 
     ties = judged.ties
     if standing.is_untold.any():
         told = np.where(standing.is_untold, whole, standing.group)
-        ties = group_ties(judged.incidence, told, groups=len(judged.tier))
+        ties = group_ties(judged.incidence, told, groups=len(judged.graded.tier))
     said = tell_reasons(rows, ties=ties, patterns=judged.patterns, incidence=judged.incidence)
     untold = standing.is_untold[rows].tolist()
     return [f"{words}; {UNTOLD_WORDS}" if lacks else words for words, lacks in zip(said, untold, strict=True)]
@@ -455,7 +365,7 @@ def _clusters(
     columns = {name: column.array for name, column in by_cluster.reindex(ids).items()}
     members_of = {number: np.asarray(rows) for number, rows in pd.Series(group).groupby(group).indices.items()}
     best = _best_values(judged)
-    size = np.bincount(group[group >= 0], minlength=len(judged.tier))
+    size = np.bincount(group[group >= 0], minlength=len(judged.graded.tier))
     popular = best.loc[best["accounts"].to_numpy() > 2 * size[best["group"].to_numpy()], ["group", "family", "kind"]]
     popular_of: dict[int, set[str]] = {}
     for number, family, kind in popular.drop_duplicates().itertuples(index=False):
@@ -465,14 +375,16 @@ def _clusters(
         {
             **{str(name): column for name, column in columns.items()},
             "cluster_id": ids.to_numpy(),
-            "tier": judged.tier[kept],
-            "controller_probability": judged.controller[kept],
-            "extraction_probability": judged.extraction[kept],
-            "q_value": judged.q_value[kept],
+            "tier": judged.graded.tier[kept],
+            "controller_probability": judged.weighed.controller[kept],
+            "extraction_probability": judged.weighed.own[kept],
+            "q_value": judged.weighed.q_value[kept],
             "families": [_family_names(judged, members_of[number], number) for number in kept],
             "organizations": judged.organizations[kept],
             "strongest": _strongest(best, kept),
             "readings": [_readings(judged, popular_of.get(number, frozenset()), number) for number in kept],
+            "whole_probability": judged.weighed.whole[kept],
+            "barred_by": [judged.graded.names(number) for number in kept],
         },
     )
     rank = frame["tier"].map({"enforce": 0, "review": 1, "watch": 2})
@@ -514,6 +426,14 @@ def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
     return [said.get(number, "nothing ties these accounts") for number in kept]
 
 
+_READINGS: Final[Mapping[Bar, str]] = {
+    "open": "one customer with a few accounts, who hides neither card nor address",
+    "own_domain": "one customer with a mail domain of its own, who hides neither card nor address",
+    "brief": "an event of a few days, such as a hackathon, a workshop or a benchmark",
+}
+"""Innocent readings that bar a group from tier ``enforce``."""
+
+
 def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     """Innocent readings that what ties the group does not rule out.
 
@@ -523,13 +443,9 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     """
     linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
     readings = []
-    if judged.voices[number] < 2 and "content" in linked:
+    if judged.weighed.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")
-    if judged.is_open[number]:
-        whose = "a few accounts" if judged.is_few[number] else "a mail domain of its own"
-        readings.append(f"one customer with {whose}, who hides neither card nor address")
-    if judged.is_brief[number]:
-        readings.append("an event of a few days, such as a hackathon, a workshop or a benchmark")
+    readings += [words for bar, words in _READINGS.items() if judged.graded.has(bar)[number]]
     if "network" in linked:
         readings.append("shared office or network")
     if "ip" in popular:
@@ -541,8 +457,8 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
         readings.append("popular template")
     if {"registration", "content"} <= linked:
         readings.append("class or workshop")
-    if judged.controller[number] < 0.5 and judged.tier[number] != "watch":
+    if judged.weighed.controller[number] < 0.5 and judged.graded.tier[number] != "watch":
         readings.append("accounts of several hands that work alike")
-    if judged.measured["whole_probability"].to_numpy()[number] < 0.5:
+    if judged.weighed.whole[number] < 0.5:
         readings.append("reseller or ordinary joint use")
     return "; ".join(readings)

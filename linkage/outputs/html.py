@@ -114,7 +114,7 @@ def _draw_cluster(
         "cluster": _plain(shown.cluster),
         "tier_words": wording.TIER_WORDS.get(shown.cluster["tier"], ""),
         "tier_rule": wording.tier_rule(shown.run),
-        "summary": [*wording.summary(shown), *wording.lacking(shown)],
+        "summary": [*wording.summary(shown), *wording.lacks(shown.cluster, run=shown.run)],
         "memberships": wording.membership_counts(shown),
         "steps": wording.next_steps(shown),
         "readings": wording.readings(shown.cluster),
@@ -221,7 +221,12 @@ def _overview_context(
     ranked = _rank(shown)
     last = {} if notes is None else {note["cluster_id"]: note for note in tables.records(notes)}
     rows = [
-        row | {"page": pages.get(row["cluster_id"]), "noted": last.get(row["cluster_id"])}
+        {
+            **row,
+            "page": pages.get(row["cluster_id"]),
+            "noted": last.get(row["cluster_id"]),
+            "bars": [wording.BAR_WORDS[bar] for bar in wording.bars(row)],
+        }
         for row in tables.records(ranked)
     ]
     return {

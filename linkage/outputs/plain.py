@@ -43,7 +43,7 @@ def _lines(detail: ClusterDetail) -> Iterator[str]:
     yield f"Tier {tier}: {wording.TIER_WORDS.get(tier, '')}"
     yield ""
     yield from wording.summary(detail)
-    yield from wording.lacking(detail)
+    yield from wording.lacks(detail.cluster, run=detail.run)
     steps = [f"{step.text} {step.command}" if step.command else step.text for step in wording.next_steps(detail)]
     yield from section("What to do next", steps)
     for heading, topics in _HEADINGS.items():

@@ -53,7 +53,9 @@ _TYPES: Final[dict[str, dict[str, Any]]] = {
     TIME: {"type": ["string", "null"], "format": "date-time", "pattern": _TIME_FORM},
     FLAG: {"type": "boolean"},
 }
-_SHARES: Final = frozenset({"controller_probability", "extraction_probability", "q_value", "stability"})
+_SHARES: Final = frozenset(
+    {"controller_probability", "extraction_probability", "whole_probability", "q_value", "stability"}
+)
 
 
 def report_schema() -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any, Final
 
 from linkage.outputs.tables import as_utc
 from linkage.outputs.text import is_null, one_line
-from linkage.terms import FLAGGED_TIER, MEMBERSHIPS, ClusterDetail, counted, join_words
+from linkage.terms import BARS, FLAGGED_TIER, MEMBERSHIPS, Bar, ClusterDetail, counted, join_words
 
 FAMILY_WORDS: Final[Mapping[str, str]] = {
     "network": "the same addresses or address ranges",
@@ -44,6 +43,22 @@ TIER_WORDS: Final[Mapping[str, str]] = {
     "watch": "worth keeping an eye on; nothing to do today",
 }
 """What each tier asks of the person who reads it."""
+
+BAR_WORDS: Final[Mapping[Bar, str]] = {
+    "operator": "one operator is in doubt",
+    "extraction": "extraction is in doubt",
+    "chance": "it may be chance",
+    "accounts": "few accounts",
+    "evidence": "one kind of evidence",
+    "unpaid": "no payment ties them",
+    "one_payment": "one payment instrument pays for all",
+    "open": "few accounts in the open",
+    "own_domain": "a firm in the open",
+    "brief": "work of a few days",
+    "organization": "they declare one organization",
+    "cleared": "people cleared it",
+}
+"""What keeps a cluster from tier ``enforce``, for a list of clusters; :func:`lacks` tells it with figures."""
 
 CASE_WORDS: Final[Mapping[str, str]] = {
     "open": "Open a case",
@@ -296,112 +311,75 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     )
 
 
-def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any], reasons: str = "") -> list[str]:
+def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
     """What a cluster that is not of tier ``enforce`` lacks for it, and which rule bars it; empty for one that is.
 
     Parameters
     ----------
     cluster : a row of ``CLUSTERS``.
     run : as in :class:`~linkage.terms.ClusterDetail`.
-    reasons : of a member; they begin with the decision that holds the cluster, if one does.
 
     Examples
     --------
     >>> asked = {"enforce_controller": 0.5, "enforce_extraction": 0.6, "enforce_both": 1.0, "least_controller": 0.1}
     >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
     >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
-    >>> row = {"tier": "watch", "controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
-    >>> row |= {"accounts": 12}
-    >>> lacks(row, run={"settings": {"verdicts": asked}})
+    >>> row = {"controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
+    >>> lacks(row | {"barred_by": "extraction"}, run={"settings": {"verdicts": asked}})
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
     """
-    asked = _rule(run)
-    if cluster["tier"] == "enforce" or not asked:
+    asked, barred = _rule(run), bars(cluster)
+    if not barred or not asked:
         return []
-    missing = [*_missing_verdicts(cluster, asked), *_missing_counts(cluster, asked)]
-    barred = _bars(cluster, asked, reasons) or ([] if missing else [_last_bar(cluster)])
+    figures = _figures_of_bars(cluster, asked)
+    missing, held = ([words[name].format(**figures) for name in barred if name in words] for words in (_LACKS, _HELD))
     told = [f"For the tier “enforce” it lacks: {'; '.join(missing)}."] if missing else []
-    held = "It is held back besides" if missing else "Both verdicts reach the tier “enforce”; it is held back"
-    return [*told, *([f"{held}: {'; '.join(barred)}."] if barred else [])]
+    opening = "It is held back besides" if missing else "Both verdicts reach the tier “enforce”; it is held back"
+    return [*told, *([f"{opening}: {'; '.join(held)}."] if held else [])]
 
 
-def lacking(detail: ClusterDetail) -> list[str]:
-    """What :func:`lacks` tells of a cluster whose members are known."""
-    reasons = str(next(iter(detail.members["reasons"]), ""))
-    return lacks(detail.cluster, run=detail.run, reasons=reasons)
+def bars(cluster: Mapping[str, Any]) -> list[Bar]:
+    """What keeps a cluster from tier ``enforce``; nothing where its run did not keep it."""
+    names = cluster.get("barred_by")
+    kept = [] if names is None or is_null(names) else str(names).split("+")
+    return [bar for bar in BARS if bar in kept]
 
 
-def _missing_verdicts(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
+def _figures_of_bars(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:
     least, most = asked["least_controller"], asked["enforce_controller"]
-    needed = min(max(asked["enforce_both"] - extraction, least), most)
-    missing = []
-    if controller < needed:
-        missing.append(f"one operator of {needed:.0%} or more ({percent(controller)})")
-    if extraction < asked["enforce_extraction"]:
-        missing.append(f"extraction of {asked['enforce_extraction']:.0%} or more ({percent(extraction)})")
-    if cluster["q_value"] > asked["max_q_value"]:
-        missing.append(f"a q-value of at most {asked['max_q_value']:g} ({cluster['q_value']:.2g})")
-    return missing
+    needed = min(max(asked["enforce_both"] - cluster["extraction_probability"], least), most)
+    return {
+        "needed": f"{needed:.0%}",
+        "operator": percent(cluster["controller_probability"]),
+        "least_extraction": f"{asked['enforce_extraction']:.0%}",
+        "extraction": percent(cluster["extraction_probability"]),
+        "whole": percent(cluster.get("whole_probability", math.nan)),
+        "most_chance": f"{asked['max_q_value']:g}",
+        "chance": f"{cluster['q_value']:.2g}",
+        "accounts": counted(asked["min_enforce_accounts"], "account"),
+        "kinds": counted(asked["min_families"], "independent kind"),
+        "few": counted(asked["open_accounts"], "account"),
+        "days": counted(asked["brief_days"], "day"),
+    }
 
 
-def _missing_counts(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    missing = []
-    least, kinds = asked["min_enforce_accounts"], asked["min_families"]
-    if cluster["accounts"] < least:
-        missing.append(f"{counted(least, 'account')} or more ({cluster['accounts']:,})")
-    names = set(family_names(cluster))
-    voices = len(names - {*_PROGRAM}) + 1
-    # Without one of a program's on the list they may still tie half of the members together.
-    if names & {*_PROGRAM} and voices < kinds:
-        missing.append(f"{counted(kinds, 'independent kind')} of evidence or more ({voices})")
-    return missing
-
-
-def _bars(cluster: Mapping[str, Any], asked: Mapping[str, Any], reasons: str) -> list[str]:
-    """Rules and decisions that bar a cluster from tier ``enforce``, whatever it shows."""
-    told = " ".join(readings(cluster))
-    barred = []
-    if OPEN_READING in told:
-        few = f"fewer than {counted(asked['open_accounts'], 'account')} that all"
-        whose = few if cluster["accounts"] < asked["open_accounts"] else "accounts with a mail domain of their own that"
-        barred.append(f"{whose} share one card and one address come to review at most")
-    if BRIEF_READING in told:
-        days = counted(asked["brief_days"], "day")
-        barred.append(f"work of {days} or less that no payment ties comes to review at most")
-    decided = _CLEARED.match(reasons)
-    if decided:
-        barred.append(f"it was cleared on {decided['day']}, and there is no new evidence since")
-    elif cluster["tier"] == "watch" and cluster.get("organizations") and _is_for_review(cluster, asked):
-        barred.append("nearly all its accounts declare one organization")
-    return barred
-
-
-def _is_for_review(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
-    both = min(cluster["controller_probability"], cluster["extraction_probability"])
-    return bool(both >= asked["review_probability"])
-
-
-def _last_bar(cluster: Mapping[str, Any]) -> str:
-    """What is left where nothing else bars a cluster."""
-    if "payment" not in family_names(cluster):
-        return (
-            "no payment ties half of them, so that all that they send counts, which reads less like extraction than "
-            "their own work"
-        )
-    return (
-        "one payment instrument is that of all, so that all that they send counts, which reads less like extraction "
-        "than their own work; or a decision is against it"
-    )
-
-
-OPEN_READING: Final = "who hides neither card nor address"
-BRIEF_READING: Final = "an event of a few days"
-_CLEARED: Final = re.compile(
-    r"(?:overturned on [^;]*; )?cleared on (?P<day>\d{4}-\d\d-\d\d), new since: nothing(?:;|$)"
-)
-_PROGRAM: Final = ("content", "contract", "client", "conduct")
-"""Families that count as one kind of evidence, since one program brings them all."""
+_OWN_WORK: Final = "so that all that they send counts ({whole} extraction), and not their own work alone ({extraction})"
+_LACKS: Final[Mapping[Bar, str]] = {
+    "operator": "one operator of {needed} or more ({operator})",
+    "extraction": "extraction of {least_extraction} or more ({extraction})",
+    "chance": "a q-value of at most {most_chance} ({chance})",
+    "accounts": "{accounts} or more that are firmly tied",
+    "evidence": "{kinds} of evidence or more",
+}
+_HELD: Final[Mapping[Bar, str]] = {
+    "unpaid": f"no payment ties half of them, {_OWN_WORK}",
+    "one_payment": f"one payment instrument pays for all, {_OWN_WORK}",
+    "open": "fewer than {few} that all share one card and one address come to review at most",
+    "own_domain": "accounts with a mail domain of their own that share one card and one address come to review at most",
+    "brief": "work of {days} or less that no payment ties comes to review at most",
+    "organization": "nearly all its accounts declare one organization",
+    "cleared": "it was cleared, and there is no new evidence since",
+}
 
 _RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "least_controller", "review_probability")
 _RULE_COUNTS: Final = (

@@ -34,7 +34,7 @@ _NEXT_CLUSTER: Final = "select coalesce(max(number), -1) + 1 from cluster"
 # What fails ends the transaction: so SQLite need not keep every page that one run of a statement changes (at a million
 # requests 674 -> 93 MB written, 2026-11-30).
 _ADD_CLUSTER: Final = insertion(
-    "insert or rollback into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "insert or rollback into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _ADD_MEMBER: Final = insertion("insert or rollback into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_VALUE: Final = insertion("insert or rollback into run_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?)")
@@ -227,7 +227,8 @@ def _find_accounts(connection: sqlite3.Connection, tables: RunTables) -> _Accoun
 
 _PART_ROWS: Final = 100_000
 _ACCOUNT_COLUMNS: Final = ("account_id", "account_a", "account_b")
-_CLUSTER_COLUMNS: Final = (*CLUSTERS, "number")
+_LATER_COLUMNS: Final = ("number", "whole_probability", "barred_by")
+_CLUSTER_COLUMNS: Final = (*(name for name in CLUSTERS if name not in _LATER_COLUMNS), *_LATER_COLUMNS)
 _MEMBER_COLUMNS: Final = (
     "account_id",
     "cluster_id",

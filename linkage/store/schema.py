@@ -568,6 +568,14 @@ pragma user_version = 11;
 commit;
 """
 
+_BARRED: Final = """
+begin immediate;
+alter table cluster add column whole_probability real;  -- this and the next are null in runs of before
+alter table cluster add column barred_by text;
+pragma user_version = 12;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     _FACTS + _ROLLUPS + _LEDGER + _RUNS,
     _APPENDED,
@@ -580,5 +588,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _COUNTED,
     _VALUED,
     _FAILED,
+    _BARRED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""
