@@ -199,6 +199,8 @@ def rebuild(
 def clusters(store: Path, *, tier: str | None, form: str) -> None:
     r"""List the clusters of the published run, the most pressing first.
 
+    The column barred_by tells what keeps each from tier enforce.
+
     \b
     linkage clusters logs.db
     linkage clusters logs.db --tier enforce --format csv
@@ -214,6 +216,7 @@ def clusters(store: Path, *, tier: str | None, form: str) -> None:
         "requests",
         "controller_probability",
         "extraction_probability",
+        "barred_by",
         "families",
     ]
     show_rows(table[table["tier"] == tier] if tier else table, form, brief=brief)
