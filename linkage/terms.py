@@ -56,10 +56,10 @@ Lack = Literal["operator", "extraction", "chance", "accounts", "evidence"]
 """What a cluster has too little of for tier ``enforce``: signs of one operator, of extraction, or against chance;
 accounts; independent kinds of evidence."""
 
-Hold = Literal["unpaid", "one_payment", "open", "own_domain", "brief", "organization", "cleared"]
+Hold = Literal["unpaid", "one_payment", "open", "own_domain", "hosted", "brief", "organization", "cleared"]
 """The rule or decision that holds a cluster back, whatever else it shows: only its own work reads as extraction, and no
 payment ties half of it, or one pays for all; a customer in the open with few accounts, or with a mail domain of its
-own; a brief event; a declared organization; people cleared it."""
+own; customers of one program that calls for them; a brief event; a declared organization; people cleared it."""
 
 Bar = Literal[Lack, Hold]
 

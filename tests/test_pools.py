@@ -10,13 +10,18 @@ from linkage.clusters.pools import find_pooled, join_pools
 from linkage.clusters.ties import Incidence
 
 FAMILIES = ("client", "content", "network", "payment", "registration")
+KINDS = ("ip", "ip_prefix")
 CELLS, SIZE, STRANGERS = 6, 10, 40
 EVERYBODY = CELLS * SIZE + STRANGERS
 
 
 def incidence_of(uses: dict[tuple[str, str], list[int]]) -> Incidence:
-    """Uses as (family, value) to the accounts that have it."""
-    table = pd.DataFrame([{"family": family, "accounts": len(set(who))} for (family, _), who in uses.items()])
+    """Uses as (family, value) to the accounts that have it; a value that is a kind is of it."""
+    rows = [
+        {"family": family, "kind": value if value in KINDS else family, "accounts": len(set(who))}
+        for (family, value), who in uses.items()
+    ]
+    table = pd.DataFrame(rows)
     pairs = sorted({(account, value) for value, who in enumerate(uses.values()) for account in who})
     account, value = (np.array(column, dtype=np.int64) for column in zip(*pairs, strict=True))
     family = np.array([FAMILIES.index(name) for name in table["family"]], dtype=np.int64)
@@ -90,6 +95,8 @@ def test_nothing_in_gives_nothing() -> None:
         ({("client", "own"): [*members(0, 1), *range(60, 65)]}, [0, 1]),
         ({("client", "own"): [*members(0, 1), *range(60, 66)]}, []),
         ({("registration", "day"): members(0, 1)}, []),
+        ({("network", "ip"): members(0, 1)}, [0, 1]),
+        ({("network", "ip_prefix"): members(0, 1)}, []),
         ({("network", "proxy"): members(1, 2), ("content", "t"): members(0, 1)}, [0, 1, 2]),
     ],
 )

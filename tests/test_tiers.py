@@ -20,6 +20,10 @@ NOTHING_SHARED = build_incidence(
 )
 NOBODY = np.zeros(0, dtype=np.int64)
 
+FLAGS = (
+    *("is_paid", "is_tied_beyond", "have_one_card", "are_open", "have_domains", "are_named", "are_known"),
+    "are_brief",
+)
 SHARES = st.floats(0, 1)
 GROUPS = st.lists(
     st.fixed_dictionaries(
@@ -31,7 +35,7 @@ GROUPS = st.lists(
             "q_value": SHARES,
             "voices": st.integers(0, 5),
             "declared": SHARES,
-            **{name: st.booleans() for name in ("is_paid", "have_one_card", "are_open", "have_domains", "are_brief")},
+            **{name: st.booleans() for name in FLAGS},
         }
     ),
     min_size=1,

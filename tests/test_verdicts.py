@@ -6,7 +6,7 @@ import functools
 import pandas as pd
 import pytest
 import scipy.special
-from linking_frames import World, flagged, run
+from linking_frames import START, World, flagged, run
 
 from linkage.clusters.coefficients import SHIPPED
 from linkage.clusters.verdicts import Verdicts, judge
@@ -152,7 +152,51 @@ def test_one_card_one_address_and_a_mail_domain_of_their_own_are_a_firm_whatever
     assert first["tier"] == tier
     assert first["accounts"] >= 18
     assert first["barred_by"] == ("own_domain" if tier == "review" else "")
-    assert ("a mail domain of its own, who hides neither card" in first["readings"]) == (tier == "review")
+    assert ("one customer with a mail domain of its own" in first["readings"]) == (tier == "review")
+
+
+@pytest.mark.parametrize(
+    ("named", "elsewhere", "tier"), [(20, 0, "review"), (18, 0, "review"), (17, 0, "enforce"), (20, 10, "enforce")]
+)
+def test_whoever_signs_up_nearly_all_accounts_under_a_domain_of_its_own_is_known(
+    named: int, elsewhere: int, tier: str
+) -> None:
+    world = World(seed=27)
+    world.add_strangers(180)
+    world.add_campaign(20)
+    for use in world.uses:
+        account = str(use["account_id"])
+        if use["kind"] == "email_domain" and int(account[1:]) < (named if account.startswith("c") else elsewhere):
+            use["value"] = "shop.example"
+    first = run(world.frames())[3].clusters.iloc[0]
+    assert (first["tier"], first["accounts"]) == (tier, 20)
+    assert first["barred_by"] == ("own_domain" if tier == "review" else "")
+
+
+@pytest.mark.parametrize(
+    ("cards", "is_recorded", "tier"), [(1, True, "review"), (1, False, "enforce"), (4, True, "enforce")]
+)
+def test_what_only_a_program_and_its_addresses_tie_may_be_customers_with_keys_of_their_own(
+    cards: int, is_recorded: bool, tier: str
+) -> None:
+    """Where nothing is known of when they signed up, that nothing else ties them says nothing."""
+    world = World(seed=31)
+    world.add_strangers(200)
+    world.add_campaign(20, cards=cards)
+    for use in world.uses:
+        account, kind = str(use["account_id"]), str(use["kind"])
+        if account.startswith("c"):
+            changed = {"ip": f"server-{int(account[1:]) % 2}", "email_domain": f"{account}.example"}
+            use["value"] = changed.get(kind, use["value"])
+    frames = world.frames()
+    table = frames["accounts"]
+    ours = table.index[table["account_id"].str.startswith("c")]
+    table.loc[ours, "email_domain"] = table.loc[ours, "account_id"] + ".example"
+    spread = [START - pd.Timedelta(days=17 * number) for number in range(20)]
+    table.loc[ours, "created_at"] = spread if is_recorded else pd.NaT
+    first = run(frames)[3].clusters.iloc[0]
+    assert (first["tier"], first["accounts"]) == (tier, 20)
+    assert first["barred_by"] == ("hosted" if tier == "review" else "")
 
 
 def openly_shared(*, open_accounts: int) -> pd.DataFrame:

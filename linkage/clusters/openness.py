@@ -36,12 +36,22 @@ class Openness:
     """The same of payment and of addresses."""
     have_domains: Flags
     """:func:`find_domains`."""
+    are_named: Flags
+    """The same of nearly all members, and of hardly anybody else."""
+    are_known: Flags
+    """Of most members it is known when they signed up."""
     are_brief: Flags
     """:func:`find_brief`."""
 
 
 def find_openness(
-    incidence: Incidence, group: Codes, hours: pd.DataFrame, *, groups: int, settings: VerdictSettings
+    incidence: Incidence,
+    group: Codes,
+    hours: pd.DataFrame,
+    *,
+    accounts: pd.DataFrame,
+    groups: int,
+    settings: VerdictSettings,
 ) -> Openness:
     """Which groups pay, call and sign up in the open, and which worked for a few days only.
 
@@ -49,13 +59,22 @@ def find_openness(
     ----------
     incidence : uses as codes.
     group : group number of each account code, from 0, -1 for none.
-    hours : frame of shape ``HOURS``.
+    hours, accounts : frames of the shapes of those names.
     groups : number of groups.
     settings : thresholds.
     """
     are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
     one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
-    return Openness(one_card, one_card & one_address, find_domains(incidence, group, groups=groups), are_brief)
+    known = np.bincount(group[(group >= 0) & accounts["created_at"].notna().to_numpy()], minlength=groups)
+    return Openness(
+        have_one_card=one_card,
+        are_open=one_card & one_address,
+        have_domains=find_domains(incidence, group, share=DOMAIN_SHARE, groups=groups),
+        are_named=find_common(incidence, group, "email_domain", groups=groups)
+        & find_domains(incidence, group, share=OPEN_SHARE, groups=groups),
+        are_known=known >= KNOWN_SHARE * np.bincount(group[group >= 0], minlength=groups),
+        are_brief=are_brief,
+    )
 
 
 def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> Flags:
@@ -75,16 +94,17 @@ def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -
     return np.asarray((known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size))
 
 
-def find_domains(incidence: Incidence, group: Codes, *, groups: int) -> Flags:
-    """Whether half of the members of each group, of those known, have one mail domain that hardly anybody else has.
+def find_domains(incidence: Incidence, group: Codes, *, share: float, groups: int) -> Flags:
+    """Whether so many members of each group, of those known, have one mail domain that hardly anybody else has.
 
     Parameters
     ----------
     group : group of each account, by code; -1 for none.
+    share : of the members; of the accounts elsewhere that have it, as many as are not in it, at most.
     groups : how many there are.
     """
     most, known, elsewhere = _most_held(incidence, group, "email_domain", groups=groups)
-    return np.asarray((most >= 2) & (most >= DOMAIN_SHARE * known) & (elsewhere <= (1 - DOMAIN_SHARE) * most))
+    return np.asarray((most >= 2) & (most >= share * known) & (elsewhere <= (1 - share) * most))
 
 
 def _most_held(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> tuple[Codes, Codes, Codes]:

@@ -69,7 +69,8 @@ def find_pooled(group: Codes, incidence: Incidence, chosen: Flags, *, least: int
     """Which of the chosen groups share a value that is theirs: a wording, a client, an address that hardly others have.
 
     Its accounts are in chosen groups (:data:`POOLED_SHARE`), in two of them and more, so many together that none of
-    these groups is all there is. Days of sign-up do not count: groups found through them have them in common.
+    these groups is all there is. Days of sign-up do not count: groups found through them have them in common. Nor do
+    address prefixes: strangers rent their servers side by side.
 
     Parameters
     ----------
@@ -79,7 +80,9 @@ def find_pooled(group: Codes, incidence: Incidence, chosen: Flags, *, least: int
     least : accounts of chosen groups that must have the value.
     """
     holder, value, count = _holdings(group, incidence)
-    is_counted = chosen[holder] & (np.array(incidence.families)[incidence.family] != "registration")[value]
+    is_sign_up = np.array(incidence.families)[incidence.family] == "registration"
+    is_told = ~is_sign_up & (incidence.table["kind"] != "ip_prefix").to_numpy(dtype=np.bool_)
+    is_counted = chosen[holder] & is_told[value]
     holder, value, count = holder[is_counted], value[is_counted], count[is_counted]
     values = len(incidence.bits)
     together = np.bincount(value, weights=count, minlength=values)

@@ -34,6 +34,8 @@ class Weighed:
     """Independent kinds of evidence that link the group."""
     is_paid: Flags
     """Payment ties half the members."""
+    is_tied_beyond: Flags
+    """Something links them besides a program and the addresses that it is called from."""
     declared: Numbers
     """Share of the members that declare the organization that most of them do."""
 
@@ -63,9 +65,9 @@ def grade(
     Tier ``enforce`` is for groups that nothing bars: enough of both probabilities (less than
     ``settings.enforce_controller`` of one controller, where both add up to ``settings.enforce_both``), a small q-value,
     enough accounts and voices, no organization that ``settings.declared_share`` of the members declare, and neither few
-    accounts in the open (``settings.open_accounts``), or any number with a mail domain of their own, nor work of few
-    days that no payment ties (``settings.brief_days``). Their own work speaks for itself only where payment ties them,
-    and by more than one instrument.
+    accounts in the open (``settings.open_accounts``), or any number with a mail domain of their own, nor accounts that
+    only a program and its addresses tie, nor work of few days that no payment ties (``settings.brief_days``). Their own
+    work speaks for itself only where payment ties them, and by more than one instrument.
 
     Tier ``review`` is for groups that are barred, with ``settings.review_probability`` of both, or with extraction as
     clear as tier ``enforce`` asks that is no coincidence: who runs these is for people to ask. A declared organization
@@ -82,9 +84,13 @@ def grade(
     held["organization"] = weighed.declared >= settings.declared_share
     could = ~np.any([*held.values()], axis=0)
     is_few = weighed.accounts < settings.open_accounts
-    is_open = (is_few | openness.have_domains) & openness.are_open
-    is_open &= ~find_pooled(group, incidence, could, least=settings.open_accounts)
-    held |= {"open": is_open & is_few, "own_domain": is_open & ~is_few, "brief": openness.are_brief & ~weighed.is_paid}
+    is_pooled = find_pooled(group, incidence, could, least=settings.open_accounts)
+    held |= {
+        "open": openness.are_open & is_few & ~is_pooled,
+        "own_domain": ((openness.are_open & openness.have_domains & ~is_few) | openness.are_named) & ~is_pooled,
+        "hosted": openness.are_known & ~weighed.is_tied_beyond,
+        "brief": openness.are_brief & ~weighed.is_paid,
+    }
     bars = np.column_stack([held.get(name, np.zeros_like(could)) for name in BARS])
     review = np.minimum(weighed.controller, weighed.own) >= settings.review_probability
     is_firm = ~np.any([held[name] for name in _FIRMNESS], axis=0)

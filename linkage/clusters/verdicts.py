@@ -16,6 +16,7 @@ from linkage.clusters.features import (
     EXTRACTION_FEATURES,
     GROUP_PATTERNS,
     SLICE_FEATURES,
+    SOFTWARE,
     hear_voices,
     linked_shares,
     measure_controller,
@@ -171,7 +172,9 @@ def judge(
     )
     chance: dict[str, Any] = {"accounts": accounts, "settings": settings, "seed": seed, "null_cohesion": null_cohesion}
     compare = functools.partial(measure_significance, incidence, group, groups=groups, **chance)
-    look = functools.partial(find_openness, incidence, group, hours, groups=groups, settings=settings)
+    look = functools.partial(
+        find_openness, incidence, group, hours, accounts=accounts, groups=groups, settings=settings
+    )
     q_value, (features, openness) = at_once(compare, lambda: (measure(), look()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, openness, settings, coefficients, own)
@@ -256,6 +259,7 @@ def _judge_groups(
     }
     heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
     shares = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits)
+    is_linked = shares >= settings.linked_share
     weighed = Weighed(
         accounts=np.bincount(group[group >= 0], minlength=groups),
         controller=coefficients.controller.probability(controller),
@@ -263,7 +267,8 @@ def _judge_groups(
         whole=both["whole_probability"],
         q_value=q_value,
         voices=(heard >= settings.linked_share).sum(axis=1),
-        is_paid=np.asarray((shares[:, np.array(families) == "payment"] >= settings.linked_share).any(axis=1)),
+        is_paid=np.any(is_linked[:, np.array(families) == "payment"], axis=1),
+        is_tied_beyond=np.any(is_linked[:, ~np.isin(families, [*SOFTWARE, "network"])], axis=1),
         declared=declared,
     )
     return _Judged(
@@ -428,7 +433,8 @@ def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
 
 _READINGS: Final[Mapping[Bar, str]] = {
     "open": "one customer with a few accounts, who hides neither card nor address",
-    "own_domain": "one customer with a mail domain of its own, who hides neither card nor address",
+    "own_domain": "one customer with a mail domain of its own",
+    "hosted": "customers of one service that bring keys of their own and let it call for them",
     "brief": "an event of a few days, such as a hackathon, a workshop or a benchmark",
 }
 """Innocent readings that bar a group from tier ``enforce``."""

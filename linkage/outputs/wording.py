@@ -54,6 +54,7 @@ BAR_WORDS: Final[Mapping[Bar, str]] = {
     "one_payment": "one payment instrument pays for all",
     "open": "few accounts in the open",
     "own_domain": "a firm in the open",
+    "hosted": "a service that calls for its customers",
     "brief": "work of a few days",
     "organization": "they declare one organization",
     "cleared": "people cleared it",
@@ -305,9 +306,10 @@ def tier_rule(run: Mapping[str, Any]) -> str:
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
         f"a q-value of at most {q_value:g}, {kinds} of evidence and {least}; the tier “review” for {both} of both, or "
-        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address "
-        f"(with a mail domain of their own, any number) and work of {days} or less that no payment ties come to review "
-        "at most; accounts of which nearly all declare one organization are watched."
+        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address, "
+        "accounts under one mail domain of their own, accounts that only a program and the addresses it is called from "
+        f"tie, and work of {days} or less that no payment ties come to review at most; accounts of which nearly all "
+        "declare one organization are watched."
     )
 
 
@@ -375,7 +377,8 @@ _HELD: Final[Mapping[Bar, str]] = {
     "unpaid": f"no payment ties half of them, {_OWN_WORK}",
     "one_payment": f"one payment instrument pays for all, {_OWN_WORK}",
     "open": "fewer than {few} that all share one card and one address come to review at most",
-    "own_domain": "accounts with a mail domain of their own that share one card and one address come to review at most",
+    "own_domain": "accounts under one mail domain of their own come to review at most",
+    "hosted": "accounts that only a program and the addresses it is called from tie come to review at most",
     "brief": "work of {days} or less that no payment ties comes to review at most",
     "organization": "nearly all its accounts declare one organization",
     "cleared": "it was cleared, and there is no new evidence since",
