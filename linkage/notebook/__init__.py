@@ -8,7 +8,7 @@ from linkage.engines.cut import store_until
 from linkage.engines.halves import beside_here
 from linkage.errors import UsageError
 from linkage.notebook.cluster import Cluster
-from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
+from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_seed, given_settings
 from linkage.notebook.progress import steps_shown
 from linkage.notebook.runs import Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
@@ -68,7 +68,7 @@ def rebuild(
     Raises
     ------
     ClusterError : no request lies inside the window.
-    UsageError : ``as_of`` or ``window`` cannot be read, ``exact`` without ``as_of``, or no :class:`Store`.
+    UsageError : ``as_of``, ``window`` or ``seed`` cannot be used, ``exact`` without ``as_of``, or no :class:`Store`.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def rebuild(
             store._database,
             as_of_ms=as_of_ms,
             window_days=None if window is None else given_days(window),
-            seed=seed,
+            seed=given_seed(seed),
             settings=chosen,
             wait_s=wait_s,
             step=tell,
