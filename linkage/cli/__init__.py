@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import shlex
 import sys
@@ -15,6 +16,7 @@ import click
 from linkage.cli import sharing, spark, upkeep
 from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
+    forget_output,
     print_table,
     progress_shown,
     say,
@@ -23,12 +25,17 @@ from linkage.cli.screen import (
     show_run,
     steps_shown,
 )
-from linkage.errors import LinkageError
+from linkage.errors import LinkageError, OutputFileError
 
 _NO_MEMORY = (
     "linkage: wanted more memory than there is; nothing is left half done. For logs lower [ingest] memory_mb and "
     "[templates] learn_prompts, for a report [report] rows_per_table"
 )
+
+
+def _why_not_written(error: OSError) -> str:
+    where = "standard output" if error.filename is None else error.filename
+    return f"{where}: wanted to write or read it; {error.strerror or error}. Check disk space and rights"
 
 
 class _Commands(click.Group):
@@ -47,6 +54,12 @@ class _Commands(click.Group):
         except MemoryError:
             say(_NO_MEMORY, level="error", exit_code=1)
             ctx.exit(1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read has read enough; click ends quietly
+                raise
+            forget_output()
+            say(f"linkage: {_why_not_written(error)}", level="error", exit_code=OutputFileError.exit_code)
+            ctx.exit(OutputFileError.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
