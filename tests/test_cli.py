@@ -298,6 +298,24 @@ def test_names_that_are_no_utf8_are_read_like_others_and_told(tmp_path: Path, ti
         assert (refused.exit_code, "text that is UTF-8" in refused.stderr) == (2, True)
 
 
+def test_what_may_not_be_read_is_an_input_fault_and_the_others_go_on(
+    tmp_path: Path, tiny_logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse(path: Path | str, *how: int, **more: int) -> int:
+        if str(path).endswith("shut.ndjson"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *how, **more)
+
+    (tmp_path / "shut.ndjson").write_text("{}")
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda *_asked, **_more: False)
+    told = run("ingest", tmp_path / "s.db", tmp_path / "shut.ndjson", tiny_logs / "requests.ndjson")
+    assert (told.exit_code, "Permission denied. Check its permissions" in told.stderr) == (74, True)
+    assert "64 kept" in told.stderr
+
+
 def test_names_that_no_file_can_have_are_refused_like_others(tmp_path: Path, tiny_logs: Path) -> None:
     endless, store = tmp_path / ("x" * 300), tmp_path / "s.db"
     for _ in range(2):

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from linkage.cli import sharing, spark, upkeep
-from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
+from linkage.cli.given import FORMAT, JSON, LOG, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
     forget_output,
     print_table,
@@ -94,14 +94,12 @@ keep_lines(main)
 
 @main.command()
 @STORE
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=LOG)
 @click.option(
     "--format", "format_name", default="auto", show_default=True, help="The logs' format; auto recognises it."
 )
 @click.option("--map", "mapping", type=click.Path(path_type=Path), help="A mapping file (TOML) for logs of any shape.")
-@click.option(
-    "--accounts", multiple=True, type=click.Path(path_type=Path), help="A file of account records; repeatable."
-)
+@click.option("--accounts", multiple=True, type=LOG, help="A file of account records; repeatable.")
 @click.option("--source", help="Name of the system inside which request ids are unique; default: the format's name.")
 @click.option("--keep-prompts", is_flag=True, help="Keep the prompts' text, compressed. Not kept otherwise.")
 @click.option("--pseudonymize", type=click.Path(path_type=Path), help="File with a secret key: store keyed hashes.")
