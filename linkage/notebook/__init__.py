@@ -130,16 +130,17 @@ def delays(store: Store, truth: AnyPath | pd.DataFrame) -> pd.DataFrame:
         (as_of, database.frame("run_members", MEMBERS, run_id=str(run_id)))
         for run_id, as_of in zip(kept["run_id"], kept["as_of"], strict=True)
     ]
-    known = truth if isinstance(truth, pd.DataFrame) else read_truth(truth)
-    return detection_delays(runs, known, database.frame("account_profiles", ACCOUNTS, **window.days))
+    return detection_delays(runs, read_truth(truth), database.frame("account_profiles", ACCOUNTS, **window.days))
 
 
 def evaluate(run: Run | Store | WhatIf, truth: AnyPath | pd.DataFrame) -> Evaluation:
     """Score the members of a run or what-if against a truth file (``account_id, campaign``, empty for innocents).
+
+    A table with these columns will do, as ``pd.read_csv(path, dtype="str")`` reads it.
 
     Raises
     ------
     WorldError : the truth cannot be read.
     """
     chosen = run.run if isinstance(run, Store) else run
-    return evaluate_members(chosen.members, truth if isinstance(truth, pd.DataFrame) else read_truth(truth))
+    return evaluate_members(chosen.members, read_truth(truth))
