@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 import linkage as lk
 from linkage.cli import main
 from linkage.engines.progress import INGEST_STAGES
+from linkage.errors import StoreError
 from linkage.outputs.schedule import schedule_lines
 from linkage.store.lock import writer_lock
 
@@ -324,6 +325,8 @@ def test_names_that_no_file_can_have_are_refused_like_others(tmp_path: Path, tin
         assert run("ingest", store, tiny_logs / "requests.ndjson").exit_code == 0
     with lk.open_store(store) as opened:
         assert opened.counts["requests"] == 64
+        with pytest.raises(StoreError, match="wanted to open the store"):
+            lk.open_store(tmp_path / "n\0l")
         [failed] = opened.ingest("n\0l").failed
         assert failed.error is not None
         assert failed.error.exit_code == 74

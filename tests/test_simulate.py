@@ -95,6 +95,10 @@ def test_campaigns_keep_the_innocents_and_none_leaves_them_out() -> None:
     assert [name for name, _ in read_scenarios(None)] == [*INNOCENTS, "E1", "E3", "E6"]
 
 
+def test_one_scenario_needs_no_list() -> None:
+    assert read_scenarios("HN-04:2") == [("HN-04", 2.0)]
+
+
 def test_framing_brings_along_whom_it_frames() -> None:
     assert [name for name, _ in read_scenarios(["none", "E14"])] == ["HN-06", "E14"]
 

@@ -106,7 +106,7 @@ class Database:
     def _open(self) -> sqlite_utils.Database:
         try:
             connection = connect(self.path, timeout=_BUSY_S)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # a NUL in its name
             raise StoreError(
                 f"{self.path}: wanted to open the store; {error}. Check the path and its rights"
             ) from error

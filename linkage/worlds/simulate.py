@@ -81,7 +81,7 @@ def simulate(
     *,
     accounts: int = 3_000,
     days: int = 21,
-    scenarios: Sequence[str] | None = None,
+    scenarios: str | Sequence[str] | None = None,
     seed: int = 0,
     start: str = START,
     habits: Mapping[str, float] | None = None,
@@ -183,7 +183,7 @@ def _write_files(draft: Draft, folder: Path, parameters: Mapping[str, Any]) -> I
     return counts
 
 
-def read_scenarios(scenarios: Sequence[str] | None) -> list[tuple[str, float]]:
+def read_scenarios(scenarios: str | Sequence[str] | None) -> list[tuple[str, float]]:
     """Name and strength of every scenario asked for, innocents first, defaults filled in.
 
     Raises
@@ -195,7 +195,8 @@ def read_scenarios(scenarios: Sequence[str] | None) -> list[tuple[str, float]]:
     >>> read_scenarios(["none", "e1:2"])
     [('E1', 2.0)]
     """
-    asked = [*INNOCENTS, *(name for name in DEFAULT_CAMPAIGNS if name in CAMPAIGNS)] if scenarios is None else scenarios
+    default = [*INNOCENTS, *(name for name in DEFAULT_CAMPAIGNS if name in CAMPAIGNS)]
+    asked = default if scenarios is None else [scenarios] if isinstance(scenarios, str) else scenarios
     found: dict[str, float] = {}
     wrong: list[str] = []
     with_innocents = True
