@@ -147,6 +147,11 @@ def test_a_first_line_that_is_no_json_costs_only_itself(tmp_path: Path, line: by
     assert [number for number, _ in whole.rejected] == [2]
 
 
+def test_what_a_server_says_as_it_starts_costs_only_its_own_lines(tmp_path: Path) -> None:
+    raw, whole = read_all(write(tmp_path, b"server: loading\n" * 60 + numbered(70)))
+    assert (raw.layout, len(whole.records), len(whole.rejected)) == ("json lines", 70, 60)
+
+
 def test_json_in_the_cells_of_a_table_is_no_json_line(tmp_path: Path) -> None:
     prompt = "".join(json.dumps({"item": row}) + "\n" for row in range(60)).replace('"', '""').encode()
     raw, whole = read_all(write(tmp_path, HEADER + b'2026-11-24T05:52:28Z,a,"' + prompt + b'"\n'))

@@ -173,18 +173,19 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
 
 
 def _goes_on_as_json(sample: bytes) -> bool:
-    """Whether most of the first lines are JSON objects, though the first of all is none: logs are cut at any byte.
+    """Whether most lines are JSON objects, though the first of all is none: logs are cut at any byte.
 
     No row of a CSV file reads so, since there the quotes of a quoted cell are doubled.
     """
-    lines = [line for line in sample.split(b"\n", _LOOKED_AT_LINES)[:_LOOKED_AT_LINES] if line.strip()]
-    return 2 * sum(map(_is_json_object, lines)) > len(lines)
+    lines = [json_records.object_text(line) for line in sample.split(b"\n") if line.strip()]
+    likely = [line for line in lines if line.startswith(b"{")]
+    first = likely[:_LOOKED_AT_LINES]
+    return 2 * len(likely) > len(lines) and 2 * sum(map(_is_json_object, first)) > len(first)
 
 
-def _is_json_object(line: bytes) -> bool:
-    text = json_records.object_text(line)
+def _is_json_object(text: bytes) -> bool:
     try:
-        return text.startswith(b"{") and bool(parse_object(text))
+        return bool(parse_object(text))
     except RecordError:
         return False
 
