@@ -463,7 +463,7 @@ def read_settings(path: str | PathLike[str]) -> Settings:
     file = Path(path)
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(f"{file}: wanted a readable TOML settings file; {why}. Check path and syntax") from error
     return settings_from(tables, name=str(file))

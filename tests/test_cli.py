@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 import linkage as lk
 from linkage.cli import main
 from linkage.engines.progress import INGEST_STAGES
+from linkage.errors import StoreError
 from linkage.outputs.schedule import schedule_lines
 from linkage.store.lock import writer_lock
 
@@ -261,6 +262,76 @@ def test_a_closed_pipe_is_no_traceback(planted_path: Path) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env=dict(os.environ))
     assert done.stdout.startswith("template_id")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_a_full_disk_behind_standard_output_ends_with_74(planted_path: Path, form: str) -> None:
+    command = f"{sys.executable} -m linkage members {planted_path} --format {form} > /dev/full"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 74
+    assert done.stderr.startswith("linkage: standard output: wanted to write or read it; No space left on device.")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_service_that_closes_its_streams_loses_no_work(tmp_path: Path, tiny_logs: Path) -> None:
+    words = f"{sys.executable} -m linkage ingest {tmp_path}/s.db {tiny_logs}/requests.ndjson"
+    done = subprocess.run(["sh", "-c", f"{words} >&- 2>&-"], check=False)
+    assert done.returncode == 0
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.counts["requests"] == 64
+
+
+def test_names_that_are_no_utf8_are_read_like_others_and_told(tmp_path: Path, tiny_logs: Path) -> None:
+    logs, bad, store = tmp_path / "caf\udce9.ndjson", tmp_path / "bad\udce9.ndjson", tmp_path / "s\udce9.db"
+    logs.write_bytes((tiny_logs / "requests.ndjson").read_bytes())
+    bad.write_text('{"a": 1}\n')
+    told = run("ingest", store, logs, bad)
+    assert told.exit_code == 65
+    assert "64 kept" in told.stderr
+    assert [path.rpartition("/")[2] for path in lk.open_store(store).files["path"]] == ["caf\\udce9.ndjson"]
+    assert run("rebuild", store).exit_code == 0
+    shown = run("report", store, "--out", tmp_path / "r\udce9")
+    assert shown.stdout_bytes == bytes(tmp_path / "r\udce9" / "index.html") + b"\n"
+    assert "bad\\udce9.ndjson was not loaded" in run("doctor", store, "--format", "csv").stdout
+    for words in (["why", store, "\udcff"], ["purge", store, "--account", "\udcff"]):
+        refused = run(*words)
+        assert (refused.exit_code, "text that is UTF-8" in refused.stderr) == (2, True)
+
+
+def test_what_may_not_be_read_is_an_input_fault_and_the_others_go_on(
+    tmp_path: Path, tiny_logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refuse(path: Path | str, *how: int, **more: int) -> int:
+        if str(path).endswith("shut.ndjson"):
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *how, **more)
+
+    (tmp_path / "shut.ndjson").write_text("{}")
+    monkeypatch.setattr(os, "open", refuse)
+    monkeypatch.setattr(os, "access", lambda *_asked, **_more: False)
+    told = run("ingest", tmp_path / "s.db", tmp_path / "shut.ndjson", tiny_logs / "requests.ndjson")
+    assert (told.exit_code, "Permission denied. Check its permissions" in told.stderr) == (74, True)
+    assert "64 kept" in told.stderr
+
+
+def test_names_that_no_file_can_have_are_refused_like_others(tmp_path: Path, tiny_logs: Path) -> None:
+    endless, store = tmp_path / ("x" * 300), tmp_path / "s.db"
+    for _ in range(2):
+        told = run("ingest", store, endless, tiny_logs / "requests.ndjson")
+        assert (told.exit_code, "File name too long" in told.stderr) == (74, True)
+        assert run("ingest", store, tiny_logs / "requests.ndjson").exit_code == 0
+    with lk.open_store(store) as opened:
+        assert opened.counts["requests"] == 64
+        with pytest.raises(StoreError, match="wanted to open the store"):
+            lk.open_store(tmp_path / "n\0l")
+        [failed] = opened.ingest("n\0l").failed
+        assert failed.error is not None
+        assert failed.error.exit_code == 74
+    assert run("clusters", endless).exit_code == 74
+    assert run("rebuild", store, "--metrics", endless).exit_code == 74
 
 
 def test_hostile_names_reach_the_terminal_as_text(tmp_path: Path) -> None:

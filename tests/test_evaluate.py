@@ -198,6 +198,33 @@ def test_two_columns_are_enough_for_a_truth_file(tmp_path: Path) -> None:
     assert truth["purpose"].tolist() == ["extraction", "normal"]
 
 
+def test_a_table_counts_like_the_file_it_was_read_from(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "account_id,campaign,role,tags\nb,,,x\na,A,E1,\nnull,,ordinary,\n")
+    wanted = read_truth(path)
+    as_read = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    assert as_read["campaign"].isna().sum() == 2
+    pd.testing.assert_frame_equal(read_truth(as_read), wanted)
+    pd.testing.assert_frame_equal(read_truth(wanted), wanted)
+    pd.testing.assert_frame_equal(
+        read_truth(pd.DataFrame({"campaign": [None, "A"], "account_id": ["b", "a"]})),
+        read_truth(write(tmp_path / "two.csv", "account_id,campaign\na,A\nb,\n")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"account_id": ["a"]}, "no campaign. Found: account_id"),
+        ({"account_id": ["a", "a"], "campaign": ["A", ""]}, "truth, row 1: .*'a' is there twice, first in line 0"),
+        ({"account_id": ["a", None], "campaign": ["A", ""]}, "truth, row 1: .*no account_id"),
+        ({"account_id": [7], "campaign": ["A"]}, "wanted account ids as text; found 7. Read them so: dtype=str"),
+    ],
+)
+def test_a_table_that_is_no_truth_says_what_is_wrong(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(WorldError, match=message):
+        read_truth(pd.DataFrame(table))
+
+
 def test_words_that_look_like_nulls_stay_words(tmp_path: Path) -> None:
     truth = read_truth(write(tmp_path / "truth.csv", "account_id,campaign,role\nNA,null,None\n"))
     assert truth.iloc[0][["account_id", "campaign", "role"]].tolist() == ["NA", "null", "None"]

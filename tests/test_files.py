@@ -129,6 +129,38 @@ def test_unreadable_line_is_set_aside_and_the_rest_goes_on(tmp_path: Path, line:
 @pytest.mark.parametrize(
     "line",
     [
+        b'tamp": "2026-11-24T05:52:28Z", "account_id": "a"}',
+        b"# written by the gateway",
+        b"Nov 24 host app: started, with timestamp,account_id",
+        b"timestamp,account_id",
+        b"\x00\x00\x00",
+        b"\xff\xfa",
+        b"7",
+    ],
+)
+@pytest.mark.parametrize("format_name", ["auto", "canonical"])
+def test_a_first_line_that_is_no_json_costs_only_itself(tmp_path: Path, line: bytes, format_name: str) -> None:
+    path = write(tmp_path, b"\n" + line + b"\n" + numbered(3))
+    raw, whole = read_all(path, format_name=format_name)
+    assert raw.layout == "json lines"
+    assert ([record["request_id"] for record in whole.records], whole.lines) == (["r0", "r1", "r2"], [3, 4, 5])
+    assert [number for number, _ in whole.rejected] == [2]
+
+
+def test_what_a_server_says_as_it_starts_costs_only_its_own_lines(tmp_path: Path) -> None:
+    raw, whole = read_all(write(tmp_path, b"server: loading\n" * 60 + numbered(70)))
+    assert (raw.layout, len(whole.records), len(whole.rejected)) == ("json lines", 70, 60)
+
+
+def test_json_in_the_cells_of_a_table_is_no_json_line(tmp_path: Path) -> None:
+    prompt = "".join(json.dumps({"item": row}) + "\n" for row in range(60)).replace('"', '""').encode()
+    raw, whole = read_all(write(tmp_path, HEADER + b'2026-11-24T05:52:28Z,a,"' + prompt + b'"\n'))
+    assert (raw.layout, len(whole.records), whole.rejected) == ("csv", 1, [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         b'\xef\xbb\xbf{"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}',
         b'  {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}\t\r',
         b'{"timestamp" : "2026-11-24T05:52:28Z" ,\t"account_id"\t:"a"}',
@@ -217,6 +249,13 @@ def test_array_larger_than_a_block_is_cut_right(tmp_path: Path) -> None:
     assert whole.records == records
 
 
+def test_many_broken_lines_among_indented_objects_cost_only_themselves(tmp_path: Path) -> None:
+    indented = json.dumps(BASE, indent=1).encode()
+    _, whole = read_all(write(tmp_path, indented + b"\n" + b"{\n" * 100_000 + indented + b"\n"))
+    assert whole.records == [BASE, BASE]
+    assert len(whole.rejected) == 100_000
+
+
 def test_deep_array_is_refused_without_a_crash(tmp_path: Path) -> None:
     data = b"[" + GOOD + b',{"a":' + b"[" * 200_000
     _, whole = read_all(write(tmp_path, data))
@@ -278,6 +317,26 @@ def test_header_of_a_million_columns_is_refused_fast(tmp_path: Path) -> None:
 def test_empty_file_is_no_failure(tmp_path: Path, data: bytes) -> None:
     raw, whole = read_all(write(tmp_path, data))
     assert (raw.took_for, whole.records, whole.rejected) == ("an empty file", [], [])
+
+
+@pytest.mark.parametrize("data", [b"[]", b"[\n]\n", b"[ ]\n[]"])
+def test_an_array_of_nothing_is_no_failure(tmp_path: Path, data: bytes) -> None:
+    raw, whole = read_all(write(tmp_path, data))
+    assert (raw.format_name, whole.records, whole.rejected) == ("canonical", [], [])
+
+
+@pytest.mark.parametrize("size", [1_500_000, 9_000_000])
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_a_first_record_longer_than_what_is_looked_at_first_is_known(
+    tmp_path: Path, size: int, indent: int | None, is_array: bool
+) -> None:
+    long = {**BASE, "prompt": "x y " * (size // 4)}
+    records = (
+        json.dumps([long, BASE], indent=indent) if is_array else json.dumps(long, indent=indent) + "\n" + GOOD.decode()
+    )
+    raw, whole = read_all(write(tmp_path, records.encode()))
+    assert (raw.format_name, whole.records, whole.rejected) == ("canonical", [long, BASE], [])
 
 
 def test_paths_that_are_no_files_are_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -79,6 +79,27 @@ def test_bytes_of_parquet_that_are_no_text_set_their_row_aside(tmp_path: Path) -
     assert checked.rejected == [(1, "not UTF-8 text")]
 
 
+@pytest.mark.parametrize(
+    ("unit", "seconds"), [("s", 1_795_499_548_104), ("ms", 2**54), ("us", 2**41), ("us", -(2**41))]
+)
+def test_typed_times_that_no_calendar_has_are_set_aside_alone(tmp_path: Path, unit: str, seconds: int) -> None:
+    per_second = {"s": 1, "ms": 1_000, "us": 1_000_000}[unit]
+    good = 1_795_499_548 * per_second
+    times = pa.array([good, max(-(2**63), min(seconds * per_second, 2**63 - 1)), good], pa.timestamp(unit, tz="UTC"))
+    pq.write_table(pa.table({"timestamp": times, "account_id": ["a", "b", "c"]}), tmp_path / "log", version="2.6")
+    checked = load(tmp_path / "log")
+    assert [row["account_id"] for row in rows(checked)] == ["a", "c"]
+    assert checked.rejected == [(2, "timestamp: a time outside the years 2015 to 2099; the unit may be another")]
+
+
+def test_a_typed_date_that_no_calendar_has_sets_its_row_aside(tmp_path: Path) -> None:
+    records = {"timestamp": ["2026-11-24T05:52:28Z"] * 2, "account_id": ["a", "b"]}
+    pq.write_table(pa.table({**records, "day": pa.array([2**31 - 1, 20_000], pa.date32())}), tmp_path / "log")
+    checked = load(tmp_path / "log")
+    assert [row["account_id"] for row in rows(checked)] == ["b"]
+    assert checked.rejected == [(1, "a date or time that no calendar has")]
+
+
 def test_typed_times_of_parquet_give_spendlogs_their_latency(tmp_path: Path) -> None:
     record = {**SPEND, "request_duration_ms": None}
     path = write_parquet(tmp_path / "log", record, startTime=pa.array([START]), endTime=pa.array([END]))
@@ -337,6 +358,15 @@ def test_events_outside_of_spans_are_as_many_requests_with_what_they_say_of_the_
     assert not any("request_id" in row for row in found)
     with lk.open_store(tmp_path / "s.db") as store:
         assert store.ingest(path).kept == 2
+
+
+@pytest.mark.parametrize("unknown", ["0", 0, None])
+def test_an_event_without_a_time_of_its_own_has_the_time_it_was_observed_at(tmp_path: Path, unknown: object) -> None:
+    event = {**EVENT, "timeUnixNano": unknown, "observedTimeUnixNano": "1795499549104000123"}
+    (row,) = rows(load(write(tmp_path / "log", logged(event))))
+    assert row["timestamp"] == "2026-11-24T05:52:29.104000+00:00"
+    checked = load(write(tmp_path / "log", logged({**event, "observedTimeUnixNano": "0"})))
+    assert checked.rejected == [(1, "timestamp is missing")]
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -249,6 +249,11 @@ def test_refusal_names_the_fields_found_the_nearest_format_and_what_to_do() -> N
     assert "--map" in message
 
 
+def test_unknown_account_records_are_told_what_helps_them() -> None:
+    with pytest.raises(FormatError, match="Give it without --accounts, and say where the fields are with --map"):
+        recognise([["id", "since"]], where="accounts.csv", kind="accounts")
+
+
 def test_account_records_among_logs_are_told_apart() -> None:
     with pytest.raises(FormatError, match="Pass it with --accounts"):
         recognise([["account_id", "plan"]], where="a.csv", kind="requests")

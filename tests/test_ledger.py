@@ -140,7 +140,7 @@ def test_figures_are_written_when_it_works_and_when_it_fails(tiny_store: lk.Stor
 
 
 def test_figures_that_cannot_be_written_are_told(tmp_path: Path) -> None:
-    with pytest.raises(OutputFileError, match="Check path and rights"):
+    with pytest.raises(OutputFileError, match="wanted to write 0 bytes"):
         write_metrics(tmp_path / "no" / "x.prom", "")
 
 

@@ -102,7 +102,15 @@ def test_a_store_that_shares_nothing_matches_nothing() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]", b"\xff", b'{"format": "linkage-pack", "version": 1}', b'{"format": "other", "version": 1}'],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"format": "linkage-pack", "version": 1}',
+        b'{"format": "other", "version": 1}',
+    ],
 )
 def test_a_file_that_is_no_pack_is_told_in_one_message(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "pack").write_bytes(content)
@@ -110,6 +118,28 @@ def test_a_file_that_is_no_pack_is_told_in_one_message(content: bytes, tmp_path:
         read_pack(tmp_path / "pack")
     with pytest.raises(OutputError, match="wanted a partner pack"):
         read_pack(tmp_path / "none")
+
+
+def test_what_a_pack_says_of_itself_steers_no_terminal_and_ends_no_match(tmp_path: Path) -> None:
+    odd = "\x1b]0;mine\x07\ud800"
+    pack = make_pack([make_detail(14)], key=KEY)
+    pack["clusters"].append({"cluster_id": odd, "values": [{"kind": odd, "hash": odd, "wording": [odd]}]})
+    (tmp_path / "pack").write_text(json.dumps(pack))
+    found = match_pack(
+        read_pack(tmp_path / "pack"),
+        make_frame(USES),
+        key=KEY,
+        members=make_frame(MEMBERS),
+        templates=make_frame(TEMPLATES),
+    )
+    assert "\\u001b]0;mine\\u0007\\ud800" in set(found.evidence["kind"])
+    assert found.accounts.empty
+
+
+def test_a_pack_whose_key_check_is_no_hash_was_made_with_another_key() -> None:
+    pack = {**make_pack([make_detail(14)], key=KEY), "key_check": "clé\ud800"}
+    with pytest.raises(UsageError, match="found another"):
+        match_pack(pack, make_frame(USES), key=KEY, members=make_frame(MEMBERS), templates=make_frame(TEMPLATES))
 
 
 def partner_logs(world: Path, folder: Path, *, seed: int) -> tuple[Path, set[str]]:

@@ -12,7 +12,7 @@ import linkage as lk
 from linkage.cli import main
 from linkage.engines.purge import purge_account
 from linkage.errors import NoSuchAccountError, StoreBusyError, UsageError
-from linkage.store.redact import redact
+from linkage.store.redact import mentions, redact
 
 FACTS = (
     "account",
@@ -248,3 +248,13 @@ def test_a_value_is_taken_out_where_it_stands_as_a_word() -> None:
     text = "of 4, 2 share address 10.0.0.1, 3 client agent/1 (x11); not 10.0.0.12 or p12; with p1."
     wanted = "of 4, 2 share address (purged), 3 client (purged); not 10.0.0.12 or p12; with (purged)."
     assert redact(text, values) == wanted
+
+
+def test_a_value_that_ends_like_a_sentence_is_taken_out_too() -> None:
+    values = {"c1.", "pm!", "a?:"}
+    assert (
+        redact("c1.: see c1., c1.. Not c1, but pm!.", values)
+        == "(purged): see (purged), (purged). Not c1, but (purged)."
+    )
+    assert mentions("who is a?:?", values, phrases=())
+    assert not mentions("who is a?", values, phrases=())

@@ -11,7 +11,7 @@ import pytest
 from world_reading import read_requests, read_table
 
 from linkage import terms
-from linkage.errors import UsageError, WorldError
+from linkage.errors import OutputFileError, UsageError, WorldError
 from linkage.worlds.campaigns import CAMPAIGNS
 from linkage.worlds.evaluate import read_truth
 from linkage.worlds.innocents import INNOCENTS
@@ -95,6 +95,10 @@ def test_campaigns_keep_the_innocents_and_none_leaves_them_out() -> None:
     assert [name for name, _ in read_scenarios(None)] == [*INNOCENTS, "E1", "E3", "E6"]
 
 
+def test_one_scenario_needs_no_list() -> None:
+    assert read_scenarios("HN-04:2") == [("HN-04", 2.0)]
+
+
 def test_framing_brings_along_whom_it_frames() -> None:
     assert [name for name, _ in read_scenarios(["none", "E14"])] == ["HN-06", "E14"]
 
@@ -123,6 +127,20 @@ def test_strength_multiplies_the_accounts(tmp_path: Path) -> None:
 def test_sizes_out_of_range_are_refused(tmp_path: Path, accounts: int, days: int) -> None:
     with pytest.raises(WorldError, match="at least 50 accounts and 2 to 400 days"):
         simulate(tmp_path, accounts=accounts, days=days)
+
+
+def test_a_seed_below_zero_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match="seed is a whole number from 0; got -1"):
+        simulate(tmp_path, accounts=60, days=2, scenarios=["none"], seed=-1)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "world" / "accounts.csv").mkdir(parents=True)
+    for place in (tmp_path / "file" / "world", tmp_path / "world", tmp_path / ("w" * 300)):
+        with pytest.raises(OutputFileError, match="wanted to write a world; ") as failure:
+            simulate(place, accounts=60, days=2, scenarios=["none"])
+        assert failure.value.exit_code == 74
 
 
 def test_a_start_that_is_no_date_is_refused(tmp_path: Path) -> None:

@@ -99,6 +99,18 @@ def test_a_file_that_carries_code_is_refused(planted: str, tmp_path: Path) -> No
         Database(path)
 
 
+def test_a_schema_damaged_down_to_its_letters_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    Database(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("pragma writable_schema = on")
+    connection.execute("update sqlite_master set name = cast(x'ff93' as text), sql = 'x' where name = 'rejected'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="It is damaged: restore a backup"):
+        Database(path)
+
+
 def test_the_schema_of_a_file_is_not_trusted(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
         assert database.connection.execute("pragma trusted_schema").fetchone() == (0,)

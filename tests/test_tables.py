@@ -5,6 +5,7 @@ import dataclasses
 import io
 import ipaddress
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +232,18 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_no_rest(tmp_path: 
         files.write_whole(b"new", out=tmp_path / "folder")
     assert target.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "table.csv"]
+
+
+def test_a_device_or_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert files.write_whole(b"new", out=pipe) == pipe
+    assert (os.read(reader, 10), pipe.is_fifo()) == (b"new", True)
+    os.close(reader)
+    with (tmp_path / "shown").open("wb") as shown, pytest.raises(OutputFileError, match="that a program has open"):
+        files.write_whole(b"new", out=f"/dev/fd/{shown.fileno()}")
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["pipe", "shown"]
 
 
 def test_a_masked_sentence_names_each_kind_once() -> None:

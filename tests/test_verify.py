@@ -61,6 +61,13 @@ def test_one_changed_byte_in_any_file_is_noticed(store: Store, report: Path) -> 
         path.write_bytes(whole)
 
 
+def test_a_cluster_that_is_named_twice_has_one_page_and_the_report_is_true(store: Store, tmp_path: Path) -> None:
+    name = store.run.clusters["cluster_id"].iloc[0]
+    written = store.run.report(tmp_path / "twice", clusters=[name, name])
+    assert len(written) == len(set(written))
+    assert store.verify(tmp_path / "twice").is_true
+
+
 def test_a_missing_file_is_told_and_a_strange_one_is_remarked(store: Store, report: Path) -> None:
     (report / "index.html").unlink()
     (report / "notes.txt").write_text("mine")
@@ -90,6 +97,38 @@ def test_a_forgery_with_a_fitting_manifest_is_told_from_what_the_store_says(stor
     [members] = report.glob("*.members.csv")
     forge(report, members.name, members.read_bytes().replace(b"\n", b"\nnobody,", 1))
     assert any("from line 2 on" in difference.how for difference in store.verify(report).differences)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"", b'{"cluster": {"tier": 1e999}}'])
+def test_a_page_s_json_that_became_anything_is_a_difference(store: Store, report: Path, content: bytes) -> None:
+    [path] = report.glob("c-*.json")
+    path.write_bytes(content)
+    assert {difference.file for difference in store.verify(report).differences} == {path.name}
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b'{"run": "r"}'])
+def test_a_manifest_that_became_anything_is_told_in_one_message(store: Store, report: Path, content: bytes) -> None:
+    (report / "manifest.json").write_bytes(content)
+    with pytest.raises(OutputError, match="wanted the manifest of a report; it cannot be read"):
+        store.verify(report)
+    assert store.run.report(report), "a report can be written over it"
+
+
+@pytest.mark.parametrize(("name", "value"), [("sources", [1]), ("sources", 7), ("files", [{"name": "x"}])])
+def test_a_forged_manifest_of_another_shape_is_told(store: Store, report: Path, name: str, value: object) -> None:
+    told = json.loads((report / "manifest.json").read_bytes())
+    del told["seal"]
+    (report / "manifest.json").write_bytes(manifest_bytes({**told, name: value}))
+    with pytest.raises(OutputError, match="it cannot be read"):
+        store.verify(report)
+
+
+def test_a_forged_name_that_no_file_can_have_is_a_missing_file(store: Store, report: Path) -> None:
+    told = json.loads((report / "manifest.json").read_bytes())
+    del told["seal"]
+    told["printed"] = [manifests.file_entry("x" * 300, b"")]
+    (report / "manifest.json").write_bytes(manifest_bytes(told))
+    assert ("x" * 300, "missing") in {(each.file, each.how) for each in store.verify(report).differences}
 
 
 def test_what_people_decide_afterwards_is_a_remark_and_no_difference(store: Store, report: Path) -> None:

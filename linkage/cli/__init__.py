@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import json
 import shlex
 import sys
@@ -13,8 +14,9 @@ from typing import Any
 import click
 
 from linkage.cli import sharing, spark, upkeep
-from linkage.cli.given import FORMAT, JSON, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
+from linkage.cli.given import FORMAT, JSON, LOG, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
 from linkage.cli.screen import (
+    forget_output,
     print_table,
     progress_shown,
     say,
@@ -23,12 +25,17 @@ from linkage.cli.screen import (
     show_run,
     steps_shown,
 )
-from linkage.errors import LinkageError
+from linkage.errors import LinkageError, OutputFileError
 
 _NO_MEMORY = (
     "linkage: wanted more memory than there is; nothing is left half done. For logs lower [ingest] memory_mb and "
     "[templates] learn_prompts, for a report [report] rows_per_table"
 )
+
+
+def _why_not_written(error: OSError) -> str:
+    where = "standard output" if error.filename is None else error.filename
+    return f"{where}: wanted to write or read it; {error.strerror or error}. Check disk space and rights"
 
 
 class _Commands(click.Group):
@@ -47,6 +54,12 @@ class _Commands(click.Group):
         except MemoryError:
             say(_NO_MEMORY, level="error", exit_code=1)
             ctx.exit(1)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read has read enough; click ends quietly
+                raise
+            forget_output()
+            say(f"linkage: {_why_not_written(error)}", level="error", exit_code=OutputFileError.exit_code)
+            ctx.exit(OutputFileError.exit_code)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -81,14 +94,12 @@ keep_lines(main)
 
 @main.command()
 @STORE
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=LOG)
 @click.option(
     "--format", "format_name", default="auto", show_default=True, help="The logs' format; auto recognises it."
 )
 @click.option("--map", "mapping", type=click.Path(path_type=Path), help="A mapping file (TOML) for logs of any shape.")
-@click.option(
-    "--accounts", multiple=True, type=click.Path(path_type=Path), help="A file of account records; repeatable."
-)
+@click.option("--accounts", multiple=True, type=LOG, help="A file of account records; repeatable.")
 @click.option("--source", help="Name of the system inside which request ids are unique; default: the format's name.")
 @click.option("--keep-prompts", is_flag=True, help="Keep the prompts' text, compressed. Not kept otherwise.")
 @click.option("--pseudonymize", type=click.Path(path_type=Path), help="File with a secret key: store keyed hashes.")

@@ -13,7 +13,9 @@ from linkage.compiled import is_kept
 if TYPE_CHECKING:
     from linkage.notebook import Store
 
-STORE = click.argument("store", type=click.Path(dir_okay=False, path_type=Path))
+# Whether a path can be read its reader finds out: click would end with the code for misuse, and load nothing else.
+STORE = click.argument("store", type=click.Path(dir_okay=False, readable=False, path_type=Path))
+LOG = click.Path(readable=False, path_type=Path)
 WAIT = click.option("--wait", "wait_s", type=float, default=0.0, help="Seconds to wait for another writer.")
 FORMAT = click.option(
     "--format",

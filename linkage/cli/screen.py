@@ -6,12 +6,13 @@ import dataclasses
 import datetime
 import itertools
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
@@ -74,8 +75,13 @@ def print_table(frame: pd.DataFrame) -> None:
         table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(visible(_cell(value))) for value in row))
-    width = None if sys.stdout.isatty() else 160
+    width = None if _is_terminal(sys.stdout) else 160
     Console(width=width, highlight=False).print(table)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; where a service closes it, there is none."""
+    return stream is not None and stream.isatty()
 
 
 def _cell(value: Any) -> str:
@@ -92,6 +98,17 @@ def _cell(value: Any) -> str:
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M}"
     return str(value)
+
+
+def forget_output() -> None:
+    """Let go of what standard output did not take, so that Python does not try again, and fail, as it ends."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
@@ -177,7 +194,7 @@ def steps_shown(begin: str) -> Iterator[Step | None]:
 
 @contextmanager
 def _bars(begin: str) -> Iterator[Bars | None]:
-    if _logs_json() or not sys.stderr.isatty():
+    if _logs_json() or not _is_terminal(sys.stderr):
         yield None
         return
     # Of use on a terminal alone.

@@ -37,7 +37,7 @@ def report(store: Path, *, clusters: tuple[str, ...], out: Path, include_persona
             out, clusters=clusters or None, personal_data=include_personal_data, pdf=pdf, progress=progress
         )
     say(f"{len(written)} files written")
-    click.echo(str((out / "index.html").absolute()))
+    click.echo(bytes((out / "index.html").absolute()))
 
 
 @click.command()
@@ -106,7 +106,7 @@ def export(
         path = opened.run.export(
             out, format=form, personal_data=include_personal_data, key=secret, tlp=tlp, producer=producer
         )
-    click.echo(str(path))
+    click.echo(bytes(path))
 
 
 @click.command()

@@ -158,7 +158,7 @@ def ingest_files(
 
 def _tell_file(path: str | PathLike[str], progress: Progress, *, is_over: bool) -> None:
     """Tell how large a file is, and whether it is done with; nothing of one that is not there."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         size = Path(path).stat().st_size
         progress(str(path), size if is_over else 0, size)
 
@@ -191,13 +191,25 @@ def _note_failures(database: Database, results: Sequence[FileResult], rest: Sequ
     failed += rest
     known, named = facts.find_failed(database), {file.path for file in failed}
     loaded = {_absolute(result.path) for result in results if not result.error}
-    passed = [file.path for file in known if file.path in loaded or not Path(file.path).exists()]
+    passed = [file.path for file in known if file.path in loaded or _is_gone(file.path)]
     new = [file for file in failed if file not in known]
     facts.note_failed(database, new, settled=[path for path in passed if path not in named])
 
 
+def _is_gone(path: str) -> bool:
+    try:
+        return not Path(path).exists()
+    except OSError:  # a name that is too long for any file
+        return True
+
+
 def _absolute(path: str | PathLike[str]) -> str:
-    return str(Path(path).absolute())
+    return _storable(Path(path).absolute())
+
+
+def _storable(path: str | PathLike[str]) -> str:
+    """A path as text; what of a name is no UTF-8, which SQLite text must be, is written out as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 class _Ingest(NamedTuple):
@@ -256,7 +268,7 @@ class _Ingest(NamedTuple):
         with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
             tally = self._store(connection, raw, checked)
             file = SourceFile(
-                path=raw.path,
+                path=_storable(raw.path),
                 size=raw.size,
                 sha256=tally.sha256,
                 format=raw.format_name,

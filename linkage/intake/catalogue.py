@@ -124,10 +124,12 @@ def _why_unknown(samples: Sequence[Collection[str]], *, where: str, kind: Record
     marked = [form for form in candidates if form.marks]
     nearest = min(marked, key=lambda form: len(form.missing_marks(fields)) / len(form.marks))
     shown = ", ".join(map(shown_name, fields[:_SHOWN_FIELDS])) or "none"
+    # --format and --map are for logs: with --accounts they say nothing.
+    advice = "Give it without --accounts" if kind == "accounts" else "Name the format with --format"
     more = f" and {len(fields) - _SHOWN_FIELDS} more" if len(fields) > _SHOWN_FIELDS else ""
     return (
         f"{where}: wanted {_about(kind)} in a known format ({join_words([form.name for form in candidates])}). "
         f"Found fields: {shown}{more}; nearest is {nearest.name}, which misses "
         f"{join_words(nearest.missing_marks(fields)) or 'them in most records'}. "
-        "Name the format with --format, or say where the fields are with --map FILE.toml"
+        f"{advice}, {'and' if kind == 'accounts' else 'or'} say where the fields are with --map FILE.toml"
     )

@@ -17,7 +17,7 @@ from linkage.intake.formats import canonical
 from linkage.intake.formats.base import Format, RecordKind
 from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
-from linkage.intake.trees import parse_objects
+from linkage.intake.trees import parse_object, parse_objects
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings
 
@@ -26,6 +26,8 @@ Layout = Literal["json lines", "json documents", "csv", "parquet", "text", "empt
 
 _SAMPLE_BYTES: Final = 1 << 20
 _SAMPLE_RECORDS: Final = 50
+_LOOKED_AT_LINES: Final = 50
+_NO_VALUE: Final = b" \t\r\n[],"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _NOT_LOGS: Final = {
     b"PK\x03\x04": "a zip archive",
@@ -108,8 +110,7 @@ def read_raw(
     if chosen and kind not in (None, chosen.kind):
         raise FormatError(f"{path}: wanted {kind}; {chosen.name} holds {chosen.kind}. Choose another format")
     source = Source(path, settings=limits)
-    blocks = source.blocks()
-    sample, blocks = _look_at(blocks)
+    sample, blocks = _look_at(source)
     if chosen is None and (mapping := _text_mapping(sample)):
         chosen = mapping.format
     layout = _layout_of(sample, mapping, where=str(path))
@@ -125,12 +126,26 @@ def read_raw(
     return RawFile(str(path), chosen, layout, source.packing, source.size, batches, source.digest)
 
 
-def _look_at(blocks: Iterator[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """The first megabyte, and all blocks again."""
-    taken: list[bytes] = []
-    while sum(map(len, taken)) < _SAMPLE_BYTES and (block := next(blocks, b"")):
-        taken.append(block)
-    return b"".join(taken), itertools.chain(taken, blocks)
+def _look_at(source: Source) -> tuple[bytes, Iterator[bytes]]:
+    """The first megabyte, more where the first record does not end in it, and all blocks again."""
+    blocks, sample, wanted = source.blocks(), b"", _SAMPLE_BYTES
+    while True:
+        taken = [sample]
+        while sum(map(len, taken)) < wanted and (block := next(blocks, b"")):
+            taken.append(block)
+        sample = b"".join(taken)
+        if len(sample) < wanted or wanted > source.settings.line_bytes or not _goes_on(source, sample):
+            return sample, itertools.chain([sample], blocks)
+        wanted *= 2
+
+
+def _goes_on(source: Source, sample: bytes) -> bool:
+    """Whether no record ends in a sample that begins with a long one: a prompt may fill megabytes."""
+    start = sample.lstrip()
+    if not start.startswith((b"{", b"[")) or sample.count(b"\n") >= _LOOKED_AT_LINES:
+        return False
+    layout = _layout_of(sample, None, where=str(source.path))
+    return layout != "empty" and not _sample_fields(sample, layout, source)
 
 
 def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
@@ -152,9 +167,27 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
     if json_records.TIME_AHEAD.match(start):
         return "json lines"
     if not start.startswith((b"{", b"[")):
-        return "csv"
+        return "json lines" if _goes_on_as_json(sample) else "csv"
     is_open = start.startswith(b"[") or json_records.goes_on(start.partition(b"\n")[0])
     return "json documents" if is_open else "json lines"
+
+
+def _goes_on_as_json(sample: bytes) -> bool:
+    """Whether most lines are JSON objects, though the first of all is none: logs are cut at any byte.
+
+    No row of a CSV file reads so, since there the quotes of a quoted cell are doubled.
+    """
+    lines = [json_records.object_text(line) for line in sample.split(b"\n") if line.strip()]
+    likely = [line for line in lines if line.startswith(b"{")]
+    first = likely[:_LOOKED_AT_LINES]
+    return 2 * len(likely) > len(lines) and 2 * sum(map(_is_json_object, first)) > len(first)
+
+
+def _is_json_object(text: bytes) -> bool:
+    try:
+        return bool(parse_object(text))
+    except RecordError:
+        return False
 
 
 def _text_mapping(sample: bytes) -> Mapping | None:
@@ -184,7 +217,7 @@ def _text_lines(sample: bytes) -> Iterator[str]:
 
 
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
-    if layout == "empty":
+    if layout == "empty" or not sample.strip(_NO_VALUE):
         return canonical.ACCOUNTS if kind == "accounts" else canonical.REQUESTS
     return recognise(_samples(source, sample, layout), where=str(source.path), kind=kind)
 

@@ -19,6 +19,8 @@ CUT_SHORT: Final = "the last line is cut short: load the file again when it is c
 TIME_AHEAD: Final = re.compile(rb"^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d) +(?=\{)")
 _BETWEEN: Final = re.compile(r"[\s,\[\]]*")
 _SURROGATES: Final = "surrogateescape"
+_BEHIND_CHARS: Final = 1 << 12
+"""No more than these are kept of what was read: behind a fault Python counts the lines of all that stands before it."""
 
 
 def read_json_lines(
@@ -132,6 +134,8 @@ class _Scanner:
 
     def _skip_line(self) -> bool:
         """Move behind the end of this line; False where the file has no other."""
+        if self._at > _BEHIND_CHARS:
+            self._text, self._at = self._text[self._at :], 0
         while (end := self._text.find("\n", self._at)) < 0:
             self._at = len(self._text)
             if not self._grow():
@@ -170,12 +174,15 @@ class _Scanner:
                     return None
 
     def _grow(self) -> bool:
-        """Drop what was read and hold at least twice as much, so that few blocks are parsed more than once."""
-        self._text, self._at = self._text[self._at :], 0
-        held = len(self._text)
-        while len(self._text) <= 2 * held:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            self._text += self._to_text.decode(block)
-        return len(self._text) > held
+        """Drop what was read and hold at least twice as much, so that few blocks are parsed more than once.
+
+        False where there is no more: then nothing is moved, or a file of broken lines would be copied for each of them.
+        """
+        parts: list[str] = []
+        held, more = len(self._text) - self._at, 0
+        while more <= held and (block := next(self._blocks, None)) is not None:
+            parts.append(self._to_text.decode(block))
+            more += len(parts[-1])
+        if more:
+            self._text, self._at = "".join([self._text[self._at :], *parts]), 0
+        return more > 0

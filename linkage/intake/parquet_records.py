@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from linkage.errors import FormatError
@@ -15,7 +16,12 @@ from linkage.intake.unpack import Source
 MAGIC: Final = b"PAR1"
 """What a Parquet file begins and ends with."""
 
+UNREADABLE: Final = (UnicodeDecodeError, OverflowError)
+"""What :func:`row_records` raises where a value cannot be had."""
+
 _ROWS_AT_ONCE: Final = 5_000
+_CALENDAR_S: Final = (-62_135_596_800, 253_402_300_799)  # years 1 to 9999
+_PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000}
 _TEXT_OF_BYTES: Final = {pa.binary(): pa.string(), pa.large_binary(): pa.large_string()}
 
 
@@ -78,7 +84,7 @@ def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
         for record in row_records(rows):
             row += 1
             builder.add(row, record, size)
-    except UnicodeDecodeError:
+    except UNREADABLE:
         for at in range(row, row + rows.num_rows):
             _add_single(rows.slice(at - row, 1), at + 1, size, builder)
         row += rows.num_rows
@@ -88,8 +94,13 @@ def _add_rows(rows: Any, row: int, builder: BatchBuilder) -> int:
 def _add_single(rows: Any, row: int, size: int, builder: BatchBuilder) -> None:
     try:
         builder.add(row, row_records(rows)[0], size)
-    except UnicodeDecodeError:
-        builder.reject(row, "not UTF-8 text")
+    except UNREADABLE as error:
+        builder.reject(row, why_unreadable(error))
+
+
+def why_unreadable(error: Exception) -> str:
+    """The reason for setting a row aside that :func:`row_records` raised one of ``UNREADABLE`` for."""
+    return "a date or time that no calendar has" if isinstance(error, OverflowError) else "not UTF-8 text"
 
 
 def row_records(rows: Any) -> list[dict[str, Any]]:
@@ -98,6 +109,7 @@ def row_records(rows: Any) -> list[dict[str, Any]]:
     Raises
     ------
     UnicodeDecodeError : a text that is not UTF-8.
+    OverflowError : a date, or a time inside a struct, before the year 1 or after 9999.
     """
     records: list[dict[str, Any]] = _with_plain_types(rows).to_pylist()
     for field in rows.schema:
@@ -135,10 +147,21 @@ def _with_plain_types(rows: Any) -> Any:
     for index, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type):
             wanted = pa.timestamp("us", tz="UTC" if field.type.tz else None)
-            rows = rows.set_column(index, field.name, rows.column(index).cast(wanted, safe=False))
+            times = _within_calendar(rows.column(index)).cast(wanted, safe=False)
+            rows = rows.set_column(index, field.name, times)
         elif pa.types.is_dictionary(field.type):
             rows = rows.set_column(index, field.name, rows.column(index).dictionary_decode())
         if rows.schema.field(index).type in _TEXT_OF_BYTES:
             text = rows.column(index).view(_TEXT_OF_BYTES[rows.schema.field(index).type])
             rows = rows.set_column(index, field.name, text)
     return rows
+
+
+def _within_calendar(times: Any) -> Any:
+    """The times, those that Python has no date for (the unit was mistaken) moved to its first or last second."""
+    per_second = _PER_SECOND.get(times.type.unit)
+    if per_second is None:  # nanoseconds end in 2262
+        return times
+    first, last = (pa.scalar(second * per_second, pa.int64()) for second in _CALENDAR_S)
+    numbers = pc.min_element_wise(times.cast(pa.int64()), last, skip_nulls=False)
+    return pc.max_element_wise(numbers, first, skip_nulls=False).cast(times.type)

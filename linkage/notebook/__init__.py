@@ -8,7 +8,7 @@ from linkage.engines.cut import store_until
 from linkage.engines.halves import beside_here
 from linkage.errors import UsageError
 from linkage.notebook.cluster import Cluster
-from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
+from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_seed, given_settings
 from linkage.notebook.progress import steps_shown
 from linkage.notebook.runs import Clusters, Run
 from linkage.notebook.stores import IngestResult, Store, open_store
@@ -68,7 +68,7 @@ def rebuild(
     Raises
     ------
     ClusterError : no request lies inside the window.
-    UsageError : ``as_of`` or ``window`` cannot be read, ``exact`` without ``as_of``, or no :class:`Store`.
+    UsageError : ``as_of``, ``window`` or ``seed`` cannot be used, ``exact`` without ``as_of``, or no :class:`Store`.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def rebuild(
             store._database,
             as_of_ms=as_of_ms,
             window_days=None if window is None else given_days(window),
-            seed=seed,
+            seed=given_seed(seed),
             settings=chosen,
             wait_s=wait_s,
             step=tell,
@@ -130,16 +130,17 @@ def delays(store: Store, truth: AnyPath | pd.DataFrame) -> pd.DataFrame:
         (as_of, database.frame("run_members", MEMBERS, run_id=str(run_id)))
         for run_id, as_of in zip(kept["run_id"], kept["as_of"], strict=True)
     ]
-    known = truth if isinstance(truth, pd.DataFrame) else read_truth(truth)
-    return detection_delays(runs, known, database.frame("account_profiles", ACCOUNTS, **window.days))
+    return detection_delays(runs, read_truth(truth), database.frame("account_profiles", ACCOUNTS, **window.days))
 
 
 def evaluate(run: Run | Store | WhatIf, truth: AnyPath | pd.DataFrame) -> Evaluation:
     """Score the members of a run or what-if against a truth file (``account_id, campaign``, empty for innocents).
+
+    A table with these columns will do, as ``pd.read_csv(path, dtype="str")`` reads it.
 
     Raises
     ------
     WorldError : the truth cannot be read.
     """
     chosen = run.run if isinstance(run, Store) else run
-    return evaluate_members(chosen.members, truth if isinstance(truth, pd.DataFrame) else read_truth(truth))
+    return evaluate_members(chosen.members, read_truth(truth))

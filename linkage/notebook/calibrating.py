@@ -16,6 +16,7 @@ from linkage.clusters.coefficients import FEATURES, Coefficients, coefficients_f
 from linkage.engines.local import ingest_files
 from linkage.errors import UsageError
 from linkage.notebook.given import AnyPath
+from linkage.outputs.files import write_whole
 from linkage.outputs.html import notebook_table
 from linkage.rebuild import newest_window
 from linkage.settings import Settings
@@ -66,10 +67,13 @@ class Calibrated:
         return {"coefficients": self.coefficients.to_tables()}
 
     def write(self, path: AnyPath) -> Path:
-        """Write the coefficients as a settings file for ``rebuild``; other settings may be added to it."""
-        file = Path(path)
-        file.write_text(self.coefficients.to_toml(), encoding="utf-8")
-        return file
+        """Write the coefficients as a settings file for ``rebuild``; other settings may be added to it.
+
+        Raises
+        ------
+        OutputFileError : the file cannot be written.
+        """
+        return write_whole(self.coefficients.to_toml().encode(), out=path)
 
 
 def calibrate_store(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from linkage.errors import NoRunError, OutputFileError
+from linkage.errors import NoRunError
 from linkage.notebook.changes import differing, side_by_side
 from linkage.notebook.given import AnyPath
 from linkage.notebook.runs import Run
+from linkage.outputs.files import write_whole
 from linkage.outputs.html import notebook_table
 from linkage.store.store import Database
 from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, make_frame, rows_of
@@ -205,12 +205,4 @@ def write_metrics(path: AnyPath, text: str) -> Path:
     ------
     OutputFileError : the file cannot be written.
     """
-    target = Path(path)
-    half = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        half.replace(target)
-    except OSError as error:
-        half.unlink(missing_ok=True)
-        raise OutputFileError(f"{target}: wanted to write figures; {error.strerror}. Check path and rights") from error
-    return target
+    return write_whole(text.encode(), out=path)

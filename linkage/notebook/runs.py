@@ -429,7 +429,7 @@ class Run:
         """
         table = pd.DataFrame(self.clusters)
         named = [clusters] if isinstance(clusters, str) else clusters
-        chosen = pressing_clusters(table) if named is None else list(named)
+        chosen = pressing_clusters(table) if named is None else list(dict.fromkeys(named))
         shown = table[table["cluster_id"].isin(chosen)]
         with Worker() as worker, progress_shown(progress) as told:
             tell = told or untold

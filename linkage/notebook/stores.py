@@ -19,7 +19,7 @@ from linkage.errors import UsageError
 from linkage.intake.entities import read_keyfile
 from linkage.intake.mapping import read_mapping
 from linkage.notebook.calibrating import PLANTED, Calibrated, calibrate_store
-from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_settings
+from linkage.notebook.given import AnyPath, AnySettings, Moment, given_days, given_moment, given_seed, given_settings
 from linkage.notebook.ledger import RunDiff, diff_runs, kept_run, run_ledger
 from linkage.notebook.progress import progress_shown, steps_shown
 from linkage.notebook.purging import PurgeResult, purge_store
@@ -386,7 +386,12 @@ class Store:
         """
         with steps_shown(step) as tell:
             return calibrate_store(
-                self._database, truth=truth, plant=plant, seed=seed, settings=given_settings(settings), step=tell
+                self._database,
+                truth=truth,
+                plant=plant,
+                seed=given_seed(seed),
+                settings=given_settings(settings),
+                step=tell,
             )
 
     def ingest(
@@ -485,15 +490,23 @@ def _expand(files: Iterable[AnyPath]) -> tuple[list[Path], list[str]]:
     found: list[Path] = []
     remarks: list[str] = []
     for file in map(Path, files):
-        if not file.is_dir():
+        inside = _inside(file)
+        if inside is None:
             found.append(file)
             continue
-        inside = [each for each in sorted(file.iterdir()) if not each.name.startswith(".")]
         found += [each for each in inside if each.is_file()]
         remarks += [_passed_over(each) for each in inside if not each.is_file()]
         if not inside:
             remarks.append(f"{file}: an empty folder")
     return found, remarks
+
+
+def _inside(path: Path) -> list[Path] | None:
+    """What is in a folder, hidden files left out; None where it is none, or cannot be read: the reader tells why."""
+    try:
+        return [each for each in sorted(path.iterdir()) if not each.name.startswith(".")] if path.is_dir() else None
+    except OSError:
+        return None
 
 
 def _passed_over(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from os import PathLike
 from pathlib import Path
@@ -15,30 +16,51 @@ from linkage.errors import OutputFileError
 def write_whole(content: bytes, *, out: str | PathLike[str]) -> Path:
     """Writes the bytes under a temporary name beside ``out``, then renames: readers never see half a file.
 
+    A device or pipe, such as ``/dev/null``, is written to: a file in its place would be everybody's loss.
+
     Raises
     ------
     OutputFileError : the folder is missing, full or may not be written; what stood there before stays.
     """
     path = Path(out)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".linkage-", suffix=".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        if _is_stream(path):
+            with path.open("wb") as stream:
+                stream.write(content)
+        else:
+            _replace(path, content)
     except OSError as error:
         raise OutputFileError(
             f"{path}: wanted to write {len(content):,} bytes; {error.strerror or error}. "
             "Check that the folder exists, may be written and has room"
         ) from error
     return path
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is a device or a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    if path.is_symlink() and path.absolute().is_relative_to("/dev"):
+        raise OSError("it leads to a file that a program has open")
+    handle, temporary = tempfile.mkstemp(prefix=".linkage-", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
 
 
 def _umask() -> int:

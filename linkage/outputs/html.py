@@ -402,7 +402,7 @@ def _manifest_entries(folder: Path) -> dict[str, str]:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         files = [*manifest["files"], *manifest.get("printed", [])]
         named = {str(entry["name"]): str(entry["sha256"]) for entry in files}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return {name: digest for name, digest in named.items() if Path(name).name == name}
 

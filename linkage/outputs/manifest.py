@@ -57,6 +57,11 @@ class Manifest:
         return {str(entry["name"]): str(entry["sha256"]) for entry in self.content.get("printed", [])}
 
     @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Name and SHA-256 of every input file."""
+        return [(str(entry["name"]), str(entry["sha256"])) for entry in self.content.get("sources", [])]
+
+    @property
     def includes_personal_data(self) -> bool:
         """Whether addresses, payment instruments and keys are shown raw."""
         return bool(self.content["include_personal_data"])
@@ -160,6 +165,7 @@ def read_manifest(folder: str | PathLike[str]) -> Manifest:
             manifest.listed,
             manifest.hashes,
             manifest.printed,
+            manifest.sources,
             manifest.includes_personal_data,
         )
         _ = manifest.is_drawn_by_these_versions
@@ -168,7 +174,7 @@ def read_manifest(folder: str | PathLike[str]) -> Manifest:
             f"{path}: wanted the manifest of a report; {error.strerror or error}. "
             "Name a folder that linkage report has written"
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OutputError(
             f"{path}: wanted the manifest of a report; it cannot be read ({error!r}). "
             "Write the report again with: linkage report"

@@ -215,7 +215,7 @@ def read_pack(path: str | PathLike[str]) -> dict[str, Any]:
         _ = (str(pack["key_check"]), _pack_rows(pack), _packed_wording(pack))
     except OSError as error:
         raise OutputError(f"{path}: wanted a partner pack; {error.strerror}. Check the path") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise OutputError(
             f"{path}: wanted a partner pack; it cannot be read as one ({error!r}). Ask for it again"
         ) from error
@@ -225,8 +225,9 @@ def read_pack(path: str | PathLike[str]) -> dict[str, Any]:
 
 
 def _pack_rows(pack: Mapping[str, Any]) -> pd.DataFrame:
+    # A partner's file may hold anything: what is shown of it must not steer a terminal.
     rows = [
-        (visible(str(cluster["cluster_id"])), str(entry["kind"]), str(entry["hash"]))
+        tuple(visible(str(told)) for told in (cluster["cluster_id"], entry["kind"], entry["hash"]))
         for cluster in pack["clusters"]
         for entry in cluster["values"]
     ]
@@ -236,7 +237,7 @@ def _pack_rows(pack: Mapping[str, Any]) -> pd.DataFrame:
 def _packed_wording(pack: Mapping[str, Any]) -> dict[str, list[str]]:
     """Hash of each template that has wording to the hashes of it."""
     entries = [entry for cluster in pack["clusters"] for entry in cluster["values"] if _WORDING in entry]
-    return {str(entry["hash"]): [str(run) for run in entry[_WORDING]] for entry in entries}
+    return {visible(str(entry["hash"])): [str(run) for run in entry[_WORDING]] for entry in entries}
 
 
 def match_pack(
@@ -257,7 +258,7 @@ def match_pack(
     UsageError : the key is not the one that the pack was made with.
     """
     hashes = PackKey(key)
-    if not hmac.compare_digest(str(pack["key_check"]), hashes.check):
+    if not hmac.compare_digest(visible(str(pack["key_check"])).encode(), hashes.check.encode()):
         raise UsageError("wanted the key that the pack was made with; found another. Ask the partner for theirs")
     wanted = _pack_rows(pack)
     own = _hashed(uses, hashes)

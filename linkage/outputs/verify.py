@@ -119,9 +119,12 @@ def _broken_seal() -> Difference:
 
 
 def _read(folder: Path, name: str) -> bytes | None:
-    """The bytes of a file of the folder; None when there is none, or when its name leads elsewhere."""
+    """The bytes of a file of the folder; None when there is none to be read, or when its name leads elsewhere."""
     path = folder / name
-    return path.read_bytes() if Path(name).name == name and path.is_file() else None
+    try:
+        return path.read_bytes() if Path(name).name == name and path.is_file() else None
+    except OSError:  # also of a name that no file can have
+        return None
 
 
 def _strangers(folder: Path, manifest: Manifest) -> tuple[str, ...]:
@@ -156,7 +159,7 @@ def _told(folder: Path, cluster_id: str) -> dict[str, list[dict[str, Any]]]:
     try:
         told = json.loads((folder / f"{file_stem(cluster_id)}.json").read_bytes())
         lists = {name: told[name] for name in ("case_notes", "events")}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     is_whole = all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in lists.values())
     return lists if is_whole else {}
@@ -178,9 +181,9 @@ def _manifest_differences(
         for how in _value_differences(manifest.content.get(name), wanted[name], name):
             yield Difference(MANIFEST, how)
     known = {entry["sha256"] for entry in source_entries(sources)}
-    for entry in manifest.content.get("sources", []):
-        if entry["sha256"] not in known:
-            yield Difference(MANIFEST, f"input {one_line(str(entry['name']))} is not in the store (any more)")
+    for name, digest in manifest.sources:
+        if digest not in known:
+            yield Difference(MANIFEST, f"input {one_line(name)} is not in the store (any more)")
 
 
 def _file_differences(folder: Path, name: str, wanted: bytes, manifest: Manifest) -> Iterator[Difference]:
@@ -200,8 +203,8 @@ def _content_difference(name: str, found: bytes, wanted: bytes) -> str:
     if name.endswith(".json"):
         try:
             ways = list(_value_differences(json.loads(found), json.loads(wanted), ""))
-        except ValueError:
-            return "it is no JSON"
+        except (ValueError, RecursionError):
+            return "it is no JSON, or nested without end"
         more = f"; {len(ways) - _MOST_NAMED} more" if len(ways) > _MOST_NAMED else ""
         return "; ".join(ways[:_MOST_NAMED]) + more if ways else "the same values, written in another way"
     pairs = zip(found.splitlines(), wanted.splitlines(), strict=False)

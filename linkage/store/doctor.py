@@ -89,8 +89,8 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
 
 
 def _name(database: Database) -> str:
-    """The store as a command line has it, to be copied from advice."""
-    return shlex.quote(str(database.path))
+    """The store as a command line has it, to be copied from advice; what of its name is no UTF-8 as escapes."""
+    return shlex.quote(str(database.path).encode("utf-8", "backslashreplace").decode())
 
 
 def _file_findings(database: Database) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ def mentions(text: str, parts: Collection[str], *, phrases: Collection[str]) -> 
     (True, False)
     """
     words = (match[0] for match in _WORD.finditer(text))
-    is_word = any(word in parts or word.rstrip(_MARKS) in parts for word in words)
+    is_word = any(_named_by(word, parts) for word in words)
     return is_word or any(phrase in text for phrase in phrases)
 
 
@@ -58,7 +58,15 @@ def phrases_of(parts: Collection[str]) -> tuple[str, ...]:
 
 
 def _replaced(word: str, values: Collection[str]) -> str:
-    if word in values:
-        return PURGED
-    bare = word.rstrip(_MARKS)
-    return PURGED + word[len(bare) :] if bare in values else word
+    named = _named_by(word, values)
+    return PURGED + word[len(named) :] if named else word
+
+
+def _named_by(word: str, values: Collection[str]) -> str:
+    """The value that a word is, or begins with where marks of the sentence follow; empty for none.
+
+    A value may end with such a mark itself.
+    """
+    while word and word not in values:
+        word = word[:-1] if word[-1] in _MARKS else ""
+    return word

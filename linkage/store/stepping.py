@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import itertools
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -235,7 +236,7 @@ def _beginning(where: Path | int) -> Iterator[Callable[..., Callable[[], Any]]]:
 def _connection(calls: Calls, path: Path) -> Iterator[Any]:
     database = POINTER()
     try:
-        if calls.open(str(path).encode(), ctypes.byref(database), _FLAGS, None):
+        if calls.open(os.fsencode(path), ctypes.byref(database), _FLAGS, None):
             raise told_error(calls, database)
         for pragma in _SAFE:
             with open_statement(calls, database, pragma) as statement:

@@ -17,7 +17,7 @@ import pandas as pd
 import sqlite_utils
 
 from linkage.arrays import Ints
-from linkage.errors import QueryError, StoreBusyError, StoreError
+from linkage.errors import QueryError, StoreBusyError, StoreError, UsageError
 from linkage.store.library import Asked, connect, find_asked, find_calls
 from linkage.store.lock import writer_lock
 from linkage.store.queries import Query, load_query
@@ -90,11 +90,15 @@ class Database:
         return connection
 
     def _check_path(self, *, create: bool) -> None:
-        if self.path.is_dir():
+        try:
+            is_folder, is_there, has_folder = self.path.is_dir(), self.path.exists(), self.path.parent.is_dir()
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            raise StoreError(f"{self.path}: wanted a store file; {error.strerror}. Check the path") from error
+        if is_folder:
             raise StoreError(f"{self.path}: wanted a store file; found a folder. Name a file in it, such as logs.db")
-        if not self.path.exists() and not create:
+        if not is_there and not create:
             raise StoreError(f"{self.path}: wanted a store; found no such file. Make one with: linkage ingest")
-        if not self.path.parent.is_dir():
+        if not has_folder:
             raise StoreError(
                 f"{self.path}: wanted a folder to put the store in; {self.path.parent} is none. Make it first"
             )
@@ -102,7 +106,7 @@ class Database:
     def _open(self) -> sqlite_utils.Database:
         try:
             connection = connect(self.path, timeout=_BUSY_S)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # a NUL in its name
             raise StoreError(
                 f"{self.path}: wanted to open the store; {error}. Check the path and its rights"
             ) from error
@@ -166,6 +170,14 @@ class Database:
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path}: wanted to {action}; {error}. If this is a linkage store it is damaged: restore a backup"
+            ) from error
+        except UnicodeDecodeError as error:  # what SQLite says of a damaged schema quotes it
+            raise StoreError(
+                f"{self.path}: wanted to {action}; texts in it are no UTF-8. It is damaged: restore a backup"
+            ) from error
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{self.path}: wanted to {action}, with text that is UTF-8; got {error.object!r:.80}. Write it in UTF-8"
             ) from error
 
     @contextlib.contextmanager

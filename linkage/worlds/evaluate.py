@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -178,22 +178,31 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def read_truth(path: str | PathLike[str]) -> pd.DataFrame:
-    """The truth of a world from a CSV file.
+def read_truth(truth: str | PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+    """The truth of a world from a CSV file, or from a table with the columns of one.
 
     Only ``account_id`` and ``campaign`` must be there. Where they are missing, ``role`` is ``campaign`` or
     ``innocent``, ``kind`` is the role, the controller of a campaign account is its campaign and everybody else
     runs one account, and the purpose of a campaign is ``extraction``, of others ``normal``.
 
+    Parameters
+    ----------
+    truth : the file, or a table as pandas reads it, in which nulls are empty.
+
     Returns
     -------
-    DataFrame of shape :data:`TRUTH`, sorted by account; other columns of the file are left out.
+    DataFrame of shape :data:`TRUTH`, sorted by account; other columns are left out.
 
     Raises
     ------
-    WorldError : the file cannot be read, lacks a column, has an account twice or a row without an account.
+    WorldError : the file cannot be read; or it lacks a column, has an account twice, a row without an account, or ids
+        that are numbers.
     """
-    file = Path(path)
+    if isinstance(truth, pd.DataFrame):
+        _need_columns("truth", list(truth.columns))
+        texts = truth[[name for name in TRUTH if name in truth.columns]].astype(object)
+        return _complete("truth, row", 0, texts.where(texts.notna(), "").to_dict("records"))
+    file = Path(truth)
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             table = csv.DictReader(lines)
@@ -203,25 +212,34 @@ def read_truth(path: str | PathLike[str]) -> pd.DataFrame:
         raise WorldError(
             f"{file}: wanted a readable CSV truth file with columns account_id and campaign; {error}. Check the path"
         ) from error
+    _need_columns(str(file), columns)
+    return _complete(f"{file}, line", 2, rows)
+
+
+def _need_columns(where: str, columns: Sequence[str]) -> None:
     missing = [name for name in ("account_id", "campaign") if name not in columns]
     if missing:
         raise WorldError(
-            f"{file}: a truth file has the columns account_id and campaign; no {', '.join(missing)}. Found: "
-            f"{', '.join(columns) or 'nothing'}. Rename or add the column; campaign is empty for innocents"
+            f"{where}: a truth file has the columns account_id and campaign; no {', '.join(missing)}. Found: "
+            f"{', '.join(map(str, columns)) or 'nothing'}. Rename or add the column; campaign is empty for innocents"
         )
-    return _complete(file, rows)
 
 
-def _complete(file: Path, rows: list[dict[str, str]]) -> pd.DataFrame:
+def _complete(where: str, first: int, rows: Iterable[Mapping[Any, Any]]) -> pd.DataFrame:
+    """Rows with all that can be left out; ``first`` is the number of the first of them."""
     seen: dict[str, int] = {}
     made: dict[str, list[str]] = {name: [] for name in TRUTH}
-    for line, row in enumerate(rows, 2):
+    for line, row in enumerate(rows, first):
+        if not isinstance(row["account_id"] or "", str):
+            raise WorldError(
+                f"{where} {line}: wanted account ids as text; found {row['account_id']!r}. Read them so: dtype=str"
+            )
         account = (row["account_id"] or "").strip()
         if not account or account in seen:
             fault = f"account {account!r} is there twice, first in line {seen[account]}" if account else "no account_id"
-            raise WorldError(f"{file}, line {line}: a truth file has one row per account; {fault}. Keep one row")
+            raise WorldError(f"{where} {line}: a truth file has one row per account; {fault}. Keep one row")
         seen[account] = line
-        campaign = (row["campaign"] or "").strip()
+        campaign = str(row["campaign"] or "").strip()
         role = row.get("role") or ("campaign" if campaign else "innocent")
         values = (
             account,
@@ -232,7 +250,7 @@ def _complete(file: Path, rows: list[dict[str, str]]) -> pd.DataFrame:
             row.get("purpose") or ("extraction" if campaign else "normal"),
         )
         for name, value in zip(TRUTH, values, strict=True):
-            made[name].append(value)
+            made[name].append(str(value))
     frame = make_frame(TRUTH, made)
     return frame.sort_values("account_id", ignore_index=True)
 

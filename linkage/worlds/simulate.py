@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from linkage.arrays import Ints
-from linkage.errors import UsageError, WorldError
+from linkage.errors import OutputFileError, UsageError, WorldError
 from linkage.terms import ACCOUNT_FIELDS
 from linkage.worlds.campaigns import CAMPAIGNS
 from linkage.worlds.innocents import INNOCENTS
@@ -81,7 +81,7 @@ def simulate(
     *,
     accounts: int = 3_000,
     days: int = 21,
-    scenarios: Sequence[str] | None = None,
+    scenarios: str | Sequence[str] | None = None,
     seed: int = 0,
     start: str = START,
     habits: Mapping[str, float] | None = None,
@@ -110,9 +110,10 @@ def simulate(
     Raises
     ------
     UsageError : a scenario that does not exist, or a strength that is not a number above 0.
-    WorldError : sizes out of range, a habit that does not exist, or a start that is not a date.
+    WorldError : sizes or seed out of range, a habit that does not exist, or a start that is not a date.
+    OutputFileError : the directory or a file in it cannot be written.
     """
-    _check_size(accounts=accounts, days=days)
+    _check_size(accounts=accounts, days=days, seed=seed)
     chosen = read_scenarios(scenarios)
     draft = Draft(accounts=accounts, days=days, start_ms=_read_start(start), seed=seed)
     draft.habits = _changed(draft.habits, habits or {})
@@ -144,13 +145,19 @@ def write_world(draft: Draft, directory: str | PathLike[str], *, parameters: Map
     ----------
     directory : made where missing; files of an older world in it are replaced.
     parameters : what ``world.json`` says; ``scenarios`` among them.
+
+    Raises
+    ------
+    OutputFileError : the directory or a file in it cannot be written.
     """
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    counts = write_requests(draft, folder / "requests.ndjson.gz")
-    _write_accounts(draft, folder / "accounts.csv")
-    _write_truth(draft, counts, folder / "truth.csv")
-    (folder / "world.json").write_bytes(orjson.dumps(parameters, option=orjson.OPT_INDENT_2) + b"\n")
+    try:
+        counts = _write_files(draft, folder, parameters)
+    except OSError as error:
+        raise OutputFileError(
+            f"{folder}: wanted to write a world; {error.strerror or error}. "
+            "Check that the folder may be written and has room"
+        ) from error
     campaigns = [account.campaign for account in draft.cast if account.campaign]
     return World(
         directory=folder,
@@ -166,7 +173,17 @@ def write_world(draft: Draft, directory: str | PathLike[str], *, parameters: Map
     )
 
 
-def read_scenarios(scenarios: Sequence[str] | None) -> list[tuple[str, float]]:
+def _write_files(draft: Draft, folder: Path, parameters: Mapping[str, Any]) -> Ints:
+    """Write the four files; returns how many requests each account sent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = write_requests(draft, folder / "requests.ndjson.gz")
+    _write_accounts(draft, folder / "accounts.csv")
+    _write_truth(draft, counts, folder / "truth.csv")
+    (folder / "world.json").write_bytes(orjson.dumps(parameters, option=orjson.OPT_INDENT_2) + b"\n")
+    return counts
+
+
+def read_scenarios(scenarios: str | Sequence[str] | None) -> list[tuple[str, float]]:
     """Name and strength of every scenario asked for, innocents first, defaults filled in.
 
     Raises
@@ -178,7 +195,8 @@ def read_scenarios(scenarios: Sequence[str] | None) -> list[tuple[str, float]]:
     >>> read_scenarios(["none", "e1:2"])
     [('E1', 2.0)]
     """
-    asked = [*INNOCENTS, *(name for name in DEFAULT_CAMPAIGNS if name in CAMPAIGNS)] if scenarios is None else scenarios
+    default = [*INNOCENTS, *(name for name in DEFAULT_CAMPAIGNS if name in CAMPAIGNS)]
+    asked = default if scenarios is None else [scenarios] if isinstance(scenarios, str) else scenarios
     found: dict[str, float] = {}
     wrong: list[str] = []
     with_innocents = True
@@ -211,11 +229,13 @@ def _is_strength(text: str) -> bool:
         return False
 
 
-def _check_size(*, accounts: int, days: int) -> None:
+def _check_size(*, accounts: int, days: int, seed: int) -> None:
     if accounts < 50 or not 2 <= days <= 400:
         raise WorldError(
             f"a world has at least 50 accounts and 2 to 400 days; got {accounts} accounts and {days} days. Ask for more"
         )
+    if seed < 0:
+        raise WorldError(f"a world's seed is a whole number from 0; got {seed}. Choose another")
 
 
 def _read_start(start: str) -> int:

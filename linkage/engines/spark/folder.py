@@ -147,7 +147,7 @@ def manifest_from(text: str, *, where: str) -> Manifest:
     try:
         told = json.loads(text)
         version = told["version"] if told["format"] == FORMAT else None
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         version = None
     if version != VERSION:
         found = "something else" if version is None else f"version {version}"
@@ -164,7 +164,7 @@ def is_incidence(path: Path) -> bool:
     """Whether a path is a finished incidence folder."""
     try:
         return (path / MANIFEST).is_file() and bool(read_manifest(path))
-    except SourceError:
+    except OSError:  # SourceError is one
         return False
 
 

@@ -28,7 +28,7 @@ from linkage.intake.formats.base import Format
 from linkage.intake.json_columns import read_json_columns
 from linkage.intake.json_records import goes_on, object_text, read_json_lines
 from linkage.intake.mapping import Mapping as FieldMapping
-from linkage.intake.parquet_records import row_records
+from linkage.intake.parquet_records import UNREADABLE, row_records, why_unreadable
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.records import check_requests
 from linkage.intake.text_records import read_text_lines
@@ -222,16 +222,16 @@ def _row_map(batches: Iterator[Any], settings: Settings, known: str | FieldMappi
 
 
 def _add_rows(batch: Any, builder: BatchBuilder) -> None:
-    """Rows as records; one that is not UTF-8 text is set aside."""
+    """Rows as records; one that cannot be read is set aside."""
     size = batch.nbytes // max(len(batch), 1)
     try:
         for record in row_records(batch):
             builder.add(1, record, size)
-    except UnicodeDecodeError:
+    except UNREADABLE as error:
         for row in range(len(batch)) if len(batch) > 1 else ():
             _add_rows(batch.slice(row, 1), builder)
         if len(batch) == 1:
-            builder.reject(1, "not UTF-8 text")
+            builder.reject(1, why_unreadable(error))
 
 
 def _facts(

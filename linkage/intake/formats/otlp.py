@@ -169,7 +169,9 @@ def _from_log(entry: Any) -> Record:
     attributes = _attributes(entry.get("attributes"))
     if _EVENT not in (entry.get("eventName"), attributes.get("event.name")):
         return ABSENT
-    start = first_present(entry.get("timeUnixNano"), entry.get("observedTimeUnixNano"))
+    # A time of 0 says that it is not known.
+    times = (entry.get(name) for name in ("timeUnixNano", "observedTimeUnixNano"))
+    start = first_present(*(time for time in times if number_of(time) != 0))
     return {"span": {**entry, "attributes": attributes, "startTimeUnixNano": start}, "server": None}
 
 
