@@ -287,6 +287,13 @@ class VerdictSettings:
         high=1,
         reason="both verdicts must reach it for tier review; see docs/calibration.md",
     )
+    review_extraction: float = _setting(
+        0.9,
+        unit="probability of extraction",
+        low=0,
+        high=1,
+        reason="for tier review by itself: so clear that a person looks, whatever ties the accounts; decision 61",
+    )
     max_q_value: float = _setting(
         0.05, unit="expected share of coincidences", low=0, high=1, reason="of the clusters at tier enforce"
     )

@@ -83,11 +83,16 @@ def test_whoever_pays_with_several_cards_is_judged_by_own_work_and_all_others_by
 
 
 @given(rows=GROUPS)
-def test_extraction_that_is_clear_and_no_coincidence_is_for_people_to_look_at(rows: list[dict[str, Any]]) -> None:
+def test_extraction_that_is_clear_and_no_coincidence_or_so_sure_that_it_need_not_be_is_for_people(
+    rows: list[dict[str, Any]],
+) -> None:
     settings = VerdictSettings()
     table, bars = graded(rows)
     is_clear = (table["own"] >= settings.enforce_extraction) & ~bars[["chance", "accounts", "evidence"]].any(axis=1)
-    assert (bars.loc[is_clear & ~bars["organization"], "tier"] != "watch").all()
+    is_sure = (table["own"] >= settings.review_extraction) & ~bars["accounts"]
+    assert (bars.loc[(is_clear | is_sure) & ~bars["organization"], "tier"] != "watch").all()
+    both = table[["controller", "own"]].min(axis=1) >= settings.review_probability
+    assert (bars.loc[~(is_clear | is_sure | both), "tier"] == "watch").all()
 
 
 def test_who_declares_nothing_takes_nothing_from_the_share_of_those_who_do() -> None:

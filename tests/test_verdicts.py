@@ -329,12 +329,13 @@ def test_however_sure_extraction_is_some_of_the_controller_verdict_is_needed() -
     assert doubted(0.15, enforce_both=0.0, least_controller=0.2).iloc[0]["tier"] == "review"
 
 
-def test_extraction_by_who_knows_whom_is_for_review_only_if_it_is_no_coincidence() -> None:
+def test_extraction_by_who_knows_whom_is_for_review_only_if_it_is_no_coincidence_or_very_sure() -> None:
     assert doubted(0.01).iloc[0]["tier"] == "review"
     for less_firm in ({"max_q_value": 0.0}, {"min_families": 8}):
-        [shown] = doubted(0.01, **less_firm).query("accounts == 14")["tier"]
-        assert shown == "watch"  # clear extraction is never left out
-    assert (doubted(0.01, min_enforce_accounts=15)["accounts"] < 14).all()
+        for sure, tier in ((1.0, "watch"), (0.8, "review")):
+            [shown] = doubted(0.01, review_extraction=sure, **less_firm).query("accounts == 14")["tier"]
+            assert shown == tier  # clear extraction is never left out
+    assert (doubted(0.01, min_enforce_accounts=15, review_extraction=0.8)["accounts"] < 14).all()
 
 
 def test_work_handed_over_is_no_coincidence_however_few_values_are_shared() -> None:

@@ -70,8 +70,8 @@ def grade(
     work speaks for itself only where payment ties them, and by more than one instrument.
 
     Tier ``review`` is for groups that are barred, with ``settings.review_probability`` of both, or with extraction as
-    clear as tier ``enforce`` asks that is no coincidence: who runs these is for people to ask. A declared organization
-    is watched.
+    clear as tier ``enforce`` asks that is no coincidence, or with ``settings.review_extraction`` of enough accounts:
+    who runs these is for people to ask. A declared organization is watched.
 
     Parameters
     ----------
@@ -95,6 +95,7 @@ def grade(
     review = np.minimum(weighed.controller, weighed.own) >= settings.review_probability
     is_firm = ~np.any([held[name] for name in _FIRMNESS], axis=0)
     review |= is_firm & (weighed.own >= settings.enforce_extraction)
+    review |= ~held["accounts"] & (weighed.own >= settings.review_extraction)
     tier = np.where(~bars.any(axis=1), "enforce", np.where(review & ~held["organization"], "review", "watch"))
     return Graded(tier.astype(object), bars)
 

@@ -299,16 +299,17 @@ def tier_rule(run: Mapping[str, Any]) -> str:
     asked = _rule(run)
     if not asked:
         return ""
-    one, own, least_one, both = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
+    one, own, least_one, both, sure = (f"{asked[name]:.0%}" for name in _RULE_SHARES)
     total, q_value, *counts = (asked[name] for name in _RULE_COUNTS)
     kinds, least, few, days = map(counted, counts, ("independent kind", "account", "account", "day"))
     return (
         f"In this run the tier “enforce” asked for at least {one} that one operator runs the accounts and {own} that "
         f"their traffic is extraction (less of the former, to {least_one}, where both together reach {total:.0%}), "
         f"a q-value of at most {q_value:g}, {kinds} of evidence and {least}; the tier “review” for {both} of both, or "
-        f"for as sure extraction with the operator in doubt. Fewer than {few} that all share one card and one address, "
-        "accounts under one mail domain of their own, accounts that only a program and the addresses it is called from "
-        f"tie, and work of {days} or less that no payment ties come to review at most; accounts of which nearly all "
+        f"for as sure extraction with the operator in doubt, or for extraction of {sure} whatever ties them. Fewer "
+        f"than {few} that all share one card and one address, accounts under one mail domain of their own, accounts "
+        f"that only a program and the addresses it is called from tie, and work of {days} or less that no payment ties "
+        "come to review at most; accounts of which nearly all "
         "declare one organization are watched."
     )
 
@@ -324,8 +325,8 @@ def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
     Examples
     --------
     >>> asked = {"enforce_controller": 0.5, "enforce_extraction": 0.6, "enforce_both": 1.0, "least_controller": 0.1}
-    >>> asked |= {"review_probability": 0.3, "max_q_value": 0.05, "min_families": 2, "min_enforce_accounts": 5}
-    >>> asked |= {"open_accounts": 10, "brief_days": 3.0}
+    >>> asked |= {"review_probability": 0.3, "review_extraction": 0.9, "max_q_value": 0.05, "min_families": 2}
+    >>> asked |= {"min_enforce_accounts": 5, "open_accounts": 10, "brief_days": 3.0}
     >>> row = {"controller_probability": 0.97, "extraction_probability": 0.02, "q_value": 0.001}
     >>> lacks(row | {"barred_by": "extraction"}, run={"settings": {"verdicts": asked}})
     ['For the tier “enforce” it lacks: extraction of 60% or more (2%).']
@@ -384,7 +385,10 @@ _HELD: Final[Mapping[Bar, str]] = {
     "cleared": "it was cleared, and there is no new evidence since",
 }
 
-_RULE_SHARES: Final = ("enforce_controller", "enforce_extraction", "least_controller", "review_probability")
+_RULE_SHARES: Final = (
+    *("enforce_controller", "enforce_extraction", "least_controller"),
+    *("review_probability", "review_extraction"),
+)
 _RULE_COUNTS: Final = (
     *("enforce_both", "max_q_value"),
     *("min_families", "min_enforce_accounts", "open_accounts", "brief_days"),
