@@ -81,6 +81,16 @@ def test_clear_extraction_with_the_operator_in_doubt_is_told_as_that_and_as_what
 
 
 @pytest.mark.parametrize(
+    ("controller", "extraction", "is_told"), [(0.99, 0.5, True), (0.99, 0.99, False), (0.5, 0.5, False)]
+)
+def test_what_one_hand_does_is_true_of_all_its_accounts_or_of_none(
+    controller: float, extraction: float, is_told: bool
+) -> None:
+    said = cluster_text(judged("review", controller_probability=controller, extraction_probability=extraction))
+    assert ("they extract together or not at all, and with 50% all of them are wronged." in said) == is_told
+
+
+@pytest.mark.parametrize(
     ("tier", "controller", "extraction", "told"),
     [
         ("review", 0.4, 0.4, "it is for review because neither can be ruled out"),
@@ -88,6 +98,7 @@ def test_clear_extraction_with_the_operator_in_doubt_is_told_as_that_and_as_what
         ("review", 0.9, 0.4, "Run as one with extraction in doubt is"),
         ("watch", 0.9, 0.1, "Run as one but not extracting is"),
         ("watch", 0.9, 0.9, "but for what holds this cluster back"),
+        ("review", 0.9, 0.9, "but for what holds this cluster back"),
         ("review", 0.1, 0.7, "Extraction with one operator in doubt is"),
     ],
 )

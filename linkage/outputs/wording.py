@@ -72,6 +72,7 @@ CASE_WORDS: Final[Mapping[str, str]] = {
 """What the button of each decision says."""
 
 _UNKNOWN: Final = "not known"
+_SURE: Final = 0.95  # from here on said to be very likely
 _LIKELIHOODS: Final = (
     (0.95, "very likely"),
     (0.8, "likely"),
@@ -207,7 +208,7 @@ def reading(cluster: Mapping[str, Any]) -> str:
     if is_null(controller) or is_null(extraction):
         return ""
     if controller >= 0.5 and extraction >= 0.5:
-        if cluster["tier"] == "watch":
+        if cluster["tier"] != FLAGGED_TIER:
             return "Both together look like a coordinated extraction campaign, but for what holds this cluster back."
         return "Both together are what a coordinated extraction campaign looks like."
     if controller >= 0.5:
@@ -250,6 +251,9 @@ def wrong_words(cluster: Mapping[str, Any]) -> str:
     if wrong is None or is_null(wrong):
         return ""
     told = f"{wronged(wrong)} would be wronged: run by somebody else, or not extracting."
+    if _is_extraction_alone_in_doubt(cluster):
+        idle = percent(1 - cluster["extraction_probability"])
+        return f"{told} That is a mean: they extract together or not at all, and with {idle} all of them are wronged."
     if not _is_operator_in_doubt(cluster):
         return told
     idle = wronged(cluster["accounts"] * (1 - cluster["extraction_probability"]))
@@ -257,6 +261,13 @@ def wrong_words(cluster: Mapping[str, Any]) -> str:
         f"{told} {idle.capitalize()} of these would not be extracting; the others would extract for another hand, and "
         "are wronged only by a decision that takes them for one operator's."
     )
+
+
+def _is_extraction_alone_in_doubt(cluster: Mapping[str, Any]) -> bool:
+    """Whether one hand surely runs them, so that what they do is true of all or of none."""
+    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
+    known = not is_null(controller) and not is_null(extraction)
+    return known and bool(controller >= _SURE and 1 - _SURE < extraction < _SURE)
 
 
 def _is_operator_in_doubt(cluster: Mapping[str, Any]) -> bool:
@@ -427,7 +438,10 @@ def next_steps(detail: ClusterDetail) -> list[Step]:
             Step("Decide, and write down why:", _case(detail, "enforced")),
         ]
     if tier == "review":
-        look = "Do not act on this cluster as it stands. Look for one more independent reason, then note it:"
+        look = (
+            "Do not act on this cluster as it stands. Look for one more independent reason; while there is none, keep "
+            "it in sight:"
+        )
         steps += [Step(look, _case(detail, "watched"))]
     steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
     bystanders = membership_counts(detail).get("bystander", 0)
