@@ -253,10 +253,12 @@ payment instrument or address of at most ``HARD_ACCOUNTS``, in common with anoth
 HARD_ACCOUNTS: Final = 30
 """A payment instrument or address on more accounts than this says nothing about who is related."""
 
-GROUPS: Final[Shape] = {
-    "account_id": TEXT,
-    "group": COUNT,
-}
+UNRELATED: Final = (
+    "Otherwise unrelated are accounts that declare no organization in common, and besides what is told share no "
+    f"payment instrument or address of at most {HARD_ACCOUNTS} accounts."
+)
+
+GROUPS: Final[Shape] = {"account_id": TEXT, "group": COUNT}
 """One row per account of a candidate group: accounts that weak ties suggest belong together."""
 
 GROUP_EVIDENCE: Final[Shape] = {

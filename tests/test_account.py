@@ -159,10 +159,8 @@ def test_a_member_of_a_watched_cluster_is_told_what_that_lacks(tiny: lk.Run) -> 
     said = tiny.account("c1").why()
     assert said.startswith("Account c1: not flagged\nIn cluster ")
     assert "Not flagged, because its cluster is not of tier “enforce”. For the tier “enforce” it lacks: " in said
-    assert (
-        "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all, 0 of them unrelated by "
-        "organization and by payment instruments of at most 30 accounts)"
-    ) in said
+    assert "- Same address prefix 198.51.100.0/24 as 3 others (4 accounts in all, 0 of them otherwise" in said
+    assert said.count("Otherwise unrelated are accounts") == 1
     assert "- With c2: 26.5 bits, by payment instrument card_x (6.6)" in said
     assert "overturned" not in said, "nothing is held against it"
     assert "reads: “You are a careful annotator." in said

@@ -12,7 +12,7 @@ import pandas as pd
 
 from linkage.arrays import Codes
 from linkage.clusters.features import SOFTWARE
-from linkage.clusters.reasons import noun, unrelated_by
+from linkage.clusters.reasons import noun
 from linkage.coding import codes_of, is_run_start, run_starts, sort_rows, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
@@ -22,6 +22,7 @@ from linkage.terms import (
     LINKS,
     MEMBERS,
     TEXT,
+    UNRELATED,
     check_frame,
     counted,
     join_words,
@@ -187,10 +188,10 @@ def _rare(shared: list[_Value], families: list[str]) -> list[_Row]:
             sentence = (
                 f"{_upper_first(value.name)} is on {value.accounts:,} accounts: {value.members:,} members and "
                 f"{counted(value.accounts - value.members, 'other')}; {value.unrelated:,} of the accounts "
-                f"{_are(value.unrelated)} {unrelated_by(family)}."
+                f"{_are(value.unrelated)} otherwise unrelated."
             )
             rows.append(("rare", sentence, "cluster_shared_values", value.row))
-    return rows
+    return [*rows, ("rare", UNRELATED, "cluster_shared_values", rows[-1][-1])] if rows else rows
 
 
 def _bounded(fellows: int, links_per_account: int, links_kept: int) -> str:

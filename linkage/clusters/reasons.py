@@ -10,7 +10,7 @@ import pandas as pd
 from linkage.arrays import Codes
 from linkage.clusters.ties import Incidence
 from linkage.coding import run_places
-from linkage.terms import HARD_ACCOUNTS, counted
+from linkage.terms import counted
 
 NOUNS: Final = {
     "ip": "address",
@@ -31,9 +31,6 @@ NOUNS: Final = {
     "replacement": "chain of replacements",
 }
 """Kind of a value to the words a reader knows it by."""
-
-_RELATING: Final = {"payment": "payment instruments", "network": "addresses"}
-"""Family to the values of it that relate accounts, in words."""
 
 REASONS: Final = 4
 """Ties a member's reasons name, strongest first."""
@@ -69,11 +66,11 @@ def tell_reasons(accounts: Codes, *, ties: pd.DataFrame, patterns: pd.DataFrame,
 def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:
     """Shared values in words."""
     values = incidence.table.iloc[ties["value"].to_numpy(dtype=np.int64)]
-    names = ("family", "kind", "value", "accounts", "unrelated_accounts")
+    names = ("kind", "value", "accounts", "unrelated_accounts")
     return [
         f"same {noun(kind)} {value} as {counted(fellows, 'other')} ({accounts:,} accounts in all, {unrelated:,} of "
-        f"them {unrelated_by(family)})"
-        for family, kind, value, accounts, unrelated, fellows in zip(
+        "them otherwise unrelated)"
+        for kind, value, accounts, unrelated, fellows in zip(
             *(values[name] for name in names), ties["fellows"], strict=True
         )
     ]
@@ -81,24 +78,12 @@ def _value_reasons(ties: pd.DataFrame, incidence: Incidence) -> list[str]:
 
 def _pattern_reasons(found: pd.DataFrame) -> list[str]:
     """Patterns of groups in words."""
-    names = ("family", "kind", "accounts", "unrelated_accounts")
+    names = ("kind", "accounts", "unrelated_accounts")
     return [
-        f"same {NOUNS[kind]} as {counted(accounts - 1, 'other')} ({unrelated:,} of the {accounts:,} "
-        f"{unrelated_by(family)})"
-        for family, kind, accounts, unrelated in zip(*(found[name] for name in names), strict=True)
+        f"same {NOUNS[kind]} as {counted(accounts - 1, 'other')} ({unrelated:,} of the {accounts:,} otherwise "
+        "unrelated)"
+        for kind, accounts, unrelated in zip(*(found[name] for name in names), strict=True)
     ]
-
-
-def unrelated_by(family: str) -> str:
-    """What the unrelated accounts of a value do not share; what is of its own family relates nobody.
-
-    Examples
-    --------
-    >>> unrelated_by("payment")
-    'unrelated by organization and by addresses of at most 30 accounts'
-    """
-    hard = " and ".join(words for other, words in _RELATING.items() if other != family)
-    return f"unrelated by organization and by {hard} of at most {HARD_ACCOUNTS} accounts"
 
 
 def noun(kind: str) -> str:

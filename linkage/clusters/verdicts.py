@@ -25,7 +25,7 @@ from linkage.clusters.features import (
 from linkage.clusters.membership import Standing, find_standing
 from linkage.clusters.nearness import Nearness
 from linkage.clusters.openness import Openness, find_openness
-from linkage.clusters.reasons import noun, tell_reasons, unrelated_by
+from linkage.clusters.reasons import noun, tell_reasons
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.tiers import Graded, Weighed, grade, most_declared
 from linkage.clusters.ties import (
@@ -170,11 +170,10 @@ def judge(
         hours=hours,
         patterns=dict(zip(GROUP_PATTERNS, _bits_by(own, incidence, "kind", GROUP_PATTERNS).T, strict=True)),
     )
-    chance: dict[str, Any] = {"accounts": accounts, "settings": settings, "seed": seed, "null_cohesion": null_cohesion}
-    compare = functools.partial(measure_significance, incidence, group, groups=groups, **chance)
-    look = functools.partial(
-        find_openness, incidence, group, hours, accounts=accounts, groups=groups, settings=settings
-    )
+    asked: dict[str, Any] = {"accounts": accounts, "groups": groups, "settings": settings}
+    chance: dict[str, Any] = {"seed": seed, "null_cohesion": null_cohesion}
+    compare = functools.partial(measure_significance, incidence, group, **asked, **chance)
+    look = functools.partial(find_openness, incidence, group, hours, **asked)
     q_value, (features, openness) = at_once(compare, lambda: (measure(), look()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, openness, settings, coefficients, own)
@@ -420,11 +419,11 @@ def _best_values(judged: _Judged) -> pd.DataFrame:
 def _strongest(best: pd.DataFrame, kept: Codes) -> list[str]:
     """The value that ties each group best, in words."""
     first = best.drop_duplicates("group").set_index("group")
-    columns = ("kind", "family", "tied", "name", "accounts", "unrelated_accounts")
+    columns = ("kind", "tied", "name", "accounts", "unrelated_accounts")
     said = {
         number: f"{tied:,} members share {noun(kind)} {name}, which {accounts:,} accounts have "
-        f"({unrelated:,} of them {unrelated_by(family)})"
-        for number, kind, family, tied, name, accounts, unrelated in zip(
+        f"({unrelated:,} of them otherwise unrelated)"
+        for number, kind, tied, name, accounts, unrelated in zip(
             first.index, *(first[column] for column in columns), strict=True
         )
     }

@@ -14,7 +14,7 @@ from linkage.outputs.account import AccountDetail
 from linkage.outputs.plain import section
 from linkage.outputs.tables import records
 from linkage.outputs.text import is_null, one_line, shorten_middle
-from linkage.terms import counted, join_words
+from linkage.terms import UNRELATED, counted, join_words
 
 _LINKS_TOLD: Final = 3
 _PARTS_TOLD: Final = 4
@@ -200,7 +200,10 @@ def _why_bystander(detail: AccountDetail) -> Iterator[str]:
 def _ties(detail: AccountDetail) -> list[str]:
     reasons = [_upper_first(part) for part in str((detail.member or {})["reasons"]).split("; ") if part]
     links = _near(detail)
-    return _with_templates(detail, [*reasons, *links, _bits_words(detail)] if links else reasons)
+    told = [*reasons, *links, _bits_words(detail)] if links else reasons
+    return _with_templates(
+        detail, [*told, UNRELATED] if any("otherwise unrelated" in words for words in told) else told
+    )
 
 
 def _with_templates(detail: AccountDetail, sentences: list[str]) -> list[str]:
