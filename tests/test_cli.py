@@ -274,6 +274,21 @@ def test_a_full_disk_behind_standard_output_ends_with_74(planted_path: Path, for
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_table_is_shown_where_the_locale_knows_no_letters_of_it(tmp_path: Path) -> None:
+    logs = tmp_path / "r.ndjson"
+    form = "Übersetze den folgenden Satz ins Englische: {} und erkläre jeden Schritt."
+    rows = [
+        {"timestamp": "2026-09-01T00:00:00Z", "account_id": f"ä{n}", "request_id": str(n), "prompt": form.format(n * n)}
+        for n in range(9)
+    ]
+    logs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("ingest", tmp_path / "s.db", logs)
+    command = [sys.executable, "-m", "linkage", "templates", str(tmp_path / "s.db")]
+    ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, check=True, env=ascii_only)
+    assert rb"\xdcbersetze den folgenden Satz" in done.stdout
+
+
 def test_a_service_that_closes_its_streams_loses_no_work(tmp_path: Path, tiny_logs: Path) -> None:
     words = f"{sys.executable} -m linkage ingest {tmp_path}/s.db {tiny_logs}/requests.ndjson"
     done = subprocess.run(["sh", "-c", f"{words} >&- 2>&-"], check=False)

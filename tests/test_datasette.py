@@ -5,6 +5,7 @@ import builtins
 import contextlib
 import re
 import shutil
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -214,6 +215,16 @@ def test_the_command_listens_on_the_loopback_address_alone(
     assert told.exit_code == 0
     assert "open http://127.0.0.1:8123/" in told.stderr
     assert (called["host"], called["port"], called["answer"]) == ("127.0.0.1", 8123, 200)
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_promised(hostile_store: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        told = CliRunner().invoke(main, ["serve", str(hostile_store), "--port", str(port)])
+    assert told.exit_code == 1
+    assert told.stderr == f"linkage: port {port}: wanted to answer on it; Address already in use. Choose another port\n"
 
 
 DECISION = {"state": "watched", "note": "=1+1 <b>asked the owner</b>", "account": ""}

@@ -12,6 +12,7 @@ import linkage as lk
 from linkage.cli import main
 from linkage.engines.purge import purge_account
 from linkage.errors import NoSuchAccountError, StoreBusyError, UsageError
+from linkage.outputs.tables import to_csv
 from linkage.store.redact import mentions, redact
 
 FACTS = (
@@ -258,3 +259,22 @@ def test_a_value_that_ends_like_a_sentence_is_taken_out_too() -> None:
     )
     assert mentions("who is a?:?", values, phrases=())
     assert not mentions("who is a?", values, phrases=())
+
+
+@pytest.mark.parametrize("name", ["c1-sécrét", "c1\u202e-secret", 'c1 "secret", one', "c1-<secret>"])
+def test_a_name_is_found_in_files_of_every_kind_however_it_is_written_there(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "place"
+    folder.mkdir()
+    rows = [{**row, "account_id": name} if row["account_id"] == "c1" else row for row in tiny_requests()]
+    quoted = name.replace('"', '""')
+    write(folder, rows, ACCOUNTS.replace("c1,org_1", f'"{quoted}",org_1'))
+    with lk.open_store(folder / "s.db") as opened:
+        opened.ingest(tmp_path / "requests.ndjson", accounts=tmp_path / "accounts.csv")
+        run = lk.rebuild(opened)
+        run.report(folder / "report")
+        written = [run.export(folder / f"graph.{form}", format=form) for form in ("json", "graphml", "gexf")]  # type: ignore[arg-type]
+        written.append(folder / "members.csv")
+        (folder / "members.csv").write_text(to_csv(run.members), encoding="utf-8")
+        result = opened.purge(account=name)
+    assert result.reports == (str(folder / "report"),)
+    assert set(result.mentions) == {str(path) for path in written}

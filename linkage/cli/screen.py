@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import itertools
 import json
 import os
@@ -76,6 +77,8 @@ def print_table(frame: pd.DataFrame) -> None:
     for row in frame.itertuples(index=False):
         table.add_row(*(Text(visible(_cell(value))) for value in row))
     width = None if _is_terminal(sys.stdout) else 160
+    if isinstance(sys.stdout, io.TextIOWrapper):  # letters that the locale does not know come as escapes
+        sys.stdout.reconfigure(errors="backslashreplace")
     Console(width=width, highlight=False).print(table)
 
 

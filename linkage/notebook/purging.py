@@ -13,6 +13,7 @@ from linkage.engines.purge import Purged, purge_account, purge_before
 from linkage.errors import OutputError, OutputFileError, UsageError
 from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.outputs.manifest import MANIFEST, read_manifest
+from linkage.outputs.text import visible
 from linkage.store.incidence import need_requests
 from linkage.store.redact import mentions, phrases_of, word_parts
 from linkage.store.store import Database
@@ -92,9 +93,13 @@ def _as_written(purged: Purged, account: str | None) -> frozenset[str]:
     """Purged values as they may stand in text files; short ones that are no account's id say too little."""
     long = {part for part in word_parts(purged.values) if len(part) >= _LEAST_CHARS}
     values = long | ({account} if account else set())
-    return frozenset(
-        form for value in values for form in (value, html.escape(value), json.dumps(value, ensure_ascii=False)[1:-1])
-    )
+    return frozenset(form for value in values for shown in {value, visible(value)} for form in _forms(shown))
+
+
+def _forms(text: str) -> Iterator[str]:
+    """A text as pages, JSON of either kind, and tables have it."""
+    yield from (text, html.escape(text), text.replace('"', '""'))
+    yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 def _naming_files(folders: Iterable[Path], values: frozenset[str], own: set[str]) -> list[Path]:

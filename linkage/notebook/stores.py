@@ -27,7 +27,7 @@ from linkage.notebook.runs import Run
 from linkage.notebook.serving import SNAPSHOT, CaseDesk, run_site
 from linkage.notebook.templates import Templates, appeared_since
 from linkage.notebook.verifying import verify_folder
-from linkage.outputs.datasette import HOST, serve
+from linkage.outputs.datasette import HOST, need_port, serve
 from linkage.outputs.html import notebook_table
 from linkage.outputs.pack import Matches, match_pack, read_pack
 from linkage.outputs.verify import Verification
@@ -361,12 +361,13 @@ class Store:
 
         Raises
         ------
-        OutputError : Datasette is not installed.
+        OutputError : Datasette is not installed, or the port is taken.
         NoRunError : nothing was rebuilt yet.
         """
         with tempfile.TemporaryDirectory(prefix="linkage-") as folder:
             path = Path(folder) / f"{SNAPSHOT}.db"
             site = run_site(self._database, path, personal_data=personal_data, cases=cases)
+            need_port(port)
             if ready:
                 ready(f"http://{HOST}:{port}{site.login or '/'}")
             serve(site.app, port=port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import re
+import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -171,6 +172,16 @@ def make_site(
     if desk is None:
         data._root_token = None
     return Site(_guarded(data.app()), login)
+
+
+def need_port(port: int) -> None:
+    """Raise ``OutputError`` where something else answers on the port, or not everybody may: uvicorn would just exit."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((HOST, port))
+        except OSError as error:
+            raise OutputError(f"port {port}: wanted to answer on it; {error.strerror}. Choose another port") from error
 
 
 def serve(app: App, *, port: int) -> None:
