@@ -23,6 +23,7 @@ from linkage.arrays import Codes
 from linkage.clusters.cases import DECIDED_MEMBERS, DECIDED_VALUES, DECISIONS, Decisions, Settled, settle
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.explain import explain
+from linkage.clusters.payers import find_sole_payers, tell_payers
 from linkage.clusters.pivots import measure_pivots, tell_pivots
 from linkage.clusters.regrowth import tell_regrowth
 from linkage.clusters.slices import tell_slices
@@ -190,7 +191,8 @@ def _rebuild(
     database.forget_pages()
     give_back(accounts=len(inputs.accounts))
     evidence = find_evidence(inputs, settings=settings, step=times.tell)
-    sizes, templates, inputs = _sizes(inputs), count_template_uses(inputs.uses), inputs.without_uses()
+    sizes, templates, payers = _sizes(inputs), count_template_uses(inputs.uses), find_sole_payers(inputs.uses)
+    inputs = inputs.without_uses()
     give_back(accounts=len(inputs.accounts))
     judged = judge_evidence(evidence, inputs, settings=settings, seed=int(plan["seed"]), step=times.tell, beside=beside)
     inputs = inputs.whole()
@@ -205,7 +207,7 @@ def _rebuild(
         functools.partial(_tables, tracked, settled, shared, judged.linked, templates, settings),
         lambda: find_anomalies(database, **window.days, settings=settings.health),
     )
-    say = _statements(settled, shared, judged, inputs, decided, settings)
+    say = _statements(settled, shared, judged, inputs, decided, settings, payers)
     record = _record(sizes, judged.linked, tables, digest, plan, revision)
     count = len(inputs.accounts)
     del inputs, judged, settled, shared
@@ -300,7 +302,13 @@ def _tables(
 
 
 def _statements(
-    settled: Settled, shared: pd.DataFrame, judged: Judged, inputs: Inputs, decided: Decisions, settings: Settings
+    settled: Settled,
+    shared: pd.DataFrame,
+    judged: Judged,
+    inputs: Inputs,
+    decided: Decisions,
+    settings: Settings,
+    payers: pd.Index[str],
 ) -> Callable[[], pd.DataFrame]:
     """Makes what is said of the clusters; of inputs and what was judged it holds no more than that takes."""
     links, judged_groups = judged.linked.links, {"groups": judged.verdicts.groups, "assigned": judged.verdicts.assigned}
@@ -318,6 +326,7 @@ def _statements(
         )
         parts = [
             said,
+            tell_payers(settled.members, payers),
             tell_slices(settled.members, works, **judged_groups),
             tell_pivots(measure_pivots(settled.members, moves)),
             tell_regrowth(settled.members, accounts, decided=decided),
