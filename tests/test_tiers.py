@@ -54,7 +54,7 @@ def graded(rows: list[dict[str, Any]], **changed: float) -> tuple[pd.DataFrame, 
     settings = VerdictSettings(**changed)
     found = grade(weighed, openness, group=NOBODY, incidence=NOTHING_SHARED, settings=settings)
     bars = pd.DataFrame(found.bars, columns=pd.Index(BARS)).assign(tier=found.tier)
-    bars["barred_by"] = [found.names(number) for number in range(len(table))]
+    bars["barred_by"] = ["+".join(found.names(number)) for number in range(len(table))]
     return table, bars
 
 

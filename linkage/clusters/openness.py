@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from linkage.arrays import Codes, Flags
+from linkage.arrays import Codes, Flags, Small
 from linkage.clusters.ties import Incidence
 from linkage.coding import codes_of, distinct, run_starts, sort_rows
 from linkage.settings import VerdictSettings
@@ -64,20 +65,35 @@ def find_openness(
     settings : thresholds.
     """
     are_brief = find_brief(hours, incidence.accounts, group, groups=groups, days=settings.brief_days)
-    one_card, one_address = (find_common(incidence, group, kind, groups=groups) for kind in ("payment", "ip"))
-    known = np.bincount(group[(group >= 0) & accounts["created_at"].notna().to_numpy()], minlength=groups)
+    size = np.bincount(group[group >= 0], minlength=groups)
+    signed_up = np.bincount(group[(group >= 0) & accounts["created_at"].notna().to_numpy()], minlength=groups)
+    inside = incidence.uses_inside(group)
+    cards, addresses, domains = (
+        _most_held(incidence, inside, group, kind, groups=groups) for kind in ("payment", "ip", "email_domain")
+    )
+    one_card = find_common(cards, size)
     return Openness(
         have_one_card=one_card,
-        are_open=one_card & one_address,
-        have_domains=find_domains(incidence, group, share=DOMAIN_SHARE, groups=groups),
-        are_named=find_common(incidence, group, "email_domain", groups=groups)
-        & find_domains(incidence, group, share=OPEN_SHARE, groups=groups),
-        are_known=known >= KNOWN_SHARE * np.bincount(group[group >= 0], minlength=groups),
+        are_open=one_card & find_common(addresses, size),
+        have_domains=find_domains(domains, share=DOMAIN_SHARE),
+        are_named=find_common(domains, size) & find_domains(domains, share=OPEN_SHARE),
+        are_known=signed_up >= KNOWN_SHARE * size,
         are_brief=are_brief,
     )
 
 
-def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> Flags:
+class Held(NamedTuple):
+    """Of one kind, the value that most members of each group have; one place per group."""
+
+    most: Codes
+    """How many members have it."""
+    known: Codes
+    """How many have any of the kind."""
+    elsewhere: Codes
+    """How many other accounts have it."""
+
+
+def find_common(held: Held, size: Codes) -> Flags:
     """Whether nearly all members of each group, of those known, have one value of this kind.
 
     Whoever spreads work over accounts to stay unseen has neither one instrument nor one address for all; a firm does.
@@ -86,30 +102,30 @@ def find_common(incidence: Incidence, group: Codes, kind: str, *, groups: int) -
 
     Parameters
     ----------
-    group : group of each account, by code; -1 for none.
-    groups : how many there are.
+    size : members of each group.
     """
-    size = np.bincount(group[group >= 0], minlength=groups)
-    most, known, _ = _most_held(incidence, group, kind, groups=groups)
-    return np.asarray((known > 0) & (most >= OPEN_SHARE * known) & (known >= KNOWN_SHARE * size))
+    return np.asarray((held.known > 0) & (held.most >= OPEN_SHARE * held.known) & (held.known >= KNOWN_SHARE * size))
 
 
-def find_domains(incidence: Incidence, group: Codes, *, share: float, groups: int) -> Flags:
+def find_domains(held: Held, *, share: float) -> Flags:
     """Whether so many members of each group, of those known, have one mail domain that hardly anybody else has.
 
     Parameters
     ----------
-    group : group of each account, by code; -1 for none.
+    held : of mail domains.
     share : of the members; of the accounts elsewhere that have it, as many as are not in it, at most.
-    groups : how many there are.
     """
-    most, known, elsewhere = _most_held(incidence, group, "email_domain", groups=groups)
-    return np.asarray((most >= 2) & (most >= share * known) & (elsewhere <= (1 - share) * most))
+    is_usual = (held.most >= 2) & (held.most >= share * held.known)
+    return np.asarray(is_usual & (held.elsewhere <= (1 - share) * held.most))
 
 
-def _most_held(incidence: Incidence, group: Codes, kind: str, *, groups: int) -> tuple[Codes, Codes, Codes]:
-    """Of the value of this kind that most members of each group have: how many do, how many have any, who else does."""
-    inside = incidence.uses_inside(group)
+def _most_held(incidence: Incidence, inside: Small, group: Codes, kind: str, *, groups: int) -> Held:
+    """The value of a kind that most members of each group have.
+
+    Parameters
+    ----------
+    inside : uses of members.
+    """
     uses = inside[(incidence.table["kind"] == kind).to_numpy(dtype=bool)[incidence.value[inside]]]
     value, account = np.divmod(
         distinct(incidence.value[uses].astype(np.int64) * len(group) + incidence.account[uses]), len(group)
@@ -124,7 +140,7 @@ def _most_held(incidence: Incidence, group: Codes, kind: str, *, groups: int) ->
     chosen = order[last]
     most[where[chosen]] = count[chosen]
     accounts[where[chosen]] = incidence.table["accounts"].to_numpy(dtype=np.int64)[what[chosen]]
-    return most, known, accounts - most
+    return Held(most, known, accounts - most)
 
 
 def find_brief(hours: pd.DataFrame, accounts: pd.Index[str], group: Codes, *, groups: int, days: float) -> Flags:

@@ -48,13 +48,9 @@ class Graded:
     bars: Flags
     """Groups x ``BARS``; a group without any is of tier ``enforce``."""
 
-    def has(self, bar: Bar) -> Flags:
-        """Which groups a bar holds."""
-        return np.asarray(self.bars[:, BARS.index(bar)])
-
-    def names(self, number: int) -> str:
-        """Bars of one group, ``+``-joined."""
-        return "+".join(name for name, holds in zip(BARS, self.bars[number].tolist(), strict=True) if holds)
+    def names(self, number: int) -> list[Bar]:
+        """Bars of one group."""
+        return [name for name, holds in zip(BARS, self.bars[number].tolist(), strict=True) if holds]
 
 
 def grade(

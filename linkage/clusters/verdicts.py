@@ -177,7 +177,7 @@ def judge(
     q_value, (features, openness) = at_once(compare, lambda: (measure(), look()))
     q_value = np.minimum(q_value, _pattern_q_value(own, groups))
     judged = _judge_groups(incidence, near, group, q_value, features, accounts, openness, settings, coefficients, own)
-    kept = np.flatnonzero(_is_told(judged, np.bincount(group[group >= 0], minlength=groups), settings))
+    kept = np.flatnonzero(_is_told(judged, settings))
     stability = pd.Series(communities["stability"].to_numpy(), index=code).reindex(range(len(accounts)))
     members = _members(judged, whole, standing, kept, accounts, stability, settings)
     clusters = _clusters(judged, group, kept, members, accounts)
@@ -292,16 +292,16 @@ def _measured(controller: pd.DataFrame, extraction: pd.DataFrame) -> pd.DataFram
 
 
 def _groups(judged: _Judged, group: Codes) -> tuple[pd.DataFrame, pd.DataFrame]:
-    inside = np.flatnonzero(group >= 0)
-    size = np.bincount(group[inside], minlength=len(judged.graded.tier))
+    inside, size = np.flatnonzero(group >= 0), judged.weighed.accounts
     known = {"community": np.arange(len(size)), "accounts": size, "tier": pd.Series(judged.graded.tier, dtype="str")}
     ids = judged.incidence.accounts.to_numpy()[inside]
     assigned = {"account_id": pd.Series(ids, dtype="str"), "community": group[inside]}
     return pd.concat([pd.DataFrame(known), judged.measured], axis=1), pd.DataFrame(assigned)
 
 
-def _is_told(judged: _Judged, size: Codes, settings: VerdictSettings) -> Flags:
+def _is_told(judged: _Judged, settings: VerdictSettings) -> Flags:
     """Which groups are clusters; clear extraction of enough accounts is shown, though nobody knows whose it is."""
+    size = judged.weighed.accounts
     is_told = (judged.weighed.controller >= settings.review_probability) | (judged.graded.tier != "watch")
     is_clear = (judged.weighed.own >= settings.enforce_extraction) & (size >= settings.min_enforce_accounts)
     return np.asarray((is_told | is_clear) & (size >= 2))
@@ -369,7 +369,7 @@ def _clusters(
     columns = {name: column.array for name, column in by_cluster.reindex(ids).items()}
     members_of = {number: np.asarray(rows) for number, rows in pd.Series(group).groupby(group).indices.items()}
     best = _best_values(judged)
-    size = np.bincount(group[group >= 0], minlength=len(judged.graded.tier))
+    size = judged.weighed.accounts
     popular = best.loc[best["accounts"].to_numpy() > 2 * size[best["group"].to_numpy()], ["group", "family", "kind"]]
     popular_of: dict[int, set[str]] = {}
     for number, family, kind in popular.drop_duplicates().itertuples(index=False):
@@ -388,7 +388,7 @@ def _clusters(
             "strongest": _strongest(best, kept),
             "readings": [_readings(judged, popular_of.get(number, frozenset()), number) for number in kept],
             "whole_probability": judged.weighed.whole[kept],
-            "barred_by": [judged.graded.names(number) for number in kept],
+            "barred_by": ["+".join(judged.graded.names(number)) for number in kept],
         },
     )
     rank = frame["tier"].map({"enforce": 0, "review": 1, "watch": 2})
@@ -450,7 +450,7 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     readings = []
     if judged.weighed.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")
-    readings += [words for bar, words in _READINGS.items() if judged.graded.has(bar)[number]]
+    readings += [_READINGS[bar] for bar in judged.graded.names(number) if bar in _READINGS]
     if "network" in linked:
         readings.append("shared office or network")
     if "ip" in popular:

@@ -34,7 +34,7 @@ from linkage.intake.formats.base import RecordKind
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile
+from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile, storable_path
 from linkage.store.store import Database
 
 _BESIDE_BYTES: Final = 100_000_000
@@ -204,12 +204,7 @@ def _is_gone(path: str) -> bool:
 
 
 def _absolute(path: str | PathLike[str]) -> str:
-    return _storable(Path(path).absolute())
-
-
-def _storable(path: str | PathLike[str]) -> str:
-    """A path as text; what of a name is no UTF-8, which SQLite text must be, is written out as escapes."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    return storable_path(Path(path).absolute())
 
 
 class _Ingest(NamedTuple):
@@ -268,7 +263,7 @@ class _Ingest(NamedTuple):
         with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
             tally = self._store(connection, raw, checked)
             file = SourceFile(
-                path=_storable(raw.path),
+                path=storable_path(raw.path),
                 size=raw.size,
                 sha256=tally.sha256,
                 format=raw.format_name,

@@ -72,13 +72,13 @@ CASE_WORDS: Final[Mapping[str, str]] = {
 """What the button of each decision says."""
 
 _UNKNOWN: Final = "not known"
-_SURE: Final = 0.95  # from here on said to be very likely
 _LIKELIHOODS: Final = (
     (0.95, "very likely"),
     (0.8, "likely"),
     (0.5, "more likely than not"),
     (0.2, "doubtful"),
 )
+_SURE: Final = _LIKELIHOODS[0][0]
 _WEAKEST_NAMED: Final = 3
 
 
@@ -181,8 +181,12 @@ def summary(detail: ClusterDetail) -> list[str]:
 
 def family_names(cluster: Mapping[str, Any]) -> list[str]:
     """The evidence families of a cluster, strongest first."""
-    families = cluster.get("families")
-    return [] if is_null(families) else [name for name in str(families).split("+") if name]
+    return _joined(cluster.get("families"))
+
+
+def _joined(names: Any) -> list[str]:
+    """The names of a ``+``-joined list, which may be null."""
+    return [] if is_null(names) else [name for name in str(names).split("+") if name]
 
 
 def verdict(share: float) -> str:
@@ -265,15 +269,20 @@ def wrong_words(cluster: Mapping[str, Any]) -> str:
 
 def _is_extraction_alone_in_doubt(cluster: Mapping[str, Any]) -> bool:
     """Whether one hand surely runs them, so that what they do is true of all or of none."""
-    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
-    known = not is_null(controller) and not is_null(extraction)
-    return known and bool(controller >= _SURE and 1 - _SURE < extraction < _SURE)
+    controller, extraction = _verdicts(cluster)
+    return controller >= _SURE and 1 - _SURE < extraction < _SURE
 
 
 def _is_operator_in_doubt(cluster: Mapping[str, Any]) -> bool:
     """Whether only the traffic is more likely than not what it is taken for."""
-    controller, extraction = cluster["controller_probability"], cluster["extraction_probability"]
-    return not is_null(controller) and not is_null(extraction) and bool(controller < 0.5 <= extraction)
+    controller, extraction = _verdicts(cluster)
+    return controller < 0.5 <= extraction
+
+
+def _verdicts(cluster: Mapping[str, Any]) -> tuple[float, float]:
+    """Both probabilities of a cluster; one that is not known is NaN, and so neither high nor low."""
+    controller, extraction = (cluster[f"{name}_probability"] for name in ("controller", "extraction"))
+    return math.nan if is_null(controller) else controller, math.nan if is_null(extraction) else extraction
 
 
 def wronged(accounts: float) -> str:
@@ -354,8 +363,7 @@ def lacks(cluster: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
 
 def bars(cluster: Mapping[str, Any]) -> list[Bar]:
     """What keeps a cluster from tier ``enforce``; nothing where its run did not keep it."""
-    names = cluster.get("barred_by")
-    kept = [] if names is None or is_null(names) else str(names).split("+")
+    kept = _joined(cluster.get("barred_by"))
     return [bar for bar in BARS if bar in kept]
 
 

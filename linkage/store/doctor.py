@@ -10,6 +10,7 @@ import pandas as pd
 
 from linkage.memory import machine_bytes, rebuild_bytes
 from linkage.settings import HealthSettings
+from linkage.store.facts import storable_path
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
 from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
@@ -90,7 +91,7 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
 
 def _name(database: Database) -> str:
     """The store as a command line has it, to be copied from advice; what of its name is no UTF-8 as escapes."""
-    return shlex.quote(str(database.path).encode("utf-8", "backslashreplace").decode())
+    return shlex.quote(storable_path(database.path))
 
 
 def _file_findings(database: Database) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -63,6 +64,11 @@ class BatchCounts:
             seen_before=self.seen_before + other.seen_before,
             conflicting=self.conflicting + other.conflicting,
         )
+
+
+def storable_path(path: str | PathLike[str]) -> str:
+    """A path as text; what of a name is no UTF-8, which SQLite text must be, is written out as escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 @dataclasses.dataclass(frozen=True)
