@@ -8,7 +8,7 @@ import random
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -98,6 +98,41 @@ def test_a_file_of_a_new_size_is_read_once(tiny_logs: Path, tmp_path: Path, monk
     monkeypatch.setattr(Source, "_packed", counted)
     load(tmp_path / "s.db", [tiny_logs / "requests.ndjson"])
     assert sum(read) == (tiny_logs / "requests.ndjson").stat().st_size
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_log_that_is_written_to_while_it_is_read_is_known_at_the_next_run(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half, rest = (
+        pack("".join(json.dumps(row) + "\n" for row in rows).encode())
+        for rows in (tiny_requests()[:30], tiny_requests()[30:])
+    )
+    log, packed = tmp_path / "log", Source._packed
+    log.write_bytes(half)
+
+    def grown(source: Source, file: BinaryIO) -> Iterator[bytes]:
+        for block in packed(source, file):
+            log.write_bytes(half + rest)
+            yield block
+
+    with lk.open_store(tmp_path / "s.db") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Source, "_packed", grown)
+            first = store.ingest(log)
+        sizes = store.query("source_files")["size"].tolist()
+        second = store.ingest(log)
+    assert (first.kept, second.kept, second.seen_before, second.failed) == (64, 0, 64, ())
+    assert sizes == [len(half + rest)]
+
+
+def test_bytes_that_the_ledger_has_under_another_size_are_entered_once(tiny_store: lk.Store, tiny_logs: Path) -> None:
+    with tiny_store._database.transaction("shorten") as connection:  # as a log that grew left it once
+        connection.execute("update source_file set size = size - 1")
+    before = tiny_store.query("source_files")
+    again = tiny_store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+    assert (again.kept, again.seen_before, again.failed) == (0, 64 + 12, ())
+    assert tiny_store.query("source_files").equals(before.assign(size=before["size"] + 1))
 
 
 def test_a_first_load_and_its_mining_write_pages_once_and_a_later_one_writes_a_log(

@@ -31,6 +31,7 @@ from linkage.errors import FormatError, LinkageError, RejectedShareError, Source
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
+from linkage.intake.unpack import Digest
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
@@ -51,6 +52,8 @@ _WHY_FAILED: Final[Mapping[type[LinkageError], str]] = {
 """The store must not quote files: what they hold may be nobody's to keep."""
 
 _NO_MEMORY: Final = (1, "memory ran out")
+
+_NO_BYTES: Final = Digest("", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +87,7 @@ class _Tally:
     counts: BatchCounts = dataclasses.field(default_factory=BatchCounts)
     rejected: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
-    sha256: str = ""
+    digest: Digest = _NO_BYTES
 
     def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch) -> None:
         self.counts += counts
@@ -256,7 +259,7 @@ class _Ingest(NamedTuple):
         """
         how = {"format_name": raw.format_name, "reading": self.reading.digest()}
         if facts.has_file_of(self.database, size=raw.size):
-            before = facts.find_source_file(self.database, sha256=raw.digest(), **how)
+            before = facts.find_source_file(self.database, sha256=raw.digest().sha256, **how)
             if before is not None:
                 seen_before = before.kept + before.seen_before
                 return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
@@ -264,8 +267,8 @@ class _Ingest(NamedTuple):
             tally = self._store(connection, raw, checked)
             file = SourceFile(
                 path=storable_path(raw.path),
-                size=raw.size,
-                sha256=tally.sha256,
+                size=tally.digest.size,
+                sha256=tally.digest.sha256,
                 format=raw.format_name,
                 reading=how["reading"],
                 kind=raw.kind,
@@ -295,7 +298,7 @@ class _Ingest(NamedTuple):
         with contextlib.closing(read_ahead(made)) as batches:
             for bytes_read, found in batches:
                 if isinstance(found, FileEnd):
-                    tally.sha256 = found.sha256
+                    tally.digest = found.digest
                 elif isinstance(found, Prepared):
                     tally.add(loader.add_requests(found), found.batch)
                 else:

@@ -27,6 +27,7 @@ from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
+from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
 from linkage.settings import Settings
@@ -69,7 +70,7 @@ class Prepared:
 class FileEnd(NamedTuple):
     """What comes behind the last batch of a file."""
 
-    sha256: str
+    digest: Digest
     """Of the bytes on disk that the batches were read from."""
 
 

@@ -18,7 +18,7 @@ from linkage.intake.formats.base import Format, RecordKind
 from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import parse_object, parse_objects
-from linkage.intake.unpack import Source
+from linkage.intake.unpack import Digest, Source
 from linkage.settings import IngestSettings
 
 Layout = Literal["json lines", "json documents", "csv", "parquet", "text", "empty"]
@@ -52,8 +52,8 @@ class RawFile:
     size: int
     """Bytes on disk, what ``RawBatch.bytes_read`` counts towards."""
     batches: Iterator[RawBatch | ColumnBatch]
-    digest: Callable[[], str]
-    """SHA-256 of its bytes on disk (:meth:`linkage.intake.unpack.Source.digest`); free once all batches were read."""
+    digest: Callable[[], Digest]
+    """Of its bytes on disk (:meth:`linkage.intake.unpack.Source.digest`); free once all batches were read."""
 
     @property
     def format_name(self) -> str:

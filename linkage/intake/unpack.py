@@ -46,6 +46,15 @@ class Line(NamedTuple):
     """Whether a line end follows; False only for the last line."""
 
 
+class Digest(NamedTuple):
+    """What tells the bytes of a file from any others."""
+
+    sha256: str
+    """Hexadecimal."""
+    size: int
+    """How many bytes it was made of: a file that is written to meanwhile is longer than it was when it was opened."""
+
+
 class Source:
     """A log file to read once from start to end.
 
@@ -69,7 +78,7 @@ class Source:
         self.settings = settings
         self.position = 0
         self.fault = ""
-        self._sha256: str | None = None
+        self._digest: Digest | None = None
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
@@ -93,26 +102,27 @@ class Source:
         if is_first and held.removeprefix(BOM):
             yield held.removeprefix(BOM)
 
-    def digest(self) -> str:
-        """SHA-256 of the bytes on disk, hexadecimal: of those that were read, where they were read to their end.
+    def digest(self) -> Digest:
+        """Of the bytes on disk: of those that were read, where they were read to their end.
 
         Raises
         ------
         SourceError : they cannot be read now.
         """
-        if self._sha256 is not None:
-            return self._sha256
-        digest = hashlib.sha256()
+        if self._digest is not None:
+            return self._digest
+        digest, size = hashlib.sha256(), 0
         with _open(self.path) as file:
             try:
                 while block := file.read(BLOCK_BYTES):
                     digest.update(block)
+                    size += len(block)
             except OSError as error:
                 raise SourceError(
                     f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
                     "stored: copy it to another disk, and load the copy"
                 ) from error
-        return digest.hexdigest()
+        return Digest(digest.hexdigest(), size)
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
@@ -153,7 +163,7 @@ class Source:
             digest.update(block)
             self.position += len(block)
             yield block
-        self._sha256 = digest.hexdigest()
+        self._digest = Digest(digest.hexdigest(), self.position)
 
     def _refuse_bomb(self, unpacked: int) -> None:
         ratio = self.settings.unpacked_ratio

@@ -229,11 +229,13 @@ def find_source_file(database: Database, *, sha256: str, format_name: str, readi
 
 
 def add_source_file(connection: Connection, file: SourceFile, *, rejected: Iterable[tuple[int, str]]) -> None:
-    """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed."""
-    cursor = connection.execute(statements.ADD_SOURCE_FILE, dataclasses.asdict(file))
+    """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed.
+
+    Of bytes that are there already, as of a file that was written to while it was loaded, the first entry stays.
+    """
+    ((number,),) = connection.execute(statements.ADD_SOURCE_FILE, dataclasses.asdict(file)).fetchall()
     connection.executemany(
-        "insert or ignore into rejected values (?, ?, ?)",
-        ((cursor.lastrowid, line, reason) for line, reason in rejected),
+        "insert or ignore into rejected values (?, ?, ?)", ((number, line, reason) for line, reason in rejected)
     )
     if file.kept or file.conflicting:
         connection.execute(statements.BUMP_REVISION)

@@ -246,6 +246,8 @@ ADD_SOURCE_FILE: Final = """
 insert into source_file
     (path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting)
 values (:path, :size, :sha256, :format, :reading, :kind, :kept, :set_aside, :seen_before, :conflicting)
+on conflict (sha256, format, reading) do update set size = excluded.size
+returning id
 """
 
 HAS_FILE_OF_SIZE: Final = "select exists (select 1 from source_file where size = ?)"
