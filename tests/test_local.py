@@ -232,6 +232,104 @@ def test_a_bad_line_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert all(rejected["reason"].str.len() > 10)
 
 
+def set_aside(store: lk.Store) -> list[tuple[int, str]]:
+    return list(zip(store.rejected["line"], store.rejected["reason"], strict=True))
+
+
+LOW, HIGH = (Settings(ingest=IngestSettings(line_bytes=size)) for size in (1_000, 2_000))
+
+
+@pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
+@pytest.mark.parametrize("layout", ["lines", "csv", "gzip"])
+def test_lines_that_a_setting_kept_out_come_in_once_it_is_raised(
+    layout: str, beside_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", beside_bytes)
+    rows = [{**row, "prompt": "x" * (1_500 if at in (3, 7) else 5)} for at, row in enumerate(tiny_requests())]
+    log = write_as(layout, tmp_path / "log", rows)
+    with lk.open_store(tmp_path / "s.db") as store:
+        low = store.ingest(log, settings=LOW)
+        assert (low.kept, low.set_aside) == (62, 2)
+        assert [line for line, _ in set_aside(store)] == ([5, 9] if layout == "csv" else [4, 8])
+        again = store.ingest(log, settings=LOW)
+        assert (again.kept, again.set_aside, again.seen_before) == (0, 0, 62)
+        high = store.ingest(log, settings=HIGH)
+        assert (high.kept, high.set_aside, high.seen_before, set_aside(store)) == (2, 0, 62, [])
+        last = [store.ingest(log, settings=limits) for limits in (LOW, HIGH, None)]
+        assert [(result.kept, result.set_aside, result.seen_before) for result in last] == [(0, 0, 64)] * 3
+        assert (set_aside(store), len(store.query("source_files"))) == ([], 2)
+    assert dump(tmp_path / "s.db") == load(tmp_path / "whole.db", [write_as(layout, tmp_path / "log", rows)])
+
+
+def write_as(layout: str, path: Path, rows: list[dict[str, object]]) -> Path:
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if layout == "csv":
+        cells = ("timestamp", "request_id", "account_id", "prompt", "model")
+        lines = "".join(",".join(str(row[name]) for name in cells) + "\n" for row in rows)
+        lines = ",".join(cells) + "\n" + lines
+    data = lines.encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if layout == "gzip" else data)
+    return path
+
+
+def test_the_rest_of_a_file_that_unpacked_to_too_much_comes_in_once_that_is_allowed(tmp_path: Path) -> None:
+    rows = [{**row, "prompt": "x" * 200_000} for row in tiny_requests()]
+    log = write_as("gzip", tmp_path / "log", rows)
+    low, high = (Settings(ingest=IngestSettings(unpacked_ratio=ratio)) for ratio in (4, 1_000))
+    with lk.open_store(tmp_path / "s.db") as store:
+        first, second = store.ingest(log, settings=low), store.ingest(log, settings=high)
+        assert (first.set_aside, second.set_aside, set_aside(store)) == (2, 0, [])  # a line that is cut, and the rest
+        assert 0 < first.kept == second.seen_before < 64 == first.kept + second.kept
+
+
+def test_a_file_whose_lines_were_kept_out_before_limits_were_kept_is_read_once_more(tmp_path: Path) -> None:
+    rows = [{**row, "prompt": "x" * (1_500 if at == 3 else 5)} for at, row in enumerate(tiny_requests())]
+    log = write(tmp_path / "log", rows)
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(log, settings=LOW)
+        with store._database.transaction("forget limits") as connection:
+            connection.execute("update source_file set reading = substr(reading, 1, 16)")
+        found = [store.ingest(log) for _ in range(2)]
+        assert [(each.kept, each.seen_before, each.set_aside) for each in found] == [(1, 63, 0), (0, 64, 0)]
+        assert (set_aside(store), len(store.query("source_files"))) == ([], 1)
+
+
+@pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
+@pytest.mark.parametrize("name", ["log", "log.1"])
+def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(
+    name: str, beside_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", beside_bytes)
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    whole, log = "".join([*rows[:5], "{broken\n", *rows[5:]]), tmp_path / "log"
+    other = write(tmp_path / "other", [*tiny_requests(), {"account_id": "c1"}])
+    told = []
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(other)
+        kept_by_other = set_aside(store)
+        for size in (len(whole) // 3, len(whole) // 2, len(whole)):
+            log.write_text(whole[:size])
+            if size == len(whole):
+                log.rename(tmp_path / name)
+                log = tmp_path / name
+            store.ingest(log)
+            told.append([line for line, _ in set_aside(store) if (line, _) not in kept_by_other])
+        assert (len(told[0]), len(told[1]), told[2]) == (2, 2, [6])
+        assert store.rejected["path"].tolist() == [str(log), str(other)]
+        assert store.query("source_files")["set_aside"].tolist() in ([2, 2, 1, 1], [1, 2, 2, 1], [2, 1, 2, 1])
+
+
+def test_a_log_cut_short_and_another_that_took_its_name_are_both_told(tmp_path: Path) -> None:
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    log = tmp_path / "log"
+    with lk.open_store(tmp_path / "s.db") as store:
+        log.write_text("".join(rows[:5])[:-10])
+        store.ingest(log)
+        log.write_text("".join(rows[20:60])[:-10])
+        store.ingest(log)
+        assert [line for line, _ in set_aside(store)] == [5, 40]
+
+
 def test_a_file_that_is_mostly_rejected_leaves_nothing(tmp_path: Path) -> None:
     rows = [json.dumps(row) for row in tiny_requests()[:4]] + ["{broken"] * 6
     path = tmp_path / "requests.ndjson"

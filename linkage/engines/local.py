@@ -15,7 +15,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
@@ -35,7 +35,7 @@ from linkage.intake.unpack import Digest
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile, storable_path
+from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile, Unsettled, storable_path
 from linkage.store.store import Database
 
 _BESIDE_BYTES: Final = 100_000_000
@@ -53,7 +53,7 @@ _WHY_FAILED: Final[Mapping[type[LinkageError], str]] = {
 
 _NO_MEMORY: Final = (1, "memory ran out")
 
-_NO_BYTES: Final = Digest("", 0)
+_NO_BYTES: Final = Digest("", 0, {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,22 +223,23 @@ class _Ingest(NamedTuple):
 
     def load(self, path: str | PathLike[str], kind: RecordKind | None) -> FileResult:
         """Load a file, or say why nothing of it was stored."""
-        took_for = "nothing"
+        took_for, unsettled = "nothing", facts.find_unsettled(self.database)
+        marks = {file.size for file in unsettled}
+        how: dict[str, Any] = {"reading": self.reading, "settings": self.settings, "marks": marks}
         try:
-            raw = open_log(path, kind, reading=self.reading, settings=self.settings)
+            raw = open_log(path, kind, **how)
             took_for = raw.took_for
-            with contextlib.closing(self._read(raw, kind)) as checked:
-                return self._load_once(raw, checked)
+            with contextlib.closing(self._read(raw, kind, how)) as checked:
+                return self._load_once(raw, checked, unsettled)
         except tuple(_WHY_FAILED) as error:
             return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
-    def _read(self, raw: RawFile, kind: RecordKind | None) -> Generator[Checked]:
+    def _read(self, raw: RawFile, kind: RecordKind | None, how: Mapping[str, Any]) -> Generator[Checked]:
         """The checked records of a file; a large one is read by the process beside this one, two batches ahead."""
         if not self._is_for_worker(raw):
             yield from read_checked(raw, settings=self.settings)
             return
-        how = {"path": raw.path, "kind": kind, "reading": self.reading, "settings": self.settings}
-        stream = self.worker.stream(read_checked_log, how, about=raw.path)
+        stream = self.worker.stream(read_checked_log, {"path": raw.path, "kind": kind, **how}, about=raw.path)
         with contextlib.closing(stream), contextlib.closing(read_ahead(stream)) as ahead:
             yield from ahead
 
@@ -252,17 +253,12 @@ class _Ingest(NamedTuple):
         unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
         return self.worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
 
-    def _load_once(self, raw: RawFile, checked: Generator[Checked]) -> FileResult:
-        """Load a file unless the ledger says that these very bytes were loaded in this very way.
-
-        Where it has no file of that size, none can be the same: then they are read once.
-        """
-        how = {"format_name": raw.format_name, "reading": self.reading.digest()}
-        if facts.has_file_of(self.database, size=raw.size):
-            before = facts.find_source_file(self.database, sha256=raw.digest().sha256, **how)
-            if before is not None:
-                seen_before = before.kept + before.seen_before
-                return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
+    def _load_once(self, raw: RawFile, checked: Generator[Checked], unsettled: Sequence[Unsettled]) -> FileResult:
+        """Load a file unless the ledger says that these very bytes were loaded in this very way."""
+        before = self._loaded_before(raw)
+        if before is not None:
+            seen_before = before.kept + before.seen_before
+            return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
         with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
             tally = self._store(connection, raw, checked)
             file = SourceFile(
@@ -270,13 +266,26 @@ class _Ingest(NamedTuple):
                 size=tally.digest.size,
                 sha256=tally.digest.sha256,
                 format=raw.format_name,
-                reading=how["reading"],
+                reading=self.reading.entry(set_aside=len(tally.rejected), limits=self.settings.ingest),
                 kind=raw.kind,
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),
             )
-            facts.add_source_file(connection, file, rejected=tally.rejected)
+            settled = [each for each in unsettled if _goes_on(each, file, tally.digest)]
+            facts.add_source_file(connection, file, rejected=tally.rejected, settled=settled)
         return _result(raw, tally.counts, tally)
+
+    def _loaded_before(self, raw: RawFile) -> SourceFile | None:
+        """What became of these very bytes, read in this way.
+
+        Where the ledger has no file of that size, none can be the same: then they are read once.
+        """
+        if not facts.has_file_of(self.database, size=raw.size):
+            return None
+        for file in facts.find_source_files(self.database, sha256=raw.digest().sha256, format_name=raw.format_name):
+            if self.reading.has_read(file.reading, set_aside=file.set_aside, limits=self.settings.ingest):
+                return file
+        return None
 
     @contextlib.contextmanager
     def _all_or_none(self) -> Iterator[None]:
@@ -307,6 +316,12 @@ class _Ingest(NamedTuple):
         loader.finish()
         _check_rejected_share(raw, tally, self.settings)
         return tally
+
+
+def _goes_on(before: Unsettled, file: SourceFile, digest: Digest) -> bool:
+    """Whether a file begins with all that one before it was, and is read as the same."""
+    is_alike = (before.format, before.kind) == (file.format, file.kind)
+    return is_alike and digest.beginnings.get(before.size) == before.sha256
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from os import PathLike
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,7 @@ from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accou
 from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
-from linkage.settings import Settings
+from linkage.settings import IngestSettings, Settings
 from linkage.store.known import KnownIds
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
@@ -52,6 +52,29 @@ class Reading:
         key = self.pseudonymizer.replace("ip", "") if self.pseudonymizer else ""
         parts = [repr(self.mapping), self.source, self.keep_prompts, key]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def entry(self, *, set_aside: int, limits: IngestSettings) -> str:
+        """What the ledger keeps of a file that was read so: the digest, and the limits where lines were set aside."""
+        return f"{self.digest()} {json.dumps(_sizes(limits))}" if set_aside else self.digest()
+
+    def has_read(self, entry: str, *, set_aside: int, limits: IngestSettings) -> bool:
+        """Whether nothing more would come of a file that has this entry in the ledger.
+
+        More would come of one with lines that were set aside, if now longer ones are allowed. An entry without limits
+        may be of before they were kept.
+        """
+        digest, _, sizes = entry.partition(" ")
+        if digest != self.digest() or not set_aside:
+            return digest == self.digest()
+        return bool(sizes) and all(then >= now for then, now in zip(json.loads(sizes), _sizes(limits), strict=True))
+
+
+def _sizes(limits: IngestSettings) -> list[int]:
+    """Settings that leave out lines which a larger value lets in.
+
+    Not those of single fields: a request that lost its id for being too long would come in again, under that id.
+    """
+    return [limits.line_bytes, limits.unpacked_ratio]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,11 +104,19 @@ Facts = tuple[int, Prepared | AccountBatch | FileEnd]
 """Bytes of the file read so far, and the facts of a batch."""
 
 
-def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings) -> RawFile:
+def open_log(
+    path: str | PathLike[str],
+    kind: RecordKind | None,
+    *,
+    reading: Reading,
+    settings: Settings,
+    marks: Collection[int] = (),
+) -> RawFile:
     """The file, opened and recognised; what raises, see :func:`linkage.intake.files.read_raw`."""
     wanted = AUTO if kind == "accounts" else reading.format_name
     mapping = None if kind == "accounts" else reading.mapping
-    return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
+    limits = settings.ingest
+    return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=limits, as_columns=True, marks=marks)
 
 
 def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
@@ -99,11 +130,17 @@ def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
 
 
 def read_checked_log(
-    path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
+    path: str | PathLike[str],
+    kind: RecordKind | None,
+    *,
+    reading: Reading,
+    settings: Settings,
+    marks: Collection[int] = (),
 ) -> Generator[Checked]:
     """What :func:`read_checked` gives, to be called in another process."""
     keep_near()
-    yield from read_checked(open_log(path, kind, reading=reading, settings=settings), settings=settings)
+    raw = open_log(path, kind, reading=reading, settings=settings, marks=marks)
+    yield from read_checked(raw, settings=settings)
 
 
 def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudonymizer | None) -> Generator[Facts]:

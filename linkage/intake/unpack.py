@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -53,6 +53,8 @@ class Digest(NamedTuple):
     """Hexadecimal."""
     size: int
     """How many bytes it was made of: a file that is written to meanwhile is longer than it was when it was opened."""
+    beginnings: Mapping[int, str]
+    """SHA-256 of so many of its first bytes, for each of the marks that were asked for and are in it."""
 
 
 class Source:
@@ -67,8 +69,12 @@ class Source:
     fault : why the file broke off; empty while it did not.
     """
 
-    def __init__(self, path: str | PathLike[str], *, settings: IngestSettings) -> None:
+    def __init__(self, path: str | PathLike[str], *, settings: IngestSettings, marks: Collection[int] = ()) -> None:
         """Open nothing yet, but make sure that the path is a file that can be read.
+
+        Parameters
+        ----------
+        marks : after how many bytes its digest tells what they are (``Digest.beginnings``).
 
         Raises
         ------
@@ -79,6 +85,7 @@ class Source:
         self.position = 0
         self.fault = ""
         self._digest: Digest | None = None
+        self._marks = marks
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
@@ -111,18 +118,17 @@ class Source:
         """
         if self._digest is not None:
             return self._digest
-        digest, size = hashlib.sha256(), 0
+        hasher = _Hasher(self._marks)
         with _open(self.path) as file:
             try:
                 while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
-                    size += len(block)
+                    hasher.add(block)
             except OSError as error:
                 raise SourceError(
                     f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
                     "stored: copy it to another disk, and load the copy"
                 ) from error
-        return Digest(digest.hexdigest(), size)
+        return hasher.digest()
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
@@ -158,17 +164,40 @@ class Source:
                 yield from packed
 
     def _packed(self, file: BinaryIO) -> Iterator[bytes]:
-        digest = hashlib.sha256()
+        hasher = _Hasher(self._marks)
         while block := file.read(BLOCK_BYTES):
-            digest.update(block)
+            hasher.add(block)
             self.position += len(block)
             yield block
-        self._digest = Digest(digest.hexdigest(), self.position)
+        self._digest = hasher.digest()
 
     def _refuse_bomb(self, unpacked: int) -> None:
         ratio = self.settings.unpacked_ratio
         if unpacked > ratio * max(self.position, _RATIO_FLOOR_BYTES):
             raise _BrokenOffError(f"unpacks to more than {ratio} times its size; the rest was not read")
+
+
+class _Hasher:
+    """The digest of bytes that come block by block."""
+
+    def __init__(self, marks: Collection[int]) -> None:
+        self._sha256, self._size = hashlib.sha256(), 0
+        self._marks = sorted(marks, reverse=True)
+        self._beginnings: dict[int, str] = {}
+
+    def add(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while self._marks and self._marks[-1] <= self._size + len(rest):
+            mark = self._marks.pop()
+            self._sha256.update(rest[: mark - self._size])
+            rest = rest[mark - self._size :]
+            self._size = mark
+            self._beginnings[mark] = self._sha256.hexdigest()
+        self._sha256.update(rest)
+        self._size += len(rest)
+
+    def digest(self) -> Digest:
+        return Digest(self._sha256.hexdigest(), self._size, self._beginnings)
 
 
 def _regular_size(path: Path) -> int:
