@@ -1,5 +1,6 @@
 """Ingest: the same records give the same store, and bad files leave nothing behind."""
 
+import errno
 import gzip
 import hashlib
 import json
@@ -124,6 +125,28 @@ def test_a_log_that_is_written_to_while_it_is_read_is_known_at_the_next_run(
         second = store.ingest(log)
     assert (first.kept, second.kept, second.seen_before, second.failed) == (64, 0, 64, ())
     assert sizes == [len(half + rest)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_could_not_be_read_to_its_end_once_is_loaded_whole_the_next_time(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, packed = tmp_path / "log", Source._packed
+    log.write_bytes(pack("".join(json.dumps(row) + "\n" for row in tiny_requests()).encode()))
+
+    def stopped(source: Source, file: BinaryIO) -> Iterator[bytes]:
+        for block in packed(source, file):
+            yield block[: len(block) // 2]
+            raise OSError(errno.EIO, "Input/output error")
+
+    with lk.open_store(tmp_path / "s.db") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Source, "_packed", stopped)
+            [failed] = store.ingest(log).failed
+        assert "wanted to read it to its end; Input/output error. Nothing of it was stored" in str(failed.error)
+        assert (store.counts["requests"], store.examine()["level"].tolist().count("problem")) == (0, 2)
+        again = store.ingest(log)
+    assert (again.kept, again.set_aside, again.failed) == (64, 0, ())
 
 
 def test_bytes_that_the_ledger_has_under_another_size_are_entered_once(tiny_store: lk.Store, tiny_logs: Path) -> None:

@@ -1,6 +1,7 @@
 """Bytes and lines of a log file, whatever packs it: plain, gzip or Zstandard, told by their first bytes.
 
-A file that breaks off gives what came before; :attr:`Source.fault` then says why the rest is missing.
+A file that breaks off gives what came before; :attr:`Source.fault` then says why the rest is missing. One that cannot
+be read now is another matter, and an error.
 """
 
 from __future__ import annotations
@@ -92,7 +93,13 @@ class Source:
         self.packing = _packing_of(start)
 
     def blocks(self) -> Iterator[bytes]:
-        """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped."""
+        """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped.
+
+        Raises
+        ------
+        SourceError : the rest cannot be read now. What came before is not the file: taken for it, the rest would be
+            missing for good once the disk or network is well again.
+        """
         held, unpacked, is_first = b"", 0, True
         try:
             for block in self._unpack():
@@ -104,8 +111,10 @@ class Source:
                 is_first = False
         except _BrokenOffError as error:
             self.fault = str(error)
+        except SourceError:
+            raise
         except OSError as error:
-            self.fault = f"reading stopped: {error.strerror or error}"
+            raise unreadable(self.path, error) from error
         if is_first and held.removeprefix(BOM):
             yield held.removeprefix(BOM)
 
@@ -124,10 +133,7 @@ class Source:
                 while block := file.read(BLOCK_BYTES):
                     hasher.add(block)
             except OSError as error:
-                raise SourceError(
-                    f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
-                    "stored: copy it to another disk, and load the copy"
-                ) from error
+                raise unreadable(self.path, error) from error
         return hasher.digest()
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
@@ -198,6 +204,14 @@ class _Hasher:
 
     def digest(self) -> Digest:
         return Digest(self._sha256.hexdigest(), self._size, self._beginnings)
+
+
+def unreadable(path: Path, error: OSError) -> SourceError:
+    """What is told of a file whose rest cannot be read now."""
+    return SourceError(
+        f"{path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was stored: load it again or, "
+        "where that fails too, a copy of it on another disk"
+    )
 
 
 def _regular_size(path: Path) -> int:
