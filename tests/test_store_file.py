@@ -283,6 +283,10 @@ def test_a_store_that_cannot_be_shared_and_is_not_all_in_its_file_is_refused(uns
     beside.write_bytes(bytes(4_096))
     with pytest.raises(StoreError, match=f"found s.db{ending}, which holds a part of it. Copy both"):
         Database(unshared)
+    link = unshared.parent.parent / "link.db"
+    link.symlink_to(unshared)
+    with pytest.raises(StoreError, match=f"found s.db{ending}, which holds a part of it. Copy both"):
+        Database(link)
 
 
 def test_a_store_of_an_earlier_version_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:

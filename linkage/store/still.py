@@ -65,8 +65,9 @@ def find_still(path: Path) -> Still | None:
 
 def need_whole(still: Still) -> None:
     """Raise ``StoreError`` where a file beside the store holds what is not in it yet, or what was to be undone."""
+    real = Path(os.path.realpath(still.path))  # SQLite puts them beside the store, not beside a link to it
     for ending in ("-wal", "-journal"):
-        beside = still.path.with_name(still.path.name + ending)
+        beside = real.with_name(real.name + ending)
         if find_still(beside) is not None:
             raise StoreError(
                 f"{still.path}: wanted to read a store beside which nothing can be written; found {beside.name}, which "
