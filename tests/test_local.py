@@ -305,18 +305,6 @@ def test_the_rest_of_a_file_that_unpacked_to_too_much_comes_in_once_that_is_allo
         assert 0 < first.kept == second.seen_before < 64 == first.kept + second.kept
 
 
-def test_a_file_whose_lines_were_kept_out_before_limits_were_kept_is_read_once_more(tmp_path: Path) -> None:
-    rows = [{**row, "prompt": "x" * (1_500 if at == 3 else 5)} for at, row in enumerate(tiny_requests())]
-    log = write(tmp_path / "log", rows)
-    with lk.open_store(tmp_path / "s.db") as store:
-        store.ingest(log, settings=LOW)
-        with store._database.transaction("forget limits") as connection:
-            connection.execute("update source_file set reading = substr(reading, 1, 16)")
-        found = [store.ingest(log) for _ in range(2)]
-        assert [(each.kept, each.seen_before, each.set_aside) for each in found] == [(1, 63, 0), (0, 64, 0)]
-        assert (set_aside(store), len(store.query("source_files"))) == ([], 1)
-
-
 @pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
 @pytest.mark.parametrize("name", ["log", "log.1"])
 def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(

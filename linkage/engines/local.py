@@ -283,7 +283,7 @@ class _Ingest(NamedTuple):
         if not facts.has_file_of(self.database, size=raw.size):
             return None
         for file in facts.find_source_files(self.database, sha256=raw.digest().sha256, format_name=raw.format_name):
-            if self.reading.has_read(file.reading, set_aside=file.set_aside, limits=self.settings.ingest):
+            if self.reading.has_read(file.reading, limits=self.settings.ingest):
                 return file
         return None
 

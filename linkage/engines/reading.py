@@ -57,16 +57,15 @@ class Reading:
         """What the ledger keeps of a file that was read so: the digest, and the limits where lines were set aside."""
         return f"{self.digest()} {json.dumps(_sizes(limits))}" if set_aside else self.digest()
 
-    def has_read(self, entry: str, *, set_aside: int, limits: IngestSettings) -> bool:
+    def has_read(self, entry: str, *, limits: IngestSettings) -> bool:
         """Whether nothing more would come of a file that has this entry in the ledger.
 
-        More would come of one with lines that were set aside, if now longer ones are allowed. An entry without limits
-        may be of before they were kept.
+        More would come of one with lines that were set aside, if now longer ones are allowed. A purge takes the limits
+        away: what it took out must not come back.
         """
         digest, _, sizes = entry.partition(" ")
-        if digest != self.digest() or not set_aside:
-            return digest == self.digest()
-        return bool(sizes) and all(then >= now for then, now in zip(json.loads(sizes), _sizes(limits), strict=True))
+        allowed = json.loads(sizes) if sizes else _sizes(limits)
+        return digest == self.digest() and all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
 
 
 def _sizes(limits: IngestSettings) -> list[int]:

@@ -247,7 +247,7 @@ insert into source_file
     (path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting)
 values (:path, :size, :sha256, :format, :reading, :kind, :kept, :set_aside, :seen_before, :conflicting)
 on conflict (sha256, format, reading) do update
-set size = excluded.size, kept = kept + excluded.kept, set_aside = excluded.set_aside
+set size = excluded.size, kept = kept + excluded.kept
 returning id
 """
 
