@@ -374,6 +374,17 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
         assert store.ingest(folder).seen_before == 64
 
 
+def test_a_store_that_lies_among_the_logs_is_no_log(tmp_path: Path) -> None:
+    write(tmp_path / "r.ndjson", tiny_requests())
+    (tmp_path / "link").symlink_to(tmp_path)
+    with lk.open_store(tmp_path / "s.db") as store:
+        for files in ([tmp_path], sorted(tmp_path.iterdir()), [tmp_path / "link"]):
+            result = store.ingest(*files)
+            assert {Path(file.path).name for file in result.files} == {"r.ndjson"}
+            assert "the store lies among the files: it was left out" in result.remarks
+        assert store.query("failed_files").empty
+
+
 def test_a_call_that_cannot_be_carried_out_is_refused_before_anything_is_read(tiny_logs: Path, tmp_path: Path) -> None:
     with lk.open_store(tmp_path / "s.db") as store:
         with pytest.raises(UsageError, match="litellm"):

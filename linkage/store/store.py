@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -112,6 +113,11 @@ class Database:
     def name(self) -> str:
         """What a statement on another connection calls this file, to attach it."""
         return self._still.uri if self._still else str(self.path)
+
+    @property
+    def own_files(self) -> frozenset[str]:
+        """Where the store and what SQLite and the lock keep beside it are, whether they are there now or not."""
+        return frozenset(os.path.realpath(self.path) + ending for ending in ("", "-wal", "-shm", "-journal", ".lock"))
 
     def _open(self, uri: str | None = None) -> sqlite_utils.Database:
         try:
