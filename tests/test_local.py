@@ -306,7 +306,7 @@ def test_the_rest_of_a_file_that_unpacked_to_too_much_comes_in_once_that_is_allo
 
 
 @pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
-@pytest.mark.parametrize("name", ["log", "log.1"])
+@pytest.mark.parametrize("name", ["log", "log.1", "log.2.gz"])
 def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(
     name: str, beside_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +323,7 @@ def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(
             if size == len(whole):
                 log.rename(tmp_path / name)
                 log = tmp_path / name
+                log.write_bytes(gzip.compress(log.read_bytes()) if name.endswith(".gz") else log.read_bytes())
             store.ingest(log)
             told.append([line for line, _ in set_aside(store) if (line, _) not in kept_by_other])
         assert (len(told[0]), len(told[1]), told[2]) == (2, 2, [6])

@@ -53,7 +53,7 @@ _WHY_FAILED: Final[Mapping[type[LinkageError], str]] = {
 
 _NO_MEMORY: Final = (1, "memory ran out")
 
-_NO_BYTES: Final = Digest("", 0, {})
+_NO_BYTES: Final = Digest("", 0, frozenset())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +321,7 @@ class _Ingest(NamedTuple):
 def _goes_on(before: Unsettled, file: SourceFile, digest: Digest) -> bool:
     """Whether a file begins with all that one before it was, and is read as the same."""
     is_alike = (before.format, before.kind) == (file.format, file.kind)
-    return is_alike and digest.beginnings.get(before.size) == before.sha256
+    return is_alike and before.sha256 in digest.beginnings
 
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -54,8 +54,8 @@ class Digest(NamedTuple):
     """Hexadecimal."""
     size: int
     """How many bytes it was made of: a file that is written to meanwhile is longer than it was when it was opened."""
-    beginnings: Mapping[int, str]
-    """SHA-256 of so many of its first bytes, for each of the marks that were asked for and are in it."""
+    beginnings: frozenset[str]
+    """SHA-256 of its first bytes up to each of the marks that were asked for, packed and unpacked."""
 
 
 class Source:
@@ -87,10 +87,13 @@ class Source:
         self.fault = ""
         self._digest: Digest | None = None
         self._marks = marks
+        self._unpacked: _Hasher | None = None
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
         self.packing = _packing_of(start)
+        if marks and self.packing != "plain":
+            self._unpacked = _Hasher(marks)
 
     def blocks(self) -> Iterator[bytes]:
         """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped.
@@ -104,6 +107,8 @@ class Source:
         try:
             for block in self._unpack():
                 unpacked += len(block)
+                if self._unpacked:
+                    self._unpacked.add(block)
                 self._refuse_bomb(unpacked)
                 if is_first and len(held := held + block) < len(BOM):
                     continue
@@ -126,7 +131,8 @@ class Source:
         SourceError : they cannot be read now.
         """
         if self._digest is not None:
-            return self._digest
+            unpacked = self._unpacked.digest().beginnings if self._unpacked else frozenset()
+            return self._digest._replace(beginnings=self._digest.beginnings | unpacked)
         hasher = _Hasher(self._marks)
         with _open(self.path) as file:
             try:
@@ -189,7 +195,7 @@ class _Hasher:
     def __init__(self, marks: Collection[int]) -> None:
         self._sha256, self._size = hashlib.sha256(), 0
         self._marks = sorted(marks, reverse=True)
-        self._beginnings: dict[int, str] = {}
+        self._beginnings: set[str] = set()
 
     def add(self, block: bytes) -> None:
         rest = memoryview(block)
@@ -198,12 +204,12 @@ class _Hasher:
             self._sha256.update(rest[: mark - self._size])
             rest = rest[mark - self._size :]
             self._size = mark
-            self._beginnings[mark] = self._sha256.hexdigest()
+            self._beginnings.add(self._sha256.hexdigest())
         self._sha256.update(rest)
         self._size += len(rest)
 
     def digest(self) -> Digest:
-        return Digest(self._sha256.hexdigest(), self._size, self._beginnings)
+        return Digest(self._sha256.hexdigest(), self._size, frozenset(self._beginnings))
 
 
 def unreadable(path: Path, error: OSError) -> SourceError:
