@@ -71,6 +71,16 @@ def test_a_store_has_one_lock_whatever_links_lead_to_it(holder: "subprocess.Pope
         pass
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_store_that_root_wrote_to_once_can_be_written_to_by_its_owner(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65_534, 65_534)
+    (tmp_path / "s.db").touch()
+    os.chown(tmp_path / "s.db", 65_534, 65_533)
+    with writer_lock(tmp_path / "s.db"):
+        owner = (tmp_path / "s.db.lock").stat()
+    assert (owner.st_uid, owner.st_gid) == (65_534, 65_533)
+
+
 def test_a_file_system_without_locks_is_told_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

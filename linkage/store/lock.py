@@ -37,15 +37,28 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StoreError(
-            f"{path}: wanted to write the lock file; {error.strerror}. Check the folder's rights"
+            f"{path}: wanted to write the lock file; {error.strerror}. Check the rights of the folder, and of "
+            "that file where it is there"
         ) from error
     try:
+        _give_to_owner(handle, real)
         _acquire(handle, store_path, wait_s)
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(handle)
+
+
+def _give_to_owner(handle: int, store_path: Path) -> None:
+    """Let the store's owner have the lock file, too, where root writes: what runs at night could not write any more.
+
+    SQLite does so with what it keeps beside a store.
+    """
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            owner = store_path.stat()
+            os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
 def _acquire(handle: int, store_path: Path, wait_s: float) -> None:
