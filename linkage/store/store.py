@@ -282,11 +282,11 @@ class Database:
             self._execute_all(begin)
             try:
                 yield self.connection
+                self._execute_all(end)  # where a reader is in the way it fails, and leaves all as it was before
             except BaseException:
                 if self.connection.in_transaction:
                     self._execute_all(undo)
                 raise
-            self._execute_all(end)
 
     def _kind_of_transaction(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         if not self.connection.in_transaction:
