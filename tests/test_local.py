@@ -331,6 +331,18 @@ def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(
         assert store.query("source_files")["set_aside"].tolist() in ([2, 2, 1, 1], [1, 2, 2, 1], [2, 1, 2, 1])
 
 
+def test_a_log_and_what_it_was_before_may_be_loaded_together(tmp_path: Path) -> None:
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    (tmp_path / "a.1").write_text("".join(rows[:5])[:-10])
+    (tmp_path / "a.2").write_text("".join(rows[:25])[:-10])
+    (tmp_path / "a.3").write_text("".join(rows))
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.ingest(tmp_path / "a.1", tmp_path / "a.2").set_aside == 2
+        assert [line for line, _ in set_aside(store)] == [25]
+        assert store.ingest(*(tmp_path / f"a.{number}" for number in (1, 2, 3))).set_aside == 0
+        assert set_aside(store) == []
+
+
 def test_a_log_cut_short_and_another_that_took_its_name_are_both_told(tmp_path: Path) -> None:
     rows = [json.dumps(row) + "\n" for row in tiny_requests()]
     log = tmp_path / "log"

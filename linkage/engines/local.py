@@ -144,7 +144,8 @@ def ingest_files(
             # What is new in a transaction needs no copy in its journal: uses of templates go between others.
             is_at_once = is_first and len(files) == 1
             names = Names(limits, wait_for_all=is_at_once)
-            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, tell)
+            unsettled = facts.find_unsettled(database)
+            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, tell, unsettled)
             for path in paths:
                 _tell_file(path, tell, is_over=False)  # all of them before the first is read
             with database.transaction("store a first load") if is_at_once else nullcontext() as connection:
@@ -220,17 +221,18 @@ class _Ingest(NamedTuple):
     reading: Reading
     settings: Settings
     progress: Progress
+    unsettled: list[Unsettled]
+    """Files of the ledger whose lines that were set aside are told."""
 
     def load(self, path: str | PathLike[str], kind: RecordKind | None) -> FileResult:
         """Load a file, or say why nothing of it was stored."""
-        took_for, unsettled = "nothing", facts.find_unsettled(self.database)
-        marks = {file.size for file in unsettled}
+        took_for, marks = "nothing", {file.size for file in self.unsettled}
         how: dict[str, Any] = {"reading": self.reading, "settings": self.settings, "marks": marks}
         try:
             raw = open_log(path, kind, **how)
             took_for = raw.took_for
             with contextlib.closing(self._read(raw, kind, how)) as checked:
-                return self._load_once(raw, checked, unsettled)
+                return self._load_once(raw, checked)
         except tuple(_WHY_FAILED) as error:
             return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
@@ -253,7 +255,7 @@ class _Ingest(NamedTuple):
         unpacked = raw.size * (1 if raw.packing == "plain" else _PACKED)
         return self.worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
 
-    def _load_once(self, raw: RawFile, checked: Generator[Checked], unsettled: Sequence[Unsettled]) -> FileResult:
+    def _load_once(self, raw: RawFile, checked: Generator[Checked]) -> FileResult:
         """Load a file unless the ledger says that these very bytes were loaded in this very way."""
         before = self._loaded_before(raw)
         if before is not None:
@@ -271,8 +273,10 @@ class _Ingest(NamedTuple):
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),
             )
-            settled = [each for each in unsettled if _goes_on(each, file, tally.digest)]
+            settled = [each for each in self.unsettled if _goes_on(each, file, tally.digest)]
             facts.add_source_file(connection, file, rejected=tally.rejected, settled=settled)
+        if settled or tally.rejected:
+            self.unsettled[:] = facts.find_unsettled(self.database)
         return _result(raw, tally.counts, tally)
 
     def _loaded_before(self, raw: RawFile) -> SourceFile | None:
