@@ -500,10 +500,17 @@ def _expand(files: Iterable[AnyPath], *, own: frozenset[str]) -> tuple[list[Path
         remarks += [_passed_over(each) for each in inside if not each.is_file()]
         if not inside:
             remarks.append(f"{file}: an empty folder")
-    logs = [file for file in found if os.path.realpath(file) not in own]
+    logs = [file for file in found if not _is_one_of(file, own)]
     if len(logs) < len(found):
         remarks.append("the store lies among the files: it was left out")
     return logs, remarks
+
+
+def _is_one_of(path: Path, real: frozenset[str]) -> bool:
+    try:
+        return os.path.realpath(path) in real
+    except (OSError, ValueError):  # a name that no file can have: the reader tells why
+        return False
 
 
 def _inside(path: Path) -> list[Path] | None:
