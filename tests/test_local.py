@@ -24,6 +24,7 @@ from linkage.engines.local import ingest_files
 from linkage.engines.progress import COUNTING, INDEXING, INGEST_STAGES
 from linkage.engines.reading import Checked, read_checked_log
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
+from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings, Settings, TemplateSettings
 from linkage.store import facts
@@ -147,6 +148,19 @@ def test_a_file_that_could_not_be_read_to_its_end_once_is_loaded_whole_the_next_
         assert (store.counts["requests"], store.examine()["level"].tolist().count("problem")) == (0, 2)
         again = store.ingest(log)
     assert (again.kept, again.set_aside, again.failed) == (64, 0, ())
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_holes_in_a_log_cost_no_record(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Of a program that writes on where it was after its log was truncated, and of a machine that lost power."""
+    lines = [json.dumps(row).encode() + b"\n" for row in tiny_requests()]
+    (tmp_path / "log").write_bytes(pack(b"".join([bytes(3_000_000), *lines[:30], bytes(5_000), *lines[30:], bytes(9)])))
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(tmp_path / "log")
+        assert (result.kept, result.failed) == (64, ())
+        assert set_aside(store) == [(65, CUT_SHORT)]
+        (tmp_path / "hole").write_bytes(pack(bytes(2_000)))
+        assert store.ingest(tmp_path / "hole").files[0].took_for == "an empty file"
 
 
 def test_bytes_that_the_ledger_has_under_another_size_are_entered_once(tiny_store: lk.Store, tiny_logs: Path) -> None:

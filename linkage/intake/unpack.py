@@ -98,6 +98,8 @@ class Source:
     def blocks(self) -> Iterator[bytes]:
         """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped.
 
+        So are NUL bytes there: a program that goes on writing where it was, after its log was truncated, leaves a hole.
+
         Raises
         ------
         SourceError : the rest cannot be read now. What came before is not the file: taken for it, the rest would be
@@ -110,7 +112,7 @@ class Source:
                 if self._unpacked:
                     self._unpacked.add(block)
                 self._refuse_bomb(unpacked)
-                if is_first and len(held := held + block) < len(BOM):
+                if is_first and len(held := (held + block).lstrip(b"\0")) < len(BOM):
                     continue
                 yield held.removeprefix(BOM) if is_first else block
                 is_first = False
