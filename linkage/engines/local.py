@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -201,8 +202,9 @@ def _note_failures(database: Database, results: Sequence[FileResult], rest: Sequ
 
 
 def _is_gone(path: str) -> bool:
+    """Whether there is no such file any more: nothing, or a folder, whose disk or share was away for a night."""
     try:
-        return not Path(path).exists()
+        return not Path(path).exists() or (Path(path).is_dir() and os.access(path, os.R_OK | os.X_OK))
     except OSError:  # a name that is too long for any file
         return True
 
