@@ -51,7 +51,7 @@ class Still(NamedTuple):
 
 def cannot_share(error: sqlite3.Error) -> bool:
     """Whether SQLite could not open a store because it has to write beside it."""
-    return error.sqlite_errorcode & _FIRST_BYTE in _UNWRITABLE
+    return getattr(error, "sqlite_errorcode", 0) & _FIRST_BYTE in _UNWRITABLE
 
 
 def find_still(path: Path) -> Still | None:
