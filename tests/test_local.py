@@ -23,6 +23,7 @@ from linkage.engines import names
 from linkage.engines.local import ingest_files
 from linkage.engines.progress import COUNTING, INDEXING, INGEST_STAGES
 from linkage.engines.reading import Checked, read_checked_log
+from linkage.engines.rejected import RejectedLines
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
 from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.unpack import Source
@@ -377,6 +378,27 @@ def test_a_file_that_is_mostly_rejected_leaves_nothing(tmp_path: Path) -> None:
         assert isinstance(result.files[0].error, RejectedShareError)
         assert "60%" in str(result.files[0].error)
         assert store.counts["requests"] == store.counts["set_aside"] == 0
+
+
+def test_lines_that_are_set_aside_take_little_memory_until_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def noted(lines: RejectedLines, table: Any) -> None:
+        add(lines, table)
+        sizes.append((lines.nbytes, len(lines)))
+
+    add = RejectedLines.add
+    monkeypatch.setattr(RejectedLines, "add", noted)
+    lines = [json.dumps(row) for row in tiny_requests()]
+    path = tmp_path / "requests.ndjson"
+    path.write_text("\n".join(line for line in lines for _ in range(2)).replace("{", "{{", 60) + "\n")
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(path, settings=Settings(ingest=IngestSettings(batch_rows=100)))
+        assert (result.set_aside, len(set_aside(store))) == (60, 60)
+        assert sum(result.files[0].reasons.values()) == 60
+    assert sizes[-1] == (60 * 12, 60)
 
 
 def test_a_bad_file_does_not_stop_the_others(tiny_logs: Path, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from linkage.engines.progress import Meter, untold
 from linkage.engines.progress import Progress as Progress
 from linkage.engines.reading import Checked, FileEnd, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
+from linkage.engines.rejected import RejectedLines
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError, StoreError
 from linkage.intake.batches import AccountBatch, RequestBatch
@@ -86,13 +87,13 @@ class _Tally:
     """Running counts of one file."""
 
     counts: BatchCounts = dataclasses.field(default_factory=BatchCounts)
-    rejected: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    rejected: RejectedLines = dataclasses.field(default_factory=RejectedLines)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     digest: Digest = _NO_BYTES
 
     def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch) -> None:
         self.counts += counts
-        self.rejected += zip(batch.rejected["line"].to_pylist(), batch.rejected["reason"].to_pylist(), strict=True)
+        self.rejected.add(batch.rejected)
         for note in batch.notes.to_pylist():
             self.notes[f"{note['field']}: {note['reason']}"] += note["count"]
 
@@ -334,7 +335,7 @@ def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> No
     lines = len(tally.rejected) + tally.counts.kept + tally.counts.seen_before + tally.counts.conflicting
     share = len(tally.rejected) / lines if lines else 0.0
     if share > settings.ingest.rejected_share:
-        common = ", ".join(reason for reason, _ in Counter(reason for _, reason in tally.rejected).most_common(3))
+        common = ", ".join(reason for reason, _ in tally.rejected.reasons.most_common(3))
         raise RejectedShareError(
             f"{raw.path}: wanted at most {settings.ingest.rejected_share:.0%} of lines set aside as {raw.took_for}; "
             f"found {share:.0%} ({common}). Nothing of it was stored: choose the format with --format or --map, or "
@@ -345,7 +346,7 @@ def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> No
 def _result(raw: RawFile, counts: BatchCounts, tally: _Tally | None = None) -> FileResult:
     set_aside = len(tally.rejected) if tally else 0
     notes = dict(sorted(tally.notes.items())) if tally else {}
-    told = Counter(reason for _, reason in tally.rejected) if tally else Counter()
+    told = tally.rejected.reasons if tally else Counter[str]()
     return FileResult(
         path=raw.path,
         took_for=raw.took_for,
