@@ -197,6 +197,17 @@ def test_half_written_last_line_says_so(tmp_path: Path) -> None:
     assert (len(whole.records), whole.rejected) == (2, [])
 
 
+@pytest.mark.parametrize(
+    "row", [b"2026-11-24T05:5", b'2026-11-24T05:52:28Z,a,"half of a pro', b"2026-11-24T05:52:28Z,a"]
+)
+def test_half_written_last_row_says_so(tmp_path: Path, row: bytes) -> None:
+    first = b'2026-11-24T05:52:28Z,a,"a\nprompt"'
+    _, whole = read_all(write(tmp_path, HEADER + first + b"\n" + row))
+    assert (len(whole.records), whole.rejected) == (1, [(4, CUT_SHORT)])
+    _, whole = read_all(write(tmp_path, HEADER + first + b"\n" + first))
+    assert (len(whole.records), whole.rejected) == (2, [])
+
+
 def test_over_long_line_is_set_aside_without_being_held(tmp_path: Path) -> None:
     data = GOOD + b"\n" + b'{"prompt": "' + b"x" * 5_000_000 + b'"}\n' + GOOD + b"\n"
     settings = IngestSettings(line_bytes=10_000)
