@@ -81,6 +81,25 @@ def test_a_store_that_root_wrote_to_once_can_be_written_to_by_its_owner(tmp_path
     assert (owner.st_uid, owner.st_gid) == (65_534, 65_533)
 
 
+def test_a_lock_file_that_leads_elsewhere_is_refused_and_what_it_leads_to_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / "s.db.lock").symlink_to(other)
+    with pytest.raises(StoreError, match="wanted to write the lock file"), writer_lock(tmp_path / "s.db"):
+        pass
+    assert other.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_with_another_name_is_not_given_away(tmp_path: Path) -> None:
+    (tmp_path / "s.db").touch()
+    os.chown(tmp_path / "s.db", 65_534, 65_534)
+    (tmp_path / "other").touch()
+    os.link(tmp_path / "other", tmp_path / "s.db.lock")
+    with writer_lock(tmp_path / "s.db"):
+        assert (tmp_path / "other").stat().st_uid == 0
+
+
 def test_a_file_system_without_locks_is_told_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     real = Path(os.path.realpath(store_path))
     path = real.with_name(real.name + ".lock")
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)  # what a link leads to is nobody's lock
     except OSError as error:
         raise StoreError(
             f"{path}: wanted to write the lock file; {error.strerror}. Check the rights of the folder, and of "
@@ -53,9 +53,10 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
 def _give_to_owner(handle: int, store_path: Path) -> None:
     """Let the store's owner have the lock file, too, where root writes: what runs at night could not write any more.
 
-    SQLite does so with what it keeps beside a store.
+    SQLite does so with what it keeps beside a store. A file that may have another name somewhere is left alone.
     """
-    if os.geteuid() == 0:
+    made = os.fstat(handle)
+    if os.geteuid() == made.st_uid == 0 and made.st_nlink == 1:
         with contextlib.suppress(OSError):
             owner = store_path.stat()
             os.fchown(handle, owner.st_uid, owner.st_gid)
