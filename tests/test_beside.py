@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -44,6 +45,31 @@ def test_a_process_that_dies_is_told_and_the_next_stream_has_a_new_one() -> None
         with pytest.raises(SourceError, match=r"logs/a.json: wanted its records .* ended with code -9"):
             next(values)
         assert len(list(worker.stream(tables, {"count": 1}, about="a.json"))) == 1
+
+
+def test_a_user_who_may_not_have_large_pipes_has_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+
+    def refusing(*command: object, pipesize: int, **how: object) -> object:
+        if pipesize > 0:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        return start(*command, **how)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(subprocess, "Popen", refusing)
+    with Worker() as worker:
+        assert [at for at, _ in worker.stream(tables, {"count": 3}, about="a.json")] == [0, 1, 2]
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", failing)
+    with (
+        Worker() as worker,
+        pytest.raises(SourceError, match=r"logs/a\.json: wanted a process beside this one; Resource"),
+    ):
+        list(worker.stream(tables, {"count": 1}, about="logs/a.json"))
 
 
 def test_a_stream_that_is_left_ends_the_process() -> None:

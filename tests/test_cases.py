@@ -43,6 +43,16 @@ def test_the_command_adds_a_note(cluster: lk.Cluster, planted_path: Path) -> Non
         assert untouched.run.cluster(cluster.cluster_id).case_notes.empty
 
 
+@pytest.mark.parametrize("note", ["", " \t\n"])
+def test_the_command_wants_a_note_that_says_something_and_python_does_not(cluster: lk.Cluster, note: str) -> None:
+    words = ["case", str(cluster._run._database.path), cluster.cluster_id, "--state", "cleared", "--note", note]
+    told = CliRunner().invoke(main, words)
+    assert (told.exit_code, cluster.case_notes.empty) == (2, True)
+    assert "wanted why, in plain words" in told.stderr
+    cluster.decide("cleared", note=note, author="a", at="2026-09-20")
+    assert cluster.case_notes["note"].tolist() == [note]
+
+
 def test_a_cluster_or_state_that_does_not_exist_is_refused(cluster: lk.Cluster) -> None:
     database = cluster._run._database
     with pytest.raises(NoSuchClusterError, match="none named 'c-none'"):

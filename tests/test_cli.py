@@ -185,6 +185,15 @@ def test_a_schedule_names_a_program_that_can_be_run(tmp_path: Path) -> None:
     assert f" {sys.executable} -m linkage ingest {tmp_path}/s.db" in shown
 
 
+def test_a_file_s_name_steers_no_terminal(tmp_path: Path, tiny_logs: Path) -> None:
+    for name, text in (("good", (tiny_logs / "requests.ndjson").read_text()), ("odd", '{"a": 1}\n')):
+        (tmp_path / f"\x1b]0;{name}\x07\x9b2J\u202e.log").write_text(text)
+    told = run("ingest", tmp_path / "s.db", *tmp_path.glob("*.log")).stderr
+    assert told.count("\\u001b]0;good") == 1
+    assert "\\u001b]0;odd\\u0007\\u009b2J\\u202e.log: NOT LOADED" in told
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(told)
+
+
 def test_a_drop_folder_says_what_it_did_not_load(tmp_path: Path, tiny_logs: Path) -> None:
     drop, store = tmp_path / "drop", tmp_path / "s.db"
     (drop / "2026-11-30").mkdir(parents=True)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import json
 import os
 import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from linkage.errors import FormatError, SourceError, UsageError
 from linkage.intake.files import RawFile, read_raw
 from linkage.intake.json_records import CUT_SHORT
-from linkage.intake.raw import RawBatch
+from linkage.intake.parquet_records import read_parquet_rows
+from linkage.intake.raw import BatchBuilder, RawBatch
+from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings
 
 BASE = {"timestamp": "2026-11-24T05:52:28Z", "account_id": "a"}
@@ -188,6 +194,17 @@ def test_half_written_last_line_says_so(tmp_path: Path) -> None:
     _, whole = read_all(write(tmp_path, GOOD + b"\n" + GOOD[:-9]))
     assert (len(whole.records), whole.rejected) == (1, [(2, CUT_SHORT)])
     _, whole = read_all(write(tmp_path, GOOD + b"\n" + GOOD))
+    assert (len(whole.records), whole.rejected) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "row", [b"2026-11-24T05:5", b'2026-11-24T05:52:28Z,a,"half of a pro', b"2026-11-24T05:52:28Z,a"]
+)
+def test_half_written_last_row_says_so(tmp_path: Path, row: bytes) -> None:
+    first = b'2026-11-24T05:52:28Z,a,"a\nprompt"'
+    _, whole = read_all(write(tmp_path, HEADER + first + b"\n" + row))
+    assert (len(whole.records), whole.rejected) == (1, [(4, CUT_SHORT)])
+    _, whole = read_all(write(tmp_path, HEADER + first + b"\n" + first))
     assert (len(whole.records), whole.rejected) == (2, [])
 
 
@@ -391,3 +408,23 @@ def test_file_says_what_it_was_taken_for(tmp_path: Path) -> None:
     raw = read_raw(write(tmp_path, gzip.compress(GOOD + b"\n", mtime=0)))
     assert raw.took_for == "canonical request records (json lines, gzip)"
     assert raw.kind == "requests"
+
+
+class Failing(io.FileIO):
+    """A file whose middle cannot be read."""
+
+    def read(self, size: int = -1) -> bytes:
+        if self.tell() < 1_000:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+def test_a_parquet_file_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    rows = [{**BASE, "request_id": f"r{number}-{random.Random(number).random()}"} for number in range(5_000)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "log")
+    limits = IngestSettings()
+    found = read_parquet_rows(
+        Source(tmp_path / "log", settings=limits), Failing(tmp_path / "log"), BatchBuilder(limits)
+    )
+    with pytest.raises(SourceError, match="log: wanted to read it to its end; Input/output error"):
+        list(found)

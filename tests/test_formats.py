@@ -149,6 +149,27 @@ def test_key_without_owner_bills_its_team_then_itself_but_never_the_claimed_end_
     assert [line for line, _ in checked.rejected] == [3]
 
 
+def test_keys_that_whoever_runs_the_proxy_made_are_not_one_account(tmp_path: Path) -> None:
+    admin, other = "default_user_id", KEY[::-1]
+    standard = [
+        {**STANDARD, "metadata": {"user_api_key_user_id": admin, "user_api_key_hash": key, **team}}
+        for key, team in ((KEY, {}), (other, {}), (KEY, {"user_api_key_team_id": "team_5"}))
+    ]
+    spend = [
+        {**SPEND, "user": admin, "metadata": {"user_api_key_user_id": admin}, "api_key": key, "team_id": team}
+        for key, team in ((KEY, ""), (other, ""), (KEY, "team_5"), ("litellm_proxy_master_key", ""))
+    ]
+    owned = [KEY, other, "team_5"]
+    assert load_requests(write_lines(tmp_path / "standard", *standard)).table["account_id"].to_pylist() == owned
+    accounts = load_requests(write_lines(tmp_path / "spend", *spend)).table["account_id"].to_pylist()
+    assert accounts == [*owned, "litellm_proxy_master_key"]
+    keys = [
+        {"token": key, "key_alias": "prod", "user_id": admin, "team_id": team}
+        for key, team in ((KEY, ""), (other, None), (KEY, "team_5"))
+    ]
+    assert load_accounts(write_lines(tmp_path / "keys", *keys)).table["account_id"].to_pylist() == owned
+
+
 def test_spendlogs_agree_between_json_array_and_csv_export(tmp_path: Path) -> None:
     bodies = [SPEND, {**SPEND, "request_id": "b", "messages": [{"role": "user", "content": 'say "a,\nb"'}]}]
     array = tmp_path / "array"

@@ -144,6 +144,17 @@ def test_a_file_that_could_not_be_loaded_is_a_problem_until_it_can_or_is_gone(tm
         assert "files" not in set(store.examine()["check"])
 
 
+def test_a_drop_folder_that_was_away_for_a_night_is_a_problem_until_it_is_back(tmp_path: Path) -> None:
+    drop, logs = tmp_path / "drop", "".join(json.dumps(row) + "\n" for row in requests([1]))
+    with loaded(tmp_path, requests([60])) as store:
+        store.ingest(drop)
+        assert failures(store) == [[str(drop), 74, "it is not there or cannot be read"]]
+        drop.mkdir()
+        (drop / "log").write_text(logs)
+        store.ingest(drop)
+        assert failures(store) == []
+
+
 def test_files_that_a_full_disk_kept_out_are_a_problem_until_they_are_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

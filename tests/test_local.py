@@ -1,5 +1,6 @@
 """Ingest: the same records give the same store, and bad files leave nothing behind."""
 
+import errno
 import gzip
 import hashlib
 import json
@@ -8,7 +9,7 @@ import random
 import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,9 @@ from linkage.engines import names
 from linkage.engines.local import ingest_files
 from linkage.engines.progress import COUNTING, INDEXING, INGEST_STAGES
 from linkage.engines.reading import Checked, read_checked_log
+from linkage.engines.rejected import RejectedLines
 from linkage.errors import FormatError, MappingError, RejectedShareError, SourceError, UsageError
+from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.unpack import Source
 from linkage.settings import IngestSettings, Settings, TemplateSettings
 from linkage.store import facts
@@ -98,6 +101,76 @@ def test_a_file_of_a_new_size_is_read_once(tiny_logs: Path, tmp_path: Path, monk
     monkeypatch.setattr(Source, "_packed", counted)
     load(tmp_path / "s.db", [tiny_logs / "requests.ndjson"])
     assert sum(read) == (tiny_logs / "requests.ndjson").stat().st_size
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_log_that_is_written_to_while_it_is_read_is_known_at_the_next_run(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half, rest = (
+        pack("".join(json.dumps(row) + "\n" for row in rows).encode())
+        for rows in (tiny_requests()[:30], tiny_requests()[30:])
+    )
+    log, packed = tmp_path / "log", Source._packed
+    log.write_bytes(half)
+
+    def grown(source: Source, file: BinaryIO) -> Iterator[bytes]:
+        for block in packed(source, file):
+            log.write_bytes(half + rest)
+            yield block
+
+    with lk.open_store(tmp_path / "s.db") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Source, "_packed", grown)
+            first = store.ingest(log)
+        sizes = store.query("source_files")["size"].tolist()
+        second = store.ingest(log)
+    assert (first.kept, second.kept, second.seen_before, second.failed) == (64, 0, 64, ())
+    assert sizes == [len(half + rest)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_could_not_be_read_to_its_end_once_is_loaded_whole_the_next_time(
+    pack: Callable[[bytes], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, packed = tmp_path / "log", Source._packed
+    log.write_bytes(pack("".join(json.dumps(row) + "\n" for row in tiny_requests()).encode()))
+
+    def stopped(source: Source, file: BinaryIO) -> Iterator[bytes]:
+        for block in packed(source, file):
+            yield block[: len(block) // 2]
+            raise OSError(errno.EIO, "Input/output error")
+
+    with lk.open_store(tmp_path / "s.db") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(Source, "_packed", stopped)
+            [failed] = store.ingest(log).failed
+        assert "wanted to read it to its end; Input/output error. Nothing of it was stored" in str(failed.error)
+        assert (store.counts["requests"], store.examine()["level"].tolist().count("problem")) == (0, 2)
+        again = store.ingest(log)
+    assert (again.kept, again.set_aside, again.failed) == (64, 0, ())
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_holes_in_a_log_cost_no_record(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """Of a program that writes on where it was after its log was truncated, and of a machine that lost power."""
+    lines = [json.dumps(row).encode() + b"\n" for row in tiny_requests()]
+    (tmp_path / "log").write_bytes(pack(b"".join([bytes(3_000_000), *lines[:30], bytes(5_000), *lines[30:], bytes(9)])))
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(tmp_path / "log")
+        assert (result.kept, result.failed) == (64, ())
+        assert set_aside(store) == [(65, CUT_SHORT)]
+        (tmp_path / "hole").write_bytes(pack(bytes(2_000)))
+        assert store.ingest(tmp_path / "hole").files[0].took_for == "an empty file"
+
+
+def test_bytes_that_the_ledger_has_under_another_size_are_entered_once(tiny_store: lk.Store, tiny_logs: Path) -> None:
+    with tiny_store._database.transaction("shorten") as connection:  # as a log that grew left it once
+        connection.execute("update source_file set size = size - 1")
+    before = tiny_store.query("source_files")
+    again = tiny_store.ingest(tiny_logs / "requests.ndjson", accounts=tiny_logs / "accounts.csv")
+    assert (again.kept, again.seen_before, again.failed) == (0, 64 + 12, ())
+    assert tiny_store.query("source_files").equals(before.assign(size=before["size"] + 1))
 
 
 def test_a_first_load_and_its_mining_write_pages_once_and_a_later_one_writes_a_log(
@@ -197,6 +270,105 @@ def test_a_bad_line_is_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert all(rejected["reason"].str.len() > 10)
 
 
+def set_aside(store: lk.Store) -> list[tuple[int, str]]:
+    return list(zip(store.rejected["line"], store.rejected["reason"], strict=True))
+
+
+LOW, HIGH = (Settings(ingest=IngestSettings(line_bytes=size)) for size in (1_000, 2_000))
+
+
+@pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
+@pytest.mark.parametrize("layout", ["lines", "csv", "gzip"])
+def test_lines_that_a_setting_kept_out_come_in_once_it_is_raised(
+    layout: str, beside_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", beside_bytes)
+    rows = [{**row, "prompt": "x" * (1_500 if at in (3, 7) else 5)} for at, row in enumerate(tiny_requests())]
+    log = write_as(layout, tmp_path / "log", rows)
+    with lk.open_store(tmp_path / "s.db") as store:
+        low = store.ingest(log, settings=LOW)
+        assert (low.kept, low.set_aside) == (62, 2)
+        assert [line for line, _ in set_aside(store)] == ([5, 9] if layout == "csv" else [4, 8])
+        again = store.ingest(log, settings=LOW)
+        assert (again.kept, again.set_aside, again.seen_before) == (0, 0, 62)
+        high = store.ingest(log, settings=HIGH)
+        assert (high.kept, high.set_aside, high.seen_before, set_aside(store)) == (2, 0, 62, [])
+        last = [store.ingest(log, settings=limits) for limits in (LOW, HIGH, None)]
+        assert [(result.kept, result.set_aside, result.seen_before) for result in last] == [(0, 0, 64)] * 3
+        assert (set_aside(store), len(store.query("source_files"))) == ([], 2)
+    assert dump(tmp_path / "s.db") == load(tmp_path / "whole.db", [write_as(layout, tmp_path / "log", rows)])
+
+
+def write_as(layout: str, path: Path, rows: list[dict[str, object]]) -> Path:
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    if layout == "csv":
+        cells = ("timestamp", "request_id", "account_id", "prompt", "model")
+        lines = "".join(",".join(str(row[name]) for name in cells) + "\n" for row in rows)
+        lines = ",".join(cells) + "\n" + lines
+    data = lines.encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if layout == "gzip" else data)
+    return path
+
+
+def test_the_rest_of_a_file_that_unpacked_to_too_much_comes_in_once_that_is_allowed(tmp_path: Path) -> None:
+    rows = [{**row, "prompt": "x" * 200_000} for row in tiny_requests()]
+    log = write_as("gzip", tmp_path / "log", rows)
+    low, high = (Settings(ingest=IngestSettings(unpacked_ratio=ratio)) for ratio in (4, 1_000))
+    with lk.open_store(tmp_path / "s.db") as store:
+        first, second = store.ingest(log, settings=low), store.ingest(log, settings=high)
+        assert (first.set_aside, second.set_aside, set_aside(store)) == (2, 0, [])  # a line that is cut, and the rest
+        assert 0 < first.kept == second.seen_before < 64 == first.kept + second.kept
+
+
+@pytest.mark.parametrize("beside_bytes", [1, 100_000_000])
+@pytest.mark.parametrize("name", ["log", "log.1", "log.2.gz"])
+def test_what_was_set_aside_of_a_log_is_told_of_the_longest_of_it(
+    name: str, beside_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", beside_bytes)
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    whole, log = "".join([*rows[:5], "{broken\n", *rows[5:]]), tmp_path / "log"
+    other = write(tmp_path / "other", [*tiny_requests(), {"account_id": "c1"}])
+    told = []
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(other)
+        kept_by_other = set_aside(store)
+        for size in (len(whole) // 3, len(whole) // 2, len(whole)):
+            log.write_text(whole[:size])
+            if size == len(whole):
+                log.rename(tmp_path / name)
+                log = tmp_path / name
+                log.write_bytes(gzip.compress(log.read_bytes()) if name.endswith(".gz") else log.read_bytes())
+            store.ingest(log)
+            told.append([line for line, _ in set_aside(store) if (line, _) not in kept_by_other])
+        assert (len(told[0]), len(told[1]), told[2]) == (2, 2, [6])
+        assert store.rejected["path"].tolist() == [str(log), str(other)]
+        assert store.query("source_files")["set_aside"].tolist() in ([2, 2, 1, 1], [1, 2, 2, 1], [2, 1, 2, 1])
+
+
+def test_a_log_and_what_it_was_before_may_be_loaded_together(tmp_path: Path) -> None:
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    (tmp_path / "a.1").write_text("".join(rows[:5])[:-10])
+    (tmp_path / "a.2").write_text("".join(rows[:25])[:-10])
+    (tmp_path / "a.3").write_text("".join(rows))
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.ingest(tmp_path / "a.1", tmp_path / "a.2").set_aside == 2
+        assert [line for line, _ in set_aside(store)] == [25]
+        assert store.ingest(*(tmp_path / f"a.{number}" for number in (1, 2, 3))).set_aside == 0
+        assert set_aside(store) == []
+
+
+def test_a_log_cut_short_and_another_that_took_its_name_are_both_told(tmp_path: Path) -> None:
+    rows = [json.dumps(row) + "\n" for row in tiny_requests()]
+    log = tmp_path / "log"
+    with lk.open_store(tmp_path / "s.db") as store:
+        log.write_text("".join(rows[:5])[:-10])
+        store.ingest(log)
+        log.write_text("".join(rows[20:60])[:-10])
+        store.ingest(log)
+        assert [line for line, _ in set_aside(store)] == [5, 40]
+
+
 def test_a_file_that_is_mostly_rejected_leaves_nothing(tmp_path: Path) -> None:
     rows = [json.dumps(row) for row in tiny_requests()[:4]] + ["{broken"] * 6
     path = tmp_path / "requests.ndjson"
@@ -206,6 +378,27 @@ def test_a_file_that_is_mostly_rejected_leaves_nothing(tmp_path: Path) -> None:
         assert isinstance(result.files[0].error, RejectedShareError)
         assert "60%" in str(result.files[0].error)
         assert store.counts["requests"] == store.counts["set_aside"] == 0
+
+
+def test_lines_that_are_set_aside_take_little_memory_until_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def noted(lines: RejectedLines, table: Any) -> None:
+        add(lines, table)
+        sizes.append((lines.nbytes, len(lines)))
+
+    add = RejectedLines.add
+    monkeypatch.setattr(RejectedLines, "add", noted)
+    lines = [json.dumps(row) for row in tiny_requests()]
+    path = tmp_path / "requests.ndjson"
+    path.write_text("\n".join(line for line in lines for _ in range(2)).replace("{", "{{", 60) + "\n")
+    with lk.open_store(tmp_path / "s.db") as store:
+        result = store.ingest(path, settings=Settings(ingest=IngestSettings(batch_rows=100)))
+        assert (result.set_aside, len(set_aside(store))) == (60, 60)
+        assert sum(result.files[0].reasons.values()) == 60
+    assert sizes[-1] == (60 * 12, 60)
 
 
 def test_a_bad_file_does_not_stop_the_others(tiny_logs: Path, tmp_path: Path) -> None:
@@ -228,6 +421,17 @@ def test_a_folder_stands_for_its_files(tmp_path: Path) -> None:
     with lk.open_store(tmp_path / "s.db") as store:
         assert store.ingest(folder).kept == 64
         assert store.ingest(folder).seen_before == 64
+
+
+def test_a_store_that_lies_among_the_logs_is_no_log(tmp_path: Path) -> None:
+    write(tmp_path / "r.ndjson", tiny_requests())
+    (tmp_path / "link").symlink_to(tmp_path)
+    with lk.open_store(tmp_path / "s.db") as store:
+        for files in ([tmp_path], sorted(tmp_path.iterdir()), [tmp_path / "link"]):
+            result = store.ingest(*files)
+            assert {Path(file.path).name for file in result.files} == {"r.ndjson"}
+            assert "the store lies among the files: it was left out" in result.remarks
+        assert store.query("failed_files").empty
 
 
 def test_a_call_that_cannot_be_carried_out_is_refused_before_anything_is_read(tiny_logs: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from linkage.errors import MappingError, RecordError
 from linkage.intake.files import read_raw
+from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.mapping import mapping_from, read_mapping
 from linkage.intake.records import CheckedRequests, check_requests
 from linkage.intake.trees import follow, parse_path
@@ -172,6 +173,16 @@ def test_text_lines_are_read_by_a_pattern(tmp_path: Path, other: str, rejected: 
     assert checked.table["ip"].to_pylist() == ["203.0.113.7"] * 2
     assert checked.table["status"].to_pylist() == [200, 200]
     assert [line for line, _ in checked.rejected] == rejected
+
+
+@pytest.mark.parametrize("other", ["skip", "reject"])
+def test_a_line_of_text_that_is_still_being_written_is_no_record(tmp_path: Path, other: str) -> None:
+    toml = TEXT.replace("OTHER", other)
+    line = '2026-11-24T05:52:28Z INFO:     203.0.113.7:64484 - "POST /v1/chat/completions HTTP/1.1" 200 OK\n'
+    for end in (-1, -4):  # the pattern fits both
+        checked = load(tmp_path, toml, line + line[:end])
+        assert (len(checked.table), checked.rejected) == (1, [(2, CUT_SHORT)])
+    assert [line for line, _ in load(tmp_path, toml, line + line[:40]).rejected] == ([2] if other == "reject" else [])
 
 
 def test_csv_columns_are_paths_too(tmp_path: Path) -> None:

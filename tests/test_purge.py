@@ -13,6 +13,7 @@ from linkage.cli import main
 from linkage.engines.purge import purge_account
 from linkage.errors import NoSuchAccountError, StoreBusyError, UsageError
 from linkage.outputs.tables import to_csv
+from linkage.settings import IngestSettings, Settings
 from linkage.store.redact import mentions, redact
 
 FACTS = (
@@ -163,6 +164,18 @@ def test_loading_the_same_files_again_does_not_bring_the_account_back(store: lk.
     store.purge(account="c1-secret")
     again = store.ingest(tmp_path / "requests.ndjson", accounts=tmp_path / "accounts.csv", keep_prompts=True)
     assert again.kept == 0
+    assert found_in(store.path.parent, OF_C1) == set()
+
+
+def test_a_setting_that_lets_more_of_a_file_in_does_not_bring_the_account_back(store: lk.Store, tmp_path: Path) -> None:
+    rows = [{**row, "request_id": f"again-{at}", "account_id": "c1-secret"} for at, row in enumerate(tiny_requests())]
+    write(store.path.parent, [*rows, {**rows[0], "request_id": "long", "prompt": "x" * 1_500}], ACCOUNTS)
+    low, mid, high = (Settings(ingest=IngestSettings(line_bytes=size)) for size in (1_000, 1_500, 2_000))
+    assert [store.ingest(tmp_path / "requests.ndjson", settings=size).kept for size in (low, mid)] == [64, 0]
+    store.purge(account="c1-secret")
+    for settings in (low, high):
+        again = store.ingest(tmp_path / "requests.ndjson", settings=settings)
+        assert (again.kept, again.set_aside) == (0, 0)
     assert found_in(store.path.parent, OF_C1) == set()
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import linkage as lk
-from linkage.errors import QueryError, StoreError
+from linkage.errors import QueryError, StoreBusyError, StoreError
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
 from linkage.terms import USES
@@ -138,6 +138,23 @@ def test_templates_of_prompts_move_to_a_table_of_their_own(tmp_path: Path) -> No
         assert database.revision() == (4, 4), "what was mined stands"
     assert moved == [(2, 5), (9, 4)]
     assert prompts == [(9, b"\0", None, None), (3, b"\1", None, None), (2, b"\2", None, None)]
+
+
+def test_a_transaction_that_a_reader_keeps_from_ending_leaves_nothing_and_the_next_one_is_stored(
+    tmp_path: Path,
+) -> None:
+    with Database(tmp_path / "s.db") as database:
+        database.connection.execute("pragma journal_mode = delete")  # as while a first load is stored
+        database.connection.execute("pragma busy_timeout = 0")
+        with contextlib.closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as reader:
+            reader.execute("begin")
+            reader.execute("select count(*) from account").fetchone()
+            with pytest.raises(StoreBusyError), database.transaction("add one") as connection:
+                connection.execute("insert into account (id, value) values (1, 'a')")
+        with database.transaction("add another") as connection:
+            connection.execute("insert into account (id, value) values (2, 'b')")
+    with Database(tmp_path / "s.db") as database:
+        assert database.connection.execute("select value from account").fetchall() == [("b",)]
 
 
 def test_a_part_of_a_transaction_fails_by_itself_the_first_one_too(tmp_path: Path) -> None:

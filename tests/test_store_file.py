@@ -2,17 +2,20 @@
 
 import contextlib
 import gzip
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import quote
 
 import pyarrow as pa
 import pytest
 
 import linkage as lk
-from linkage.errors import StoreError, TemplateError
+from linkage.errors import StoreBusyError, StoreError, TemplateError
+from linkage.notebook.serving import snapshot_run
 from linkage.store.entities import add_entities
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
@@ -231,3 +234,80 @@ def test_an_unlogged_load_that_died_leaves_a_store_that_the_next_writer_logs_aga
         assert database.check_integrity() == []
         with database.writing():
             assert journal(database) == "wal"
+
+
+@pytest.fixture
+def unshared(planted_path: Path, tmp_path: Path) -> Path:
+    """A store beside which SQLite cannot make the file that processes share it by, whoever asks."""
+    folder = tmp_path / "read #1 %20? only"
+    folder.mkdir()
+    path = folder / "s.db"
+    path.write_bytes(planted_path.read_bytes())
+    path.with_name("s.db-shm").symlink_to("s.db-shm")
+    with pytest.raises(sqlite3.OperationalError), contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("select * from run")
+    return path
+
+
+def test_a_store_where_nothing_can_be_written_is_read(unshared: Path, planted_path: Path, tmp_path: Path) -> None:
+    with lk.open_store(planted_path) as open_one, lk.open_store(unshared) as store:
+        assert store.run.members.equals(open_one.run.members)
+        assert store.examine()["level"].tolist() == open_one.examine()["level"].tolist()
+        [cluster_id] = store.run.clusters["cluster_id"].head(1)
+        assert store.run.cluster(cluster_id).why() == open_one.run.cluster(cluster_id).why()
+        store.run.report(tmp_path / "report")
+        assert store.verify(tmp_path / "report").differences == ()
+        copies = [snapshot_run(each._database, tmp_path / f"{n}.db") for n, each in enumerate((open_one, store))]
+        with pytest.raises(StoreError, match="attempt to write a readonly database"):
+            store.run.cluster(cluster_id).decide("open", note="", author="a", at="2026-09-20")
+    told = [sorted(sqlite3.connect(copy).iterdump()) for copy in copies]
+    assert told[0] == told[1]
+
+
+def test_a_store_that_is_written_to_while_it_cannot_be_shared_is_busy(unshared: Path) -> None:
+    with lk.open_store(unshared) as store:
+        assert len(store.run.clusters)
+        with contextlib.closing(sqlite3.connect(f"file:{quote(str(unshared))}?vfs=unix-none", uri=True)) as other:
+            other.execute("pragma locking_mode = exclusive")
+            other.execute("update run set seed = seed + 1")
+            other.commit()
+        with pytest.raises(StoreBusyError, match="somebody wrote to it meanwhile"):
+            _ = store.run.members
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_a_store_that_cannot_be_shared_and_is_not_all_in_its_file_is_refused(unshared: Path, ending: str) -> None:
+    beside = unshared.with_name("s.db" + ending)
+    beside.write_bytes(b"")
+    Database(unshared).close()
+    beside.write_bytes(bytes(4_096))
+    with pytest.raises(StoreError, match=f"found s.db{ending}, which holds a part of it. Copy both"):
+        Database(unshared)
+    link = unshared.parent.parent / "link.db"
+    link.symlink_to(unshared)
+    with pytest.raises(StoreError, match=f"found s.db{ending}, which holds a part of it. Copy both"):
+        Database(link)
+
+
+def test_a_store_of_an_earlier_version_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    path = restored(11, tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("pragma journal_mode = wal")
+    path.with_name("old.db-shm").symlink_to("old.db-shm")
+    with pytest.raises(StoreError, match=r"wanted schema version \d+; found 11, and nothing can be written here"):
+        Database(path)
+
+
+def test_a_store_in_a_folder_of_somebody_else_is_read(planted_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    path.write_bytes(planted_path.read_bytes())
+    path.chmod(0o444)
+    tmp_path.chmod(0o555)
+    try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("who runs this may write everywhere")
+        with lk.open_store(path) as store:
+            assert len(store.run.clusters)
+    finally:
+        tmp_path.chmod(0o755)
+    assert [file.name for file in tmp_path.iterdir()] == ["s.db"]

@@ -318,6 +318,13 @@ def test_what_one_verdict_lacks_the_other_makes_up_for(controller: float, enforc
     assert ("several hands" in first["readings"]) == (controller < 0.5)
 
 
+@pytest.mark.parametrize(("linked_share", "told"), [(0.5, {"conduct"}), (0.8, set()), (0.0, {"conduct", "network"})])
+def test_families_and_readings_tell_what_counts_by_the_setting(linked_share: float, told: set[str]) -> None:
+    first = doubted(0.55, linked_share=linked_share).iloc[0]
+    assert {"conduct", "network"} & set(first["families"].split("+")) == told
+    assert ("shared office or network" in first["readings"]) == ("network" in told)
+
+
 def test_the_two_verdicts_must_add_up() -> None:
     first = doubted(0.15).iloc[0]
     both = float(first["controller_probability"] + first["extraction_probability"])

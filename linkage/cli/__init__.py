@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from linkage.cli import sharing, spark, upkeep
-from linkage.cli.given import FORMAT, JSON, LOG, SETTINGS, STORE, TIER, WAIT, keep_lines, opened_store
+from linkage.cli.given import FORMAT, JSON, LOG, SETTINGS, STORE, TIER, WAIT, keep_lines, need_words, opened_store
 from linkage.cli.screen import (
     forget_output,
     print_table,
@@ -340,7 +340,7 @@ for verb in (
     type=click.Choice(["open", "cleared", "watched", "enforced", "appealed", "overturned"]),
     help="What was decided.",
 )
-@click.option("--note", required=True, help="Why, in plain words.")
+@click.option("--note", required=True, callback=need_words, help="Why, in plain words.")
 @click.option("--account", help="The decision is about this member alone.")
 @click.option("--author", envvar="USER", default="unknown", show_default="$USER", help="Who decided.")
 @WAIT

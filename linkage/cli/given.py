@@ -29,6 +29,13 @@ SETTINGS = click.option("--settings", type=click.Path(dir_okay=False, path_type=
 TIER = click.option("--tier", type=click.Choice(["enforce", "review", "watch"]), help="Only this tier.")
 
 
+def need_words(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """What was given for an option, where it says anything."""
+    if not value.strip():
+        raise click.BadParameter("wanted why, in plain words: reports show it; got nothing. Write what was found out")
+    return value
+
+
 def opened_store(path: Path, *, create: bool = True) -> Store:
     """The store; pandas and its like are loaded here, not for ``--help``."""
     if not is_kept():

@@ -37,7 +37,9 @@ _MOST_KNOWN: Final = 5
 def say(words: str, *, level: str = "info", **more: Any) -> None:
     """Words for people, on stderr; with ``--log-format json`` one object a line, with ``more`` in it."""
     if not _logs_json():
-        click.echo(words, err=True)
+        from linkage.outputs.text import visible  # names of files and values of logs stand in it, too
+
+        click.echo(visible(words), err=True)
         return
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     click.echo(json.dumps({"time": now, "level": level, "message": words, **more}), err=True)

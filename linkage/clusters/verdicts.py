@@ -89,7 +89,8 @@ class _Judged:
     families: tuple[str, ...]
     ties: pd.DataFrame
     matrix: Numbers
-    shares: Numbers
+    is_linked: Flags
+    """Groups x families: whether a family links enough of the members to count."""
     weighed: Weighed
     organizations: Codes
     measured: pd.DataFrame
@@ -257,8 +258,7 @@ def _judge_groups(
         "slice_probability": coefficients.slice.probability(extraction),
     }
     heard = linked_shares(hear_voices(matrix, families)[0], group, groups=groups, linked_bits=settings.linked_bits)
-    shares = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits)
-    is_linked = shares >= settings.linked_share
+    is_linked = linked_shares(matrix, group, groups=groups, linked_bits=settings.linked_bits) >= settings.linked_share
     weighed = Weighed(
         accounts=np.bincount(group[group >= 0], minlength=groups),
         controller=coefficients.controller.probability(controller),
@@ -275,7 +275,7 @@ def _judge_groups(
         families=families,
         ties=ties,
         matrix=matrix,
-        shares=shares,
+        is_linked=is_linked,
         weighed=weighed,
         organizations=organizations,
         measured=_measured(controller, extraction).assign(**both),
@@ -397,9 +397,9 @@ def _clusters(
 
 
 def _family_names(judged: _Judged, members: Codes, number: int) -> str:
-    """Families that link half the members, strongest first, ``+``-joined."""
+    """Families that link enough of the members to count, strongest first, ``+``-joined."""
     strength = judged.matrix[members].sum(axis=0)
-    linked = np.flatnonzero(judged.shares[number] >= 0.5)
+    linked = np.flatnonzero(judged.is_linked[number])
     ranked = sorted(linked, key=lambda family: (-strength[family], family))
     return "+".join(judged.families[family] for family in ranked)
 
@@ -446,7 +446,7 @@ def _readings(judged: _Judged, popular: Collection[str], number: int) -> str:
     ----------
     popular : families and kinds of values that tie the group and are on twice as many accounts as it has.
     """
-    linked = {f for p, f in enumerate(judged.families) if judged.shares[number, p] >= 0.5}
+    linked = {family for family, counts in zip(judged.families, judged.is_linked[number], strict=True) if counts}
     readings = []
     if judged.weighed.voices[number] < 2 and "content" in linked:
         readings.append("customers of one app, which brings its wording, parameters and client")

@@ -80,9 +80,15 @@ class Worker:
         ------
         SourceError : the process cannot be started or ended before the last value. What ``make`` raises comes as it is.
         """
-        is_over = False
         try:
             process = self._started()
+        except OSError as error:
+            raise SourceError(
+                f"{about}: wanted a process beside this one; {error.strerror or error}. Nothing of it was stored: "
+                "allow this user another process, or more memory, and load it again"
+            ) from error
+        is_over = False
+        try:
             _send(cast(BinaryIO, process.stdin), (make, dict(arguments)))
             while not is_over:
                 kind, value = _receive(cast(BinaryIO, process.stdout))
@@ -103,12 +109,18 @@ class Worker:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            command = [sys.executable, "-c", _START, *sys.path]
-            pipe = subprocess.PIPE
-            self._process = subprocess.Popen(  # noqa: S603 - this very Python, with our own code
-                command, stdin=pipe, stdout=pipe, pipesize=_PIPE_BYTES, start_new_session=True
-            )
+            try:
+                self._process = _start(pipesize=_PIPE_BYTES)
+            except OSError:  # a user who is not root may have only so much in pipes, all processes taken together
+                self._process = _start(pipesize=-1)
         return self._process
+
+
+def _start(*, pipesize: int) -> subprocess.Popen[bytes]:
+    command, pipe = [sys.executable, "-c", _START, *sys.path], subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 - this very Python, with our own code
+        command, stdin=pipe, stdout=pipe, pipesize=pipesize, start_new_session=True
+    )
 
 
 def serve() -> None:

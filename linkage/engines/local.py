@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
@@ -26,15 +27,17 @@ from linkage.engines.progress import Meter, untold
 from linkage.engines.progress import Progress as Progress
 from linkage.engines.reading import Checked, FileEnd, Prepared, make_facts, open_log, read_checked, read_checked_log
 from linkage.engines.reading import Reading as Reading
+from linkage.engines.rejected import RejectedLines
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError, StoreError
 from linkage.intake.batches import AccountBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
+from linkage.intake.unpack import Digest
 from linkage.memory import keep_near, seldom_collected
 from linkage.settings import Settings
 from linkage.store import facts
-from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile, storable_path
+from linkage.store.facts import BatchCounts, Connection, FailedFile, SourceFile, Unsettled, storable_path
 from linkage.store.store import Database
 
 _BESIDE_BYTES: Final = 100_000_000
@@ -51,6 +54,8 @@ _WHY_FAILED: Final[Mapping[type[LinkageError], str]] = {
 """The store must not quote files: what they hold may be nobody's to keep."""
 
 _NO_MEMORY: Final = (1, "memory ran out")
+
+_NO_BYTES: Final = Digest("", 0, frozenset())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,13 +87,13 @@ class _Tally:
     """Running counts of one file."""
 
     counts: BatchCounts = dataclasses.field(default_factory=BatchCounts)
-    rejected: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    rejected: RejectedLines = dataclasses.field(default_factory=RejectedLines)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
-    sha256: str = ""
+    digest: Digest = _NO_BYTES
 
     def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch) -> None:
         self.counts += counts
-        self.rejected += zip(batch.rejected["line"].to_pylist(), batch.rejected["reason"].to_pylist(), strict=True)
+        self.rejected.add(batch.rejected)
         for note in batch.notes.to_pylist():
             self.notes[f"{note['field']}: {note['reason']}"] += note["count"]
 
@@ -141,7 +146,8 @@ def ingest_files(
             # What is new in a transaction needs no copy in its journal: uses of templates go between others.
             is_at_once = is_first and len(files) == 1
             names = Names(limits, wait_for_all=is_at_once)
-            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, tell)
+            unsettled = facts.find_unsettled(database)
+            ingest = _Ingest(database, worker, kept, names, reading or Reading(), limits, tell, unsettled)
             for path in paths:
                 _tell_file(path, tell, is_over=False)  # all of them before the first is read
             with database.transaction("store a first load") if is_at_once else nullcontext() as connection:
@@ -197,8 +203,9 @@ def _note_failures(database: Database, results: Sequence[FileResult], rest: Sequ
 
 
 def _is_gone(path: str) -> bool:
+    """Whether there is no such file any more: nothing, or a folder, whose disk or share was away for a night."""
     try:
-        return not Path(path).exists()
+        return not Path(path).exists() or (Path(path).is_dir() and os.access(path, os.R_OK | os.X_OK))
     except OSError:  # a name that is too long for any file
         return True
 
@@ -217,25 +224,27 @@ class _Ingest(NamedTuple):
     reading: Reading
     settings: Settings
     progress: Progress
+    unsettled: list[Unsettled]
+    """Files of the ledger whose lines that were set aside are told."""
 
     def load(self, path: str | PathLike[str], kind: RecordKind | None) -> FileResult:
         """Load a file, or say why nothing of it was stored."""
-        took_for = "nothing"
+        took_for, marks = "nothing", {file.size for file in self.unsettled}
+        how: dict[str, Any] = {"reading": self.reading, "settings": self.settings, "marks": marks}
         try:
-            raw = open_log(path, kind, reading=self.reading, settings=self.settings)
+            raw = open_log(path, kind, **how)
             took_for = raw.took_for
-            with contextlib.closing(self._read(raw, kind)) as checked:
+            with contextlib.closing(self._read(raw, kind, how)) as checked:
                 return self._load_once(raw, checked)
         except tuple(_WHY_FAILED) as error:
             return FileResult(str(path), took_for, kind or "requests", 0, 0, 0, 0, {}, error)
 
-    def _read(self, raw: RawFile, kind: RecordKind | None) -> Generator[Checked]:
+    def _read(self, raw: RawFile, kind: RecordKind | None, how: Mapping[str, Any]) -> Generator[Checked]:
         """The checked records of a file; a large one is read by the process beside this one, two batches ahead."""
         if not self._is_for_worker(raw):
             yield from read_checked(raw, settings=self.settings)
             return
-        how = {"path": raw.path, "kind": kind, "reading": self.reading, "settings": self.settings}
-        stream = self.worker.stream(read_checked_log, how, about=raw.path)
+        stream = self.worker.stream(read_checked_log, {"path": raw.path, "kind": kind, **how}, about=raw.path)
         with contextlib.closing(stream), contextlib.closing(read_ahead(stream)) as ahead:
             yield from ahead
 
@@ -250,30 +259,40 @@ class _Ingest(NamedTuple):
         return self.worker.is_started or (unpacked >= _BESIDE_BYTES and has_two_cores() and bool(sys.executable))
 
     def _load_once(self, raw: RawFile, checked: Generator[Checked]) -> FileResult:
-        """Load a file unless the ledger says that these very bytes were loaded in this very way.
-
-        Where it has no file of that size, none can be the same: then they are read once.
-        """
-        how = {"format_name": raw.format_name, "reading": self.reading.digest()}
-        if facts.has_file_of(self.database, size=raw.size):
-            before = facts.find_source_file(self.database, sha256=raw.digest(), **how)
-            if before is not None:
-                seen_before = before.kept + before.seen_before
-                return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
+        """Load a file unless the ledger says that these very bytes were loaded in this very way."""
+        before = self._loaded_before(raw)
+        if before is not None:
+            seen_before = before.kept + before.seen_before
+            return _result(raw, BatchCounts(seen_before=seen_before, conflicting=before.conflicting))
         with self.database.transaction(f"store {raw.path}") as connection, self._all_or_none():
             tally = self._store(connection, raw, checked)
             file = SourceFile(
                 path=storable_path(raw.path),
-                size=raw.size,
-                sha256=tally.sha256,
+                size=tally.digest.size,
+                sha256=tally.digest.sha256,
                 format=raw.format_name,
-                reading=how["reading"],
+                reading=self.reading.entry(set_aside=len(tally.rejected), limits=self.settings.ingest),
                 kind=raw.kind,
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),
             )
-            facts.add_source_file(connection, file, rejected=tally.rejected)
+            settled = [each for each in self.unsettled if _goes_on(each, file, tally.digest)]
+            facts.add_source_file(connection, file, rejected=tally.rejected, settled=settled)
+        if settled or tally.rejected:
+            self.unsettled[:] = facts.find_unsettled(self.database)
         return _result(raw, tally.counts, tally)
+
+    def _loaded_before(self, raw: RawFile) -> SourceFile | None:
+        """What became of these very bytes, read in this way.
+
+        Where the ledger has no file of that size, none can be the same: then they are read once.
+        """
+        if not facts.has_file_of(self.database, size=raw.size):
+            return None
+        for file in facts.find_source_files(self.database, sha256=raw.digest().sha256, format_name=raw.format_name):
+            if self.reading.has_read(file.reading, limits=self.settings.ingest):
+                return file
+        return None
 
     @contextlib.contextmanager
     def _all_or_none(self) -> Iterator[None]:
@@ -295,7 +314,7 @@ class _Ingest(NamedTuple):
         with contextlib.closing(read_ahead(made)) as batches:
             for bytes_read, found in batches:
                 if isinstance(found, FileEnd):
-                    tally.sha256 = found.sha256
+                    tally.digest = found.digest
                 elif isinstance(found, Prepared):
                     tally.add(loader.add_requests(found), found.batch)
                 else:
@@ -306,11 +325,17 @@ class _Ingest(NamedTuple):
         return tally
 
 
+def _goes_on(before: Unsettled, file: SourceFile, digest: Digest) -> bool:
+    """Whether a file begins with all that one before it was, and is read as the same."""
+    is_alike = (before.format, before.kind) == (file.format, file.kind)
+    return is_alike and before.sha256 in digest.beginnings
+
+
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:
     lines = len(tally.rejected) + tally.counts.kept + tally.counts.seen_before + tally.counts.conflicting
     share = len(tally.rejected) / lines if lines else 0.0
     if share > settings.ingest.rejected_share:
-        common = ", ".join(reason for reason, _ in Counter(reason for _, reason in tally.rejected).most_common(3))
+        common = ", ".join(reason for reason, _ in tally.rejected.reasons.most_common(3))
         raise RejectedShareError(
             f"{raw.path}: wanted at most {settings.ingest.rejected_share:.0%} of lines set aside as {raw.took_for}; "
             f"found {share:.0%} ({common}). Nothing of it was stored: choose the format with --format or --map, or "
@@ -321,7 +346,7 @@ def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> No
 def _result(raw: RawFile, counts: BatchCounts, tally: _Tally | None = None) -> FileResult:
     set_aside = len(tally.rejected) if tally else 0
     notes = dict(sorted(tally.notes.items())) if tally else {}
-    told = Counter(reason for _, reason in tally.rejected) if tally else Counter()
+    told = tally.rejected.reasons if tally else Counter[str]()
     return FileResult(
         path=raw.path,
         took_for=raw.took_for,

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from os import PathLike
 from typing import Any, Final, NamedTuple
 
@@ -27,9 +27,10 @@ from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
 from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
+from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
-from linkage.settings import Settings
+from linkage.settings import IngestSettings, Settings
 from linkage.store.known import KnownIds
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
@@ -52,6 +53,28 @@ class Reading:
         parts = [repr(self.mapping), self.source, self.keep_prompts, key]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
+    def entry(self, *, set_aside: int, limits: IngestSettings) -> str:
+        """What the ledger keeps of a file that was read so: the digest, and the limits where lines were set aside."""
+        return f"{self.digest()} {json.dumps(_sizes(limits))}" if set_aside else self.digest()
+
+    def has_read(self, entry: str, *, limits: IngestSettings) -> bool:
+        """Whether nothing more would come of a file that has this entry in the ledger.
+
+        More would come of one with lines that were set aside, if now longer ones are allowed. A purge takes the limits
+        away: what it took out must not come back.
+        """
+        digest, _, sizes = entry.partition(" ")
+        allowed = json.loads(sizes) if sizes else _sizes(limits)
+        return digest == self.digest() and all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
+
+
+def _sizes(limits: IngestSettings) -> list[int]:
+    """Settings that leave out lines which a larger value lets in.
+
+    Not those of single fields: a request that lost its id for being too long would come in again, under that id.
+    """
+    return [limits.line_bytes, limits.unpacked_ratio]
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prepared:
@@ -69,7 +92,7 @@ class Prepared:
 class FileEnd(NamedTuple):
     """What comes behind the last batch of a file."""
 
-    sha256: str
+    digest: Digest
     """Of the bytes on disk that the batches were read from."""
 
 
@@ -80,11 +103,19 @@ Facts = tuple[int, Prepared | AccountBatch | FileEnd]
 """Bytes of the file read so far, and the facts of a batch."""
 
 
-def open_log(path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings) -> RawFile:
+def open_log(
+    path: str | PathLike[str],
+    kind: RecordKind | None,
+    *,
+    reading: Reading,
+    settings: Settings,
+    marks: Collection[int] = (),
+) -> RawFile:
     """The file, opened and recognised; what raises, see :func:`linkage.intake.files.read_raw`."""
     wanted = AUTO if kind == "accounts" else reading.format_name
     mapping = None if kind == "accounts" else reading.mapping
-    return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=settings.ingest, as_columns=True)
+    limits = settings.ingest
+    return read_raw(path, format_name=wanted, kind=kind, mapping=mapping, settings=limits, as_columns=True, marks=marks)
 
 
 def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
@@ -98,11 +129,17 @@ def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
 
 
 def read_checked_log(
-    path: str | PathLike[str], kind: RecordKind | None, *, reading: Reading, settings: Settings
+    path: str | PathLike[str],
+    kind: RecordKind | None,
+    *,
+    reading: Reading,
+    settings: Settings,
+    marks: Collection[int] = (),
 ) -> Generator[Checked]:
     """What :func:`read_checked` gives, to be called in another process."""
     keep_near()
-    yield from read_checked(open_log(path, kind, reading=reading, settings=settings), settings=settings)
+    raw = open_log(path, kind, reading=reading, settings=settings, marks=marks)
+    yield from read_checked(raw, settings=settings)
 
 
 def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudonymizer | None) -> Generator[Facts]:

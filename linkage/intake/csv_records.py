@@ -9,6 +9,7 @@ from typing import Final
 
 from linkage.errors import FormatError
 from linkage.intake.formats.base import shown_name
+from linkage.intake.json_records import CUT_SHORT
 from linkage.intake.raw import BatchBuilder, RawBatch
 from linkage.intake.unpack import Source
 
@@ -76,7 +77,7 @@ def read_csv_rows(source: Source, blocks: Iterator[bytes], builder: BatchBuilder
         try:
             values = next(rows, None)
         except csv.Error as error:
-            builder.reject(feed.number, f"broken CSV: {error}")
+            builder.reject(feed.number, f"broken CSV: {error}" if feed.is_ended else CUT_SHORT)
         else:
             if values is None:
                 break
@@ -94,6 +95,8 @@ class _Feed:
 
     def __init__(self, source: Source, blocks: Iterator[bytes]) -> None:
         self.number = 0
+        self.is_ended = True
+        """Whether the line has its line end, which only the last of a file may lack."""
         self.fault = ""
         self.size = 0
         self._longest = source.settings.line_bytes
@@ -101,7 +104,7 @@ class _Feed:
 
     def __iter__(self) -> Iterator[str]:
         for line in self._lines:
-            self.number = line.number
+            self.number, self.is_ended = line.number, line.is_ended
             if line.text is None:
                 self.fault = f"a line longer than {self._longest} bytes"
                 yield "\n"
@@ -126,6 +129,7 @@ def _add_row(values: list[str], names: list[str], feed: _Feed, builder: BatchBui
     elif not values:
         return
     elif len(values) != len(names):
-        builder.reject(feed.number, "a row with more or fewer values than the header has names")
+        why = "a row with more or fewer values than the header has names"
+        builder.reject(feed.number, why if feed.is_ended else CUT_SHORT)
     else:
         builder.add(feed.number, dict(zip(names, values, strict=True)), size)

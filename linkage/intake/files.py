@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from os import PathLike
 from typing import BinaryIO, Final, Literal, cast
 
@@ -18,7 +18,7 @@ from linkage.intake.formats.base import Format, RecordKind
 from linkage.intake.mapping import MATCHED_CHARS, Mapping
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import parse_object, parse_objects
-from linkage.intake.unpack import Source
+from linkage.intake.unpack import Digest, Source
 from linkage.settings import IngestSettings
 
 Layout = Literal["json lines", "json documents", "csv", "parquet", "text", "empty"]
@@ -52,8 +52,8 @@ class RawFile:
     size: int
     """Bytes on disk, what ``RawBatch.bytes_read`` counts towards."""
     batches: Iterator[RawBatch | ColumnBatch]
-    digest: Callable[[], str]
-    """SHA-256 of its bytes on disk (:meth:`linkage.intake.unpack.Source.digest`); free once all batches were read."""
+    digest: Callable[[], Digest]
+    """Of its bytes on disk (:meth:`linkage.intake.unpack.Source.digest`); free once all batches were read."""
 
     @property
     def format_name(self) -> str:
@@ -82,6 +82,7 @@ def read_raw(
     mapping: Mapping | None = None,
     settings: IngestSettings | None = None,
     as_columns: bool = False,
+    marks: Collection[int] = (),
 ) -> RawFile:
     """A log file as batches of raw records.
 
@@ -97,6 +98,7 @@ def read_raw(
     settings : limits of lines and batches; default ``IngestSettings()``.
     as_columns : give canonical request records in JSON lines as columns where that changes no outcome; several times
         as fast.
+    marks : after how many bytes of the file its digest tells what they are.
 
     Raises
     ------
@@ -109,7 +111,7 @@ def read_raw(
     chosen = mapping.format if mapping else None if format_name == AUTO else format_named(format_name)
     if chosen and kind not in (None, chosen.kind):
         raise FormatError(f"{path}: wanted {kind}; {chosen.name} holds {chosen.kind}. Choose another format")
-    source = Source(path, settings=limits)
+    source = Source(path, settings=limits, marks=marks)
     sample, blocks = _look_at(source)
     if chosen is None and (mapping := _text_mapping(sample)):
         chosen = mapping.format

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from linkage.errors import FormatError
 from linkage.intake.raw import BatchBuilder, RawBatch
-from linkage.intake.unpack import Source
+from linkage.intake.unpack import Source, unreadable
 
 MAGIC: Final = b"PAR1"
 """What a Parquet file begins and ends with."""
@@ -57,6 +57,7 @@ def read_parquet_rows(source: Source, file: BinaryIO, builder: BatchBuilder) -> 
     Raises
     ------
     FormatError : not a whole Parquet file.
+    SourceError : the rest cannot be read now.
     """
     table = _open(file, where=str(source.path))
     total, row = max(table.metadata.num_rows, 1), 0
@@ -68,6 +69,8 @@ def read_parquet_rows(source: Source, file: BinaryIO, builder: BatchBuilder) -> 
                 if builder.is_full:
                     yield builder.take(bytes_read=source.size * row // total)
         except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # Arrow's own, of damage, have no number
+                raise unreadable(source.path, error) from error
             builder.reject(row + 1, f"damaged Parquet data up to row {ended}: {_first_line(error)}")
         row = ended
     if not builder.is_empty:

@@ -48,12 +48,16 @@ def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
         builder.reject(line.number, "not UTF-8 text")
         return
     match = mapping.line_pattern.search(text) if mapping.line_pattern and text else None
-    if match:
+    if match and line.is_ended:
         builder.add(line.number, match.groupdict(), len(text))
-    elif text and not mapping.skips_other_lines:
+    elif match or (text and not mapping.skips_other_lines):
+        # A pattern may fit what is there of a line that is being written, and find half an account in it.
         builder.reject(line.number, "the line pattern does not match" if line.is_ended else CUT_SHORT)
 
 
 def plain_line(text: bytes) -> str:
-    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8."""
-    return _COLOURS.sub(b"", text).decode("utf-8").strip()
+    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8.
+
+    Nor has it the NULs that a machine which lost power leaves behind its last lines.
+    """
+    return _COLOURS.sub(b"", text.lstrip(b"\0")).decode("utf-8").strip()

@@ -1,6 +1,7 @@
 """Bytes and lines of a log file, whatever packs it: plain, gzip or Zstandard, told by their first bytes.
 
-A file that breaks off gives what came before; :attr:`Source.fault` then says why the rest is missing.
+A file that breaks off gives what came before; :attr:`Source.fault` then says why the rest is missing. One that cannot
+be read now is another matter, and an error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -46,6 +47,17 @@ class Line(NamedTuple):
     """Whether a line end follows; False only for the last line."""
 
 
+class Digest(NamedTuple):
+    """What tells the bytes of a file from any others."""
+
+    sha256: str
+    """Hexadecimal."""
+    size: int
+    """How many bytes it was made of: a file that is written to meanwhile is longer than it was when it was opened."""
+    beginnings: frozenset[str]
+    """SHA-256 of its first bytes up to each of the marks that were asked for, packed and unpacked."""
+
+
 class Source:
     """A log file to read once from start to end.
 
@@ -58,8 +70,12 @@ class Source:
     fault : why the file broke off; empty while it did not.
     """
 
-    def __init__(self, path: str | PathLike[str], *, settings: IngestSettings) -> None:
+    def __init__(self, path: str | PathLike[str], *, settings: IngestSettings, marks: Collection[int] = ()) -> None:
         """Open nothing yet, but make sure that the path is a file that can be read.
+
+        Parameters
+        ----------
+        marks : after how many bytes its digest tells what they are (``Digest.beginnings``).
 
         Raises
         ------
@@ -69,50 +85,64 @@ class Source:
         self.settings = settings
         self.position = 0
         self.fault = ""
-        self._sha256: str | None = None
+        self._digest: Digest | None = None
+        self._marks = marks
+        self._unpacked: _Hasher | None = None
         self.size = _regular_size(self.path)
         with _open(self.path) as file:
             start = file.read(8)
         self.packing = _packing_of(start)
+        if marks and self.packing != "plain":
+            self._unpacked = _Hasher(marks)
 
     def blocks(self) -> Iterator[bytes]:
-        """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped."""
+        """Unpacked bytes, at most about a megabyte at once; a UTF-8 byte order mark at the start is dropped.
+
+        So are NUL bytes there: a program that goes on writing where it was, after its log was truncated, leaves a hole.
+
+        Raises
+        ------
+        SourceError : the rest cannot be read now. What came before is not the file: taken for it, the rest would be
+            missing for good once the disk or network is well again.
+        """
         held, unpacked, is_first = b"", 0, True
         try:
             for block in self._unpack():
                 unpacked += len(block)
+                if self._unpacked:
+                    self._unpacked.add(block)
                 self._refuse_bomb(unpacked)
-                if is_first and len(held := held + block) < len(BOM):
+                if is_first and len(held := (held + block).lstrip(b"\0")) < len(BOM):
                     continue
                 yield held.removeprefix(BOM) if is_first else block
                 is_first = False
         except _BrokenOffError as error:
             self.fault = str(error)
+        except SourceError:
+            raise
         except OSError as error:
-            self.fault = f"reading stopped: {error.strerror or error}"
+            raise unreadable(self.path, error) from error
         if is_first and held.removeprefix(BOM):
             yield held.removeprefix(BOM)
 
-    def digest(self) -> str:
-        """SHA-256 of the bytes on disk, hexadecimal: of those that were read, where they were read to their end.
+    def digest(self) -> Digest:
+        """Of the bytes on disk: of those that were read, where they were read to their end.
 
         Raises
         ------
         SourceError : they cannot be read now.
         """
-        if self._sha256 is not None:
-            return self._sha256
-        digest = hashlib.sha256()
+        if self._digest is not None:
+            unpacked = self._unpacked.digest().beginnings if self._unpacked else frozenset()
+            return self._digest._replace(beginnings=self._digest.beginnings | unpacked)
+        hasher = _Hasher(self._marks)
         with _open(self.path) as file:
             try:
                 while block := file.read(BLOCK_BYTES):
-                    digest.update(block)
+                    hasher.add(block)
             except OSError as error:
-                raise SourceError(
-                    f"{self.path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was "
-                    "stored: copy it to another disk, and load the copy"
-                ) from error
-        return digest.hexdigest()
+                raise unreadable(self.path, error) from error
+        return hasher.digest()
 
     def lines(self, blocks: Iterator[bytes] | None = None, *, first: int = 1) -> Iterator[Line]:
         """Lines ended by a line feed alone (U+2028 and the like are text); a carriage return before it stays.
@@ -148,17 +178,48 @@ class Source:
                 yield from packed
 
     def _packed(self, file: BinaryIO) -> Iterator[bytes]:
-        digest = hashlib.sha256()
+        hasher = _Hasher(self._marks)
         while block := file.read(BLOCK_BYTES):
-            digest.update(block)
+            hasher.add(block)
             self.position += len(block)
             yield block
-        self._sha256 = digest.hexdigest()
+        self._digest = hasher.digest()
 
     def _refuse_bomb(self, unpacked: int) -> None:
         ratio = self.settings.unpacked_ratio
         if unpacked > ratio * max(self.position, _RATIO_FLOOR_BYTES):
             raise _BrokenOffError(f"unpacks to more than {ratio} times its size; the rest was not read")
+
+
+class _Hasher:
+    """The digest of bytes that come block by block."""
+
+    def __init__(self, marks: Collection[int]) -> None:
+        self._sha256, self._size = hashlib.sha256(), 0
+        self._marks = sorted(marks, reverse=True)
+        self._beginnings: set[str] = set()
+
+    def add(self, block: bytes) -> None:
+        rest = memoryview(block)
+        while self._marks and self._marks[-1] <= self._size + len(rest):
+            mark = self._marks.pop()
+            self._sha256.update(rest[: mark - self._size])
+            rest = rest[mark - self._size :]
+            self._size = mark
+            self._beginnings.add(self._sha256.hexdigest())
+        self._sha256.update(rest)
+        self._size += len(rest)
+
+    def digest(self) -> Digest:
+        return Digest(self._sha256.hexdigest(), self._size, frozenset(self._beginnings))
+
+
+def unreadable(path: Path, error: OSError) -> SourceError:
+    """What is told of a file whose rest cannot be read now."""
+    return SourceError(
+        f"{path}: wanted to read it to its end; {error.strerror or error}. Nothing of it was stored: load it again or, "
+        "where that fails too, a copy of it on another disk"
+    )
 
 
 def _regular_size(path: Path) -> int:

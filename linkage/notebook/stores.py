@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
@@ -450,7 +451,7 @@ class Store:
             wanted="to load logs into it",
             instead="Build upon that folder: linkage ingest-spark MASTER FOLDER LOGS --out NEW, then take NEW in",
         )
-        found, remarks = _expand(files)
+        found, remarks = _expand(files, own=self._database.own_files)
         with progress_shown(progress) as tell:
             results = ingest_files(
                 self._database,
@@ -486,8 +487,8 @@ def open_store(path: AnyPath, *, create: bool = True) -> Store:
     return Store(Database(path, create=create))
 
 
-def _expand(files: Iterable[AnyPath]) -> tuple[list[Path], list[str]]:
-    """The files, folders replaced by what is in them, and what is to be said of folders."""
+def _expand(files: Iterable[AnyPath], *, own: frozenset[str]) -> tuple[list[Path], list[str]]:
+    """The files, folders replaced by what is in them, without the store's own; and what is to be said of folders."""
     found: list[Path] = []
     remarks: list[str] = []
     for file in map(Path, files):
@@ -499,7 +500,17 @@ def _expand(files: Iterable[AnyPath]) -> tuple[list[Path], list[str]]:
         remarks += [_passed_over(each) for each in inside if not each.is_file()]
         if not inside:
             remarks.append(f"{file}: an empty folder")
-    return found, remarks
+    logs = [file for file in found if not _is_one_of(file, own)]
+    if len(logs) < len(found):
+        remarks.append("the store lies among the files: it was left out")
+    return logs, remarks
+
+
+def _is_one_of(path: Path, real: frozenset[str]) -> bool:
+    try:
+        return os.path.realpath(path) in real
+    except (OSError, ValueError):  # a name that no file can have: the reader tells why
+        return False
 
 
 def _inside(path: Path) -> list[Path] | None:

@@ -221,19 +221,48 @@ def has_file_of(database: Database, *, size: int) -> bool:
     return bool(database.connection.execute(statements.HAS_FILE_OF_SIZE, (size,)).fetchone()[0])
 
 
-def find_source_file(database: Database, *, sha256: str, format_name: str, reading: str) -> BatchCounts | None:
-    """What became of a file that was loaded before in the same way; None when it was not."""
-    values = {"sha256": sha256, "format": format_name, "reading": reading}
-    row = database.connection.execute(statements.FIND_SOURCE_FILE, values).fetchone()
-    return None if row is None else BatchCounts(kept=row[0], seen_before=row[2], conflicting=row[3])
+def find_source_files(database: Database, *, sha256: str, format_name: str) -> list[SourceFile]:
+    """What became of the files with these bytes, one for each way they were read, the newest first."""
+    values = {"sha256": sha256, "format": format_name}
+    rows = database.connection.execute(statements.FIND_SOURCE_FILES, values)
+    return [SourceFile(*row) for row in rows.fetchall()]
 
 
-def add_source_file(connection: Connection, file: SourceFile, *, rejected: Iterable[tuple[int, str]]) -> None:
-    """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed."""
-    cursor = connection.execute(statements.ADD_SOURCE_FILE, dataclasses.asdict(file))
+class Unsettled(NamedTuple):
+    """A file of the ledger with lines that were set aside, and never were in a longer one."""
+
+    number: int
+    size: int
+    sha256: str
+    format: str
+    kind: str
+
+
+def find_unsettled(database: Database) -> list[Unsettled]:
+    """Files whose lines that were set aside are told, in the order they were loaded."""
+    return [Unsettled(*row) for row in database.connection.execute(statements.UNSETTLED_FILES).fetchall()]
+
+
+def add_source_file(
+    connection: Connection,
+    file: SourceFile,
+    *,
+    rejected: Iterable[tuple[int, str]],
+    settled: Iterable[Unsettled] = (),
+) -> None:
+    """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed.
+
+    Of bytes that are there already, as of a file that was written to while it was loaded, the first entry stays, with
+    what more came of them.
+
+    Parameters
+    ----------
+    settled : files that are the beginning of this one, or all of it: what was set aside of them is told no more.
+    """
+    connection.executemany(statements.FORGET_REJECTED, [(each.number,) for each in settled])
+    ((number,),) = connection.execute(statements.ADD_SOURCE_FILE, dataclasses.asdict(file)).fetchall()
     connection.executemany(
-        "insert or ignore into rejected values (?, ?, ?)",
-        ((cursor.lastrowid, line, reason) for line, reason in rejected),
+        "insert or ignore into rejected values (?, ?, ?)", ((number, line, reason) for line, reason in rejected)
     )
     if file.kept or file.conflicting:
         connection.execute(statements.BUMP_REVISION)

@@ -54,15 +54,17 @@ def _keep(handle: int, _message: int, _routines: int) -> int:
 _note: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(_keep)
 
 
-def connect(path: str | PathLike[str], *, timeout: float) -> Connection:
-    """Open a file as ``sqlite3.connect`` does, without transactions of its own."""
+def connect(path: str | PathLike[str], *, timeout: float, is_uri: bool = False) -> Connection:
+    """Open a file as ``sqlite3.connect`` does, without transactions of its own; ``is_uri`` : its name is one."""
     library = find_library()
     note = getattr(library, "sqlite3_auto_extension", None)  # of every connection that is opened while it is noted
     _opened.handle = None
     if note:
         note(_note)
     try:
-        connection: Connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, factory=Connection)
+        connection: Connection = sqlite3.connect(
+            path, timeout=timeout, isolation_level=None, factory=Connection, uri=is_uri
+        )
     finally:
         if note:
             library.sqlite3_cancel_auto_extension(_note)  # type: ignore[union-attr]

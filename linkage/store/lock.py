@@ -18,7 +18,8 @@ _POLL_S = 0.05
 def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     """Hold the store's writer lock for the length of a ``with`` block.
 
-    The lock is the kernel's (``flock``) on a file beside the store, so it ends with the process that holds it.
+    The lock is the kernel's (``flock``) on a file beside the store, so it ends with the process that holds it. A link
+    to a store is the store.
 
     Parameters
     ----------
@@ -28,16 +29,19 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     Raises
     ------
     StoreBusyError : another process holds it; the message has its pid and for how long.
-    StoreError : the lock file cannot be written.
+    StoreError : the lock file cannot be written, or the file system has no locks.
     """
-    path = store_path.with_name(store_path.name + ".lock")
+    real = Path(os.path.realpath(store_path))
+    path = real.with_name(real.name + ".lock")
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)  # what a link leads to is nobody's lock
     except OSError as error:
         raise StoreError(
-            f"{path}: wanted to write the lock file; {error.strerror}. Check the folder's rights"
+            f"{path}: wanted to write the lock file; {error.strerror}. Check the rights of the folder, and of "
+            "that file where it is there"
         ) from error
     try:
+        _give_to_owner(handle, real)
         _acquire(handle, store_path, wait_s)
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)
@@ -46,18 +50,35 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
         os.close(handle)
 
 
+def _give_to_owner(handle: int, store_path: Path) -> None:
+    """Let the store's owner have the lock file, too, where root writes: what runs at night could not write any more.
+
+    SQLite does so with what it keeps beside a store. A file that may have another name somewhere is left alone.
+    """
+    made = os.fstat(handle)
+    if os.geteuid() == made.st_uid == 0 and made.st_nlink == 1:
+        with contextlib.suppress(OSError):
+            owner = store_path.stat()
+            os.fchown(handle, owner.st_uid, owner.st_gid)
+
+
 def _acquire(handle: int, store_path: Path, wait_s: float) -> None:
     deadline = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:  # some network file systems tell the one by the other
             if time.monotonic() < deadline:
                 time.sleep(_POLL_S)
                 continue
             raise StoreBusyError(
                 f"{store_path}: wanted to write; {_holder(handle)}. Wait for it to end, or say --wait 600"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"{store_path}: wanted a lock, so that one process writes at a time; {error.strerror or error}. Put "
+                "the store on a file system that has locks, such as a local disk"
             ) from error
 
 

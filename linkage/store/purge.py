@@ -80,6 +80,7 @@ def forget_unused(connection: sqlite3.Connection) -> Counts:
     _add(counts, _delete(connection, sql.FORGET_VALUES))
     _add(counts, _clean_runs(connection))
     counts["texts"] = _clean_texts(connection)
+    connection.execute(sql.KNOW_FILES)
     connection.execute(BUMP_REVISIONS)
     return {table: count for table, count in sorted(counts.items()) if count}
 

@@ -80,8 +80,8 @@ def write_snapshot(
     ------
     StoreError : the file cannot be written.
     """
-    with Database(path) as copy:
-        copy.connection.execute(_ATTACH, {"path": str(source.path)})
+    with Database(path, by_uri=True) as copy:
+        copy.connection.execute(_ATTACH, {"path": source.name})
         with copy.transaction("copy what a reader needs") as connection:
             for statement in (*_COPY, *_VIEWS):
                 connection.execute(statement)

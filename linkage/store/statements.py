@@ -246,14 +246,25 @@ ADD_SOURCE_FILE: Final = """
 insert into source_file
     (path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting)
 values (:path, :size, :sha256, :format, :reading, :kind, :kept, :set_aside, :seen_before, :conflicting)
+on conflict (sha256, format, reading) do update
+set size = excluded.size, kept = kept + excluded.kept
+returning id
 """
 
 HAS_FILE_OF_SIZE: Final = "select exists (select 1 from source_file where size = ?)"
-FIND_SOURCE_FILE: Final = """
-select kept, set_aside, seen_before, conflicting, kind
+FIND_SOURCE_FILES: Final = """
+select path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting
 from source_file
-where sha256 = :sha256 and format = :format and reading = :reading
+where sha256 = :sha256 and format = :format
+order by id desc
 """
+UNSETTLED_FILES: Final = """
+select f.id, f.size, f.sha256, f.format, f.kind
+from source_file as f
+where f.set_aside > 0 and exists (select 1 from rejected as r where r.source_file_id = f.id)
+order by f.id
+"""
+FORGET_REJECTED: Final = "delete from rejected where source_file_id = ?"
 
 ADD_FAILED_FILE: Final = "insert or replace into failed_file (path, exit_code, reason) values (?, ?, ?)"
 FORGET_FAILED_FILE: Final = "delete from failed_file where path = ?"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -24,6 +25,7 @@ from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
 from linkage.store.stepping import Packed, Parameters, read_numbers, read_packed
+from linkage.store.still import Still, cannot_share, file_uri, find_still, need_whole
 from linkage.terms import TIME, Shape, make_frame
 
 _BUSY_S: Final = 30.0
@@ -48,20 +50,24 @@ _TIME_COLUMNS: Final = frozenset({"as_of", "since", "first_seen", "last_seen"})
 class Database:
     """An open store. Reading never takes a write lock; writing happens inside :meth:`writing`.
 
+    Where nothing can be written beside it, it is read as one that never changes (:mod:`linkage.store.still`).
+
     Parameters
     ----------
     path : the SQLite file; made when it is missing and ``create`` is true.
     create : whether a missing file is made.
+    by_uri : whether statements may name another file by a URI, as :attr:`name` gives it.
 
     Raises
     ------
     StoreError : missing, not a linkage store, damaged, or made by a later version.
     """
 
-    def __init__(self, path: str | PathLike[str], *, create: bool = True) -> None:
+    def __init__(self, path: str | PathLike[str], *, create: bool = True, by_uri: bool = False) -> None:
         self.path, self._is_settled, self._is_compiled, self._changes_before = Path(path), False, False, 0
+        self._still: Still | None = None
         self._check_path(create=create)
-        self._database = self._open()
+        self._database = self._open(file_uri(self.path) if by_uri else None)
         try:
             self._prepare()
         except BaseException:
@@ -103,9 +109,19 @@ class Database:
                 f"{self.path}: wanted a folder to put the store in; {self.path.parent} is none. Make it first"
             )
 
-    def _open(self) -> sqlite_utils.Database:
+    @property
+    def name(self) -> str:
+        """What a statement on another connection calls this file, to attach it."""
+        return self._still.uri if self._still else str(self.path)
+
+    @property
+    def own_files(self) -> frozenset[str]:
+        """Where the store and what SQLite and the lock keep beside it are, whether they are there now or not."""
+        return frozenset(os.path.realpath(self.path) + ending for ending in ("", "-wal", "-shm", "-journal", ".lock"))
+
+    def _open(self, uri: str | None = None) -> sqlite_utils.Database:
         try:
-            connection = connect(self.path, timeout=_BUSY_S)
+            connection = connect(uri or self.path, timeout=_BUSY_S, is_uri=uri is not None)
         except (sqlite3.Error, ValueError) as error:  # a NUL in its name
             raise StoreError(
                 f"{self.path}: wanted to open the store; {error}. Check the path and its rights"
@@ -113,8 +129,9 @@ class Database:
         return sqlite_utils.Database(connection)
 
     def _prepare(self) -> None:
-        connection = self.connection
         with self.errors_told("open the store"):
+            self._read_still_if_unshared()
+            connection = self.connection
             connection.execute("pragma trusted_schema = off")
             connection.execute("pragma cell_size_check = on")
             version = self._known_version()
@@ -123,6 +140,18 @@ class Database:
             connection.execute("pragma temp_store = file")
             if version < len(MIGRATIONS):
                 self._migrate()
+
+    def _read_still_if_unshared(self) -> None:
+        """Open the file anew, as one that never changes, where SQLite cannot write beside it."""
+        try:
+            self._number("pragma user_version")
+        except sqlite3.OperationalError as error:
+            still = find_still(self.path) if cannot_share(error) else None
+            if still is None:
+                raise
+            need_whole(still)
+            self._database.close()
+            self._database, self._still = self._open(still.uri), still
 
     def _known_version(self) -> int:
         """How many migrations the file has had, once it is known to be a linkage store or empty."""
@@ -151,6 +180,12 @@ class Database:
         return int(self.connection.execute(sql).fetchone()[0])
 
     def _migrate(self) -> None:
+        if self._still:
+            raise StoreError(
+                f"{self.path}: wanted schema version {len(MIGRATIONS)}; found {self._number('pragma user_version')}, "
+                "and nothing can be written here to make it that. Copy it to a folder you can write in, and use the "
+                "copy"
+            )
         with writer_lock(self.path, wait_s=_BUSY_S):
             self.connection.execute(_LOG)
             for script in MIGRATIONS[self._number("pragma user_version") :]:
@@ -160,7 +195,11 @@ class Database:
     def errors_told(self, action: str) -> Iterator[None]:
         """SQLite's own errors in a ``with`` block, told as ours; ``action`` is what the block does."""
         try:
-            yield
+            try:
+                yield
+            finally:
+                if self._still:
+                    self._still.need_unchanged(action)
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise StoreBusyError(f"{self.path}: wanted to {action}; {error}. Try again later") from error
@@ -243,11 +282,11 @@ class Database:
             self._execute_all(begin)
             try:
                 yield self.connection
+                self._execute_all(end)  # where a reader is in the way it fails, and leaves all as it was before
             except BaseException:
                 if self.connection.in_transaction:
                     self._execute_all(undo)
                 raise
-            self._execute_all(end)
 
     def _kind_of_transaction(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
         if not self.connection.in_transaction:
@@ -295,7 +334,7 @@ class Database:
 
     def _asked_by(self) -> Asked | None:
         """Who reads numbers, and where; None: Python's binding does."""
-        if self._is_settled:
+        if self._is_settled and not self._still:
             calls = find_calls()
             return Asked(calls, self.path) if calls else None
         return find_asked(self.connection) if self._is_compiled else None

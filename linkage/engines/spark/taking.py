@@ -55,8 +55,7 @@ def take_in(database: Database, folder: str | PathLike[str], *, wait_s: float = 
     with database.writing(wait_s=wait_s):
         try:
             manifest = read_manifest(place)
-            ledger = {"sha256": manifest.digest, "format_name": KIND, "reading": ""}
-            if facts.find_source_file(database, **ledger) is not None:
+            if facts.find_source_files(database, sha256=manifest.digest, format_name=KIND):
                 return _result(place, manifest, is_new=False)
             _refuse_mixture(database, place, manifest)
             with database.transaction(f"store {place}") as connection:

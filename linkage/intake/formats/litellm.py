@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from linkage.errors import RecordError
-from linkage.intake.formats.base import Record
-from linkage.intake.values import Moment, Repaired, is_absent, moment_from_number, number_of, read_time
+from linkage.intake.formats.base import Record, first_present
+from linkage.intake.values import Moment, Repaired, hide_raw_key, is_absent, moment_from_number, number_of, read_time
 
-_USER_AGENT_TAG = "User-Agent:"
+_USER_AGENT_TAG: Final = "User-Agent:"
+
+_PROXY_ADMIN: Final = "default_user_id"
+"""Whom LiteLLM writes for the master key, and for every key that was made in its pages by whoever runs the proxy."""
+
+
+def billed_account(*users: Any, team: Any, key: Any) -> Any:
+    """The key's user; a key without one, or of whoever runs the proxy, bills its team, or only itself.
+
+    What the caller claims (``end_user``) is no account.
+    """
+    owners = (user for user in users if user != _PROXY_ADMIN)
+    return first_present(*owners, team, hide_raw_key(key))
 
 
 def requested_model(record: Record) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from linkage.intake.formats.base import Format, Record, first_present, list_in, object_in
 from linkage.intake.formats.litellm import (
+    billed_account,
     forwarded_list,
     http_status,
     milliseconds_between,
@@ -15,7 +16,7 @@ from linkage.intake.formats.litellm import (
 )
 from linkage.intake.prompts import flatten_messages
 from linkage.intake.trees import parse_text
-from linkage.intake.values import hide_raw_key, is_absent, number_of
+from linkage.intake.values import is_absent, number_of
 
 
 def _read(record: Record) -> Record:
@@ -29,9 +30,8 @@ def _read(record: Record) -> Record:
     return {
         "timestamp": start,
         "request_id": record.get("request_id"),
-        # A key made without an owner bills its team, or only itself. `end_user` is what the caller claims.
-        "account_id": first_present(
-            record.get("user"), metadata.get("user_api_key_user_id"), record.get("team_id"), hide_raw_key(key)
+        "account_id": billed_account(
+            record.get("user"), metadata.get("user_api_key_user_id"), team=record.get("team_id"), key=key
         ),
         "api_key_id": key,
         "ip": address,

@@ -6,6 +6,7 @@ from typing import Final
 
 from linkage.intake.formats.base import Format, Record, first_present, list_in, messages_in, object_in
 from linkage.intake.formats.litellm import (
+    billed_account,
     forwarded_list,
     http_status,
     milliseconds_between,
@@ -14,7 +15,6 @@ from linkage.intake.formats.litellm import (
     user_agent_tag,
 )
 from linkage.intake.prompts import flatten_messages
-from linkage.intake.values import hide_raw_key
 
 
 def _read(record: Record) -> Record:
@@ -27,9 +27,8 @@ def _read(record: Record) -> Record:
     return {
         "timestamp": start,
         "request_id": record.get("id"),
-        # A key made without an owner bills its team, or only itself. `end_user` is what the caller claims.
-        "account_id": first_present(
-            metadata.get("user_api_key_user_id"), metadata.get("user_api_key_team_id"), hide_raw_key(key)
+        "account_id": billed_account(
+            metadata.get("user_api_key_user_id"), team=metadata.get("user_api_key_team_id"), key=key
         ),
         "api_key_id": key,
         "ip": address,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from linkage.intake.formats.base import Format, Record, first_present
-from linkage.intake.formats.litellm import moment
-from linkage.intake.values import hide_raw_key
+from linkage.intake.formats.base import Format, Record
+from linkage.intake.formats.litellm import billed_account, moment
 
 
 def _read_owner(record: Record) -> Record:
@@ -27,7 +26,7 @@ def _domain(email: Any) -> Any:
 def _read_key(record: Record) -> Record:
     # The age of a key says nothing about the age of its account, so `created_at` stays unknown.
     return {
-        "account_id": first_present(record.get("user_id"), record.get("team_id"), hide_raw_key(record.get("token"))),
+        "account_id": billed_account(record.get("user_id"), team=record.get("team_id"), key=record.get("token")),
         "organization_id": record.get("organization_id"),
         "plan": record.get("budget_id"),
     }
