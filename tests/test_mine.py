@@ -171,6 +171,34 @@ def test_texts_that_fill_a_slot_again_and_again_are_not_templates():
     assert set(mine_templates(prompts).labels.tolist()) == {0}
 
 
+def test_templates_that_differ_in_one_sentence_are_told_apart_however_few_have_one():
+    rand = random.Random(37)
+    start = "You are a careful assistant. Draft a reply which politely declines. Use plain words.\n\nInput:"
+
+    def ask(manner: str) -> str:
+        return f"{start}\n{sentence(rand, 50)}\n\n{manner} Format your answer as JSON."
+
+    manners = {"Quote what supports you.": 400, "Use at most fifty words.": 150, "Avoid bullets of any kind.": 12}
+    assert_told_apart(*([ask(manner) for _ in range(size)] for manner, size in manners.items()))
+
+
+def test_what_may_still_be_fixed_text_is_not_counted_as_a_slots_opening():
+    rand = random.Random(41)
+    fixed = (
+        "You are an assistant. Summarize the text between the lines without adding anything. End with a short verdict."
+    )
+    prompts = [f"{fixed}\n###\n{word} {sentence(rand, 60)}" for word in NOUNS[:9] for _ in range(15)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
+def test_a_dozen_long_texts_that_fill_a_slot_are_no_templates():
+    rand = random.Random(43)
+    texts = [sentence(rand, 90) for _ in range(12)]
+    ask = "Write a reply of one paragraph to this. Give your reasons first.\n\nDocument:"
+    prompts = [f"{ask}\n{one}\n{rand.choice(NOUNS)} {sentence(rand, 5)}" for one in texts for _ in range(40)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
 def test_none_and_empty_prompts_get_no_label():
     prompts, _ = world({"qa": 10})
     mined = mine_templates([None, "", "  ", *prompts])
