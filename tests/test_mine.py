@@ -329,5 +329,28 @@ def test_chinese_templates_are_found():
     assert set(mine_templates([f"请总结以下文章:{text}。请用三句话回答。" for text in texts]).labels.tolist()) == {0}
 
 
+def test_a_character_of_a_script_without_spaces_says_less_than_a_word():
+    rand = random.Random(47)
+    letters = "河机信园市窗铜琴港冬山故灯桥画跟量忘修借看卖述大小红蓝快慢新旧天地风雨春秋书纸"
+
+    def text(size: int) -> str:
+        return "".join(rand.choice(letters) for _ in range(size))
+
+    asked = [f"什么是{text(rand.randrange(4, 12))}？" for _ in range(60)]
+    told = [f"{text(rand.randrange(12, 30))}，你说呢" for _ in range(60)]
+    planted = [f"请用两句话概括下面的文章：{text(rand.randrange(12, 30))}" for _ in range(60)]
+    labels = mine_templates(asked + told + planted).labels
+    assert set(labels[:120].tolist()) == {-1}
+    assert set(labels[120:].tolist()) == {0}
+
+
+def test_what_most_words_of_a_prompt_are_is_kept_in_its_blob():
+    features = extract_features(["什么是河？", "What is 河 in English?", "Tell me what it is."])
+    assert features.dense.tolist() == [True, False, False]
+    again = Features.from_blobs(features.prompt_ids, features.to_blobs())
+    assert (again.dense.tolist(), again.words.tolist()) == (features.dense.tolist(), features.words.tolist())
+    assert join_features([again.take(np.array([0])), again]).dense.tolist() == [True, True, False, False]
+
+
 def test_names_are_sixteen_hex_digits():
     assert template_name(2**63 - 1) == "t-7fffffffffffffff"

@@ -79,7 +79,10 @@ class _Cells:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cuts:
-    """The cuts of all rows, as :func:`kernels.cut_row` gives them."""
+    """The cuts of all rows, as :func:`kernels.cut_row` gives them.
+
+    ``sizes`` has numbers of cuts at the start, at the end and of lines, and whether most words are characters.
+    """
 
     cuts: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.float32]
@@ -137,7 +140,7 @@ def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64])
     made = Cuts(
         np.zeros((rows, 3, kernels.CUTS), np.uint64),
         np.zeros((rows, 3, kernels.CUTS), np.float32),
-        np.zeros((rows, 3), np.int64),
+        np.column_stack([np.zeros((rows, 3), np.int64), features.dense]),
         features.words,
     )
 
@@ -166,7 +169,7 @@ def _hash_cuts(cuts, tokens, sizes, words, hashes):
         for at in range(1, kernels.CUTS):
             first, last = max(first, tokens[row, 0, at]), max(last, tokens[row, 1, at])
         longest = first + last
-        value = np.uint64(min(longest, np.float32(words[row])))
+        value = np.uint64(min(longest, np.float32(words[row]))) | np.uint64(sizes[row, 3]) << np.uint64(32)
         for side in range(3):
             value = mix(value ^ np.uint64(sizes[row, side]))
             for at in range(sizes[row, side]):
@@ -407,7 +410,7 @@ def _find_standing(
 
 
 @kernel
-def _sum_parts(cells, counts, tokens, rows, chosen, taken, is_asked, sums):
+def _sum_parts(cells, counts, tokens, sizes, rows, chosen, taken, is_asked, sums):
     """Add up, for each pattern asked for, the rows with a longer one that breaks off, the sizes of those, and texts."""
     starts, codes, places, scores, lengths = cells
     room = np.empty(np.int64(kernels.CELLS), np.int64)
@@ -419,7 +422,7 @@ def _sum_parts(cells, counts, tokens, rows, chosen, taken, is_asked, sums):
         while codes[at] != taken[group]:
             at += 1
         of_row = (codes[a:b], places[a:b], scores[a:b], lengths[a:b])
-        part, held, added = kernels.best_part(at - a, *of_row, counts, tokens[group], room)
+        part, held, added = kernels.best_part(at - a, *of_row, counts, tokens[group], sizes[group], room)
         if part >= 0:
             sums[0, chosen[group]] += rows[group]
             sums[1, chosen[group]] += rows[group] * counts[places[a + part]]
@@ -451,8 +454,8 @@ def _find_hollow(
         sums = np.zeros((3, len(table)), np.int64)
         starts = cells.starts[part.start : part.stop + 1]
         of_rows = (starts, cells.codes, cells.places, cells.scores, cells.lengths)
-        tokens = groups.cuts.tokens[part]
-        _sum_parts(of_rows, table.counts, tokens, rows[part], chosen[part], taken[part], is_asked, sums)
+        _, tokens, sizes, _ = groups.cuts.part(part)
+        _sum_parts(of_rows, table.counts, tokens, sizes, rows[part], chosen[part], taken[part], is_asked, sums)
         return sums
 
     first, second = in_halves(len(rows), add_up)

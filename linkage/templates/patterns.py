@@ -47,6 +47,7 @@ _PART_TOLL = 1.0
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.1  # tokens more for each halving below that
 _SCALED = 4_096  # numbers of prompts whose logarithms are taken once
+_CHARACTER = 0.5  # of a word: what a character says in a script without spaces
 _FEW = 1.5  # adding no more tokens than this never breaks off
 _SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
     np.uint64(1) << np.uint64(40),
@@ -365,6 +366,8 @@ def _list_steps(codes, grid, counts, keys, steps):
 def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, codes, places, seen, strengths, lengths):
     """Fill the wanted patterns of one row: code, place in the table, count, strength, tokens; how many.
 
+    Where most words of a row are characters of a script without spaces, each counts as half a token.
+
     ``patterns`` are the entries of the table; ``wanted`` are a part of them or, where ``is_part`` is false, the same;
     ``room`` is what :func:`make_room` gives. A code is ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
@@ -390,6 +393,9 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, co
         for at in range(sizes[side]):
             gains[side, at + 1] = np.int64(tokens[side, at]) - (np.int64(tokens[side, at - 1]) if at else 0)
     _measure(codes[:found], counts, gains, tokens, sizes, strengths, lengths)
+    if sizes[3]:
+        for at in range(found):
+            strengths[at], lengths[at] = strengths[at] * _CHARACTER, lengths[at] * _CHARACTER
     return found
 
 
@@ -435,7 +441,7 @@ def _unseen(tokens, shorter, longer):
 
 
 @inner_kernel
-def best_part(chosen, codes, places, scores, lengths, counts, tokens, room):
+def best_part(chosen, codes, places, scores, lengths, counts, tokens, sizes, room):
     """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off.
 
     What the same prompts have as the choice is no part of it. What a part adds is counted beyond the longest such
@@ -460,7 +466,8 @@ def best_part(chosen, codes, places, scores, lengths, counts, tokens, room):
         for twin in room[:twins]:
             if lengths[twin] > lengths[base] and _is_within(codes[twin], codes[step]):
                 base = twin
-        adds = lengths[step] - lengths[base] - _unseen(tokens, np.int64(codes[base]), np.int64(codes[step]))
+        unseen = _unseen(tokens, np.int64(codes[base]), np.int64(codes[step])) * (_CHARACTER if sizes[3] else 1.0)
+        adds = lengths[step] - lengths[base] - unseen
         gain = min(adds, _GAIN_CAP) - toll
         if gain > best_gain or (best >= 0 and gain == best_gain and adds > added):
             best, best_gain, held, added = step, gain, np.float64(lengths[base]), adds
