@@ -199,6 +199,17 @@ def test_a_dozen_long_texts_that_fill_a_slot_are_no_templates():
     assert set(mine_templates(prompts).labels.tolist()) == {0}
 
 
+def test_a_dozen_kinds_of_question_behind_a_long_instruction_are_no_templates():
+    rand = random.Random(53)
+    asks = [f"There are {{}} in {{}}. {sentence(rand, 13)}?" for _ in range(12)]
+    start = (
+        "Role: an expert in deduction\nWork out the puzzle, number each inference.\nNever mention the solver\n"
+        "Write for a reader of age 72\nRespond in YAML with certainty and conclusion.\n\nRiddle:"
+    )
+    prompts = [f"{start} {ask.format(*rand.sample(NOUNS, 2))}" for ask in asks for _ in range(40)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
 def test_none_and_empty_prompts_get_no_label():
     prompts, _ = world({"qa": 10})
     mined = mine_templates([None, "", "  ", *prompts])

@@ -34,8 +34,8 @@ _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must ho
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
 _PARTS_GROW: Final = 0.35  # and so many times a power of the rows, between the square root and all of them
 _PARTS_POWER: Final = 0.75
-_TEXT_HELD: Final = 8.0  # where a pattern holds as many tokens, and nearly all of its rows have a longer one that
-_TEXT_ADDED: Final = 24.0  # adds more than it holds and more than this, those are texts: longer than instructions
+_TEXT_HELD: Final = 8.0  # what longer patterns add to one of so many tokens is a text in its slot where they add more
+_TEXT_ADDED: Final = 24.0  # than it holds and more than this, as many as an instruction has; or where it holds as many
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -426,7 +426,7 @@ def _sum_parts(cells, counts, tokens, sizes, rows, chosen, taken, is_asked, sums
         if part >= 0:
             sums[0, chosen[group]] += rows[group]
             sums[1, chosen[group]] += rows[group] * counts[places[a + part]]
-            if held >= _TEXT_HELD and added > max(held, _TEXT_ADDED):
+            if held >= _TEXT_ADDED or (held >= _TEXT_HELD and added > max(held, _TEXT_ADDED)):
                 sums[2, chosen[group]] += rows[group]
 
 
@@ -445,8 +445,8 @@ def _find_hollow(
 ) -> npt.NDArray[np.bool_]:
     """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few.
 
-    Of those that ``is_asked`` is true for. Long texts behind a pattern that tells enough by itself fill its slot,
-    unless they are no more than a handful.
+    Of those that ``is_asked`` is true for. Long texts behind a pattern that tells enough by itself fill its slot, and
+    so does anything behind one as long as an instruction, unless they are no more than a handful.
     """
     rows = groups.rows
 
