@@ -142,7 +142,7 @@ def test_a_bystander_is_told_why_and_that_its_own_figure_is_no_reason_to_act(
 def test_what_a_bystander_lacks_is_what_ties_the_members_and_cannot_be_taken_over(run: lk.Run) -> None:
     left_out = run.members.loc[run.members["membership"] == "bystander", "account_id"]
     told = {run.account(name).detail.held_by: run.account(name).detail.lacking for name in left_out}
-    assert told == {("content", "conduct"): ("payment", "registration"), ("content",): ()}
+    assert told == {("content",): ()}
     member = run.members.loc[run.members["flagged"], "account_id"].iloc[0]
     assert run.account(member).detail.lacking == ()
 

@@ -171,6 +171,45 @@ def test_texts_that_fill_a_slot_again_and_again_are_not_templates():
     assert set(mine_templates(prompts).labels.tolist()) == {0}
 
 
+def test_templates_that_differ_in_one_sentence_are_told_apart_however_few_have_one():
+    rand = random.Random(37)
+    start = "You are a careful assistant. Draft a reply which politely declines. Use plain words.\n\nInput:"
+
+    def ask(manner: str) -> str:
+        return f"{start}\n{sentence(rand, 50)}\n\n{manner} Format your answer as JSON."
+
+    manners = {"Quote what supports you.": 400, "Use at most fifty words.": 150, "Avoid bullets of any kind.": 12}
+    assert_told_apart(*([ask(manner) for _ in range(size)] for manner, size in manners.items()))
+
+
+def test_what_may_still_be_fixed_text_is_not_counted_as_a_slots_opening():
+    rand = random.Random(41)
+    fixed = (
+        "You are an assistant. Summarize the text between the lines without adding anything. End with a short verdict."
+    )
+    prompts = [f"{fixed}\n###\n{word} {sentence(rand, 60)}" for word in NOUNS[:9] for _ in range(15)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
+def test_a_dozen_long_texts_that_fill_a_slot_are_no_templates():
+    rand = random.Random(43)
+    texts = [sentence(rand, 90) for _ in range(12)]
+    ask = "Write a reply of one paragraph to this. Give your reasons first.\n\nDocument:"
+    prompts = [f"{ask}\n{one}\n{rand.choice(NOUNS)} {sentence(rand, 5)}" for one in texts for _ in range(40)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
+def test_a_dozen_kinds_of_question_behind_a_long_instruction_are_no_templates():
+    rand = random.Random(53)
+    asks = [f"There are {{}} in {{}}. {sentence(rand, 13)}?" for _ in range(12)]
+    start = (
+        "Role: an expert in deduction\nWork out the puzzle, number each inference.\nNever mention the solver\n"
+        "Write for a reader of age 72\nRespond in YAML with certainty and conclusion.\n\nRiddle:"
+    )
+    prompts = [f"{start} {ask.format(*rand.sample(NOUNS, 2))}" for ask in asks for _ in range(40)]
+    assert set(mine_templates(prompts).labels.tolist()) == {0}
+
+
 def test_none_and_empty_prompts_get_no_label():
     prompts, _ = world({"qa": 10})
     mined = mine_templates([None, "", "  ", *prompts])
@@ -299,6 +338,29 @@ def test_chinese_templates_are_found():
     rand = random.Random(31)
     texts = ["".join(rand.choice("山水火木金土日月天地人心手口目耳") for _ in range(30)) for _ in range(12)]
     assert set(mine_templates([f"请总结以下文章:{text}。请用三句话回答。" for text in texts]).labels.tolist()) == {0}
+
+
+def test_a_character_of_a_script_without_spaces_says_less_than_a_word():
+    rand = random.Random(47)
+    letters = "河机信园市窗铜琴港冬山故灯桥画跟量忘修借看卖述大小红蓝快慢新旧天地风雨春秋书纸"
+
+    def text(size: int) -> str:
+        return "".join(rand.choice(letters) for _ in range(size))
+
+    asked = [f"什么是{text(rand.randrange(4, 12))}？" for _ in range(60)]
+    told = [f"{text(rand.randrange(12, 30))}，你说呢" for _ in range(60)]
+    planted = [f"请用两句话概括下面的文章：{text(rand.randrange(12, 30))}" for _ in range(60)]
+    labels = mine_templates(asked + told + planted).labels
+    assert set(labels[:120].tolist()) == {-1}
+    assert set(labels[120:].tolist()) == {0}
+
+
+def test_what_most_words_of_a_prompt_are_is_kept_in_its_blob():
+    features = extract_features(["什么是河？", "What is 河 in English?", "Tell me what it is."])
+    assert features.dense.tolist() == [True, False, False]
+    again = Features.from_blobs(features.prompt_ids, features.to_blobs())
+    assert (again.dense.tolist(), again.words.tolist()) == (features.dense.tolist(), features.words.tolist())
+    assert join_features([again.take(np.array([0])), again]).dense.tolist() == [True, True, False, False]
 
 
 def test_names_are_sixteen_hex_digits():

@@ -25,6 +25,7 @@ Hashes = npt.NDArray[np.uint32]
 
 _PRESENT: Final = 5  # bytes that say which openings of every other place there are
 _HEADER: Final = 23  # bytes: words 4, runs 1, whole 4, numbers 4, which openings 10
+_DENSE: Final = 1 << 31  # set in the number of words where most of them are characters of scripts without spaces
 _BATCH: Final = 4_096  # prompts that a thread takes at a time
 
 
@@ -55,7 +56,7 @@ def _pack(rows, sizes, wholes, heads, tails, openings, starts, items, places, ta
         for slot in range(openings.shape[1]):
             if openings[row, slot]:
                 present[slot % 2] |= np.uint64(1) << np.uint64(slot // 2)
-        at = _put(target, places[place], np.uint64(sizes[row, 0]), 4)
+        at = _put(target, places[place], np.uint64(sizes[row, 0]) | np.uint64(_DENSE * sizes[row, 2]), 4)
         at = _put(target, at, np.uint64(sizes[row, 1]), 1)
         at = _put(target, at, np.uint64(wholes[row, 0]), 4)
         at = _put(target, at, np.uint64(wholes[row, 1]), 4)
@@ -107,6 +108,7 @@ class Features:
     ----------
     prompt_ids : int64, 63-bit hashes of the normalised texts; 0 for a prompt without any word.
     words : int64, words of each prompt.
+    dense : bool, whether most of its words are characters of a script without spaces.
     wholes : uint32, shape (prompts, 2): hash of all words with numbers alike, and of the numbers.
     heads, tails : uint32, shape (prompts, depths): hash of the first (last) words at each of
         :data:`DEPTHS`; 0 past the end.
@@ -117,6 +119,7 @@ class Features:
 
     prompt_ids: Ints
     words: Ints
+    dense: npt.NDArray[np.bool_]
     wholes: Hashes
     heads: Hashes
     tails: Hashes
@@ -138,7 +141,7 @@ class Features:
 
     def pack(self, rows: Ints) -> tuple[npt.NDArray[np.uint8], Ints]:
         """The bytes of some rows' blobs, one after the other, and where each begins, the end of the last included."""
-        sizes = np.column_stack([self.words, np.diff(self.item_starts)])
+        sizes = np.column_stack([self.words, np.diff(self.item_starts), self.dense])
         ends = np.searchsorted(DEPTHS, self.words, side="right")
         lengths = _HEADER + 8 * ends + 4 * np.count_nonzero(self.openings, axis=1) + 5 * sizes[:, 1]
         places = np.concatenate([[0], np.cumsum(lengths[rows])])
@@ -179,7 +182,8 @@ class Features:
         for array in (source, places):
             array.setflags(write=False)  # of one type for the compiler, wherever they come from
         _check(bool(np.all(np.diff(places) >= _HEADER)))
-        words = source[places[:-1, None] + np.arange(4)].view(np.uint32)[:, 0].astype(np.int64)
+        told = source[places[:-1, None] + np.arange(4)].view(np.uint32)[:, 0].astype(np.int64)
+        words, dense = told & (_DENSE - 1), told >= _DENSE
         counts = source[places[:-1] + 4].astype(np.int64)
         ends = np.searchsorted(DEPTHS, words, side="right")
         _check(bool(np.all(np.diff(places) >= _HEADER + 8 * ends + 5 * counts)))
@@ -199,7 +203,7 @@ class Features:
             )
         )
         ids = np.asarray(prompt_ids, dtype=np.int64)
-        return dataclasses.replace(made, prompt_ids=ids, words=words)
+        return dataclasses.replace(made, prompt_ids=ids, words=words, dense=dense)
 
     @classmethod
     def _blank(cls, rows: int, counts: Ints) -> Features:
@@ -207,6 +211,7 @@ class Features:
         return cls(
             prompt_ids=np.zeros(rows, dtype=np.int64),
             words=np.zeros(rows, dtype=np.int64),
+            dense=np.zeros(rows, dtype=np.bool_),
             wholes=np.zeros((rows, 2), dtype=np.uint32),
             heads=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
             tails=np.zeros((rows, DEPTHS.size), dtype=np.uint32),
@@ -223,6 +228,7 @@ class Features:
         return Features(
             prompt_ids=self.prompt_ids[rows],
             words=self.words[rows],
+            dense=self.dense[rows],
             wholes=self.wholes[rows],
             heads=self.heads[rows],
             tails=self.tails[rows],
@@ -265,6 +271,7 @@ def join_features(parts: Iterable[Features]) -> Features:
     return Features(
         prompt_ids=np.concatenate([part.prompt_ids for part in rows]),
         words=np.concatenate([part.words for part in rows]),
+        dense=np.concatenate([part.dense for part in rows]),
         wholes=np.concatenate([part.wholes for part in rows]),
         heads=np.concatenate([part.heads for part in rows]),
         tails=np.concatenate([part.tails for part in rows]),
@@ -315,7 +322,7 @@ def _fingerprint_part(data: npt.NDArray[np.uint8], places: Ints, target: Feature
     """Fill the rows of some prompts; their numbers of items, and the items one prompt after the other."""
     table: Any = fold_table()
     rows = part.stop - part.start
-    sizes = np.zeros((rows, 2), dtype=np.int64)
+    sizes = np.zeros((rows, 3), dtype=np.int64)
     items = np.empty((rows, MAX_ITEMS), dtype=np.int64)
     fingerprint(
         data,
@@ -331,5 +338,5 @@ def _fingerprint_part(data: npt.NDArray[np.uint8], places: Ints, target: Feature
         target.openings[part],
         items,
     )
-    target.words[part] = sizes[:, 0]
-    return sizes[:, 1], items[np.arange(MAX_ITEMS) < sizes[:, 1:]]
+    target.words[part], target.dense[part] = sizes[:, 0], sizes[:, 2]
+    return sizes[:, 1], items[np.arange(MAX_ITEMS) < sizes[:, 1, None]]

@@ -223,7 +223,7 @@ def _thin(picked, found):
 
 @kernel
 def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, heads, tails, openings, items):
-    """Fill one row per prompt; the number of items of each goes to ``sizes[:, 1]``."""
+    """Fill one row per prompt; ``sizes`` gets tokens, items, and whether most words are single characters."""
     longest = 0
     for row in range(offsets.size - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -235,7 +235,7 @@ def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, 
     tokens, token_lines = np.empty(exact.size * 3, np.uint64), np.empty(exact.size * 3, np.int32)
     for row in range(offsets.size - 1):
         begin, end = offsets[row], offsets[row + 1]
-        words = read_words(buffer, begin, end, codes, expansions, starts, exact, masked, lines, labels)
+        words, solo = read_words(buffer, begin, end, codes, expansions, starts, exact, masked, lines, labels)
         count = weave(masked, lines, labels, words, tokens, token_lines)
         value, numbers = SEED, np.uint64(0)
         for at in range(words):
@@ -251,7 +251,7 @@ def fingerprint(buffer, offsets, codes, expansions, starts, ids, sizes, wholes, 
         found = _pick_runs(exact, words, runs, picked)
         for at in range(found):
             items[row, at] = picked[at]
-        sizes[row, 1] = found
+        sizes[row, 1], sizes[row, 2] = found, 2 * solo > words
 
 
 @kernel

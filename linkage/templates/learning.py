@@ -34,6 +34,8 @@ _COVERED: Final = 0.95  # share of a pattern's rows that longer patterns must ho
 _FEW_PARTS: Final = 3.0  # effective number of longer patterns; more are texts that fill a slot again and again
 _PARTS_GROW: Final = 0.35  # and so many times a power of the rows, between the square root and all of them
 _PARTS_POWER: Final = 0.75
+_TEXT_HELD: Final = 8.0  # what longer patterns add to one of so many tokens is a text in its slot where they add more
+_TEXT_ADDED: Final = 24.0  # than it holds and more than this, as many as an instruction has; or where it holds as many
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -77,7 +79,10 @@ class _Cells:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cuts:
-    """The cuts of all rows, as :func:`kernels.cut_row` gives them."""
+    """The cuts of all rows, as :func:`kernels.cut_row` gives them.
+
+    ``sizes`` has numbers of cuts at the start, at the end and of lines, and whether most words are characters.
+    """
 
     cuts: npt.NDArray[np.uint64]
     tokens: npt.NDArray[np.float32]
@@ -135,7 +140,7 @@ def cut_rows(features: Features, pieces: Table, worths: npt.NDArray[np.float64])
     made = Cuts(
         np.zeros((rows, 3, kernels.CUTS), np.uint64),
         np.zeros((rows, 3, kernels.CUTS), np.float32),
-        np.zeros((rows, 3), np.int64),
+        np.column_stack([np.zeros((rows, 3), np.int64), features.dense]),
         features.words,
     )
 
@@ -164,7 +169,7 @@ def _hash_cuts(cuts, tokens, sizes, words, hashes):
         for at in range(1, kernels.CUTS):
             first, last = max(first, tokens[row, 0, at]), max(last, tokens[row, 1, at])
         longest = first + last
-        value = np.uint64(min(longest, np.float32(words[row])))
+        value = np.uint64(min(longest, np.float32(words[row]))) | np.uint64(sizes[row, 3]) << np.uint64(32)
         for side in range(3):
             value = mix(value ^ np.uint64(sizes[row, side]))
             for at in range(sizes[row, side]):
@@ -405,39 +410,64 @@ def _find_standing(
 
 
 @kernel
-def _sum_parts(starts, codes, places, scores, lengths, counts, rows, chosen, taken, covered, sums):
-    """Add up, for each pattern taken, the rows with a longer one that breaks off, and the sizes of those."""
+def _sum_parts(cells, counts, tokens, sizes, rows, chosen, taken, is_asked, sums):
+    """Add up, for each pattern asked for, the rows with a longer one that breaks off, the sizes of those, and texts."""
+    starts, codes, places, scores, lengths = cells
+    room = np.empty(np.int64(kernels.CELLS), np.int64)
     for group in range(starts.size - 1):
-        a, b = starts[group], starts[group + 1]
-        at = np.int64(-1)
-        for cell in range(a, b):
-            if chosen[group] >= 0 and codes[cell] == taken[group]:
-                at = cell - a
-        if at < 0:
+        if chosen[group] < 0 or not is_asked[chosen[group]]:
             continue
-        part = kernels.best_part(at, codes[a:b], places[a:b], scores[a:b], lengths[a:b], counts)
+        a, b = starts[group], starts[group + 1]
+        at = a
+        while codes[at] != taken[group]:
+            at += 1
+        of_row = (codes[a:b], places[a:b], scores[a:b], lengths[a:b])
+        part, held, added = kernels.best_part(at - a, *of_row, counts, tokens[group], sizes[group], room)
         if part >= 0:
-            covered[chosen[group]] += rows[group]
-            sums[chosen[group]] += rows[group] * counts[places[a + part]]
+            sums[0, chosen[group]] += rows[group]
+            sums[1, chosen[group]] += rows[group] * counts[places[a + part]]
+            if held >= _TEXT_ADDED or (held >= _TEXT_HELD and added > max(held, _TEXT_ADDED)):
+                sums[2, chosen[group]] += rows[group]
+
+
+@kernel
+def _add_twins(starts, places, counts, chosen, hollow, found):
+    """Mark what the same rows have as a hollow pattern that is taken: it would be taken next, and is as hollow."""
+    for group in range(starts.size - 1):
+        if chosen[group] >= 0 and hollow[chosen[group]]:
+            for cell in range(starts[group], starts[group + 1]):
+                if counts[places[cell]] == counts[chosen[group]]:
+                    found[places[cell]] = True
 
 
 def _find_hollow(
-    cells: _Cells, table: Table, rows: npt.NDArray[np.int64], chosen: Any, taken: Any, direct: Any
+    cells: _Cells, table: Table, groups: Groups, chosen: Any, taken: Any, direct: Any, is_asked: Any
 ) -> npt.NDArray[np.bool_]:
-    """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few."""
-    arrays = (cells.codes, cells.places, cells.scores, cells.lengths, table.counts)
+    """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few.
+
+    Of those that ``is_asked`` is true for. Long texts behind a pattern that tells enough by itself fill its slot, and
+    so does anything behind one as long as an instruction, unless they are no more than a handful.
+    """
+    rows = groups.rows
 
     def add_up(part: slice) -> npt.NDArray[np.int64]:
-        both = np.zeros((2, len(table)), np.int64)
+        sums = np.zeros((3, len(table)), np.int64)
         starts = cells.starts[part.start : part.stop + 1]
-        _sum_parts(starts, *arrays, rows[part], chosen[part], taken[part], both[0], both[1])
-        return both
+        of_rows = (starts, cells.codes, cells.places, cells.scores, cells.lengths)
+        _, tokens, sizes, _ = groups.cuts.part(part)
+        _sum_parts(of_rows, table.counts, tokens, sizes, rows[part], chosen[part], taken[part], is_asked, sums)
+        return sums
 
     first, second = in_halves(len(rows), add_up)
-    covered, sums = first + second
-    parts = direct / np.maximum(sums / np.maximum(covered, 1), 1e-9)
-    is_few = parts <= np.maximum(_FEW_PARTS, _PARTS_GROW * direct**_PARTS_POWER)
-    return np.asarray((covered >= _COVERED * direct) & (direct > 0) & is_few)
+    own = np.flatnonzero(is_asked & (direct > 0))
+    size, (covered, sums, texts) = direct[own], first[:, own] + second[:, own]
+    parts = size / np.maximum(sums / np.maximum(covered, 1), 1e-9)
+    most = np.where(2 * texts > covered, 0.0, _PARTS_GROW * size**_PARTS_POWER)
+    hollow = np.zeros(len(table), np.bool_)
+    hollow[own] = (covered >= _COVERED * size) & (parts <= np.maximum(_FEW_PARTS, most))
+    found = hollow.copy()
+    _add_twins(cells.starts, cells.places, table.counts, chosen, hollow, found)
+    return found
 
 
 def learn_patterns(
@@ -459,13 +489,14 @@ def learn_patterns(
     table = _count_patterns(groups, least=least)
     cells = _cells(groups.cuts, table, least=least, least_strength=least_strength)
     stands = np.zeros(len(table), np.bool_)
-    direct = np.zeros(len(table), np.int64)
+    direct = asked = np.zeros(len(table), np.int64)
     for step in range(ROUNDS):
         chosen, taken = _choose_all(cells, table, direct, stands, uses_direct=step > 0)
         direct = _count_direct(groups, table, chosen)
         stands = _find_standing(cells, table, groups.rows, chosen, direct)
-        if step % 2 == 1 and step < ROUNDS - 1:  # those that took a hollow one must choose again
-            hollow = _find_hollow(cells, table, groups.rows, chosen, taken, direct)
+        if 0 < step < ROUNDS - 1:  # those that took a hollow one must choose again
+            hollow = _find_hollow(cells, table, groups, chosen, taken, direct, asked != direct)
+            asked = direct  # a pattern is asked for again when another number of rows takes it
             cells.scores[hollow[cells.places]] = 0.0
     kept = direct >= least
     cells.scores[~kept[cells.places]] = 0.0

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from linkage.kernels import inlined, inner_kernel, kernel
+from linkage.sorting import find_place
 from linkage.templates.fingerprints import CLOSING, DEPTHS, LABEL_BIT, OPENINGS, opening_tokens
 from linkage.templates.tables import count_of, find, home, place_of
 from linkage.templates.words import mix
@@ -46,6 +47,7 @@ _PART_TOLL = 1.0
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.1  # tokens more for each halving below that
 _SCALED = 4_096  # numbers of prompts whose logarithms are taken once
+_CHARACTER = 0.5  # of a word: what a character says in a script without spaces
 _FEW = 1.5  # adding no more tokens than this never breaks off
 _SEED_HEAD, _SEED_TAIL, _SEED_LINE = (
     np.uint64(1) << np.uint64(40),
@@ -364,6 +366,8 @@ def _list_steps(codes, grid, counts, keys, steps):
 def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, codes, places, seen, strengths, lengths):
     """Fill the wanted patterns of one row: code, place in the table, count, strength, tokens; how many.
 
+    Where most words of a row are characters of a script without spaces, each counts as half a token.
+
     ``patterns`` are the entries of the table; ``wanted`` are a part of them or, where ``is_part`` is false, the same;
     ``room`` is what :func:`make_room` gives. A code is ``(head * (CUTS + 1) + tail) * LINE_CHOICES + lines``.
     """
@@ -389,6 +393,9 @@ def cells_of_row(cuts, tokens, sizes, words, patterns, wanted, is_part, room, co
         for at in range(sizes[side]):
             gains[side, at + 1] = np.int64(tokens[side, at]) - (np.int64(tokens[side, at - 1]) if at else 0)
     _measure(codes[:found], counts, gains, tokens, sizes, strengths, lengths)
+    if sizes[3]:
+        for at in range(found):
+            strengths[at], lengths[at] = strengths[at] * _CHARACTER, lengths[at] * _CHARACTER
     return found
 
 
@@ -418,17 +425,53 @@ def _breaks_off(chosen, parent, codes, places, lengths, counts):
 
 
 @inner_kernel
-def best_part(chosen, codes, places, scores, lengths, counts):
-    """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off."""
-    best, best_gain = -1, _PART_TOLL
+def _unseen(tokens, shorter, longer):
+    """Tokens that a pattern (code) of the row may share with a longer one though it does not hold them.
+
+    Deep ends are hashed at few depths, and prompts part ways anywhere before the next one.
+    """
+    ends, other_ends, total = shorter // LINE_CHOICES, longer // LINE_CHOICES, np.int64(0)
+    for side in range(2):
+        at = ends % (CUTS + 1) if side else ends // (CUTS + 1)
+        other = other_ends % (CUTS + 1) if side else other_ends // (CUTS + 1)
+        if at and at != other:
+            place = find_place(DEPTHS, np.int64(tokens[side, at - 1]))
+            total += DEPTHS[place + 1] - 1 - DEPTHS[place]  # a longer one is at the next depth or deeper
+    return total
+
+
+@inner_kernel
+def best_part(chosen, codes, places, scores, lengths, counts, tokens, sizes, room):
+    """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off.
+
+    What the same prompts have as the choice is no part of it. What a part adds is counted beyond the longest such
+    pattern inside it; the tokens of that, and those that are added, stand beside the place. ``room`` is an array to
+    work in.
+    """
+    count, twins, longer = counts[places[chosen]], 0, room.size
     for step in range(codes.size):
-        if step == chosen or scores[step] <= 0.0 or not _is_within(codes[chosen], codes[step]):
+        if lengths[step] > lengths[chosen] and _is_within(codes[chosen], codes[step]):
+            if counts[places[step]] == count:
+                room[twins] = step
+                twins += 1
+            elif scores[step] > 0.0:
+                longer -= 1
+                room[longer] = step
+    best, best_gain, held, added = -1, _PART_TOLL, 0.0, 0.0
+    for step in room[longer:]:
+        toll = _PART_BITS * np.log2(max(count, 1) / max(counts[places[step]], 1))
+        if min(lengths[step] - lengths[chosen], _GAIN_CAP) - toll < best_gain:
             continue
-        gain = min(lengths[step] - lengths[chosen], _GAIN_CAP)
-        gain -= _PART_BITS * np.log2(max(counts[places[chosen]], 1) / max(counts[places[step]], 1))
-        if gain > best_gain:
-            best, best_gain = step, gain
-    return best
+        base = chosen
+        for twin in room[:twins]:
+            if lengths[twin] > lengths[base] and _is_within(codes[twin], codes[step]):
+                base = twin
+        unseen = _unseen(tokens, np.int64(codes[base]), np.int64(codes[step])) * (_CHARACTER if sizes[3] else 1.0)
+        adds = lengths[step] - lengths[base] - unseen
+        gain = min(adds, _GAIN_CAP) - toll
+        if gain > best_gain or (best >= 0 and gain == best_gain and adds > added):
+            best, best_gain, held, added = step, gain, np.float64(lengths[base]), adds
+    return best, held, added
 
 
 @inner_kernel

@@ -62,8 +62,11 @@ def _decode(buffer, at):
 
 @inner_kernel
 def read_words(buffer, start, stop, codes, expansions, starts, exact, masked, lines, labels):
-    """Fill hashes of the words (exact; and with all numbers alike), their line and whether a colon follows."""
-    words, line, at = 0, 0, start
+    """Fill hashes of the words (exact; and with all numbers alike), their line and whether a colon follows.
+
+    Returns how many there are, and how many of them are characters of scripts without spaces.
+    """
+    words, solo, line, at = 0, 0, 0, start
     value, length, is_number = SEED, 0, True
     row, row_end = 0, 0
     while at < stop or row < row_end or length:
@@ -99,13 +102,13 @@ def read_words(buffer, start, stop, codes, expansions, starts, exact, masked, li
             masked[words] = exact[words]
             lines[words] = line
             labels[words] = False
-            words += 1
+            words, solo = words + 1, solo + 1
         elif code >= 0:
             value = (value ^ np.uint64(code)) * _FNV
             length += 1
             if not 48 <= code < 58:
                 is_number = False
-    return words
+    return words, solo
 
 
 @inner_kernel
