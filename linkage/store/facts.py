@@ -73,7 +73,10 @@ def storable_path(path: str | PathLike[str]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """One file in the ledger; ``reading`` is a digest of everything else that decides how it is read."""
+    """One file in the ledger.
+
+    ``reading`` is a digest of all else that decides how it is read, and the limits of size where lines were set aside.
+    """
 
     path: str
     size: int

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from linkage.errors import StoreBusyError, StoreError
+from linkage.store.places import LOCK, beside
 
 _POLL_S = 0.05
 
@@ -31,8 +32,7 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
     StoreBusyError : another process holds it; the message has its pid and for how long.
     StoreError : the lock file cannot be written, or the file system has no locks.
     """
-    real = Path(os.path.realpath(store_path))
-    path = real.with_name(real.name + ".lock")
+    path = beside(store_path, LOCK)
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)  # what a link leads to is nobody's lock
     except OSError as error:
@@ -41,7 +41,7 @@ def writer_lock(store_path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
             "that file where it is there"
         ) from error
     try:
-        _give_to_owner(handle, real)
+        _give_to_owner(handle, store_path)
         _acquire(handle, store_path, wait_s)
         os.ftruncate(handle, 0)
         os.pwrite(handle, str(os.getpid()).encode(), 0)

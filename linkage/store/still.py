@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from linkage.errors import StoreBusyError, StoreError
+from linkage.store.places import UNFINISHED, beside
 
 _UNWRITABLE: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 _FIRST_BYTE: Final = 0xFF  # of SQLite's codes; the others say more of the same
@@ -65,11 +66,10 @@ def find_still(path: Path) -> Still | None:
 
 def need_whole(still: Still) -> None:
     """Raise ``StoreError`` where a file beside the store holds what is not in it yet, or what was to be undone."""
-    real = Path(os.path.realpath(still.path))  # SQLite puts them beside the store, not beside a link to it
-    for ending in ("-wal", "-journal"):
-        beside = real.with_name(real.name + ending)
-        if find_still(beside) is not None:
+    for ending in UNFINISHED:
+        part = beside(still.path, ending)
+        if find_still(part) is not None:
             raise StoreError(
-                f"{still.path}: wanted to read a store beside which nothing can be written; found {beside.name}, which "
+                f"{still.path}: wanted to read a store beside which nothing can be written; found {part.name}, which "
                 "holds a part of it. Copy both to a folder you can write in, and read the copy"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
@@ -21,6 +20,7 @@ from linkage.arrays import Ints
 from linkage.errors import QueryError, StoreBusyError, StoreError, UsageError
 from linkage.store.library import Asked, connect, find_asked, find_calls
 from linkage.store.lock import writer_lock
+from linkage.store.places import OWN, beside
 from linkage.store.queries import Query, load_query
 from linkage.store.schema import APPLICATION_ID, MIGRATIONS
 from linkage.store.statements import IS_EMPTY, READ_STATE, SCRATCH
@@ -117,7 +117,7 @@ class Database:
     @property
     def own_files(self) -> frozenset[str]:
         """Where the store and what SQLite and the lock keep beside it are, whether they are there now or not."""
-        return frozenset(os.path.realpath(self.path) + ending for ending in ("", "-wal", "-shm", "-journal", ".lock"))
+        return frozenset(str(beside(self.path, ending)) for ending in OWN)
 
     def _open(self, uri: str | None = None) -> sqlite_utils.Database:
         try:
