@@ -47,6 +47,7 @@ class GroupBits:
     ----------
     inside : groups x columns.
     is_work : per column, whether it is work, money or place.
+    is_payment : per column, whether it is money.
     """
 
     def __init__(self, group: Codes, incidence: Incidence, *, habits: Numbers) -> None:
@@ -57,6 +58,7 @@ class GroupBits:
         self._breadth, self.inside = np.zeros((groups, families)), np.zeros((groups, families + 1))
         self._center, self._radius = np.full((groups, habits.shape[1]), np.nan), np.full(groups, np.nan)
         self.is_work = np.append(np.isin(incidence.families, WORK_FAMILIES), False)
+        self.is_payment = np.append(np.isin(incidence.families, "payment"), False)
         self._renew(np.flatnonzero(self._uses.accounts))
 
     @property
