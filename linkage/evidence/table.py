@@ -22,6 +22,7 @@ from linkage.coding import (
     value_codes,
     value_runs,
 )
+from linkage.evidence.breadth import find_chance_met
 from linkage.evidence.client import client_evidence
 from linkage.evidence.content import content_evidence
 from linkage.evidence.contract import contract_evidence
@@ -46,7 +47,10 @@ def gather_evidence(
     hours: pd.DataFrame | None = None,
     settings: EvidenceSettings,
 ) -> pd.DataFrame:
-    """Every value that two or more accounts share, in the shape ``EVIDENCE``.
+    """Every value that two or more accounts share, in the shape ``EVIDENCE``, but for what chance makes them share.
+
+    Rows of an account of many addresses are left out where it shares hardly any of them with the others
+    (:func:`find_chance_met`).
 
     ``unrelated_accounts`` is an estimate: two accounts count as related when they declare one
     organization, or a chain of payment instruments and addresses, each on at most ``HARD_ACCOUNTS``
@@ -88,7 +92,20 @@ def gather_evidence(
     del parts
     table["accounts"] = _count_accounts(table)
     table["unrelated_accounts"] = count_unrelated(table, accounts)
-    return check_frame(table, EVIDENCE, name="evidence")
+    return check_frame(_without_chance(table, names), EVIDENCE, name="evidence")
+
+
+def _without_chance(table: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:
+    """The rows but those of values met by chance, and of values that one account is left with; it loses its columns.
+
+    How many accounts have a value stays what was seen.
+    """
+    met = find_chance_met(table, codes_of(table["account_id"], names).astype(np.int32), accounts=len(names))
+    if not met.any():
+        return table
+    value = value_codes(table)
+    kept = np.flatnonzero(~met & (np.bincount(value, weights=~met)[value] > 1))
+    return pd.DataFrame({name: table.pop(name).array.take(kept) for name in list(EVIDENCE)}, copy=False)
 
 
 def _shared_rows(rows: pd.DataFrame, names: pd.Index[str]) -> pd.DataFrame:

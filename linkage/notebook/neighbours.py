@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from linkage.clusters.reasons import noun
+from linkage.evidence.breadth import find_own_chance_met
 from linkage.evidence.recalled import recall_bits
 from linkage.evidence.registration import WINDOW_WIDTHS, registration_evidence
 from linkage.evidence.shared import KINDS_OF_FAMILY
@@ -125,9 +126,10 @@ def shared_values(place: Place, number: int, facts: Mapping[str, Any]) -> Shared
     own["family"] = own["kind"].map(_FAMILY_OF).fillna("registration")
     own["noun"] = own["kind"].map(noun)
     worth = recall_bits(own, place.weights, accounts=place.accounts, settings=place.settings)
-    own["bits"] = worth["bits"]
-    own.loc[own["accounts"] < 2, "bits"] = 0.0
     others = told[told["account"] != number]
+    met = find_own_chance_met(own, others)
+    others = others[~others["row"].isin(own.index[met])]
+    own["bits"] = worth["bits"].mask(met | (own["accounts"] < 2), 0.0)
     is_few = others["row"].isin(own.index[own["accounts"] <= MOST_LISTED])
     values = make_frame(ACCOUNT_USES, {name: own[name].array for name in ACCOUNT_USES})
     rank = worth["prior_bits"].groupby(values["family"]).rank(method="first", ascending=False).astype(COUNT)
