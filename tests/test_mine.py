@@ -210,6 +210,24 @@ def test_a_dozen_kinds_of_question_behind_a_long_instruction_are_no_templates():
     assert set(mine_templates(prompts).labels.tolist()) == {0}
 
 
+def test_a_few_frames_of_questions_under_many_long_instructions_are_no_templates():
+    rand = random.Random(53)
+    frames = [
+        "A code has {} digits, {} of them right. Which code with {} digits can it be?",
+        "A tank holds {} litres and a pipe drains {} a minute. When are {} litres left?",
+        "A train leaves with {} km to go, another {} minutes later. Do they meet in {} hours?",
+        "A dealer buys {} crates of {} bottles and returns {} of them. What is his total?",
+        "A field has sides of {} and {} metres. What does a fence at {} a metre cost?",
+        "A bag holds {} red and {} blue balls. What is the chance that {} are red?",
+    ]
+
+    def ask(instruction: str) -> str:
+        return f"{instruction}\n\n{rand.choice(frames).format(*(rand.randrange(999) for _ in range(3)))}"
+
+    instructions = [sentence(rand, 60) for _ in range(12)]
+    assert_told_apart(*([ask(instruction) for _ in range(200)] for instruction in instructions))
+
+
 def test_none_and_empty_prompts_get_no_label():
     prompts, _ = world({"qa": 10})
     mined = mine_templates([None, "", "  ", *prompts])

@@ -422,11 +422,12 @@ def _sum_parts(cells, counts, tokens, sizes, rows, chosen, taken, is_asked, sums
         while codes[at] != taken[group]:
             at += 1
         of_row = (codes[a:b], places[a:b], scores[a:b], lengths[a:b])
-        part, held, added = kernels.best_part(at - a, *of_row, counts, tokens[group], sizes[group], room)
+        part, held, added, is_common = kernels.best_part(at - a, *of_row, counts, tokens[group], sizes[group], room)
         if part >= 0:
             sums[0, chosen[group]] += rows[group]
             sums[1, chosen[group]] += rows[group] * counts[places[a + part]]
-            if held >= _TEXT_ADDED or (held >= _TEXT_HELD and added > max(held, _TEXT_ADDED)):
+            is_text = held >= _TEXT_ADDED or (held >= _TEXT_HELD and added > max(held, _TEXT_ADDED))
+            if is_text and not (is_common and added > held):
                 sums[2, chosen[group]] += rows[group]
 
 
@@ -446,7 +447,8 @@ def _find_hollow(
     """Patterns that only join a few templates: nearly every row has a longer pattern, and those are few.
 
     Of those that ``is_asked`` is true for. Long texts behind a pattern that tells enough by itself fill its slot, and
-    so does anything behind one as long as an instruction, unless they are no more than a handful.
+    so does anything behind one as long as an instruction, unless they are no more than a handful; but what is longer
+    than the pattern and comes with many others is an instruction itself, and the pattern a question that it is asked.
     """
     rows = groups.rows
 

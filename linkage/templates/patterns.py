@@ -44,6 +44,7 @@ _TOLL = 2.0  # tokens that a pattern must add before it may break off from one t
 _GAIN_CAP = 10.0
 _PART_BITS = 0.5  # the same two where nearly all prompts of a pattern have something longer
 _PART_TOLL = 1.0
+_MANY = 3  # what a part adds comes with many others where more than so many times its prompts have it
 _ENOUGH = 32.0  # prompts; a pattern of fewer must be stronger, for people also open or end alike by chance
 _RARE_TOLL = 1.1  # tokens more for each halving below that
 _SCALED = 4_096  # numbers of prompts whose logarithms are taken once
@@ -441,12 +442,37 @@ def _unseen(tokens, shorter, longer):
 
 
 @inner_kernel
+def _rest_of(longer, shorter):
+    """The pattern (code) that a longer one is without a shorter one: its ends and lines where the shorter has none."""
+    i, j, k = _parts_of(shorter)
+    head, tail, lines = _parts_of(longer)
+    return ((0 if i else head) * (CUTS + 1) + (0 if j else tail)) * LINE_CHOICES + (0 if k else lines)
+
+
+@inner_kernel
+def _comes_with_many(rest, added, count, codes, places, lengths, counts):
+    """Whether what a longer pattern adds, or half of it, is in many times as many prompts.
+
+    Parameters
+    ----------
+    rest : what it adds, as a pattern (code).
+    added : tokens that it adds.
+    count : prompts of the longer pattern.
+    """
+    for step in range(codes.size):
+        is_common = counts[places[step]] > _MANY * count and 2.0 * lengths[step] >= added
+        if is_common and codes[step] and _is_within(np.int64(codes[step]), rest):
+            return True
+    return False
+
+
+@inner_kernel
 def best_part(chosen, codes, places, scores, lengths, counts, tokens, sizes, room):
     """The longer pattern of a row that adds most to its choice (place in the row), -1 if none breaks off.
 
     What the same prompts have as the choice is no part of it. What a part adds is counted beyond the longest such
-    pattern inside it; the tokens of that, and those that are added, stand beside the place. ``room`` is an array to
-    work in.
+    pattern inside it; the tokens of that, and those that are added, stand beside the place. Last is whether what is
+    added comes with many others. ``room`` is an array to work in.
     """
     count, twins, longer = counts[places[chosen]], 0, room.size
     for step in range(codes.size):
@@ -457,7 +483,7 @@ def best_part(chosen, codes, places, scores, lengths, counts, tokens, sizes, roo
             elif scores[step] > 0.0:
                 longer -= 1
                 room[longer] = step
-    best, best_gain, held, added = -1, _PART_TOLL, 0.0, 0.0
+    best, best_gain, held, added, rest = -1, _PART_TOLL, 0.0, 0.0, np.int64(0)
     for step in room[longer:]:
         toll = _PART_BITS * np.log2(max(count, 1) / max(counts[places[step]], 1))
         if min(lengths[step] - lengths[chosen], _GAIN_CAP) - toll < best_gain:
@@ -471,7 +497,9 @@ def best_part(chosen, codes, places, scores, lengths, counts, tokens, sizes, roo
         gain = min(adds, _GAIN_CAP) - toll
         if gain > best_gain or (best >= 0 and gain == best_gain and adds > added):
             best, best_gain, held, added = step, gain, np.float64(lengths[base]), adds
-    return best, held, added
+            rest = _rest_of(np.int64(codes[step]), np.int64(codes[base]))
+    is_common = best >= 0 and _comes_with_many(rest, added, counts[places[best]], codes, places, lengths, counts)
+    return best, held, added, is_common
 
 
 @inner_kernel
