@@ -20,7 +20,7 @@ from linkage import terms
 from linkage.intake.json_records import add_line, read_json_lines
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import MAX_DEPTH
-from linkage.intake.unpack import BLOCK_BYTES, Line, Source
+from linkage.intake.unpack import BLOCK_BYTES, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
 _SPREAD: Final = 16  # possible codes for each row: more are rather sorted than ticked off
@@ -186,13 +186,8 @@ def _depth(kind: Any) -> int:
 
 
 def _read_slowly(source: Source, chunk: bytes, builder: BatchBuilder, number: int) -> Iterator[RawBatch]:
-    for text in chunk[:-1].split(b"\n"):
-        add_line(
-            Line(number, text if len(text) <= source.settings.line_bytes else None, True),
-            builder,
-            longest=source.settings.line_bytes,
-        )
-        number += 1
+    for line in source.lines(iter([chunk]), first=number):
+        add_line(line, builder, longest=source.settings.line_bytes)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
     if not builder.is_empty:

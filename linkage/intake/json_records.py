@@ -64,9 +64,8 @@ def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
 
 
 def object_text(text: bytes) -> bytes:
-    """The JSON of a line: CloudWatch and container runtimes put a time before it, a machine that lost power NULs."""
+    """The JSON of a line: CloudWatch and container runtimes put a time before it."""
     text = text.strip()
-    text = text.lstrip(b"\0") or text
     return text if text.startswith(b"{") else TIME_AHEAD.sub(b"", text, count=1)
 
 

@@ -56,8 +56,5 @@ def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
 
 
 def plain_line(text: bytes) -> str:
-    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8.
-
-    Nor has it the NULs that a machine which lost power leaves behind its last lines.
-    """
-    return _COLOURS.sub(b"", text.lstrip(b"\0")).decode("utf-8").strip()
+    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8."""
+    return _COLOURS.sub(b"", text).decode("utf-8").strip()
