@@ -582,14 +582,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         finalize=_show,
     )
-    environment.globals |= {
-        "counted": counted,
-        "day": wording.day,
-        "percent": wording.percent,
-        "likelihood": wording.likelihood,
-        "shorten": shorten,
-        "hard_accounts": HARD_ACCOUNTS,
-    }
+    told = (wording.day, wording.percent, wording.likelihood, wording.wronged, counted, shorten)
+    environment.globals |= {function.__name__: function for function in told} | {"hard_accounts": HARD_ACCOUNTS}
     return environment
 
 

@@ -16,7 +16,8 @@ from linkage.store.store import Database
 from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
 
 FIELD_COVERAGE: Final[Shape] = {"field": TEXT, "source": TEXT, "present": COUNT, "total": COUNT, "share": NUMBER}
-"""One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1."""
+"""One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1, ``nan`` where
+there is none of them to carry it."""
 
 FAMILY_COVERAGE: Final[Shape] = {"family": TEXT, "possible": FLAG, "best_field": TEXT, "share": NUMBER, "note": TEXT}
 """One row per evidence family: whether the input carries any of its fields at all, and how often."""
@@ -40,7 +41,7 @@ def field_coverage(database: Database) -> pd.DataFrame:
     both = pd.concat([requests, accounts], ignore_index=True)
     both["present"] = both["present"].astype("int64")
     both["total"] = both["total"].astype("int64")
-    both["share"] = (both["present"] / both["total"].where(both["total"] > 0)).fillna(0.0).astype("float64")
+    both["share"] = (both["present"] / both["total"].where(both["total"] > 0)).astype("float64")
     return make_frame(FIELD_COVERAGE, {column: both[column] for column in FIELD_COVERAGE})
 
 
@@ -60,7 +61,8 @@ def family_coverage(coverage: pd.DataFrame) -> pd.DataFrame:
 def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
     names = FIELDS_OF_FAMILY[family]  # type: ignore[index]
     stored = [*names, *(kind for kind, parts in _PLAIN_NAMES.items() if set(parts) & set(names))]
-    own = fields[fields["field"].isin(stored)].sort_values("share", ascending=False, kind="stable")
+    own = fields[fields["field"].isin(stored)].fillna({"share": 0.0})
+    own = own.sort_values("share", ascending=False, kind="stable")
     share = float(own["share"].max()) if len(own) else 0.0
     best = str(own["field"].iloc[0]) if len(own) else names[0]
     if share == 0:
