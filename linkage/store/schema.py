@@ -283,6 +283,34 @@ pragma user_version = 12;
 commit;
 """
 
+_PARTED: Final = """
+begin immediate;
+create table parted_file (
+    id integer primary key,
+    path text not null,
+    size integer not null,
+    sha256 text not null,
+    format text not null,
+    reading text not null,      -- digest of everything else that decides how the file is read, but for these limits
+    limits text not null,       -- JSON: those that left lines out which larger ones may let in; empty where none did
+    kind text not null,
+    kept integer not null,
+    set_aside integer not null,
+    seen_before integer not null,
+    conflicting integer not null,
+    unique (sha256, format, reading, limits)
+) strict;
+insert into parted_file
+select id, path, size, sha256, format, substr(reading, 1, instr(reading || ' ', ' ') - 1),
+       substr(reading, instr(reading || ' ', ' ') + 1), kind, kept, set_aside, seen_before, conflicting
+from source_file
+order by id;
+drop table source_file;
+alter table parted_file rename to source_file;
+pragma user_version = 13;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     FIRST_VERSION,
     _APPENDED,
@@ -296,5 +324,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _VALUED,
     _FAILED,
     _BARRED,
+    _PARTED,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""
