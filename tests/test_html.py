@@ -107,6 +107,14 @@ def test_habits_are_on_no_accounts_and_nobody_is_told_to_be_wronged_for_certain(
         assert ">fewer than 0.1<" in page
 
 
+def test_a_bystander_s_row_says_why_it_is_one_and_no_other_row_does(small: ClusterDetail) -> None:
+    others = len(small.members) - 1
+    loose = {"membership": ["bystander"] + ["core"] * others, "left_out_by": ["families+share"] + [""] * others}
+    page = html.cluster_page(dataclasses.replace(small, members=small.members.assign(**loose)))
+    told = "A bystander: fewer than two kinds of evidence tie it; what ties it is too small a part of what ties a usual"
+    assert page.count(told) == page.count("A bystander: ") == 1
+
+
 def test_a_page_says_what_its_run_asked_of_the_tiers() -> None:
     asked = Settings().to_dict()
     asked["verdicts"] |= {"enforce_controller": 0.55, "min_enforce_accounts": 7, "max_q_value": 0.01}

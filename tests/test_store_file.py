@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from urllib.parse import quote
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -97,6 +98,23 @@ def test_limits_that_stood_behind_the_digest_of_a_reading_count_as_they_did(tiny
             limits = Settings(ingest=IngestSettings(line_bytes=sizes, unpacked_ratio=1_000))
             old.ingest(tiny_logs / "requests.ndjson", settings=limits)
             assert len(ledger(old)) == entries, "it is read again where longer lines are allowed"
+
+
+def test_why_an_account_was_left_out_is_known_of_an_earlier_version_where_a_decision_freed_it(tmp_path: Path) -> None:
+    path = restored(13, tmp_path)
+    freed = "overturned on 2026-09-03, new since: nothing; same payment instrument card_x as 3 others"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        ids = dict(connection.execute("select value, id from account"))
+        for name, reasons in (("c1", freed), ("c2", "same client x as 1 other; overturned on a whim")):
+            values = (reasons, ids[name])
+            connection.execute(
+                "update membership set membership = 'bystander', reasons = ? where account_id = ?", values
+            )
+    with lk.open_store(path, create=False) as old:
+        told = old.run.members.set_index("account_id")["left_out_by"]
+        assert told[["c1", "c3", "c4"]].to_dict() == {"c1": "overturned", "c3": "", "c4": ""}
+        assert pd.isna(told["c2"])
+        assert "does not say which of these" in old.run.account("c2").why()
 
 
 @pytest.mark.parametrize(

@@ -466,6 +466,8 @@ def _member_groups(detail: ClusterDetail) -> list[dict[str, Any]]:
     if detail.whole is not None:  # reasons are most of such a page, and nobody reads thousands of them
         members["reasons"] = members["reasons"].where(np.arange(len(members)) < _MOST_REASONS, _ELSEWHERE)
     rows = tables.records(members)
+    for row in rows:
+        row["excluded"] = wording.exclusion_words(row, run=detail.run)
     return [
         {
             "name": name,

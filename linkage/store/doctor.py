@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pandas as pd
@@ -13,7 +13,7 @@ from linkage.settings import HealthSettings
 from linkage.store.facts import storable_path
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
-from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
+from linkage.terms import COUNT, FAMILIES, FLAG, NUMBER, TEXT, Family, Shape, make_frame
 
 FIELD_COVERAGE: Final[Shape] = {"field": TEXT, "source": TEXT, "present": COUNT, "total": COUNT, "share": NUMBER}
 """One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1, ``nan`` where
@@ -24,6 +24,20 @@ FAMILY_COVERAGE: Final[Shape] = {"family": TEXT, "possible": FLAG, "best_field":
 
 FINDINGS: Final[Shape] = {"level": TEXT, "check": TEXT, "found": TEXT, "advice": TEXT}
 """One row per check; ``level`` is ``ok``, ``note`` or ``problem``."""
+
+_FIELDS_OF_FAMILY: Final[Mapping[Family, tuple[str, ...]]] = {
+    "network": ("ip",),
+    "payment": ("payment_method",),
+    "content": ("prompt",),
+    "contract": ("params",),
+    "client": ("user_agent", "tls_fingerprint"),
+    "registration": ("created_at",),
+    "conduct": ("output_tokens",),
+    "rhythm": ("timestamp",),
+    "partition": ("prompt",),
+    "succession": ("timestamp",),
+}
+"""A family is impossible when none of its fields is ever present (requests or account records)."""
 
 _PLAIN_NAMES: Final = {"client": ("user_agent", "tls_fingerprint")}
 _LOW_SHARE: Final = 0.2
@@ -58,8 +72,8 @@ def family_coverage(coverage: pd.DataFrame) -> pd.DataFrame:
     return make_frame(FAMILY_COVERAGE, dict(zip(FAMILY_COVERAGE, zip(*rows, strict=True), strict=True)))
 
 
-def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
-    names = FIELDS_OF_FAMILY[family]  # type: ignore[index]
+def _family_row(family: Family, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
+    names = _FIELDS_OF_FAMILY[family]
     stored = [*names, *(kind for kind, parts in _PLAIN_NAMES.items() if set(parts) & set(names))]
     own = fields[fields["field"].isin(stored)].fillna({"share": 0.0})
     own = own.sort_values("share", ascending=False, kind="stable")

@@ -311,6 +311,17 @@ pragma user_version = 13;
 commit;
 """
 
+_LEFT_OUT: Final = """
+begin immediate;
+alter table membership add column left_out_by text;  -- null for bystanders of runs of before, whose rule is not known
+update membership set left_out_by = case
+    when membership <> 'bystander' then ''
+    when reasons glob 'overturned on ????-??-??, new since: nothing*' then 'overturned'
+end;
+pragma user_version = 14;
+commit;
+"""
+
 MIGRATIONS: Final[tuple[str, ...]] = (
     FIRST_VERSION,
     _APPENDED,
@@ -325,5 +336,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _FAILED,
     _BARRED,
     _PARTED,
+    _LEFT_OUT,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""
