@@ -429,9 +429,7 @@ def _zoned(value: Any, zone: str) -> Any:
     if not isinstance(text, str):
         return value
     try:
-        found = read_time(text)
-        if isinstance(found, Repaired) and "without a zone" in found.reason:
-            found = read_time(f"{text.strip()}{zone}")
+        found = read_time(text, zone=zone)
     except RecordError:
         return value
     return Moment(found.value if isinstance(found, Repaired) else found)
