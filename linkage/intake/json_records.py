@@ -40,11 +40,7 @@ def read_json_lines(
         add_line(line, builder, longest=source.settings.line_bytes)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault:
-        builder.reject(line.number + 1, source.fault)
-    builder.add_rest()
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    yield from builder.rest(line=line.number + 1, fault=source.fault, bytes_read=source.position)
 
 
 def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
@@ -92,11 +88,8 @@ def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchB
             builder.reject(number, str(error))
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault or scanner.is_open:
-        builder.reject(number + 1, source.fault or "the array is not closed: the file is cut short")
-    builder.add_rest()
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    fault = source.fault or ("the array is not closed: the file is cut short" if scanner.is_open else "")
+    yield from builder.rest(line=number + 1, fault=fault, bytes_read=source.position)
 
 
 class _Scanner:

@@ -32,10 +32,7 @@ def read_text_lines(
         _add_line(line, builder, mapping)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault:
-        builder.reject(line.number + 1, source.fault)
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    yield from builder.rest(line=line.number + 1, fault=source.fault, bytes_read=source.position)
 
 
 def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:

@@ -189,13 +189,14 @@ def _value(value: Any) -> Any:
     """The plain value of an OTLP ``AnyValue``; whole numbers are JSON strings there."""
     if not isinstance(value, dict):
         return None
-    if "intValue" in value:
+    # In Parquet every value has a member of each kind, all but one of them null.
+    if value.get("intValue") is not None:
         return number_of(value["intValue"])
-    if "arrayValue" in value:
+    if value.get("arrayValue") is not None:
         return [_value(item) for item in list_in(object_in(value, "arrayValue"), "values")]
-    if "kvlistValue" in value:
+    if value.get("kvlistValue") is not None:
         return _attributes(object_in(value, "kvlistValue").get("values"))
-    return next((value[key] for key in ("stringValue", "doubleValue", "boolValue") if key in value), None)
+    return next((value[key] for key in ("stringValue", "doubleValue", "boolValue") if value.get(key) is not None), None)
 
 
 def _read(joined: Record) -> Record | None:
