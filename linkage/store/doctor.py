@@ -13,7 +13,7 @@ from linkage.settings import HealthSettings
 from linkage.store.facts import storable_path
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
-from linkage.terms import COUNT, FAMILIES, FLAG, NUMBER, TEXT, Family, Shape, make_frame
+from linkage.terms import COUNT, FAMILIES, FLAG, NUMBER, TEXT, Family, Shape, counted, make_frame
 
 FIELD_COVERAGE: Final[Shape] = {"field": TEXT, "source": TEXT, "present": COUNT, "total": COUNT, "share": NUMBER}
 """One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1, ``nan`` where
@@ -129,12 +129,11 @@ def _input_findings(database: Database) -> Iterator[Finding]:
         yield "problem", "requests", "no request is stored", f"load logs: linkage ingest {_name(database)} FILE..."
         return
     span = f"{counts['first_at']:%Y-%m-%d} to {counts['last_at']:%Y-%m-%d}"
-    found = f"{counts['requests']:,} requests of {counts['accounts']:,} accounts, {span}"
+    found = f"{counted(counts['requests'], 'request')} of {counted(counts['accounts'], 'account')}, {span}"
     yield "ok", "requests", found, ""
     if counts["set_aside"]:
         reason = database.query("rejected_reasons").iloc[0]
-        lines = "1 line" if counts["set_aside"] == 1 else f"{counts['set_aside']:,} lines"
-        found = f"{lines} set aside, mostly: {reason['reason']}"
+        found = f"{counted(counts['set_aside'], 'line')} set aside, mostly: {reason['reason']}"
         yield "note", "set aside", found, f"list them: linkage doctor {_name(database)} --set-aside"
     recorded = int(counts["recorded_accounts"])
     if recorded < _RECORDED_SHARE * counts["accounts"]:
@@ -158,7 +157,8 @@ def _failed_file_findings(database: Database) -> Iterator[Finding]:
         why = f"linkage ingest {_name(database)} {shlex.quote(str(file.path))}"
         yield "problem", "files", found, f"see why: {why}; mend it, or take it away"
     if len(failed) > _FAILED_TOLD:
-        found = f"{len(failed) - _FAILED_TOLD:,} more files were not loaded"
+        more = len(failed) - _FAILED_TOLD
+        found = f"{counted(more, 'more file')} {'was' if more == 1 else 'were'} not loaded"
         yield "problem", "files", found, "the next ingest tells which"
 
 
