@@ -170,6 +170,21 @@ def read_time(value: Any, *, zone: str = "") -> int | Repaired:
     return _read_iso(value, zone)
 
 
+def read_moment(value: Any, *, zone: str = "") -> Moment:
+    """The moment that :func:`read_time` reads, for a format to hand on: what was repaired in it is told no more.
+
+    Parameters
+    ----------
+    zone : as of :func:`read_time`.
+
+    Raises
+    ------
+    RecordError : as :func:`read_time`.
+    """
+    found = read_time(value, zone=zone)
+    return Moment(found.value if isinstance(found, Repaired) else found)
+
+
 def _read_iso(text: str, known_zone: str = "") -> int | Repaired:
     match = _ISO_TIME.fullmatch(text.strip())
     if match is None:

@@ -20,10 +20,11 @@ from linkage.intake.formats.base import (
     first_present,
     list_in,
     messages_in,
+    moment_of,
     object_in,
 )
 from linkage.intake.prompts import flatten_messages
-from linkage.intake.values import is_absent, moment_from_number, number_of
+from linkage.intake.values import is_absent, number_of
 
 TRACES_HELD: Final = 100_000
 """Traces of one file that wait for their root; of more the oldest are given as they are."""
@@ -207,7 +208,7 @@ def _read(joined: Record) -> Record | None:
     outer = server or span
     prompt = flatten_messages(_messages(span), system=messages_in(told, "gen_ai.system_instructions"))
     return {
-        "timestamp": _moment(outer.get("startTimeUnixNano")),
+        "timestamp": moment_of(outer.get("startTimeUnixNano"), micros_per_unit=1e-3),
         "request_id": first_present(told.get("gen_ai.response.id"), _own_id(span)),
         "account_id": _of_client(asked, told, *_ACCOUNT),
         # The peer's address (`network.peer.address`) is the last hop: a proxy's, shared by everybody.
@@ -276,11 +277,6 @@ def _status(asked: Record, span: Record) -> Any:
     has_failed = "error.type" in span["attributes"] or (isinstance(status, dict) and status.get("code") in _ERROR)
     error = number_of(span["attributes"].get("error.type"))
     return (error or 0) if has_failed else 200
-
-
-def _moment(nanoseconds: Any) -> Any:
-    found = moment_from_number(nanoseconds, micros_per_unit=1e-3)
-    return nanoseconds if found is None else found
 
 
 def _latency(span: Record) -> float | None:
