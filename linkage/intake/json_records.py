@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from linkage.errors import RecordError
@@ -35,20 +35,32 @@ def read_json_lines(
     builder : gathers the batches.
     first : the number of the first line.
     """
+    last = yield from add_lines(source, blocks, builder, first=first)
+    yield from builder.rest(line=last + 1, fault=source.fault, bytes_read=source.position)
+
+
+def add_lines(
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, *, first: int
+) -> Generator[RawBatch, None, int]:
+    """Read lines into the builder, and hand out its batches as they fill; returns the number of the last line.
+
+    Parameters
+    ----------
+    source, blocks, builder, first : as for :func:`read_json_lines`, but that the blocks may be a part of the file.
+    """
     line = Line(first - 1, b"", True)
     for line in source.lines(blocks, first=first):
-        add_line(line, builder, longest=source.settings.line_bytes)
+        if line.text is None:
+            builder.reject(line.number, f"a line longer than {source.settings.line_bytes} bytes")
+        else:
+            _add_objects(line, object_text(line.text), builder)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    yield from builder.rest(line=line.number + 1, fault=source.fault, bytes_read=source.position)
+    return line.number
 
 
-def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
-    """Read one line into the batch, or set it aside with the reason; ``longest`` in bytes."""
-    if line.text is None:
-        builder.reject(line.number, f"a line longer than {longest} bytes")
-        return
-    text = object_text(line.text)
+def _add_objects(line: Line, text: bytes, builder: BatchBuilder) -> None:
+    """Add the objects of a line, or set it aside with the reason; a blank one has none."""
     if not text:
         return
     try:
