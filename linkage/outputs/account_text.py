@@ -178,10 +178,8 @@ def _why_bystander(detail: AccountDetail) -> Iterator[str]:
             "member, or only what could be taken over from others: its run is of an earlier version and does not say "
             "which of these."
         )
-    elif "overturned" in excluded:
-        yield f"It is a bystander because {wording.exclusion_words({'left_out_by': 'overturned'}, run=detail.run)[0]}."
-    else:
-        yield from _told_exclusions(detail, excluded)
+    else:  # what else left out an account that a decision freed does not matter
+        yield from _told_exclusions(detail, ["overturned"] if "overturned" in excluded else excluded)
     by_what, left_out = "its ties alone", "; this leaves out why it is a bystander, and is"
     if "copyable" in (excluded or ()):
         by_what, left_out = "what could not be taken over", ":"
