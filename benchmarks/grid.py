@@ -184,7 +184,7 @@ def _by_families(table: pd.DataFrame) -> pd.DataFrame:
         for rate in RATES:
             cells = table[(table["families"] == families) & (table["rate"] == rate)]
             flagged, review = ((cells[name] >= FOUND).sum() for name in ("flag_recall", "review_recall"))
-            row[f"{rate:g} requests/day"] = f"{flagged} / {review} of {len(cells)}"
+            row[f"{rate:g} requests/day"] = f"{flagged} / {review} of {len(cells)}" if len(cells) else "-"
         rows.append(row)
     return pd.DataFrame(rows)
 

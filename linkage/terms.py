@@ -46,6 +46,11 @@ Family = Literal[
 ]
 """The kinds of reason to tie two accounts."""
 
+Exclusion = Literal["families", "share", "copyable", "overturned"]
+"""Why an account that was found with the others is a bystander: fewer than two families tie it; too small a share of
+what ties the median member; what ties it could be taken over from others, and what could not be does not tie it; a
+decision freed it, and nothing is new since."""
+
 EventKind = Literal["born", "grew", "shrank", "split", "merged", "dormant", "revived", "ended"]
 """What happened to a cluster between two runs."""
 
@@ -65,6 +70,7 @@ Bar = Literal[Lack, Hold]
 
 TIERS: Final[tuple[Tier, ...]] = get_args(Tier)
 MEMBERSHIPS: Final[tuple[Membership, ...]] = get_args(Membership)
+EXCLUSIONS: Final[tuple[Exclusion, ...]] = get_args(Exclusion)
 BARS: Final[tuple[Bar, ...]] = get_args(Bar)
 FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 EVENT_KINDS: Final[tuple[EventKind, ...]] = get_args(EventKind)
@@ -122,20 +128,6 @@ ACCOUNT_FIELDS: Final[tuple[str, ...]] = (
     "plan",
 )
 """Fields of the canonical account record."""
-
-FIELDS_OF_FAMILY: Final[Mapping[Family, tuple[str, ...]]] = {
-    "network": ("ip",),
-    "payment": ("payment_method",),
-    "content": ("prompt",),
-    "contract": ("params",),
-    "client": ("user_agent", "tls_fingerprint"),
-    "registration": ("created_at",),
-    "conduct": ("output_tokens",),
-    "rhythm": ("timestamp",),
-    "partition": ("prompt",),
-    "succession": ("timestamp",),
-}
-"""A family is impossible when none of its fields is ever present (requests or account records)."""
 
 USES: Final[Shape] = {
     "account_id": TEXT,
@@ -349,8 +341,11 @@ MEMBERS: Final[Shape] = {
     "flagged": FLAG,
     "stability": NUMBER,
     "requests": COUNT,
+    "left_out_by": TEXT,
 }
-"""One row per account in any cluster. ``flagged``: tier ``enforce``, membership ``core`` or ``probable``."""
+"""One row per account in any cluster. ``flagged``: tier ``enforce``, membership ``core`` or ``probable``;
+``left_out_by`` a ``+``-joined list of ``EXCLUSIONS``, empty for all but bystanders; null in runs of stores before
+version 14."""
 
 EVENTS: Final[Shape] = {
     "cluster_id": TEXT,

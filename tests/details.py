@@ -178,6 +178,7 @@ def _members(ids: list[str], links: pd.DataFrame, activity: pd.DataFrame) -> pd.
             "flagged": [name != "bystander" for name in membership],
             "stability": list(np.round(1 - 0.3 * place, 3)),
             "requests": list(requests),
+            "left_out_by": ["families+share" if name == "bystander" else "" for name in membership],
         },
     )
 

@@ -112,37 +112,52 @@ def test_a_member_that_is_not_flagged_is_told_why(
 
 
 @pytest.mark.parametrize(
-    ("lacking", "reasons", "told"),
+    ("left_out_by", "told"),
     [
-        (("payment",), "same client x", "(content and client) could be taken over by somebody from others; what could"),
-        ((), "same client x", "fewer than two kinds of evidence tie it, or less than 25% of what ties a usual member."),
+        ("families", "because fewer than two kinds of evidence tie it."),
+        ("share", "because what ties it is less than 25% of what ties a usual member."),
         (
-            (),
-            "overturned on 2026-11-20, new since: nothing; x",
-            "because a decision freed it and nothing is new since.",
+            "families+share",
+            "because fewer than two kinds of evidence tie it and what ties it is less than 25% of what ties a usual",
         ),
+        (
+            "copyable",
+            "because what ties it most (content and client) could be taken over by somebody from others; what",
+        ),
+        (
+            "families+copyable",
+            "because fewer than two kinds of evidence tie it.\nBesides, what ties it most (content and",
+        ),
+        ("share+overturned", "because a decision freed it and nothing is new since."),
+        (None, "its run is of an earlier version and does not say which of these."),
     ],
 )
 def test_a_bystander_is_told_why_and_that_its_own_figure_is_no_reason_to_act(
-    run: lk.Run, lacking: tuple[str, ...], reasons: str, told: str
+    run: lk.Run, left_out_by: str | None, told: str
 ) -> None:
     detail = run.account(run.members.loc[run.members["flagged"], "account_id"].iloc[0]).detail
-    left = {"membership": "bystander", "flagged": False, "controller_probability": 0.999, "reasons": reasons}
+    left = {"membership": "bystander", "flagged": False, "controller_probability": 0.999, "left_out_by": left_out_by}
     member, held_by = {**(detail.member or {}), **left}, ("content", "client")
+    is_copied = "copyable" in (left_out_by or "")
+    lacking = ("payment",) if is_copied else ()
     said = account_text(dataclasses.replace(detail, member=member, held_by=held_by, lacking=lacking, missing=lacking))
     assert told in said
-    going_by = "what could not be taken over" if lacking else "its ties alone"
+    going_by = "what could not be taken over" if is_copied else "its ties alone"
     assert f"Going by {going_by}, that the operator of this cluster runs it, too, has a probability of over 99%" in said
     assert "no reason to act." in said
     assert "runs this account, too, is" not in said
-    assert ("whose logs tell nothing of payment." in said) == (lacking != ())
+    assert ("and its logs tell nothing of payment." in said) == is_copied
     assert "nothing here speaks for acting" not in said
 
 
-def test_what_a_bystander_lacks_is_what_ties_the_members_and_cannot_be_taken_over(run: lk.Run) -> None:
-    left_out = run.members.loc[run.members["membership"] == "bystander", "account_id"]
-    told = {run.account(name).detail.held_by: run.account(name).detail.lacking for name in left_out}
-    assert told == {("content",): ()}
+def test_what_leaves_a_bystander_out_is_what_the_run_found(run: lk.Run) -> None:
+    members = run.members.set_index("account_id")
+    left_out = members[members["membership"] == "bystander"]
+    told = {(run.account(name).detail.held_by, str(left_out.loc[name, "left_out_by"])) for name in left_out.index}
+    assert told == {(("content",), "families+copyable")}
+    assert set(members.loc[members["membership"] != "bystander", "left_out_by"]) == {""}
+    lacking = {run.account(name).detail.lacking for name in left_out.index}
+    assert all(families and not set(families) & {"content", "network"} for families in lacking)
     member = run.members.loc[run.members["flagged"], "account_id"].iloc[0]
     assert run.account(member).detail.lacking == ()
 

@@ -165,7 +165,7 @@ def test_an_overturned_account_is_a_bystander_until_there_is_new_evidence() -> N
     known = decided("overturned", "a", account="a")
     tier, rows, said = settled("abcdef", {}, known)
     assert tier == "enforce"
-    assert rows.loc["a", ["membership", "flagged"]].tolist() == ["bystander", False]
+    assert rows.loc["a", ["membership", "flagged", "left_out_by"]].tolist() == ["bystander", False, "overturned"]
     assert rows.loc["b", ["membership", "flagged"]].tolist() == ["core", True]
     assert said == ["New since account a was overturned on 2026-09-21: nothing."]
     _, rows, said = settled("abcdef", {"payment": ["card_x", "card_z"]}, known)

@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 
 import networkx as nx
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
 import linkage as lk
 from linkage.cli import main
+from linkage.cli.screen import print_table
 from linkage.engines.progress import INGEST_STAGES
 from linkage.errors import StoreError
 from linkage.outputs.schedule import schedule_lines
@@ -281,6 +283,17 @@ def test_a_full_disk_behind_standard_output_ends_with_74(planted_path: Path, for
     assert done.returncode == 74
     assert done.stderr.startswith("linkage: standard output: wanted to write or read it; No space left on device.")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_number_that_is_none_is_a_dash_in_a_table_and_a_missing_word_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_table(pd.DataFrame({"share": [0.5, float("nan")], "error": pd.Series(["full", None], dtype="str")}))
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["share", "error"],
+        ["0.50", "full"],
+        ["-"],
+    ]
 
 
 def test_a_table_is_shown_where_the_locale_knows_no_letters_of_it(tmp_path: Path) -> None:

@@ -176,6 +176,13 @@ def test_results_show_themselves_and_go_to_json() -> None:
     assert repr(table.set_index("figure").loc["flagged", "value"]) == str(len(A)), "a count is a whole number"
 
 
+def test_where_nothing_can_be_counted_a_dash_is_shown() -> None:
+    calm = evaluate(members_of({}), truth_of(dict.fromkeys(WORLD, "")))
+    assert repr(calm) == ("Evaluation(precision -, recall -, pairwise F1 -; no campaign to find, 0 innocents flagged)")
+    assert "<td>-</td>" in calm._repr_html_()
+    assert "NaN" not in calm._repr_html_()
+
+
 def test_inputs_are_left_alone() -> None:
     members, truth = members_of({"c-1": list(A)}), truth_of(WORLD)
     before = members.copy(), truth.copy()

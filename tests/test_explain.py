@@ -126,3 +126,20 @@ def test_one_account_value_or_pair_is_told_as_one() -> None:
     assert told["extraction"].endswith("; 1 of 1 pair of members is linked.")
     assert told["free"].startswith("Without what its members share in payment (1 value), 0 independent kinds of")
     assert told["for"].startswith("1 of 2 accounts is tied less firmly than the core. ")
+
+
+def test_no_figure_claims_what_nothing_here_can_and_no_pair_is_counted_where_there_is_none() -> None:
+    row = {"cluster_id": "c", "families": "", "requests": 1, "readings": "", "expected_wrong": 0.004}
+    members = {"account_id": ["a", "b"], "cluster_id": ["c", "c"], "membership": ["core", "bystander"]}
+    said = explain(
+        make_frame(CLUSTERS, {name: [value] for name, value in {**row, "extraction_probability": 0.999}.items()}),
+        members=make_frame(MEMBERS, members),
+        links=make_frame(LINKS),
+        evidence=make_frame(EVIDENCE),
+        settings=VerdictSettings(),
+        links_per_account=100,
+        links_kept=30,
+    )
+    told = dict(zip(said["topic"], said["sentence"], strict=True))
+    assert told["extraction"] == "The joint traffic of 1 request reads as extraction with a probability over 0.99."
+    assert "acted on, fewer than 0.1 of them would be wronged" in told["for"]

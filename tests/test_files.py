@@ -18,6 +18,7 @@ import zstandard
 from linkage.errors import FormatError, SourceError, UsageError
 from linkage.intake.files import RawFile, read_raw
 from linkage.intake.json_records import CUT_SHORT
+from linkage.intake.mapping import read_mapping
 from linkage.intake.parquet_records import read_parquet_rows
 from linkage.intake.raw import BatchBuilder, RawBatch
 from linkage.intake.unpack import Source
@@ -68,6 +69,29 @@ def test_packing_is_told_by_bytes_not_by_name(tmp_path: Path, packing: str, pack
     assert [record["request_id"] for record in whole.records] == [f"r{row}" for row in range(100)]
     assert whole.lines == list(range(1, 101))
     assert (whole.rejected, whole.bytes_read, raw.size) == ([], path.stat().st_size, path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line_pattern"),
+    [
+        ([HEADER, b"2026-11-24T05:52:28Z,a,one\n", b'2026-11-24T05:52:29Z,b,"two\n', b'lines"\n'], ""),
+        ([GOOD + b"\n", GOOD.replace(b"28Z", b"29Z") + b"\n"], ""),
+        ([b"2026-11-24T05:52:28Z a\n", b"2026-11-24T05:52:29Z b\n"], r"^(?P<time>\S+) (?P<account>\S+)$"),
+    ],
+    ids=["csv", "json lines", "text"],
+)
+def test_a_hole_before_a_line_changes_nothing_and_one_without_a_line_is_set_aside(
+    lines: list[bytes], line_pattern: str, tmp_path: Path
+) -> None:
+    """A machine that lost power leaves NUL bytes behind the last line that it wrote."""
+    fields = "[fields]\ntimestamp = 'time'\naccount_id = 'account'\n"
+    (tmp_path / "map.toml").write_text(f"[file]\nline = '{line_pattern}'\n{fields}", encoding="utf-8")
+    mapping = read_mapping(tmp_path / "map.toml") if line_pattern else None
+    _, whole = read_all(write(tmp_path, b"".join(lines)), mapping=mapping)
+    _, holed = read_all(write(tmp_path, bytes(7).join([b"", *lines, b""])), mapping=mapping)
+    assert len(whole.records) == 2
+    assert (holed.records, holed.lines) == (whole.records, whole.lines)
+    assert holed.rejected == [(len(lines) + 1, CUT_SHORT)]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])

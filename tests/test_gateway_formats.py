@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import linkage as lk
@@ -465,6 +467,22 @@ def test_a_trace_that_began_at_the_client_is_joined_at_the_end_of_the_file(tmp_p
     checked = load(write(tmp_path / "log", traces(GENAI), traces(other), traces(remote)))
     assert rows(checked) == [WANTED["otlp"]]
     assert [line for line, _ in checked.rejected] == [2]
+
+
+def test_spans_in_parquet_are_joined_and_one_that_waits_to_the_end_is_set_aside(tmp_path: Path) -> None:
+    def without_empty(value: Any) -> Any:  # Parquet has no column for an object without members
+        if isinstance(value, dict):
+            return {key: without_empty(inner) for key, inner in value.items() if inner != {}}
+        return [without_empty(inner) for inner in value] if isinstance(value, list) else value
+
+    def loaded(*spans: dict[str, Any]) -> CheckedRequests:
+        pq.write_table(pa.Table.from_pylist([without_empty(traces(*spans))]), tmp_path / "log")
+        return load(tmp_path / "log")
+
+    assert rows(loaded(SERVER, GENAI)) == [WANTED["otlp"]]
+    alone = loaded(GENAI)
+    assert rows(alone) == []
+    assert [line for line, _ in alone.rejected] == [1]
 
 
 def test_two_requests_of_one_trace_are_two_and_tool_spans_are_none(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import linkage as lk
 from linkage.errors import StoreError
 from linkage.notebook.ledger import LEDGER
 from linkage.settings import HealthSettings
+from linkage.store.facts import note_failed
 from linkage.store.health import find_ahead, find_anomalies, find_stray, newest_day
 
 FIRST = dt.datetime(2026, 9, 1, 8, tzinfo=dt.UTC)
@@ -178,10 +179,18 @@ def test_files_that_a_full_disk_kept_out_are_a_problem_until_they_are_loaded(
 
 def test_many_files_that_could_not_be_loaded_are_counted(tmp_path: Path) -> None:
     with loaded(tmp_path, requests([60])) as store:
-        store.ingest(*(tmp_path / f"{number}.ndjson" for number in range(8)))
-        findings = store.examine()
-    assert (findings["check"] == "files").sum() == 6
-    assert "3 more files were not loaded" in set(findings["found"])
+        for many, told in ((8, "3 more files were not loaded"), (6, "1 more file was not loaded")):
+            note_failed(store._database, [], settled=store.query("failed_files")["path"].tolist())
+            store.ingest(*(tmp_path / f"{number}.ndjson" for number in range(many)))
+            findings = store.examine()
+            assert (findings["check"] == "files").sum() == 6
+            assert told in set(findings["found"])
+
+
+def test_one_request_of_one_account_is_told_as_one(tmp_path: Path) -> None:
+    with loaded(tmp_path, requests([1])) as store:
+        found = store.examine().set_index("check").loc["requests", "found"]
+    assert str(found).startswith("1 request of 1 account, ")
 
 
 def test_nothing_is_unusual_about_an_empty_store(tmp_path: Path) -> None:

@@ -92,6 +92,29 @@ def test_the_page_says_who_how_sure_and_what_to_do(page: str) -> None:
     assert "linkage case STORE c-7f3a91 --state enforced" in words
 
 
+def test_habits_are_on_no_accounts_and_nobody_is_told_to_be_wronged_for_certain(small: ClusterDetail) -> None:
+    habits = small.shared["kind"] == "conduct"
+    links = small.links.assign(accounts=small.links["accounts"].where(small.links["kind"] != "conduct", 0))
+    shown = dataclasses.replace(
+        small,
+        shared=small.shared[~habits],
+        links=links.assign(unrelated_accounts=links["unrelated_accounts"].where(links["kind"] != "conduct", 0)),
+        cluster={**small.cluster, "expected_wrong": 0.01},
+    )
+    row = next(row for row in re.findall("<tr>.*?</tr>", html.cluster_page(shown)) if "nearest 2%" in row)
+    assert re.findall('<td class="n" data-n="([^"]*)">(.*?)</td>', row)[1:4] == [("", "–")] * 3
+    for page in (html.cluster_page(shown), html.overview_page(clusters_of(shown), shown.run)):
+        assert ">fewer than 0.1<" in page
+
+
+def test_a_bystander_s_row_says_why_it_is_one_and_no_other_row_does(small: ClusterDetail) -> None:
+    others = len(small.members) - 1
+    loose = {"membership": ["bystander"] + ["core"] * others, "left_out_by": ["families+share"] + [""] * others}
+    page = html.cluster_page(dataclasses.replace(small, members=small.members.assign(**loose)))
+    told = "A bystander: fewer than two kinds of evidence tie it; what ties it is too small a part of what ties a usual"
+    assert page.count(told) == page.count("A bystander: ") == 1
+
+
 def test_a_page_says_what_its_run_asked_of_the_tiers() -> None:
     asked = Settings().to_dict()
     asked["verdicts"] |= {"enforce_controller": 0.55, "min_enforce_accounts": 7, "max_q_value": 0.01}

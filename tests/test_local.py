@@ -830,3 +830,10 @@ def test_accounts_with_several_records_are_counted_once_for_each_field(tmp_path:
         "plan": 1,
     }
     assert set(found.loc[found["source"] == "accounts", "total"]) == {4}
+
+
+def test_a_field_that_nothing_could_carry_has_no_share(tmp_path: Path) -> None:
+    with lk.open_store(tmp_path / "s.db") as store:
+        assert store.coverage["share"].isna().tolist() == [True] * len(store.coverage) != []
+        registration = store.evidence.set_index("family").loc["registration"]
+    assert (registration["possible"], registration["share"]) == (False, 0.0)

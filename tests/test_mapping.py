@@ -187,9 +187,10 @@ def test_a_line_of_text_that_is_still_being_written_is_no_record(tmp_path: Path,
 
 def test_csv_columns_are_paths_too(tmp_path: Path) -> None:
     toml = '[fields]\ntimestamp = { path = "when", zone = "+02:00" }\naccount_id = \'"user.id"\'\n'
-    checked = load(tmp_path, toml, "when,user.id\n2026-11-24 07:52:28.104,007\n")
-    assert checked.table["timestamp"].cast("int64").to_pylist() == [MICROS]
-    assert checked.table["account_id"].to_pylist() == ["007"]
+    checked = load(tmp_path, toml, "when,user.id\n2026-11-24 07:52:28.104,007\n2026-11-24 07:52:60,8\n")
+    last_of_minute = MICROS - 28_104_000 + 59_999_999
+    assert checked.table["timestamp"].cast("int64").to_pylist() == [MICROS, last_of_minute]
+    assert checked.table["account_id"].to_pylist() == ["007", "8"]
     assert not checked.notes
 
 

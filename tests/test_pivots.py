@@ -47,6 +47,12 @@ def test_moving_when_everybody_does_is_no_pivot() -> None:
     assert tell_pivots(pivots).empty
 
 
+def test_where_nobody_else_made_a_request_there_is_nobody_to_be_ahead_of() -> None:
+    pivots = measure_pivots(members("ab"), moved([("a", 20, 20), ("b", 20, 20)]))
+    assert pivots["others_share"].isna().tolist() == [True]
+    assert tell_pivots(pivots).empty
+
+
 def test_a_few_requests_say_nothing() -> None:
     assert measure_pivots(members("a"), moved([("a", 5, LEAST_REQUESTS - 1), ("y", 0, 100)])).empty
 

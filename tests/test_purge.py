@@ -257,6 +257,37 @@ def test_the_command_tells_what_went_and_what_still_names_it(store: lk.Store, tm
     assert CliRunner().invoke(main, words[:4]).exit_code == 1
 
 
+def test_of_a_link_to_a_store_the_folder_is_looked_through_that_the_store_lies_in(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "place", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    as_a_table = "account"  # so that the store's own bytes go on naming it
+    rows = [{**row, "account_id": as_a_table} if row["account_id"] == "c1" else row for row in tiny_requests()]
+    write(folder, rows, ACCOUNTS.replace("c1,org_1,", f"{as_a_table},org_1,"))
+    links = [elsewhere / "link.txt", folder / "link.txt"]
+    for link in links:
+        link.symlink_to(folder / "s.txt")
+    with lk.open_store(links[0]) as opened:
+        opened.ingest(tmp_path / "requests.ndjson", accounts=tmp_path / "accounts.csv")
+        lk.rebuild(opened).report(folder / "report")
+        (elsewhere / "export.csv").write_text(f"{as_a_table}\n", encoding="utf-8")
+        result = opened.purge(account=as_a_table)
+    assert result.reports == (str(folder / "report"),)
+    assert result.mentions == (str(elsewhere / "export.csv"),)
+    assert as_a_table.encode() in (folder / "s.txt").read_bytes()
+
+
+def test_a_report_that_is_found_and_named_is_deleted_once(
+    store: lk.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.path.parent
+    store.run.report(folder / "report")
+    (folder / "latest").symlink_to("report")
+    monkeypatch.chdir(folder)
+    assert store.purge(account="c1-secret", reports=["report"]).reports == (str(folder / "report"),)
+    assert not (folder / "report").exists()
+
+
 def test_a_value_is_taken_out_where_it_stands_as_a_word() -> None:
     values = {"10.0.0.1", "agent/1 (x11)\tja3", "p1"}
     text = "of 4, 2 share address 10.0.0.1, 3 client agent/1 (x11); not 10.0.0.12 or p12; with p1."

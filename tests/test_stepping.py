@@ -48,8 +48,9 @@ def test_rows_come_in_parts_of_their_order(calls: Calls, tmp_path: Path) -> None
 
 
 def test_what_sqlite_says_of_a_failure_is_told(calls: Calls, tmp_path: Path) -> None:
-    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+    with pytest.raises(sqlite3.OperationalError, match="unable to open") as told:
         read(calls, tmp_path / "none.db", "select 1, 2")
+    assert told.value.sqlite_errorcode == sqlite3.SQLITE_CANTOPEN
     (tmp_path / "text.db").write_bytes(b"no database" * 100)
     with pytest.raises(sqlite3.OperationalError, match="not a database"):
         read(calls, tmp_path / "text.db", "select count(*), 1 from sqlite_master")

@@ -157,6 +157,14 @@ def test_a_transaction_that_a_reader_keeps_from_ending_leaves_nothing_and_the_ne
         assert database.connection.execute("select value from account").fetchall() == [("b",)]
 
 
+def test_a_failure_that_only_names_what_is_busy_or_locked_is_not_taken_for_a_store_that_is(tmp_path: Path) -> None:
+    with Database(tmp_path / "s.db") as database:
+        for table in ("busy_hours", "locked_accounts"):
+            with pytest.raises(StoreError, match=f"no such table: {table}") as told, database.errors_told("look"):
+                database.connection.execute(f"select 1 from {table}")  # noqa: S608 (a name of ours)
+            assert not isinstance(told.value, StoreBusyError)
+
+
 def test_a_part_of_a_transaction_fails_by_itself_the_first_one_too(tmp_path: Path) -> None:
     with Database(tmp_path / "s.db") as database:
 

@@ -10,12 +10,14 @@ import threading
 from pathlib import Path
 from urllib.parse import quote
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 import linkage as lk
 from linkage.errors import StoreBusyError, StoreError, TemplateError
 from linkage.notebook.serving import snapshot_run
+from linkage.settings import IngestSettings, Settings
 from linkage.store.entities import add_entities
 from linkage.store.schema import MIGRATIONS
 from linkage.store.store import Database
@@ -78,6 +80,41 @@ def test_links_and_shared_values_of_an_earlier_version_are_told_as_they_were(ver
     assert len(links) > 10 < len(shared)
     assert found[0] == sorted((names[a], names[b], *row) for a, b, *row in links)
     assert sorted(found[1]) == sorted((names[account], *row) for account, *row in shared)
+
+
+def test_limits_that_stood_behind_the_digest_of_a_reading_count_as_they_did(tiny_logs: Path, tmp_path: Path) -> None:
+    path = restored(12, tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        requests, accounts = connection.execute("select id, reading from source_file order by id").fetchall()
+        connection.execute("update source_file set reading = reading || ' [1000, 1000]' where kind = 'requests'")
+
+    def ledger(store: lk.Store) -> list[tuple[int, str, str]]:
+        query = "select id, reading, limits from source_file order by id"
+        return store._database.connection.execute(query).fetchall()
+
+    with lk.open_store(path, create=False) as old:
+        assert ledger(old) == [(*requests, "[1000, 1000]"), (*accounts, "")]
+        for sizes, entries in ((1_000, 2), (2_000, 3), (2_000, 3)):
+            limits = Settings(ingest=IngestSettings(line_bytes=sizes, unpacked_ratio=1_000))
+            old.ingest(tiny_logs / "requests.ndjson", settings=limits)
+            assert len(ledger(old)) == entries, "it is read again where longer lines are allowed"
+
+
+def test_why_an_account_was_left_out_is_known_of_an_earlier_version_where_a_decision_freed_it(tmp_path: Path) -> None:
+    path = restored(13, tmp_path)
+    freed = "overturned on 2026-09-03, new since: nothing; same payment instrument card_x as 3 others"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        ids = dict(connection.execute("select value, id from account"))
+        for name, reasons in (("c1", freed), ("c2", "same client x as 1 other; overturned on a whim")):
+            values = (reasons, ids[name])
+            connection.execute(
+                "update membership set membership = 'bystander', reasons = ? where account_id = ?", values
+            )
+    with lk.open_store(path, create=False) as old:
+        told = old.run.members.set_index("account_id")["left_out_by"]
+        assert told[["c1", "c3", "c4"]].to_dict() == {"c1": "overturned", "c3": "", "c4": ""}
+        assert pd.isna(told["c2"])
+        assert "does not say which of these" in old.run.account("c2").why()
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ def print_table(frame: pd.DataFrame) -> None:
     for name in frame.columns:
         table.add_column(str(name), justify="right" if name in numbers else "left", overflow="fold")
     for row in frame.itertuples(index=False):
-        table.add_row(*(Text(visible(_cell(value))) for value in row))
+        cells = zip(frame.columns, row, strict=True)
+        table.add_row(*(Text(visible(_cell(value, nothing="-" if name in numbers else ""))) for name, value in cells))
     width = None if _is_terminal(sys.stdout) else 160
     if isinstance(sys.stdout, io.TextIOWrapper):  # letters that the locale does not know come as escapes
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -89,11 +90,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, nothing: str) -> str:
     import pandas as pd
 
     if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
-        return ""
+        return nothing
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -162,6 +162,8 @@ def _settle_accounts(members: pd.DataFrame, shared: pd.DataFrame, decided: Decis
         if not new:
             members.loc[row, "membership"] = "bystander"
             members.loc[row, "flagged"] = False
+            others = str(members["left_out_by"].fillna("").loc[row])
+            members.loc[row, "left_out_by"] = f"{others}+overturned".removeprefix("+")
     return rows
 
 

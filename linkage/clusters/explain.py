@@ -12,7 +12,7 @@ import pandas as pd
 
 from linkage.arrays import Codes
 from linkage.clusters.features import SOFTWARE
-from linkage.clusters.reasons import noun
+from linkage.clusters.reasons import noun, probability_words
 from linkage.coding import codes_of, is_run_start, run_starts, sort_rows, value_keys
 from linkage.settings import VerdictSettings
 from linkage.terms import (
@@ -202,10 +202,11 @@ def _bounded(fellows: int, links_per_account: int, links_kept: int) -> str:
 
 
 def _extraction(cluster: Mapping[str, Any], pairs: int, size: int, *, bounded: str) -> _Row:
+    possible = size * (size - 1) // 2
+    linked = f"; {pairs:,} of {counted(possible, 'pair')} of members {_are(pairs)} linked{bounded}" if possible else ""
     sentence = (
-        f"The joint traffic of {cluster['requests']:,} requests reads as extraction with probability "
-        f"{cluster['extraction_probability']:.2f}; {pairs:,} of {counted(size * (size - 1) // 2, 'pair')} of members "
-        f"{_are(pairs)} linked{bounded}."
+        f"The joint traffic of {counted(cluster['requests'], 'request')} reads as extraction with "
+        f"{probability_words(cluster['extraction_probability'])}{linked}."
     )
     return ("extraction", sentence, "cluster_links", f"cluster_id={cluster['cluster_id']}")
 
@@ -238,10 +239,14 @@ def _for(cluster: Mapping[str, Any], firm: int, loose: int, size: int) -> list[_
     ]
     sentence = (
         f"{loose:,} of {size:,} accounts {_are(loose)} tied less firmly than the core. Were all {firm:,} core and "
-        f"probable members acted on, about {cluster['expected_wrong']:.1f} of them would be wronged: run by "
+        f"probable members acted on, {_about(cluster['expected_wrong'])} of them would be wronged: run by "
         "somebody else, or not extracting."
     )
     return [*rows, ("for", sentence, "run_members", where)]
+
+
+def _about(accounts: float) -> str:
+    return "fewer than 0.1" if accounts < 0.1 else f"about {accounts:,.1f}"
 
 
 def _are(count: int) -> str:

@@ -12,6 +12,7 @@ from linkage.arrays import Codes, Flags, Numbers
 from linkage.clusters.ties import Incidence
 from linkage.coding import run_starts
 from linkage.settings import VerdictSettings
+from linkage.terms import EXCLUSIONS, Exclusion
 
 COPYABLE_FAMILIES: Final = ("network", "content", "contract", "client", "conduct")
 """What somebody can take over from a victim without their help: where, what and how they send."""
@@ -42,6 +43,8 @@ class Standing(NamedTuple):
     """Chance that it belongs to its group; of who may have been copied, by what cannot be copied alone."""
     is_untold: Flags
     """Nothing is known of what cannot be copied, and all else is as with the members."""
+    excluded: Flags
+    """Accounts x ``EXCLUSIONS``: what keeps an account from being a member; one without any is tied firmly enough."""
 
 
 def find_standing(
@@ -63,36 +66,44 @@ def find_standing(
     accounts : frame of shape ``ACCOUNTS``.
     """
     copyable = np.isin(families, COPYABLE_FAMILIES)
-    belonging, is_framed = _belonging(matrix, whole, copyable, settings)
+    belonging, excluded = _belonging(matrix, whole, copyable, settings)
+    is_framed = excluded[:, EXCLUSIONS.index("copyable")]
     group = np.where(belonging >= settings.probable_share, whole, -1)
     is_untold = is_framed & accounts["created_at"].isna().to_numpy()
     if is_untold.any():
         is_untold = _find_alike(matrix[:, copyable], whole, group, is_untold, incidence=incidence, settings=settings)
     counted = np.where((is_framed & ~is_untold)[:, None] & copyable, 0.0, matrix)
-    return Standing(belonging, group, _own_probability(counted, whole), is_untold)
+    return Standing(belonging, group, _own_probability(counted, whole), is_untold, excluded)
 
 
 def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: VerdictSettings) -> tuple[Numbers, Flags]:
-    """Each account's ties as a share of its group's median, 0 when fewer than two families tie it; and who was framed.
+    """Each account's ties as a share of its group's median, 0 when fewer than two families tie it; what excludes it.
 
     0 also for who has less than ``probable_share`` of the ties that cannot be copied, in a group whose accounts have
-    such ties: so one person cannot be framed by taking over their address, words and habits. The second array says who.
+    such ties: so one person cannot be framed by taking over their address, words and habits. The second array has a
+    column for each of ``EXCLUSIONS``.
     """
     inside = np.flatnonzero(group >= 0)
     mine = group[inside]
     total = pd.Series(matrix[inside].sum(axis=1))
     median = total.groupby(mine).transform("median").to_numpy(dtype=np.float64)
     share = total.to_numpy(dtype=np.float64) / np.maximum(median, 1e-9)
-    families = (matrix[inside] >= settings.linked_bits).sum(axis=1)
+    is_lone = (matrix[inside] >= settings.linked_bits).sum(axis=1) < 2
     own = pd.Series(matrix[inside][:, ~copyable].sum(axis=1))
     has_own = own >= settings.linked_bits
     is_usual = (has_own.groupby(mine).transform("mean") >= settings.linked_share).to_numpy()
     usual = own.where(has_own).groupby(mine).transform("median").fillna(0.0)
     is_framed = is_usual & (own < np.maximum(settings.probable_share * usual, settings.linked_bits)).to_numpy()
-    result, framed = np.full(len(group), -1.0), np.zeros(len(group), dtype=np.bool_)
-    result[inside] = np.where((families >= 2) & ~is_framed, share, 0.0)
-    framed[inside] = is_framed
-    return result, framed
+    found: dict[Exclusion, Flags] = {
+        "families": is_lone,
+        "share": share < settings.probable_share,
+        "copyable": is_framed,
+        "overturned": np.zeros_like(is_lone),
+    }
+    result, excluded = np.full(len(group), -1.0), np.zeros((len(group), len(EXCLUSIONS)), dtype=np.bool_)
+    result[inside] = np.where(is_lone | is_framed, 0.0, share)
+    excluded[inside] = np.column_stack([found[name] for name in EXCLUSIONS])
+    return result, excluded
 
 
 def _find_alike(

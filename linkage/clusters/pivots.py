@@ -30,7 +30,8 @@ PIVOTS: Final[Shape] = {
     "others_share": NUMBER,
 }
 """One row per cluster and new model: requests of the cluster's firm members on the model's first whole day, the share
-of them that went to it, and the share of everybody else's requests that did; shares from 0 to 1."""
+of them that went to it, and the share of everybody else's requests that did; shares from 0 to 1, ``nan`` where nobody
+else made one."""
 
 LEAST_REQUESTS: Final = 20
 """Of fewer requests on the day a share says nothing."""
@@ -71,13 +72,13 @@ def measure_pivots(members: pd.DataFrame, moves: pd.DataFrame) -> pd.DataFrame:
         "day_at": pd.to_datetime(both["day"] * DAY_MS, unit="ms", utc=True).array,
         "requests": both["request_count"].array,
         "moved_share": (both["to_model"] / both["request_count"]).array,
-        "others_share": ((both["to_model_all"] - both["to_model"]) / others.where(others > 0, 1)).array,
+        "others_share": ((both["to_model_all"] - both["to_model"]) / others.where(others > 0)).array,
     }
     return make_frame(PIVOTS, columns if len(both) else None)
 
 
 def tell_pivots(pivots: pd.DataFrame) -> pd.DataFrame:
-    """A sentence per pivot in which a cluster was ``LEAST_LEAD`` ahead of everybody else.
+    """A sentence per pivot in which a cluster was ``LEAST_LEAD`` ahead of everybody else, of whom there is somebody.
 
     Parameters
     ----------

@@ -86,6 +86,21 @@ def _pattern_reasons(found: pd.DataFrame) -> list[str]:
     ]
 
 
+def probability_words(share: float) -> str:
+    """A probability in two digits, which may be NaN; never 0 or 1, which nothing here can claim.
+
+    Examples
+    --------
+    >>> probability_words(0.833), probability_words(0.001)
+    ('probability 0.83', 'a probability under 0.01')
+    """
+    if share != share:
+        return "a probability that is not known"
+    if share < 0.01:
+        return "a probability under 0.01"
+    return "a probability over 0.99" if share > 0.99 else f"probability {share:.2f}"
+
+
 def noun(kind: str) -> str:
     """The words a reader knows a kind of value by."""
     return NOUNS.get(kind, kind.replace("_", " "))

@@ -14,6 +14,7 @@ import pandas as pd
 
 from linkage.arrays import Codes, Numbers
 from linkage.clusters.clock import hour_entropy, squared_length
+from linkage.clusters.reasons import probability_words
 from linkage.coding import codes_of, distinct, run_starts, text_codes
 from linkage.terms import CLUSTER_STATEMENTS, join_words, make_frame
 
@@ -241,8 +242,8 @@ def tell_slices(
             said, behind = _name_works(table, int(part["requests"].sum()))
             own_probability, whole_probability = both[community]
             said += (
-                f" By itself it reads as extraction with probability {own_probability:.2f}, all that they send with "
-                f"{whole_probability:.2f}."
+                f" By itself it reads as extraction with {probability_words(own_probability)}, all that they send with "
+                f"{probability_words(whole_probability).removeprefix('probability ')}."
             )
             rows.append((str(cluster), "extraction", said, "cluster_shared_values", behind))
     made = dict(zip(CLUSTER_STATEMENTS, zip(*rows, strict=True), strict=True)) if rows else None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from linkage.arrays import Codes, Flags, Numbers
@@ -44,6 +46,7 @@ from linkage.terms import (
     COMMUNITIES,
     CONDUCT,
     EVIDENCE,
+    EXCLUSIONS,
     FLAGGED_MEMBERSHIPS,
     FLAGGED_TIER,
     GROUP_EVIDENCE,
@@ -334,9 +337,16 @@ def _members(
         "flagged": flagged,
         "stability": stability.to_numpy()[rows],
         "requests": accounts["request_count"].to_numpy()[rows],
+        "left_out_by": _left_out_by(standing.excluded[rows], membership),
     }
     frame = make_frame(MEMBERS, columns)
     return frame.sort_values(["cluster_id", "account_id"], ignore_index=True)
+
+
+def _left_out_by(excluded: Flags, membership: npt.NDArray[np.str_]) -> list[str]:
+    """The exclusions of each bystander, ``+``-joined; nothing for the others."""
+    held = (excluded & (membership == "bystander")[:, None]).tolist()
+    return ["+".join(itertools.compress(EXCLUSIONS, row)) for row in held]
 
 
 def _reasons(judged: _Judged, rows: Codes, whole: Codes, standing: Standing) -> list[str]:

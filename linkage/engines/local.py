@@ -25,7 +25,16 @@ from linkage.engines.load import Loader, finish_first_load, pages_mb
 from linkage.engines.names import Names
 from linkage.engines.progress import Meter, untold
 from linkage.engines.progress import Progress as Progress
-from linkage.engines.reading import Checked, FileEnd, Prepared, make_facts, open_log, read_checked, read_checked_log
+from linkage.engines.reading import (
+    Checked,
+    FileEnd,
+    Prepared,
+    limits_told,
+    make_facts,
+    open_log,
+    read_checked,
+    read_checked_log,
+)
 from linkage.engines.reading import Reading as Reading
 from linkage.engines.rejected import RejectedLines
 from linkage.engines.templates import Mined, mine_kept, mine_store
@@ -271,7 +280,8 @@ class _Ingest(NamedTuple):
                 size=tally.digest.size,
                 sha256=tally.digest.sha256,
                 format=raw.format_name,
-                reading=self.reading.entry(set_aside=len(tally.rejected), limits=self.settings.ingest),
+                reading=self.reading.digest(),
+                limits=limits_told(self.settings.ingest) if tally.rejected else "",
                 kind=raw.kind,
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),
@@ -290,7 +300,7 @@ class _Ingest(NamedTuple):
         if not facts.has_file_of(self.database, size=raw.size):
             return None
         for file in facts.find_source_files(self.database, sha256=raw.digest().sha256, format_name=raw.format_name):
-            if self.reading.has_read(file.reading, limits=self.settings.ingest):
+            if self.reading.has_read(file, limits=self.settings.ingest):
                 return file
         return None
 

@@ -31,6 +31,7 @@ from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
 from linkage.settings import IngestSettings, Settings
+from linkage.store.facts import SourceFile
 from linkage.store.known import KnownIds
 
 _KNOWN_IDS: Final = 8_000_000  # entity ids remembered as told, 270 MB at most
@@ -48,24 +49,25 @@ class Reading:
     pseudonymizer: Pseudonymizer | None = None
 
     def digest(self) -> str:
-        """A hash of all that decides how a file is read, besides its bytes and format."""
+        """A hash of all that decides how a file is read, besides its bytes, its format and what size may be."""
         key = self.pseudonymizer.replace("ip", "") if self.pseudonymizer else ""
         parts = [repr(self.mapping), self.source, self.keep_prompts, key]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    def entry(self, *, set_aside: int, limits: IngestSettings) -> str:
-        """What the ledger keeps of a file that was read so: the digest, and the limits where lines were set aside."""
-        return f"{self.digest()} {json.dumps(_sizes(limits))}" if set_aside else self.digest()
-
-    def has_read(self, entry: str, *, limits: IngestSettings) -> bool:
+    def has_read(self, file: SourceFile, *, limits: IngestSettings) -> bool:
         """Whether nothing more would come of a file that has this entry in the ledger.
 
         More would come of one with lines that were set aside, if now longer ones are allowed. A purge takes the limits
         away: what it took out must not come back.
         """
-        digest, _, sizes = entry.partition(" ")
-        allowed = json.loads(sizes) if sizes else _sizes(limits)
-        return digest == self.digest() and all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
+        allowed = json.loads(file.limits) if file.limits else _sizes(limits)
+        is_covered = all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
+        return file.reading == self.digest() and is_covered
+
+
+def limits_told(limits: IngestSettings) -> str:
+    """What the ledger keeps of the limits that left lines of a file out."""
+    return json.dumps(_sizes(limits))
 
 
 def _sizes(limits: IngestSettings) -> list[int]:

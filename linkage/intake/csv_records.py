@@ -84,10 +84,7 @@ def read_csv_rows(source: Source, blocks: Iterator[bytes], builder: BatchBuilder
             _add_row(values, names, feed, builder)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault:
-        builder.reject(feed.number + 1, source.fault)
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    yield from builder.rest(line=feed.number + 1, fault=source.fault, bytes_read=source.position)
 
 
 class _Feed:

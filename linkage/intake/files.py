@@ -113,9 +113,9 @@ def read_raw(
         raise FormatError(f"{path}: wanted {kind}; {chosen.name} holds {chosen.kind}. Choose another format")
     source = Source(path, settings=limits, marks=marks)
     sample, blocks = _look_at(source)
-    if chosen is None and (mapping := _text_mapping(sample)):
+    if chosen is None and (mapping := _text_mapping(source, sample)):
         chosen = mapping.format
-    layout = _layout_of(sample, mapping, where=str(path))
+    layout = _layout_of(source, sample, mapping)
     if chosen is None:
         chosen = _recognise(source, sample, layout, kind)
     elif mapping is None or mapping is shipped_mappings().get(format_name):
@@ -146,20 +146,20 @@ def _goes_on(source: Source, sample: bytes) -> bool:
     start = sample.lstrip()
     if not start.startswith((b"{", b"[")) or sample.count(b"\n") >= _LOOKED_AT_LINES:
         return False
-    layout = _layout_of(sample, None, where=str(source.path))
+    layout = _layout_of(source, sample)
     return layout != "empty" and not _sample_fields(sample, layout, source)
 
 
-def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
+def _layout_of(source: Source, sample: bytes, mapping: Mapping | None = None) -> Layout:
     start = sample.lstrip()
     if not start:
         return "empty"
     if sample.startswith(_UTF16):
-        raise FormatError(f"{where}: wanted UTF-8; found UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW")
+        raise FormatError(f"{source.path}: wanted UTF-8; found UTF-16. Convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW")
     for magic, what in _NOT_LOGS.items():
         if sample.startswith(magic):
             raise FormatError(
-                f"{where}: wanted a log file, plain or packed by gzip or Zstandard; found {what}. "
+                f"{source.path}: wanted a log file, plain or packed by gzip or Zstandard; found {what}. "
                 "Unpack or export it first"
             )
     if sample.startswith(parquet_records.MAGIC):
@@ -169,17 +169,18 @@ def _layout_of(sample: bytes, mapping: Mapping | None, *, where: str) -> Layout:
     if json_records.TIME_AHEAD.match(start):
         return "json lines"
     if not start.startswith((b"{", b"[")):
-        return "json lines" if _goes_on_as_json(sample) else "csv"
+        return "json lines" if _goes_on_as_json(source, sample) else "csv"
     is_open = start.startswith(b"[") or json_records.goes_on(start.partition(b"\n")[0])
     return "json documents" if is_open else "json lines"
 
 
-def _goes_on_as_json(sample: bytes) -> bool:
+def _goes_on_as_json(source: Source, sample: bytes) -> bool:
     """Whether most lines are JSON objects, though the first of all is none: logs are cut at any byte.
 
     No row of a CSV file reads so, since there the quotes of a quoted cell are doubled.
     """
-    lines = [json_records.object_text(line) for line in sample.split(b"\n") if line.strip()]
+    texts = [line.text or b"" for line in source.lines(iter([sample])) if line.text is None or line.text.strip()]
+    lines = [json_records.object_text(text) for text in texts]
     likely = [line for line in lines if line.startswith(b"{")]
     first = likely[:_LOOKED_AT_LINES]
     return 2 * len(likely) > len(lines) and 2 * sum(map(_is_json_object, first)) > len(first)
@@ -192,13 +193,13 @@ def _is_json_object(text: bytes) -> bool:
         return False
 
 
-def _text_mapping(sample: bytes) -> Mapping | None:
+def _text_mapping(source: Source, sample: bytes) -> Mapping | None:
     """The shipped mapping for text whose pattern fits one of the lines looked at: a server says much when it starts."""
     if sample.lstrip().startswith(b"{") or _is_known_table(sample):
         return None
     for mapping in shipped_mappings().values():
         pattern = mapping.line_pattern
-        if pattern and any(pattern.search(line) for line in _text_lines(sample)):
+        if pattern and any(pattern.search(line) for line in _text_lines(source, sample)):
             return mapping
     return None
 
@@ -212,10 +213,10 @@ def _is_known_table(sample: bytes) -> bool:
     return True
 
 
-def _text_lines(sample: bytes) -> Iterator[str]:
-    for line in sample.split(b"\n"):
+def _text_lines(source: Source, sample: bytes) -> Iterator[str]:
+    for line in source.lines(iter([sample])):
         with contextlib.suppress(UnicodeDecodeError):
-            yield text_records.plain_line(line[:MATCHED_CHARS])
+            yield text_records.plain_line((line.text or b"")[:MATCHED_CHARS])
 
 
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
@@ -235,10 +236,10 @@ def _samples(source: Source, sample: bytes, layout: Layout) -> list[list[str]]:
 
 def _refuse_other_format(source: Source, sample: bytes, chosen: Format) -> None:
     """Raise ``FormatError`` where the records are of a format that is known, and not of the one that was named."""
-    layout = _layout_of(sample, None, where=str(source.path))
+    layout = _layout_of(source, sample)
     if layout == "empty":
         return
-    mapping = _text_mapping(sample)
+    mapping = _text_mapping(source, sample)
     samples: list[list[str]] = []
     if mapping is None:
         try:

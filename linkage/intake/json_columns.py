@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from linkage import terms
-from linkage.intake.json_records import add_line, read_json_lines
+from linkage.intake.json_records import add_lines, read_json_lines
 from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.trees import MAX_DEPTH
-from linkage.intake.unpack import BLOCK_BYTES, Line, Source
+from linkage.intake.unpack import BLOCK_BYTES, Source
 
 _FIRST_LINE_BYTES: Final = 400  # until lines were seen
 _SPREAD: Final = 16  # possible codes for each row: more are rather sorted than ticked off
@@ -73,7 +73,9 @@ def read_json_columns(
                 part = table.slice(start, rows)
                 yield ColumnBatch(np.arange(len(part)) + number + start, part, source.position)
         else:
-            yield from _read_slowly(source, chunk.text, builder, number)
+            yield from add_lines(source, iter([chunk.text]), builder, first=number)
+            if not builder.is_empty:
+                yield builder.take(bytes_read=source.position)
         number += lines
     yield from read_json_lines(source, iter([rest]), builder, first=number)
 
@@ -183,20 +185,6 @@ def _depth(kind: Any) -> int:
     if pa.types.is_struct(kind):
         return 1 + max((_depth(field.type) for field in kind), default=0)
     return 1 + _depth(kind.value_type) if pa.types.is_list(kind) else 0
-
-
-def _read_slowly(source: Source, chunk: bytes, builder: BatchBuilder, number: int) -> Iterator[RawBatch]:
-    for text in chunk[:-1].split(b"\n"):
-        add_line(
-            Line(number, text if len(text) <= source.settings.line_bytes else None, True),
-            builder,
-            longest=source.settings.line_bytes,
-        )
-        number += 1
-        if builder.is_full:
-            yield builder.take(bytes_read=source.position)
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
 
 
 def contract_codes(params: Any) -> tuple[Any, Any]:

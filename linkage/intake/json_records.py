@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from linkage.errors import RecordError
@@ -35,24 +35,32 @@ def read_json_lines(
     builder : gathers the batches.
     first : the number of the first line.
     """
+    last = yield from add_lines(source, blocks, builder, first=first)
+    yield from builder.rest(line=last + 1, fault=source.fault, bytes_read=source.position)
+
+
+def add_lines(
+    source: Source, blocks: Iterator[bytes], builder: BatchBuilder, *, first: int
+) -> Generator[RawBatch, None, int]:
+    """Read lines into the builder, and hand out its batches as they fill; returns the number of the last line.
+
+    Parameters
+    ----------
+    source, blocks, builder, first : as for :func:`read_json_lines`, but that the blocks may be a part of the file.
+    """
     line = Line(first - 1, b"", True)
     for line in source.lines(blocks, first=first):
-        add_line(line, builder, longest=source.settings.line_bytes)
+        if line.text is None:
+            builder.reject(line.number, f"a line longer than {source.settings.line_bytes} bytes")
+        else:
+            _add_objects(line, object_text(line.text), builder)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault:
-        builder.reject(line.number + 1, source.fault)
-    builder.add_rest()
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    return line.number
 
 
-def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
-    """Read one line into the batch, or set it aside with the reason; ``longest`` in bytes."""
-    if line.text is None:
-        builder.reject(line.number, f"a line longer than {longest} bytes")
-        return
-    text = object_text(line.text)
+def _add_objects(line: Line, text: bytes, builder: BatchBuilder) -> None:
+    """Add the objects of a line, or set it aside with the reason; a blank one has none."""
     if not text:
         return
     try:
@@ -64,9 +72,8 @@ def add_line(line: Line, builder: BatchBuilder, *, longest: int) -> None:
 
 
 def object_text(text: bytes) -> bytes:
-    """The JSON of a line: CloudWatch and container runtimes put a time before it, a machine that lost power NULs."""
+    """The JSON of a line: CloudWatch and container runtimes put a time before it."""
     text = text.strip()
-    text = text.lstrip(b"\0") or text
     return text if text.startswith(b"{") else TIME_AHEAD.sub(b"", text, count=1)
 
 
@@ -93,11 +100,8 @@ def read_json_documents(source: Source, blocks: Iterator[bytes], builder: BatchB
             builder.reject(number, str(error))
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault or scanner.is_open:
-        builder.reject(number + 1, source.fault or "the array is not closed: the file is cut short")
-    builder.add_rest()
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    fault = source.fault or ("the array is not closed: the file is cut short" if scanner.is_open else "")
+    yield from builder.rest(line=number + 1, fault=fault, bytes_read=source.position)
 
 
 class _Scanner:

@@ -22,7 +22,7 @@ from linkage.errors import MappingError, RecordError
 from linkage.intake.formats.base import Format, Record, RecordKind
 from linkage.intake.prompts import flatten_messages
 from linkage.intake.trees import Path, follow, parse_path, parse_text
-from linkage.intake.values import Moment, Repaired, is_absent, moment_from_number, number_of, read_time
+from linkage.intake.values import is_absent, moment_from_number, number_of, read_moment
 
 TIME_UNITS: Final = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3, "ticks": 0.1}
 """Microseconds in one unit of an epoch number; ``ticks`` are .NET's, counted from the year 1."""
@@ -429,12 +429,9 @@ def _zoned(value: Any, zone: str) -> Any:
     if not isinstance(text, str):
         return value
     try:
-        found = read_time(text)
-        if isinstance(found, Repaired) and "without a zone" in found.reason:
-            found = read_time(f"{text.strip()}{zone}")
+        return read_moment(text, zone=zone)
     except RecordError:
         return value
-    return Moment(found.value if isinstance(found, Repaired) else found)
 
 
 def _difference(start: Rule, end: Rule) -> Rule:
@@ -442,10 +439,9 @@ def _difference(start: Rule, end: Rule) -> Rule:
 
     def take(record: Record) -> float | None:
         try:
-            micros = [read_time(rule(record)) for rule in (start, end)]
+            first, last = (read_moment(rule(record)) for rule in (start, end))
         except RecordError:
             return None
-        first, last = (value.value if isinstance(value, Repaired) else value for value in micros)
         return float(last - first) / 1000
 
     return take

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -94,10 +94,20 @@ class BatchBuilder:
         self._records.extend(self._split(record))
         self._lines.extend([line] * (len(self._records) - before))
 
-    def add_rest(self) -> None:
-        """Add the records that waited for more lines; call it at the end of the file."""
+    def rest(self, *, line: int, fault: str, bytes_read: int) -> Iterator[RawBatch]:
+        """The last batch of a file, where there is one: what waited for more lines, and why the file broke off.
+
+        Parameters
+        ----------
+        line : what stands behind all that was read.
+        fault : why the file broke off there; empty where it did not.
+        """
+        if fault:
+            self.reject(line, fault)
         if self._join is not None:
             self._place(self._join.rest())
+        if not self.is_empty:
+            yield self.take(bytes_read=bytes_read)
 
     def _place(self, placed: Iterable[Placed]) -> None:
         for line, record in placed:

@@ -32,10 +32,7 @@ def read_text_lines(
         _add_line(line, builder, mapping)
         if builder.is_full:
             yield builder.take(bytes_read=source.position)
-    if source.fault:
-        builder.reject(line.number + 1, source.fault)
-    if not builder.is_empty:
-        yield builder.take(bytes_read=source.position)
+    yield from builder.rest(line=line.number + 1, fault=source.fault, bytes_read=source.position)
 
 
 def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
@@ -56,8 +53,5 @@ def _add_line(line: Line, builder: BatchBuilder, mapping: Mapping) -> None:
 
 
 def plain_line(text: bytes) -> str:
-    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8.
-
-    Nor has it the NULs that a machine which lost power leaves behind its last lines.
-    """
-    return _COLOURS.sub(b"", text.lstrip(b"\0")).decode("utf-8").strip()
+    """A line as text, without blanks around it and colours in it; raises UnicodeDecodeError where it is not UTF-8."""
+    return _COLOURS.sub(b"", text).decode("utf-8").strip()

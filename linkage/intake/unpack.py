@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import zlib
 from collections.abc import Collection, Iterator
@@ -25,6 +26,7 @@ BLOCK_BYTES: Final = 1 << 20
 
 BOM: Final = b"\xef\xbb\xbf"
 
+_HOLE: Final = re.compile(rb"\s*\0+")
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + low, 0x2A, 0x4D, 0x18]) for low in range(16)))
 # One block of Zstandard unpacks to at most 128 KiB from 4 bytes: small bites bound what one call returns.
@@ -42,7 +44,7 @@ class Line(NamedTuple):
     number: int
     """From 1."""
     text: bytes | None
-    """Without its line end; None where it was longer than the settings allow."""
+    """Without its line end and a hole before it; None where it was longer than the settings allow."""
     is_ended: bool
     """Whether a line end follows; False only for the last line."""
 
@@ -159,13 +161,13 @@ class Source:
             for part in parts[:-1]:
                 text = rest + part
                 is_too_long = is_too_long or len(text) > longest
-                yield Line(number, None if is_too_long else text, True)
+                yield Line(number, None if is_too_long else behind_hole(text), True)
                 number, rest, is_too_long = number + 1, b"", False
             # What is beyond the limit is not kept, so that one endless line cannot fill the memory.
             is_too_long = is_too_long or len(rest) + len(parts[-1]) > longest
             rest = b"" if is_too_long else rest + parts[-1]
         if rest or is_too_long:
-            yield Line(number, None if is_too_long else rest, False)
+            yield Line(number, None if is_too_long else behind_hole(rest), False)
 
     def _unpack(self) -> Iterator[bytes]:
         with _open(self.path) as file:
@@ -212,6 +214,19 @@ class _Hasher:
 
     def digest(self) -> Digest:
         return Digest(self._sha256.hexdigest(), self._size, frozenset(self._beginnings))
+
+
+def behind_hole(line: bytes) -> bytes:
+    r"""A line without the NUL bytes that a machine which lost power leaves before it; one of nothing else stays.
+
+    Examples
+    --------
+    >>> behind_hole(b"\0\0{}"), behind_hole(b"\0\0")
+    (b'{}', b'\x00\x00')
+    """
+    hole = _HOLE.match(line)
+    rest = line[hole.end() :] if hole else line
+    return rest if rest.strip() else line
 
 
 def unreadable(path: Path, error: OSError) -> SourceError:

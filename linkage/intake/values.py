@@ -140,10 +140,14 @@ def is_absent(value: Any) -> bool:
     return value is None or (isinstance(value, dict | list) and not value)
 
 
-def read_time(value: Any) -> int | Repaired:
+def read_time(value: Any, *, zone: str = "") -> int | Repaired:
     """UTC epoch microseconds from ISO 8601 text (or a typed time).
 
-    Digits beyond microseconds are cut. A second of 60 is read as ``:59.999999``. Text without a zone is UTC.
+    Digits beyond microseconds are cut. A second of 60 is read as ``:59.999999``.
+
+    Parameters
+    ----------
+    zone : of text that names none, as ISO 8601 writes it; empty: nobody knows it, and it is read as UTC.
 
     Raises
     ------
@@ -163,18 +167,34 @@ def read_time(value: Any) -> int | Repaired:
         return _within_years(_micros_of(aware))
     if not isinstance(value, str):
         raise RecordError(f"a bare {_kind_of(value)} is no time: give ISO 8601 text, or the unit in a mapping file")
-    return _read_iso(value)
+    return _read_iso(value, zone)
 
 
-def _read_iso(text: str) -> int | Repaired:
+def read_moment(value: Any, *, zone: str = "") -> Moment:
+    """The moment that :func:`read_time` reads, for a format to hand on: what was repaired in it is told no more.
+
+    Parameters
+    ----------
+    zone : as of :func:`read_time`.
+
+    Raises
+    ------
+    RecordError : as :func:`read_time`.
+    """
+    found = read_time(value, zone=zone)
+    return Moment(found.value if isinstance(found, Repaired) else found)
+
+
+def _read_iso(text: str, known_zone: str = "") -> int | Repaired:
     match = _ISO_TIME.fullmatch(text.strip())
     if match is None:
         raise RecordError("not an ISO 8601 time such as 2026-11-24T05:52:28.104Z; a mapping file can name other units")
-    day, minutes, seconds, fraction, zone = match.groups()
+    day, minutes, seconds, fraction, own_zone = match.groups()
+    zone = own_zone or known_zone
     leap = seconds == "60"
     if leap:
         seconds, fraction = "59", "999999"
-    zone_text = "+00:00" if zone in (None, "Z", "z", "UTC") else zone
+    zone_text = "+00:00" if zone in ("", "Z", "z", "UTC") else zone
     digits = (fraction or "0")[:6].ljust(6, "0")
     try:
         moment = datetime.fromisoformat(f"{day}T{minutes}:{seconds}.{digits}{zone_text}")

@@ -23,10 +23,11 @@ from linkage.outputs.account import (
 )
 from linkage.outputs.account_text import account_text
 from linkage.outputs.html import notebook_table
+from linkage.outputs.wording import exclusions, family_names
 from linkage.settings import EvidenceSettings
 from linkage.store.inputs import Window
 from linkage.store.store import Database
-from linkage.terms import CLUSTERS, FAMILIES, FLAGGED_MEMBERSHIPS, MEMBERS, join_words, make_frame, rows_of
+from linkage.terms import CLUSTERS, FAMILIES, MEMBERS, join_words, make_frame, rows_of
 
 _PATTERNS: Final = {
     "signup_burst": "registration",
@@ -176,7 +177,7 @@ def _gather(place: Place, info: Mapping[str, Any], work: Mapping[str, Any]) -> A
         habit_bits=float(conduct.max()) if len(conduct) else 0.0,
         templates=_templates(place, shared, links, member) if shared else {},
         held_by=held_by,
-        lacking=_lacking(held_by, str(cluster["families"])) if member and cluster and _is_left_out(member) else (),
+        lacking=_lacking(member, cluster) if member and cluster else (),
         missing=_missing(shared.uses, work, facts) if shared else (),
         related=found.related if found else 0,
         is_cut=found.is_cut if found else False,
@@ -221,15 +222,11 @@ def _held_by(links: pd.DataFrame, reasons: str, info: Mapping[str, Any]) -> tupl
     return tuple(family for family in FAMILIES if family in found)
 
 
-def _is_left_out(member: Mapping[str, Any]) -> bool:
-    return member["membership"] not in FLAGGED_MEMBERSHIPS
-
-
-def _lacking(held_by: tuple[str, ...], families: str) -> tuple[str, ...]:
-    """Families of a cluster that cannot be copied, where those that tie a bystander, two at least, all can be."""
-    if len(held_by) < 2 or not set(held_by) <= {*COPYABLE_FAMILIES}:
+def _lacking(member: Mapping[str, Any], cluster: Mapping[str, Any]) -> tuple[str, ...]:
+    """Families of its cluster that cannot be copied, of a bystander that lacks them."""
+    if "copyable" not in (exclusions(member) or ()):
         return ()
-    return tuple(family for family in families.split("+") if family and family not in COPYABLE_FAMILIES)
+    return tuple(family for family in family_names(cluster) if family not in COPYABLE_FAMILIES)
 
 
 def _missing(values: pd.DataFrame, work: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[str, ...]:

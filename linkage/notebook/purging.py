@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from linkage.notebook.given import AnyPath, Moment, given_moment
 from linkage.outputs.manifest import MANIFEST, read_manifest
 from linkage.outputs.text import visible
 from linkage.store.incidence import need_requests
+from linkage.store.places import beside
 from linkage.store.redact import mentions, phrases_of, word_parts
 from linkage.store.store import Database
 
@@ -52,7 +54,8 @@ def purge_store(
     """Take an account, or what is older than the day of a time, out of a store and out of reports made from it.
 
     Looked through are the store's folder and the folders in it, and every folder of ``reports``, for text files that
-    name what is gone. A report that does is deleted whole: with a page missing it would not be what its seal says.
+    name what is gone; of a link to a store the folders of both. A report that does is deleted whole: with a page
+    missing it would not be what its seal says.
 
     Raises
     ------
@@ -72,9 +75,8 @@ def purge_store(
         purged = purge_account(database, account, wait_s=wait_s)
     else:
         purged = purge_before(database, given_moment(before or ""), wait_s=wait_s)
-    own = {database.path.name + ending for ending in ("", "-wal", "-shm", ".lock")}
-    folders = [*_folders(database.path.absolute().parent), *(each for name in reports for each in _folders(Path(name)))]
-    naming = _naming_files(folders, _as_written(purged, account), own)
+    folders = _folders([database.path.parent, beside(database.path, "").parent, *map(Path, reports)])
+    naming = _naming_files(folders, _as_written(purged, account), own=database.own_files)
     taken = sorted({path.parent for path in naming if _is_report(path.parent)})
     for folder in taken:
         _delete_report(folder)
@@ -82,11 +84,11 @@ def purge_store(
     return PurgeResult(purged.counts, purged.shrunk_bytes, tuple(map(str, taken)), left)
 
 
-def _folders(folder: Path) -> Iterator[Path]:
-    """The folder and those in it, hidden ones left out."""
-    if folder.is_dir():
-        yield folder
-        yield from sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+def _folders(roots: Iterable[Path]) -> frozenset[Path]:
+    """These folders and those in them, hidden ones left out; each once, whatever links lead to it."""
+    folders = [root for root in roots if root.is_dir()]
+    inside = [each for folder in folders for each in folder.iterdir() if each.is_dir() and each.name[:1] != "."]
+    return frozenset(Path(os.path.realpath(each)) for each in (*folders, *inside))
 
 
 def _as_written(purged: Purged, account: str | None) -> frozenset[str]:
@@ -102,10 +104,12 @@ def _forms(text: str) -> Iterator[str]:
     yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
 
 
-def _naming_files(folders: Iterable[Path], values: frozenset[str], own: set[str]) -> list[Path]:
+def _naming_files(folders: Iterable[Path], values: frozenset[str], *, own: Collection[str]) -> list[Path]:
+    """Files in these folders that name a value; the store's own were swept, and are none of them."""
     phrases = phrases_of(values)
     paths = {path for folder in folders for path in folder.iterdir() if path.suffix.lower() in LOOKED_THROUGH}
-    return [path for path in sorted(paths) if path.name not in own and path.is_file() and _names(path, values, phrases)]
+    others = (path for path in sorted(paths) if os.path.realpath(path) not in own and path.is_file())
+    return [path for path in others if _names(path, values, phrases)]
 
 
 def _names(path: Path, values: frozenset[str], phrases: tuple[str, ...]) -> bool:

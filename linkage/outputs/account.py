@@ -99,8 +99,8 @@ class AccountDetail:
     held_by: tuple[str, ...] = ()
     """Families of evidence that tie a member."""
     lacking: tuple[str, ...] = ()
-    """Families that tie most members of its cluster and that nobody can take over from others, where all that ties this
-    bystander somebody could."""
+    """Families that tie most members of its cluster and that nobody can take over from others, where ``copyable`` is
+    among what leaves this bystander out."""
     missing: tuple[str, ...] = ()
     """Families that nothing in the logs of this account speaks of."""
     related: int = 0

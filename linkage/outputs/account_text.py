@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -56,8 +56,6 @@ _READINGS: Final = (
     ({"content"}, "a wording or an app that many use"),
 )
 """What accounts that share this may be, all innocent."""
-
-_OVERTURNED: Final = re.compile(r"overturned on \d{4}-\d\d-\d\d, new since: nothing(?:;|$)")
 
 _FEW: Final = 10
 """Accounts up to which a value that says little does so for another reason than that many have it."""
@@ -173,28 +171,39 @@ def _why_member(detail: AccountDetail) -> Iterator[str]:
 def _why_bystander(detail: AccountDetail) -> Iterator[str]:
     """What keeps it from being a member, and what its own probability leaves out."""
     member = detail.member or {}
-    share = (detail.run.get("settings") or {}).get("verdicts", {}).get("probable_share")
-    if _OVERTURNED.match(str(member["reasons"])):
-        yield "It is a bystander because a decision freed it and nothing is new since."
-    elif detail.lacking:
-        untold = [family for family in detail.lacking if family in detail.missing]
+    excluded = wording.exclusions(member)
+    if excluded is None:
         yield (
-            f"It is a bystander because all that ties it ({join_words(detail.held_by)}) could be taken over by "
-            f"somebody from others; what could not be ({join_words(detail.lacking)}) ties half of the members and "
-            f"more, but not this account{f', whose logs tell nothing of {join_words(untold)}' if untold else ''}."
+            "It is a bystander because fewer than two kinds of evidence tie it, or too little of what ties a usual "
+            "member, or only what could be taken over from others: its run is of an earlier version and does not say "
+            "which of these."
         )
-    elif share is not None:
-        yield (
-            "It is a bystander because fewer than two kinds of evidence tie it, or less than "
-            f"{share:.0%} of what ties a usual member."
-        )
+    else:  # what else left out an account that a decision freed does not matter
+        yield from _told_exclusions(detail, ["overturned"] if "overturned" in excluded else excluded)
     by_what, left_out = "its ties alone", "; this leaves out why it is a bystander, and is"
-    if detail.lacking:
+    if "copyable" in (excluded or ()):
         by_what, left_out = "what could not be taken over", ":"
     yield (
         f"Going by {by_what}, that the operator of this cluster runs it, too, has a probability of "
         f"{wording.percent(member['controller_probability'])}{left_out} no reason to act."
     )
+
+
+def _told_exclusions(detail: AccountDetail, excluded: Sequence[str]) -> Iterator[str]:
+    """Why it is a bystander, by what ties it; what could be taken over from others is told by name."""
+    plain = "+".join(name for name in excluded if name != "copyable")
+    if plain:
+        words = wording.exclusion_words({"left_out_by": plain}, run=detail.run)
+        yield f"It is a bystander because {join_words(words)}."
+    if "copyable" in excluded:
+        untold = [family for family in detail.lacking if family in detail.missing]
+        lacking = f" ({join_words(detail.lacking)})" if detail.lacking else ""
+        held = f" ({join_words(detail.held_by)})" if detail.held_by else ""
+        yield (
+            f"{'Besides,' if plain else 'It is a bystander because'} what ties it most{held} could be taken over by "
+            f"somebody from others; what could not be{lacking} ties half of the members and more, but this account "
+            f"hardly or not at all{f', and its logs tell nothing of {join_words(untold)}' if untold else ''}."
+        )
 
 
 def _ties(detail: AccountDetail) -> list[str]:

@@ -466,6 +466,8 @@ def _member_groups(detail: ClusterDetail) -> list[dict[str, Any]]:
     if detail.whole is not None:  # reasons are most of such a page, and nobody reads thousands of them
         members["reasons"] = members["reasons"].where(np.arange(len(members)) < _MOST_REASONS, _ELSEWHERE)
     rows = tables.records(members)
+    for row in rows:
+        row["excluded"] = wording.exclusion_words(row, run=detail.run)
     return [
         {
             "name": name,
@@ -582,14 +584,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         finalize=_show,
     )
-    environment.globals |= {
-        "counted": counted,
-        "day": wording.day,
-        "percent": wording.percent,
-        "likelihood": wording.likelihood,
-        "shorten": shorten,
-        "hard_accounts": HARD_ACCOUNTS,
-    }
+    told = (wording.day, wording.percent, wording.likelihood, wording.wronged, counted, shorten)
+    environment.globals |= {function.__name__: function for function in told} | {"hard_accounts": HARD_ACCOUNTS}
     return environment
 
 

@@ -14,7 +14,17 @@ from typing import Any, Final
 
 from linkage.outputs.tables import as_utc
 from linkage.outputs.text import is_null, one_line
-from linkage.terms import BARS, FLAGGED_TIER, MEMBERSHIPS, Bar, ClusterDetail, counted, join_words
+from linkage.terms import (
+    BARS,
+    EXCLUSIONS,
+    FLAGGED_TIER,
+    MEMBERSHIPS,
+    Bar,
+    ClusterDetail,
+    Exclusion,
+    counted,
+    join_words,
+)
 
 FAMILY_WORDS: Final[Mapping[str, str]] = {
     "network": "the same addresses or address ranges",
@@ -365,6 +375,39 @@ def bars(cluster: Mapping[str, Any]) -> list[Bar]:
     """What keeps a cluster from tier ``enforce``; nothing where its run did not keep it."""
     kept = _joined(cluster.get("barred_by"))
     return [bar for bar in BARS if bar in kept]
+
+
+def exclusions(member: Mapping[str, Any]) -> list[Exclusion] | None:
+    """Why a member is a bystander; nothing where it is none, None where its run did not keep it."""
+    kept = member.get("left_out_by")
+    return None if is_null(kept) else [name for name in EXCLUSIONS if name in _joined(kept)]
+
+
+def exclusion_words(member: Mapping[str, Any], *, run: Mapping[str, Any]) -> list[str]:
+    """Each of the reasons for which a member is a bystander, in words.
+
+    Parameters
+    ----------
+    member : a row of ``MEMBERS``.
+    run : as in :class:`~linkage.terms.ClusterDetail`.
+
+    Examples
+    --------
+    >>> settings = {"verdicts": {"probable_share": 0.25}}
+    >>> exclusion_words({"left_out_by": "families+share"}, run={"settings": settings})
+    ['fewer than two kinds of evidence tie it', 'what ties it is less than 25% of what ties a usual member']
+    """
+    share = (run.get("settings") or {}).get("verdicts", {}).get("probable_share")
+    least = "too small a part" if share is None else f"less than {share:.0%}"
+    return [_EXCLUDED[name].format(least=least) for name in exclusions(member) or ()]
+
+
+_EXCLUDED: Final[Mapping[Exclusion, str]] = {
+    "families": "fewer than two kinds of evidence tie it",
+    "share": "what ties it is {least} of what ties a usual member",
+    "copyable": "what ties it could be taken over from others, and what could not be does not tie it",
+    "overturned": "a decision freed it and nothing is new since",
+}
 
 
 def _figures_of_bars(cluster: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, str]:

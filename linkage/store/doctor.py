@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import pandas as pd
@@ -13,16 +13,31 @@ from linkage.settings import HealthSettings
 from linkage.store.facts import storable_path
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
-from linkage.terms import COUNT, FAMILIES, FIELDS_OF_FAMILY, FLAG, NUMBER, TEXT, Shape, make_frame
+from linkage.terms import COUNT, FAMILIES, FLAG, NUMBER, TEXT, Family, Shape, counted, make_frame
 
 FIELD_COVERAGE: Final[Shape] = {"field": TEXT, "source": TEXT, "present": COUNT, "total": COUNT, "share": NUMBER}
-"""One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1."""
+"""One row per canonical field; ``source`` is ``requests`` or ``accounts``; ``share`` from 0 to 1, ``nan`` where
+there is none of them to carry it."""
 
 FAMILY_COVERAGE: Final[Shape] = {"family": TEXT, "possible": FLAG, "best_field": TEXT, "share": NUMBER, "note": TEXT}
 """One row per evidence family: whether the input carries any of its fields at all, and how often."""
 
 FINDINGS: Final[Shape] = {"level": TEXT, "check": TEXT, "found": TEXT, "advice": TEXT}
 """One row per check; ``level`` is ``ok``, ``note`` or ``problem``."""
+
+_FIELDS_OF_FAMILY: Final[Mapping[Family, tuple[str, ...]]] = {
+    "network": ("ip",),
+    "payment": ("payment_method",),
+    "content": ("prompt",),
+    "contract": ("params",),
+    "client": ("user_agent", "tls_fingerprint"),
+    "registration": ("created_at",),
+    "conduct": ("output_tokens",),
+    "rhythm": ("timestamp",),
+    "partition": ("prompt",),
+    "succession": ("timestamp",),
+}
+"""A family is impossible when none of its fields is ever present (requests or account records)."""
 
 _PLAIN_NAMES: Final = {"client": ("user_agent", "tls_fingerprint")}
 _LOW_SHARE: Final = 0.2
@@ -40,7 +55,7 @@ def field_coverage(database: Database) -> pd.DataFrame:
     both = pd.concat([requests, accounts], ignore_index=True)
     both["present"] = both["present"].astype("int64")
     both["total"] = both["total"].astype("int64")
-    both["share"] = (both["present"] / both["total"].where(both["total"] > 0)).fillna(0.0).astype("float64")
+    both["share"] = (both["present"] / both["total"].where(both["total"] > 0)).astype("float64")
     return make_frame(FIELD_COVERAGE, {column: both[column] for column in FIELD_COVERAGE})
 
 
@@ -57,10 +72,11 @@ def family_coverage(coverage: pd.DataFrame) -> pd.DataFrame:
     return make_frame(FAMILY_COVERAGE, dict(zip(FAMILY_COVERAGE, zip(*rows, strict=True), strict=True)))
 
 
-def _family_row(family: str, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
-    names = FIELDS_OF_FAMILY[family]  # type: ignore[index]
+def _family_row(family: Family, fields: pd.DataFrame) -> tuple[str, bool, str, float, str]:
+    names = _FIELDS_OF_FAMILY[family]
     stored = [*names, *(kind for kind, parts in _PLAIN_NAMES.items() if set(parts) & set(names))]
-    own = fields[fields["field"].isin(stored)].sort_values("share", ascending=False, kind="stable")
+    own = fields[fields["field"].isin(stored)].fillna({"share": 0.0})
+    own = own.sort_values("share", ascending=False, kind="stable")
     share = float(own["share"].max()) if len(own) else 0.0
     best = str(own["field"].iloc[0]) if len(own) else names[0]
     if share == 0:
@@ -113,12 +129,11 @@ def _input_findings(database: Database) -> Iterator[Finding]:
         yield "problem", "requests", "no request is stored", f"load logs: linkage ingest {_name(database)} FILE..."
         return
     span = f"{counts['first_at']:%Y-%m-%d} to {counts['last_at']:%Y-%m-%d}"
-    found = f"{counts['requests']:,} requests of {counts['accounts']:,} accounts, {span}"
+    found = f"{counted(counts['requests'], 'request')} of {counted(counts['accounts'], 'account')}, {span}"
     yield "ok", "requests", found, ""
     if counts["set_aside"]:
         reason = database.query("rejected_reasons").iloc[0]
-        lines = "1 line" if counts["set_aside"] == 1 else f"{counts['set_aside']:,} lines"
-        found = f"{lines} set aside, mostly: {reason['reason']}"
+        found = f"{counted(counts['set_aside'], 'line')} set aside, mostly: {reason['reason']}"
         yield "note", "set aside", found, f"list them: linkage doctor {_name(database)} --set-aside"
     recorded = int(counts["recorded_accounts"])
     if recorded < _RECORDED_SHARE * counts["accounts"]:
@@ -142,7 +157,8 @@ def _failed_file_findings(database: Database) -> Iterator[Finding]:
         why = f"linkage ingest {_name(database)} {shlex.quote(str(file.path))}"
         yield "problem", "files", found, f"see why: {why}; mend it, or take it away"
     if len(failed) > _FAILED_TOLD:
-        found = f"{len(failed) - _FAILED_TOLD:,} more files were not loaded"
+        more = len(failed) - _FAILED_TOLD
+        found = f"{counted(more, 'more file')} {'was' if more == 1 else 'were'} not loaded"
         yield "problem", "files", found, "the next ingest tells which"
 
 

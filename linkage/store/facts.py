@@ -73,16 +73,16 @@ def storable_path(path: str | PathLike[str]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class SourceFile:
-    """One file in the ledger.
-
-    ``reading`` is a digest of all else that decides how it is read, and the limits of size where lines were set aside.
-    """
+    """One file in the ledger."""
 
     path: str
     size: int
     sha256: str
     format: str
     reading: str
+    """Digest of all else that decides how it is read, but for ``limits``."""
+    limits: str
+    """JSON: the limits of size where lines were set aside, which larger ones may let in; else empty."""
     kind: str
     kept: int
     set_aside: int

@@ -10,7 +10,7 @@ import pandas as pd
 
 from linkage.settings import HealthSettings
 from linkage.store.store import Database
-from linkage.terms import DAY_MS, HOUR_MS
+from linkage.terms import DAY_MS, HOUR_MS, counted
 
 _WHOLE_DAY_MS: Final = 22 * HOUR_MS  # a day whose last request is earlier may still be coming in
 _LEAST_REQUESTS: Final = 50
@@ -44,10 +44,9 @@ def _stray(volumes: pd.DataFrame, settings: HealthSettings) -> Anomaly | None:
     stray = volumes.iloc[_sound_days(volumes, settings) :]
     if stray.empty:
         return None
-    newest = f"{pd.Timestamp(int(stray['day'].iloc[-1]) * DAY_MS, unit='ms'):%Y-%m-%d}"
     count = int(stray["requests"].sum())
-    told = "1 request lies" if count == 1 else f"{count:,} requests lie"
-    return Anomaly("clock", f"{told} far after all others, up to {newest}")
+    told = f"{counted(count, 'request')} {'lies' if count == 1 else 'lie'}"
+    return Anomaly("clock", f"{told} far after all others, up to {_last_day(stray)}")
 
 
 def find_ahead(database: Database, now_ms: int) -> Anomaly | None:
@@ -107,7 +106,7 @@ def _volume(inside: pd.DataFrame, settings: HealthSettings) -> Iterator[Anomaly]
         return
     usual, last = float(before.median()), int(days["requests"].iloc[-1])
     if not usual / settings.volume_factor <= last <= usual * settings.volume_factor:
-        yield Anomaly("volume", f"{last:,} requests on {_name(days)}; {usual:,.0f} are usual")
+        yield Anomaly("volume", f"{counted(last, 'request')} on {_last_day(days)}; {usual:,.0f} are usual")
 
 
 def _coverage(database: Database, inside: pd.DataFrame, settings: HealthSettings) -> Iterator[Anomaly]:
@@ -123,8 +122,9 @@ def _coverage(database: Database, inside: pd.DataFrame, settings: HealthSettings
         usual = float(rows.loc[rows["day"] < last, "share"].median())
         share = float(rows.loc[rows["day"] == last, "share"].sum())
         if usual >= settings.least_coverage and share < settings.coverage_share * usual:
-            yield Anomaly("coverage", f"{field} on {share:.0%} of the requests of {_name(days)}; {usual:.0%} are usual")
+            told = f"{field} on {share:.0%} of the requests of {_last_day(days)}; {usual:.0%} are usual"
+            yield Anomaly("coverage", told)
 
 
-def _name(days: pd.DataFrame) -> str:
+def _last_day(days: pd.DataFrame) -> str:
     return f"{pd.Timestamp(int(days['day'].iloc[-1]) * DAY_MS, unit='ms'):%Y-%m-%d}"

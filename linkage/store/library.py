@@ -31,6 +31,8 @@ DONE: Final = 101
 CONSTRAINT: Final = 19
 """SQLITE_ROW, SQLITE_DONE and SQLITE_CONSTRAINT, of the codes that SQLite promises to keep."""
 
+_FIRST_BYTE: Final = 0xFF  # of SQLite's codes; the others say more of the same
+
 _opened = threading.local()
 
 
@@ -112,6 +114,7 @@ class Calls(NamedTuple):
     bind_text: Callable[..., int]
     index: Callable[..., int]
     message: Callable[..., bytes]
+    code: Callable[..., int]
 
 
 @functools.cache
@@ -129,6 +132,7 @@ def find_calls() -> Calls | None:
         declare(library, "sqlite3_bind_text", INT, POINTER, INT, _TEXT, INT, POINTER),
         declare(library, "sqlite3_bind_parameter_index", INT, POINTER, _TEXT),
         declare(library, "sqlite3_errmsg", _TEXT, POINTER),
+        declare(library, "sqlite3_extended_errcode", INT, POINTER),
     )
 
 
@@ -160,5 +164,12 @@ def open_statement(calls: Calls, database: Any, sql: str) -> Iterator[Any]:
 
 
 def told_error(calls: Calls, database: Any) -> sqlite3.OperationalError:
-    """What went wrong last on a connection."""
-    return sqlite3.OperationalError(calls.message(database).decode(errors="replace"))
+    """What went wrong last on a connection, with SQLite's code as Python's binding tells it."""
+    error = sqlite3.OperationalError(calls.message(database).decode(errors="replace"))
+    error.sqlite_errorcode = calls.code(database)
+    return error
+
+
+def has_code(error: sqlite3.Error, *codes: int) -> bool:
+    """Whether an error of SQLite's is of one of these kinds."""
+    return getattr(error, "sqlite_errorcode", 0) & _FIRST_BYTE in codes

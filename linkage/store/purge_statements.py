@@ -250,7 +250,7 @@ where id in (select run_id from shrunk_cluster)
 """
 
 # Files that would be read again when longer lines are allowed are known for good, or they would bring back what goes.
-KNOW_FILES: Final = "update or ignore source_file set reading = substr(reading, 1, instr(reading || ' ', ' ') - 1)"
+KNOW_FILES: Final = "update or ignore source_file set limits = ''"
 
 # A short value that is no account's id is not told from an ordinary word or number.
 WORDS: Final = "select value from gone_value where length(value) >= 3 union select value from gone_account"

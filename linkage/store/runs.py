@@ -36,7 +36,7 @@ _NEXT_CLUSTER: Final = "select coalesce(max(number), -1) + 1 from cluster"
 _ADD_CLUSTER: Final = insertion(
     "insert or rollback into cluster values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_ADD_MEMBER: Final = insertion("insert or rollback into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+_ADD_MEMBER: Final = insertion("insert or rollback into membership values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_VALUE: Final = insertion("insert or rollback into run_value values", "(?1, ?, ?, ?, ?, ?, ?, ?, ?)")
 _ADD_LINK: Final = insertion("insert or rollback into link values", "(?, ?, ?, ?, ?)")
 _ADD_SHARED: Final = insertion("insert or rollback into shared_value values", "(?, ?, ?, ?, ?, ?)")
@@ -241,6 +241,7 @@ _MEMBER_COLUMNS: Final = (
     "flagged",
     "stability",
     "requests",
+    "left_out_by",
 )
 _LINK_COLUMNS: Final = ("cluster_number", "account_a", "account_b", "value_number", "bits")
 _SHARED_COLUMNS: Final = ("cluster_number", "value_number", "account_id", "request_count", "first_at", "last_at")

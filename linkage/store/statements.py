@@ -244,16 +244,16 @@ insert or ignore into entity (id, kind, value) values (?, 'template_family', ?)
 
 ADD_SOURCE_FILE: Final = """
 insert into source_file
-    (path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting)
-values (:path, :size, :sha256, :format, :reading, :kind, :kept, :set_aside, :seen_before, :conflicting)
-on conflict (sha256, format, reading) do update
+    (path, size, sha256, format, reading, limits, kind, kept, set_aside, seen_before, conflicting)
+values (:path, :size, :sha256, :format, :reading, :limits, :kind, :kept, :set_aside, :seen_before, :conflicting)
+on conflict (sha256, format, reading, limits) do update
 set size = excluded.size, kept = kept + excluded.kept
 returning id
 """
 
 HAS_FILE_OF_SIZE: Final = "select exists (select 1 from source_file where size = ?)"
 FIND_SOURCE_FILES: Final = """
-select path, size, sha256, format, reading, kind, kept, set_aside, seen_before, conflicting
+select path, size, sha256, format, reading, limits, kind, kept, set_aside, seen_before, conflicting
 from source_file
 where sha256 = :sha256 and format = :format
 order by id desc

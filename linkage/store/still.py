@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from linkage.errors import StoreBusyError, StoreError
+from linkage.store.library import has_code
 from linkage.store.places import UNFINISHED, beside
-
-_UNWRITABLE: Final = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-_FIRST_BYTE: Final = 0xFF  # of SQLite's codes; the others say more of the same
 
 
 def file_uri(path: Path) -> str:
@@ -52,7 +50,7 @@ class Still(NamedTuple):
 
 def cannot_share(error: sqlite3.Error) -> bool:
     """Whether SQLite could not open a store because it has to write beside it."""
-    return getattr(error, "sqlite_errorcode", 0) & _FIRST_BYTE in _UNWRITABLE
+    return has_code(error, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
 
 
 def find_still(path: Path) -> Still | None:

@@ -18,7 +18,7 @@ import sqlite_utils
 
 from linkage.arrays import Ints
 from linkage.errors import QueryError, StoreBusyError, StoreError, UsageError
-from linkage.store.library import Asked, connect, find_asked, find_calls
+from linkage.store.library import Asked, connect, find_asked, find_calls, has_code
 from linkage.store.lock import writer_lock
 from linkage.store.places import OWN, beside
 from linkage.store.queries import Query, load_query
@@ -201,7 +201,7 @@ class Database:
                 if self._still:
                     self._still.need_unchanged(action)
         except sqlite3.OperationalError as error:
-            if "locked" in str(error) or "busy" in str(error):
+            if has_code(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise StoreBusyError(f"{self.path}: wanted to {action}; {error}. Try again later") from error
             raise StoreError(
                 f"{self.path}: wanted to {action}; {error}. Check disk space and rights; what was stored is intact"

@@ -14,7 +14,7 @@ import pandas as pd
 
 from linkage.arrays import Numbers
 from linkage.errors import ShapeError, WorldError
-from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, check_frame, make_frame
+from linkage.terms import COUNT, FLAG, NUMBER, TEXT, TIERS, TIME, Shape, check_frame, counted, make_frame
 
 TRUTH: Final[Shape] = {
     "account_id": TEXT,
@@ -161,15 +161,29 @@ class Evaluation:
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
+        found = f"{self.campaigns_found} of {counted(len(self.campaigns), 'campaign')} found"
         return (
-            f"Evaluation(precision {self.flag_precision:.3f}, recall {self.flag_recall:.3f}, pairwise F1 "
-            f"{self.pairwise_f1:.3f}; {self.campaigns_found} of {len(self.campaigns)} campaigns found, "
+            f"Evaluation(precision {_shown(self.flag_precision)}, recall {_shown(self.flag_recall)}, pairwise F1 "
+            f"{_shown(self.pairwise_f1)}; {found if len(self.campaigns) else 'no campaign to find'}, "
             f"{self.innocents_flagged} innocents flagged)"
         )
 
     def _repr_html_(self) -> str:
         parts = [self.table(), self.campaigns, self.innocents, self.calibration]
-        return "".join(str(part.to_html(index=False, float_format="{:.3f}".format)) for part in parts)
+        return "".join(
+            str(part.to_html(index=False, float_format=_shown, na_rep=_NOTHING, formatters={"value": _shown}))
+            for part in parts
+        )
+
+
+_NOTHING: Final = "-"
+"""Stands where nothing could be counted."""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return _NOTHING if np.isnan(value) else f"{value:.3f}"
 
 
 def _plain(value: Any) -> Any:

@@ -33,7 +33,7 @@ from linkage.intake.raw import BatchBuilder, ColumnBatch, RawBatch
 from linkage.intake.records import check_requests
 from linkage.intake.text_records import read_text_lines
 from linkage.intake.trees import parse_objects
-from linkage.intake.unpack import Source
+from linkage.intake.unpack import Source, behind_hole
 from linkage.settings import Settings
 
 Layout = Literal["json lines", "text", "parquet"]
@@ -146,7 +146,7 @@ def _fields_of(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _bytes(line: str) -> bytes:
-    return object_text(line.encode("utf-8", "surrogatepass"))
+    return object_text(behind_hole(line.encode("utf-8", "surrogatepass")))
 
 
 def _usable(form: Format, path: str) -> Format:

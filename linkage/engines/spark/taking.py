@@ -118,6 +118,7 @@ def _store(connection: Connection, place: Path, manifest: Manifest) -> None:
         sha256=manifest.digest,
         format=KIND,
         reading="",
+        limits="",
         kind=KIND,
         kept=manifest.kept,
         set_aside=manifest.set_aside,

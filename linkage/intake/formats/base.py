@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal, Protocol
 
 from linkage.intake.trees import parse_text
-from linkage.intake.values import is_absent
+from linkage.intake.values import is_absent, moment_from_number
 
 RecordKind = Literal["requests", "accounts"]
 
@@ -77,6 +77,17 @@ def shown_name(name: str) -> str:
 def first_present(*values: Any) -> Any:
     """The first value that is not an absent form; None where all are."""
     return next((value for value in values if not is_absent(value)), None)
+
+
+def moment_of(value: Any, *, micros_per_unit: float) -> Any:
+    """The moment of an epoch number in a known unit; any other value as it is, for the check to refuse it.
+
+    Parameters
+    ----------
+    micros_per_unit : as of :func:`~linkage.intake.values.moment_from_number`.
+    """
+    found = moment_from_number(value, micros_per_unit=micros_per_unit)
+    return value if found is None else found
 
 
 def object_in(record: Record, name: str) -> Record:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from linkage.intake.formats.base import ABSENT, NO_MODEL, Format, Record, first_present, messages_in, object_in
+from linkage.intake.formats.base import (
+    ABSENT,
+    NO_MODEL,
+    Format,
+    Record,
+    first_present,
+    messages_in,
+    moment_of,
+    object_in,
+)
 from linkage.intake.prompts import flatten_messages
-from linkage.intake.values import moment_from_number
 
 _PROXIES: Final = ("proxy", "ai-proxy", "ai-proxy-advanced")
 
@@ -24,7 +32,7 @@ def _read(record: Record) -> Record | None:
     )
     prompt = flatten_messages(payload)
     return {
-        "timestamp": _moment(record.get("started_at")),
+        "timestamp": moment_of(record.get("started_at"), micros_per_unit=1e3),
         "request_id": request.get("id"),
         "account_id": first_present(
             consumer.get("custom_id"), consumer.get("id"), consumer.get("username"), credential
@@ -52,11 +60,6 @@ def _plugin(ai: Record) -> Record:
         if "meta" in inner or "usage" in inner:
             return inner
     return ABSENT
-
-
-def _moment(value: Any) -> Any:
-    found = moment_from_number(value, micros_per_unit=1e3)
-    return value if found is None else found
 
 
 FORMAT: Final = Format(

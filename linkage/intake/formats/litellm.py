@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from linkage.errors import RecordError
 from linkage.intake.formats.base import Record, first_present
-from linkage.intake.values import Moment, Repaired, hide_raw_key, is_absent, moment_from_number, number_of, read_time
+from linkage.intake.values import Moment, hide_raw_key, is_absent, moment_from_number, number_of, read_moment
 
 _USER_AGENT_TAG: Final = "User-Agent:"
 
@@ -66,10 +66,9 @@ def moment(value: Any) -> Any:
     if found is not None or is_absent(value):
         return value if found is None else found
     try:
-        micros = read_time(value)
+        return read_moment(value)
     except RecordError:
         return value
-    return Moment(micros.value if isinstance(micros, Repaired) else micros)
 
 
 def milliseconds_between(start: Any, end: Any) -> float | None:

@@ -20,10 +20,11 @@ from linkage.intake.formats.base import (
     first_present,
     list_in,
     messages_in,
+    moment_of,
     object_in,
 )
 from linkage.intake.prompts import flatten_messages
-from linkage.intake.values import is_absent, moment_from_number, number_of
+from linkage.intake.values import is_absent, number_of
 
 TRACES_HELD: Final = 100_000
 """Traces of one file that wait for their root; of more the oldest are given as they are."""
@@ -189,13 +190,14 @@ def _value(value: Any) -> Any:
     """The plain value of an OTLP ``AnyValue``; whole numbers are JSON strings there."""
     if not isinstance(value, dict):
         return None
-    if "intValue" in value:
+    # In Parquet every value has a member of each kind, all but one of them null.
+    if value.get("intValue") is not None:
         return number_of(value["intValue"])
-    if "arrayValue" in value:
+    if value.get("arrayValue") is not None:
         return [_value(item) for item in list_in(object_in(value, "arrayValue"), "values")]
-    if "kvlistValue" in value:
+    if value.get("kvlistValue") is not None:
         return _attributes(object_in(value, "kvlistValue").get("values"))
-    return next((value[key] for key in ("stringValue", "doubleValue", "boolValue") if key in value), None)
+    return next((value[key] for key in ("stringValue", "doubleValue", "boolValue") if value.get(key) is not None), None)
 
 
 def _read(joined: Record) -> Record | None:
@@ -206,7 +208,7 @@ def _read(joined: Record) -> Record | None:
     outer = server or span
     prompt = flatten_messages(_messages(span), system=messages_in(told, "gen_ai.system_instructions"))
     return {
-        "timestamp": _moment(outer.get("startTimeUnixNano")),
+        "timestamp": moment_of(outer.get("startTimeUnixNano"), micros_per_unit=1e-3),
         "request_id": first_present(told.get("gen_ai.response.id"), _own_id(span)),
         "account_id": _of_client(asked, told, *_ACCOUNT),
         # The peer's address (`network.peer.address`) is the last hop: a proxy's, shared by everybody.
@@ -275,11 +277,6 @@ def _status(asked: Record, span: Record) -> Any:
     has_failed = "error.type" in span["attributes"] or (isinstance(status, dict) and status.get("code") in _ERROR)
     error = number_of(span["attributes"].get("error.type"))
     return (error or 0) if has_failed else 200
-
-
-def _moment(nanoseconds: Any) -> Any:
-    found = moment_from_number(nanoseconds, micros_per_unit=1e-3)
-    return nanoseconds if found is None else found
 
 
 def _latency(span: Record) -> float | None:
