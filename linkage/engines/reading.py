@@ -19,14 +19,28 @@ import pyarrow as pa
 
 from linkage.coding import is_run_start
 from linkage.engines.ahead import map_ahead
-from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
+from linkage.intake.batches import (
+    AccountBatch,
+    CompanionBatch,
+    RequestBatch,
+    account_batch,
+    companion_batch,
+    request_batch,
+)
 from linkage.intake.catalogue import AUTO
 from linkage.intake.entities import Pseudonymizer
 from linkage.intake.files import RawFile, read_raw
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
-from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
+from linkage.intake.records import (
+    CheckedAccounts,
+    CheckedCompanions,
+    CheckedRequests,
+    check_accounts,
+    check_companions,
+    check_requests,
+)
 from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
@@ -96,10 +110,10 @@ class FileEnd(NamedTuple):
     """Of the bytes on disk that the batches were read from."""
 
 
-Checked = tuple[int, CheckedRequests | CheckedAccounts | FileEnd]
+Checked = tuple[int, CheckedRequests | CheckedAccounts | CheckedCompanions | FileEnd]
 """Bytes of the file read so far, and the checked records of a batch."""
 
-Facts = tuple[int, Prepared | AccountBatch | FileEnd]
+Facts = tuple[int, Prepared | AccountBatch | CompanionBatch | FileEnd]
 """Bytes of the file read so far, and the facts of a batch."""
 
 
@@ -123,6 +137,8 @@ def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
     for batch in raw.batches:
         if raw.kind == "accounts" and isinstance(batch, RawBatch):
             yield batch.bytes_read, check_accounts(batch, raw.format, settings=settings.ingest)
+        elif raw.kind == "companions" and isinstance(batch, RawBatch):
+            yield batch.bytes_read, check_companions(batch, raw.format, settings=settings.ingest)
         else:
             yield batch.bytes_read, check_requests(batch, raw.format, settings=settings.ingest)
     yield raw.size, FileEnd(raw.digest())
@@ -147,16 +163,18 @@ def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudo
 
     Parameters
     ----------
-    source : name of the system that the records come from.
+    source : name of the system that the records, or the requests they complete, come from.
     """
     known = KnownIds()
 
-    def make(batch: Checked) -> RequestBatch | AccountBatch | FileEnd:
+    def make(batch: Checked) -> RequestBatch | AccountBatch | CompanionBatch | FileEnd:
         checked = batch[1]
         if isinstance(checked, FileEnd):
             return checked
         if isinstance(checked, CheckedAccounts):
             return account_batch(checked, pseudonymizer=pseudonymizer)
+        if isinstance(checked, CheckedCompanions):
+            return companion_batch(checked, source=source, pseudonymizer=pseudonymizer)
         return request_batch(checked, source=source, pseudonymizer=pseudonymizer)
 
     with contextlib.closing(map_ahead(make, batches, threads=THREADS)) as made:

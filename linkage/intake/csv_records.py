@@ -86,6 +86,7 @@ def read_csv_rows(source: Source, blocks: Iterator[bytes], builder: BatchBuilder
             yield builder.take(bytes_read=source.position)
     if source.fault:
         builder.reject(feed.number + 1, source.fault)
+    builder.add_rest()
     if not builder.is_empty:
         yield builder.take(bytes_read=source.position)
 

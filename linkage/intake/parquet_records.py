@@ -73,6 +73,7 @@ def read_parquet_rows(source: Source, file: BinaryIO, builder: BatchBuilder) -> 
                 raise unreadable(source.path, error) from error
             builder.reject(row + 1, f"damaged Parquet data up to row {ended}: {_first_line(error)}")
         row = ended
+    builder.add_rest()
     if not builder.is_empty:
         yield builder.take(bytes_read=source.size)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from linkage.store.companion_tables import COMPANIONS
+
 APPLICATION_ID: Final = 0x4C4E4B47
 """``LNKG``: tells a linkage store from any other SQLite file."""
 
@@ -589,5 +591,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _VALUED,
     _FAILED,
     _BARRED,
+    COMPANIONS,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""
