@@ -19,7 +19,8 @@ from test_gateway_formats import ODD_VALUES, changed, paths_of
 
 import linkage as lk
 from linkage.cli import main
-from linkage.errors import RejectedShareError
+from linkage.errors import FormatError, RejectedShareError
+from linkage.intake.catalogue import recognise
 from linkage.intake.files import read_raw
 from linkage.intake.formats import apim_llm
 from linkage.intake.records import CheckedCompanions, check_companions
@@ -719,6 +720,20 @@ def test_a_store_without_companions_is_as_it_was_and_one_with_them_is_purged_who
     found = dump(place / "s.db")
     for table in ("companion", "request", "entity", "entity_use", "account_day", "coverage_day"):
         assert found[table] == without[table], table
+
+
+def test_an_account_that_only_waits_can_be_purged_and_one_that_is_silent_goes_on_waiting(tmp_path: Path) -> None:
+    arn = "arn:aws:sts::111122223333:assumed-role/gw/acct_{}"
+    with lk.open_store(tmp_path / "s.db") as store:
+        store.ingest(write(tmp_path / "b.json", bedrock([1, 60])), trail(tmp_path / "t.json", [1, 2, 61]))
+        assert store.purge(account=arn.format(2)).counts == {"companion": 1, "entity": 2}
+        store.purge(before="2026-11-22")  # the first account has no request since
+        assert store.ingest(write(tmp_path / "c.json", bedrock([61]))).met == 1
+
+
+def test_a_companion_where_requests_are_wanted_is_told_how_to_load_it() -> None:
+    with pytest.raises(FormatError, match="It completes the requests of bedrock: load both with linkage ingest"):
+        recognise([list(EVENT)], where="trail.json", kind="requests")
 
 
 def test_purge_before_a_day_takes_what_waited_from_before(tmp_path: Path) -> None:

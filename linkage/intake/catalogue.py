@@ -111,10 +111,15 @@ def recognise(samples: Sequence[Collection[str]], *, where: str, kind: RecordKin
         raise FormatError(_why_unknown(samples, where=where, kind=kind))
     if kind not in (None, best.kind):
         raise FormatError(
-            f"{where}: wanted {_about(kind)}; found {best.title} ({_about(best.kind)}). "
-            + ("Pass it with --accounts" if best.kind == "accounts" else "Pass it without --accounts")
+            f"{where}: wanted {_about(kind)}; found {best.title} ({_about(best.kind)}). " + _how_else(best, kind)
         )
     return best
+
+
+def _how_else(found: Format, wanted: RecordKind | None) -> str:
+    if found.kind == "companions" and wanted == "requests":
+        return f"It completes the requests of {found.completes}: load both with linkage ingest"
+    return "Pass it with --accounts" if found.kind == "accounts" else "Pass it without --accounts"
 
 
 def _about(kind: RecordKind | None) -> str:

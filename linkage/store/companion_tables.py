@@ -20,6 +20,8 @@ create table companion (        -- what a second log tells of a request
     features blob,              -- of a prompt that waits, and its text only with --keep-prompts
     text blob
 ) strict;
+create index companion_time on companion (at_ms);
+create index companion_waiting on companion (at_ms) where taken is null;
 alter table input_state add column aged_companions integer not null default 0;  -- let go before their request came
 pragma user_version = 13;
 commit;

@@ -118,10 +118,7 @@ where id in (select id from gone_name)
 """,
 )
 _NOTE_AGED: Final = "update input_state set aged_companions = aged_companions + ?"
-_COUNTS: Final = """
-select (select count(*) from companion where taken is null), (select count(*) from companion), aged_companions
-from input_state
-"""
+_COUNTS: Final = "select (select count(*) from companion where taken is null), aged_companions from input_state"
 
 
 class CompanionCounts(NamedTuple):
@@ -129,8 +126,6 @@ class CompanionCounts(NamedTuple):
 
     waiting: int
     """Those whose request is not stored."""
-    held: int
-    """Those that are still held, waiting or not."""
     aged_out: int
     """Those that were let go without having met their request, ever."""
 
@@ -141,7 +136,7 @@ def has_companions(connection: Connection) -> bool:
 
 
 def count_companions(database: Database) -> CompanionCounts:
-    """How many companions wait, are held, and were let go; reads all that are held."""
+    """How many companions wait, and how many were let go."""
     return CompanionCounts(*database.connection.execute(_COUNTS).fetchone())
 
 

@@ -33,6 +33,8 @@ where id in (select id from touched_account)
     and id not in (select account_id from request where at_ms >= 86400000 * :day)
 """
 
+FORGET_WAITING: Final = "delete from companion where taken is null and account_id = ?"
+
 CHOSEN_REQUESTS: Final = """
 select key, content, account_id, at_ms, api_key_id, organization_id, ip_id, ip_prefix_id, payment_id, client_id,
        model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms,
@@ -62,7 +64,6 @@ FORGET_LEFT_ALONE: Final = (
 FORGET_ACCOUNTS: Final[Statements] = (
     ("request", "delete from request where account_id in (select id from gone_account)"),
     FORGET_LEFT_ALONE,
-    ("companion", "delete from companion where account_id in (select id from gone_account)"),
     ("account_record", "delete from account_record where account_id in (select id from gone_account)"),
     ("entity_use", "delete from entity_use where account_id in (select id from gone_account)"),
     ("account_day", "delete from account_day where account_id in (select id from gone_account)"),

@@ -152,8 +152,8 @@ def _bytes(line: str) -> bytes:
 def _usable(form: Format, path: str) -> Format:
     if form.kind == "companions":
         raise FormatError(
-            f"{path}: wanted request records; {form.name} completes those of {form.completes}, which takes a store. "
-            "Load both with linkage ingest"
+            f"{path}: wanted request records; {form.name} completes those of {form.completes}: load both with linkage "
+            "ingest"
         )
     if form.kind != "requests":
         raise FormatError(f"{path}: wanted request records; {form.name} holds {form.kind}. Pass it with --accounts")
