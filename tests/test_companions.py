@@ -335,6 +335,12 @@ def test_a_prompt_of_which_a_row_is_missing_or_that_was_cut_is_dropped_and_its_t
 def test_tokens_on_rows_of_messages_are_none(tmp_path: Path) -> None:
     (row,) = told(read(write(tmp_path / "rows", LLM_ROWS[1:])))
     assert {"input_tokens", "output_tokens"} & set(row) == set()
+    named = [{**each, "ModelName": "sonata", "SequenceNumber": 2 - each["SequenceNumber"]} for each in LLM_ROWS]
+    (row,) = told(read(write(tmp_path / "named", named)))
+    assert (row["input_tokens"], row["output_tokens"]) == (212, 1490)
+    refused = {**LLM_ROWS[0], "PromptTokens": 0, "CompletionTokens": 0, "TotalTokens": 0}
+    (row,) = told(read(write(tmp_path / "refused", [refused])))
+    assert (row["input_tokens"], row["output_tokens"]) == (0, 0)
 
 
 def test_broken_rows_are_set_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -487,6 +493,15 @@ def test_a_first_load_of_one_file_takes_what_waited(logs: Logs, tmp_path: Path) 
     load(tmp_path / "later.db", [one], logs.llm)
     assert dump(tmp_path / "first.db") == dump(tmp_path / "later.db")
     assert requests(tmp_path / "first.db", "input_tokens output_tokens")[59] == (99, 66)
+
+
+def test_large_files_are_read_by_a_process_beside_and_give_the_same(
+    logs: Logs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [*logs.bedrock, *logs.trail, *logs.llm, *logs.azure]
+    wanted = load(tmp_path / "one.db", files)
+    monkeypatch.setattr("linkage.engines.local._BESIDE_BYTES", 1)
+    assert load(tmp_path / "two.db", files) == wanted
 
 
 def test_repeated_loads_change_nothing(logs: Logs, tmp_path: Path) -> None:
@@ -752,9 +767,11 @@ def test_a_file_of_which_too_much_is_broken_leaves_nothing(tmp_path: Path) -> No
     path = tmp_path / "s.db"
     broken = write(tmp_path / "t.json", [events([1])[0], *[{**EVENT, "requestID": None}] * 3])
     with lk.open_store(path) as store:
+        store.ingest(write(tmp_path / "b.json", bedrock([1])))
         (file,) = store.ingest(broken).files
         assert isinstance(file.error, RejectedShareError)
     assert companions_of(path) == []
+    assert requests(path, "ip_id client_id") == [(None, None)]
 
 
 def test_one_broken_event_among_those_of_other_services_is_set_aside(tmp_path: Path) -> None:

@@ -129,6 +129,8 @@ class CheckedCompanions:
     table: Any
     """Arrow table with the columns and types of ``COMPANION_TYPES``; ``timestamp`` and ``request_id`` are never
     null, ``prompt`` begins with the system text."""
+    lines: Any
+    """Arrow int64 array: where each record stands in its file."""
     rejected: list[Rejected]
     """What was set aside, by line."""
     notes: Notes
@@ -172,7 +174,7 @@ def check_companions(raw: RawBatch, form: Format, *, settings: IngestSettings | 
     records, lines, rejected, notes = _converted(raw, form)
     columns = _read_columns(records, lines, readers, dict(form.looked_in), rejected, notes)
     _put_system_first(columns)
-    return CheckedCompanions(_typed(columns, COMPANION_TYPES), sorted(rejected), notes)
+    return CheckedCompanions(_typed(columns, COMPANION_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
 
 
 def _request_readers(settings: IngestSettings) -> dict[str, Reader]:

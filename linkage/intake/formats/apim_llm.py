@@ -83,7 +83,7 @@ def _read(joined: Record) -> Record:
         raise RecordError(f"{missing} is missing, or not what it should be")
     rows: Mapping[int, _Row] = joined["rows"]
     told = [rows[place].told for place in sorted(rows)]
-    counted = [row for row in told if _is_counted(row)]
+    counted = [row for row in told if _has_total(row)] + [row for row in told if _names_model(row)]
     prompt = _prompt({place: row.asked for place, row in sorted(rows.items()) if row.asked})
     return {
         "request_id": told[0][_ID],
@@ -95,10 +95,14 @@ def _read(joined: Record) -> Record:
     }
 
 
-def _is_counted(row: Record) -> bool:
+def _has_total(row: Record) -> bool:
     """Whether a row tells the tokens: on those with messages zeros stand in their place."""
-    named = any(not is_absent(row.get(name)) for name in ("DeploymentName", "ModelName"))
-    return named or number_of(row.get("TotalTokens")) not in (None, 0)
+    return number_of(row.get("TotalTokens")) not in (None, 0)
+
+
+def _names_model(row: Record) -> bool:
+    """Whether a row may tell of no tokens and mean it."""
+    return any(not is_absent(row.get(name)) for name in ("DeploymentName", "ModelName"))
 
 
 def _prompt(pieces: Mapping[int, str]) -> Prompt | Fault:
