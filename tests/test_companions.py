@@ -680,6 +680,20 @@ def test_what_waits_is_let_go_when_the_requests_are_so_far_ahead(tmp_path: Path)
         assert store.ingest(tmp_path / "c.json").met == 1
 
 
+def test_what_was_let_go_comes_back_when_it_may_wait_longer_and_not_after_a_purge(tmp_path: Path) -> None:
+    files = trail(tmp_path / "t.json", range(0, 5)), write(tmp_path / "b.json", bedrock([90]))
+    with lk.open_store(tmp_path / "s.db") as store:
+        short, long = ({"ingest": {"companion_days": days}} for days in (1, 20))
+        assert store.ingest(*files, settings=short).aged_out == 5
+        again = store.ingest(files[0], settings=short)
+        assert (again.kept, again.waiting, again.aged_out) == (0, 0, 0)  # known
+        assert store.ingest(files[0], settings=long).waiting == 5
+        assert store.ingest(files[0], settings=long).files[0].is_known
+        store.purge(account="arn:aws:sts::111122223333:assumed-role/gw/acct_1")
+        longer = store.ingest(files[0], settings={"ingest": {"companion_days": 90}})
+        assert (longer.kept, longer.waiting) == (0, 4)
+
+
 def test_what_is_let_go_leaves_no_address_behind(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     strange = {**events([2])[0], "sourceIPAddress": "198.51.100.200", "userAgent": "only-here/1"}

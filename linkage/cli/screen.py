@@ -203,7 +203,8 @@ def _show_waiting(result: IngestResult) -> None:
     if result.aged_out:
         say(
             f"{result.aged_out:,} records of companion logs were let go without having met a request: none came within "
-            "[ingest] companion_days, or more than [ingest] companions_waiting waited",
+            "[ingest] companion_days, or more than companions_waiting waited. Should their requests still come, raise "
+            "these and load the files again",
             level="warning",
         )
 

@@ -276,7 +276,7 @@ class _Ingest(NamedTuple):
                 size=tally.digest.size,
                 sha256=tally.digest.sha256,
                 format=raw.format_name,
-                reading=self.reading.entry(set_aside=len(tally.rejected), limits=self.settings.ingest),
+                reading=self.reading.entry(set_aside=len(tally.rejected), kind=raw.kind, limits=self.settings.ingest),
                 kind=raw.kind,
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),

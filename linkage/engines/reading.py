@@ -67,19 +67,22 @@ class Reading:
         parts = [repr(self.mapping), self.source, self.keep_prompts, key]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
-    def entry(self, *, set_aside: int, limits: IngestSettings) -> str:
-        """What the ledger keeps of a file that was read so: the digest, and the limits where lines were set aside."""
-        return f"{self.digest()} {json.dumps(_sizes(limits))}" if set_aside else self.digest()
+    def entry(self, *, set_aside: int, kind: RecordKind, limits: IngestSettings) -> str:
+        """What the ledger keeps of a file that was read so: the digest, and the limits that leave some of it out."""
+        left_out = [*_sizes(limits), *(_waits(limits) if kind == "companions" else [])]
+        return f"{self.digest()} {json.dumps(left_out)}" if set_aside or kind == "companions" else self.digest()
 
     def has_read(self, entry: str, *, limits: IngestSettings) -> bool:
         """Whether nothing more would come of a file that has this entry in the ledger.
 
-        More would come of one with lines that were set aside, if now longer ones are allowed. A purge takes the limits
-        away: what it took out must not come back.
+        More would come of one with lines that were set aside, if now longer ones are allowed; and of companions, which
+        may have been let go, if now they may wait longer. A purge takes the limits away: what it took out must not come
+        back.
         """
         digest, _, sizes = entry.partition(" ")
-        allowed = json.loads(sizes) if sizes else _sizes(limits)
-        return digest == self.digest() and all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
+        allowed = json.loads(sizes) if sizes else []
+        now = [*_sizes(limits), *_waits(limits)]
+        return digest == self.digest() and all(then >= each for then, each in zip(allowed, now, strict=False))
 
 
 def _sizes(limits: IngestSettings) -> list[int]:
@@ -88,6 +91,11 @@ def _sizes(limits: IngestSettings) -> list[int]:
     Not those of single fields: a request that lost its id for being too long would come in again, under that id.
     """
     return [limits.line_bytes, limits.unpacked_ratio]
+
+
+def _waits(limits: IngestSettings) -> list[int]:
+    """Settings that let companions go, which a larger value lets wait."""
+    return [limits.companion_days, limits.companions_waiting]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

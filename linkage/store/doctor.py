@@ -156,9 +156,7 @@ def _companion_findings(database: Database) -> Iterator[Finding]:
         yield "note", "companions", found, "load the log their requests are in, with the same --source as them"
     if counts.aged_out:
         found = f"{_records(counts.aged_out)} of companion logs were let go: no request of theirs came"
-        advice = (
-            "load the two logs closer together, or raise [ingest] companion_days; log invocations where they are off"
-        )
+        advice = "should their requests still come, raise [ingest] companion_days and load the files again"
         yield "note", "companions", found, advice
 
 
