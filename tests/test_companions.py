@@ -19,10 +19,11 @@ from test_gateway_formats import ODD_VALUES, changed, paths_of
 
 import linkage as lk
 from linkage.cli import main
-from linkage.errors import FormatError, RejectedShareError
+from linkage.errors import FormatError, MappingError, RejectedShareError
 from linkage.intake.catalogue import recognise
 from linkage.intake.files import read_raw
 from linkage.intake.formats import apim_llm
+from linkage.intake.mapping import mapping_from
 from linkage.intake.records import CheckedCompanions, check_companions
 from linkage.store.doctor import examine
 
@@ -802,12 +803,52 @@ def test_a_log_and_its_companion_meet_under_the_same_source_only(tmp_path: Path)
         assert store.ingest(again, source="east").met == 1
 
 
-def test_any_log_of_requests_can_have_a_companion(tmp_path: Path) -> None:
-    gateway = [{"timestamp": at(1), "account_id": "a", "request_id": "corr-1", "ip": "198.51.100.9", "status": 200}]
+def test_the_gateways_own_log_has_the_same_companion_by_the_mapping_in_the_documentation(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs/formats.md").read_text(encoding="utf-8")
+    mapping = tmp_path / "apim-gateway.toml"
+    mapping.write_text(text.partition("## Companion logs")[2].partition("```toml\n")[2].partition("```")[0])
+    gateway = {
+        "TimeGenerated": at(1),
+        "CorrelationId": "corr-1",
+        "ApimSubscriptionId": "acct_1",
+        "CallerIpAddress": "198.51.100.9",
+        "OperationId": "ChatCompletions_Create",
+        "ResponseCode": 200,
+        "TotalTime": 812,
+    }
     path = tmp_path / "s.db"
-    load(path, [write(tmp_path / "g.json", gateway)], source="azure-openai")
+    load(path, [write(tmp_path / "g.json", [gateway])], map=mapping, source="azure-openai")
     load(path, [write(tmp_path / "l.json", llm([1]))])
-    assert requests(path, "ip_id input_tokens output_tokens") == [("198.51.100.9", 41, 8)]
+    assert requests(path, "ip_id status latency_ms input_tokens output_tokens") == [("198.51.100.9", 200, 812.0, 41, 8)]
+
+
+def test_any_log_with_the_ids_of_requests_is_a_companion_by_a_mapping_file(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs/formats.md").read_text(encoding="utf-8")
+    mapping = tmp_path / "edge.toml"
+    mapping.write_text(text.partition("## Companion logs")[2].split("```toml\n")[2].partition("```")[0])
+    edge = {"time": at(1), "request_id": "01JD", "client": "203.0.113.7", "agent": "curl/8.1", "ja4": "t13d_x"}
+    log = {"id": "01JD", "created_at": at(1), "model": "sonata", "path": "v1/chat/completions", "tokens_in": 4}
+    cloudflare = {**log, "tokens_out": 9, "metadata": json.dumps({"user": "acct_1"}), "status_code": 200, "duration": 1}
+    path = tmp_path / "s.db"
+    load(path, [write(tmp_path / "c.json", [cloudflare])])
+    load(path, [write(tmp_path / "e.json", [edge, {**edge, "request_id": 5.5}])], map=mapping)
+    assert requests(path, "ip_id client_id input_tokens") == [("203.0.113.7", "curl/8.1\tt13d_x", 4)]
+
+
+@pytest.mark.parametrize(
+    ("about", "fields", "fault"),
+    [
+        ({"kind": "companions"}, {"request_id": "id", "timestamp": "t"}, "go together"),
+        ({"completes": "bedrock"}, {"account_id": "a", "timestamp": "t"}, "go together"),
+        ({"kind": "companions", "completes": "x"}, {"timestamp": "t"}, "request_id is required"),
+        ({"kind": "companions", "completes": "x"}, {"request_id": "i", "timestamp": "t", "model": "m"}, "no 'model'"),
+    ],
+)
+def test_a_mapping_of_a_companion_says_what_is_wrong_with_it(
+    about: dict[str, str], fields: dict[str, str], fault: str
+) -> None:
+    with pytest.raises(MappingError, match=fault):
+        mapping_from({"file": about, "fields": fields}, name="edge.toml")
 
 
 def test_the_command_line_tells_what_met_what_waits_and_many_files_at_once(logs: Logs, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from linkage.intake.column_checks import (
     check_times,
 )
 from linkage.intake.contracts import params_text, read_contract
-from linkage.intake.formats.base import Format, Record
+from linkage.intake.formats.base import COMPANION_FIELDS, Format, Record
 from linkage.intake.raw import ColumnBatch, RawBatch, Rejected
 from linkage.intake.values import (
     MAX_LATENCY_MS,
@@ -72,19 +72,7 @@ ACCOUNT_TYPES: Final[Mapping[str, Any]] = {
 }
 """Arrow types of the checked account fields, in the order of ``terms.ACCOUNT_FIELDS``."""
 
-_COMPANION_FIELDS: Final = (
-    "timestamp",
-    "request_id",
-    "account_id",
-    "ip",
-    "user_agent",
-    "tls_fingerprint",
-    "prompt",
-    "system_prompt",
-    "input_tokens",
-    "output_tokens",
-)
-COMPANION_TYPES: Final[Mapping[str, Any]] = {field: REQUEST_TYPES[field] for field in _COMPANION_FIELDS}
+COMPANION_TYPES: Final[Mapping[str, Any]] = {field: REQUEST_TYPES[field] for field in COMPANION_FIELDS}
 """Arrow types of the checked fields of companions: who asked, and what requests may lack."""
 
 _PLAIN_IDS: Final = ("request_id", "account_id", "organization_id", "prompt_template", "end_user")

@@ -12,6 +12,20 @@ from linkage.intake.values import is_absent
 RecordKind = Literal["requests", "accounts", "companions"]
 """What records are: requests, account records, or what a second log tells of requests that another one has."""
 
+COMPANION_FIELDS: Final = (
+    "timestamp",
+    "request_id",
+    "account_id",
+    "ip",
+    "user_agent",
+    "tls_fingerprint",
+    "prompt",
+    "system_prompt",
+    "input_tokens",
+    "output_tokens",
+)
+"""What a companion may tell: of which request, when and by whom it was made, and what its own log may lack."""
+
 Record = Mapping[str, Any]
 Convert = Callable[[Record], Record | None]
 
