@@ -576,6 +576,41 @@ def test_records_and_companions_that_contradict_each_other_end_the_same_in_any_o
         assert [file.conflicting for file in result.files] == [1]
 
 
+SHARED: dict[str, list[Any]] = {
+    "ip": ["203.0.113.1", "203.0.113.2", "198.51.100.***", None],
+    "user_agent": ["curl/8", "Boto3/1", None],
+    "prompt": ["tell me of one bird", "tell me of two birds", None],
+    "input_tokens": [0, 5, None],
+    "output_tokens": [3, 9, None],
+}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_requests_and_companions_tell_and_lack_the_order_of_loading_says_nothing(
+    seed: int, tmp_path: Path
+) -> None:
+    mapping = tmp_path / "map.toml"
+    fields = "".join(f'{name} = "{name}"\n' for name in ("timestamp", "request_id", "account_id", *SHARED))
+    mapping.write_text(f'[file]\nkind = "companions"\ncompletes = "canonical"\n[fields]\n{fields}', encoding="utf-8")
+    draw, given = random.Random(seed), []
+    for how in [*[{}] * draw.randint(1, 4), *[{"map": mapping}] * draw.randint(1, 5)]:
+        number = draw.randrange(3)
+        own = {"timestamp": at(number), "request_id": f"r{number}", "account_id": f"a{number % 2}"}
+        given.append((how, {**own, **{name: draw.choice(values) for name, values in SHARED.items()}}))
+    found = []
+    for turn in range(2):
+        path = tmp_path / f"{turn}.db"
+        with lk.open_store(path) as store:
+            for place, (how, record) in enumerate(draw.sample(given, len(given))):
+                assert not store.ingest(write(tmp_path / f"{turn}-{place}", [record]), **how).failed
+        # A prompt that was taken first and then lost to another stays, and may be mined.
+        mined = ("prompt", "prompt_template", "template", "entity", "prompt_day", "item_day", "work_day")
+        tables = dump(path, without=mined)
+        del tables["template"]
+        found.append({**tables, "companion": [row[:10] for row in tables["companion"]]})
+    assert found[0] == found[1]
+
+
 def test_what_is_told_of_a_request_in_two_files_is_put_together(tmp_path: Path) -> None:
     log = write(tmp_path / "log.json", azure([1]))
     tokens, asked = (write(tmp_path / f"{n}.json", [llm([1])[n]]) for n in range(2))
