@@ -90,6 +90,20 @@ class IngestSettings:
         high=20,
         reason="the caller writes the left of the list; 0 says no entry is known to be your own proxy's",
     )
+    companion_days: int = _setting(
+        30,
+        unit="days that the newest request is ahead",
+        low=1,
+        high=3_650,
+        reason="a companion log waits so long for its requests; two logs of one night may be loaded weeks apart",
+    )
+    companions_waiting: int = _setting(
+        10_000_000,
+        unit="records of companion logs",
+        low=0,
+        high=1_000_000_000,
+        reason="bounds what waits for its request to about a gigabyte of the store; of more the oldest go",
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

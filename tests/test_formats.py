@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_companions import EVENT, LLM_ROWS
 from test_gateway_formats import EXAMPLES as GATEWAY_EXAMPLES
 
 from linkage.errors import FormatError, UsageError
@@ -242,6 +243,8 @@ def test_every_format_is_known_by_its_own_example(tmp_path: Path) -> None:
         "litellm-spendlogs": SPEND,
         "kong-consumers": {"id": "c", "custom_id": "a", "username": None, "created_at": 1674035962, "tags": None},
         "litellm-users": {"user_id": "a", "user_email": "a@b.example"},
+        "cloudtrail": EVENT,
+        "apim-llm": LLM_ROWS[0],
         "litellm-keys": {"token": KEY, "user_id": "a", "key_alias": "x"},
     }
     assert set(examples) | set(GATEWAY_EXAMPLES) == {form.name for form in known_formats()}

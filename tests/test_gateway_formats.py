@@ -551,7 +551,7 @@ def test_a_file_whose_records_name_no_account_is_refused_whole(tmp_path: Path) -
 
 def test_the_example_lines_in_the_documentation_are_in_the_format_they_stand_for(tmp_path: Path) -> None:
     text = (Path(__file__).parents[1] / "docs/formats.md").read_text(encoding="utf-8")
-    section = text.partition("## Formats by example")[2].partition("## What becomes")[0]
+    section = text.partition("## Formats by example")[2].partition("## Companion logs")[0]
     found = re.findall(r"\*\*([a-z-]+)\*\*.*?```(?:json|text)\n(.*?)\n```", section, re.DOTALL)
     assert [name for name, _ in found] == ["canonical", *EXAMPLES]
     for name, line in found:

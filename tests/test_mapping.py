@@ -299,7 +299,7 @@ def test_all_faults_of_a_mapping_come_in_one_error() -> None:
         "[fields]: account_id is required",
         "no 'extra'. Known: file, keep, fields",
         "no 'colour'",
-        "kind must be one of requests, accounts; found 'people'",
+        "kind must be one of requests, accounts, companions; found 'people'",
         "[file] line: wanted a regular expression",
         "time must be one of iso, s, ms, us, ns, ticks; found 'fortnights'",
         "[fields] ip: wanted exactly one of path, first, value and between",
@@ -353,7 +353,7 @@ def test_reasons_of_broken_json_never_quote_the_line() -> None:
 def test_examples_in_the_documentation_are_mappings_that_work() -> None:
     page = (Path(__file__).parents[1] / "docs/formats.md").read_text(encoding="utf-8")
     examples = [tomllib.loads(block) for block in re.findall(r"```toml\n(.*?)```", page, re.DOTALL)]
-    acme, lines = (mapping_from(tables, name="doc") for tables in examples)
+    *_, acme, lines = (mapping_from(tables, name="doc") for tables in examples)
     body = {"messages": [{"role": "user", "content": "hi"}], "model": "sonata", "seed": 1}
     event = {
         "type": "chat",

@@ -128,6 +128,7 @@ def ingest(
     \b
     linkage ingest logs.db gateway.jsonl.gz --accounts accounts.csv
     linkage ingest logs.db 2026-11-*.parquet
+    linkage ingest logs.db bedrock/*.gz cloudtrail/*.gz
     linkage ingest logs.db proxy.log --map proxy.toml
     """
     with progress_shown("opening the store") as progress, opened_store(store) as opened:

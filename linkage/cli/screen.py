@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,15 +125,21 @@ def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
     if as_json:
         files = [{**dataclasses.asdict(file), "error": str(file.error or "")} for file in result.files]
         tables = {"coverage": records(result.coverage), "evidence": records(result.evidence)}
-        click.echo(json.dumps({"files": files, "remarks": result.remarks, **tables}, indent=2))
+        counts = {"met": result.met, "waiting": result.waiting, "aged_out": result.aged_out}
+        click.echo(json.dumps({"files": files, "remarks": result.remarks, "companions": counts, **tables}, indent=2))
         return
     name = shlex.quote(str(store))
     known = [file for file in result.files if file.is_known]
+    plain = [file for file in result.files if _is_plain_companion(file)]
+    told_at_once = {id(file) for files in (known, plain) if len(files) > _MOST_KNOWN for file in files}
     for file in result.files:
-        if len(known) <= _MOST_KNOWN or not file.is_known:
+        if id(file) not in told_at_once:
             _show_file(file, name)
+    if len(plain) > _MOST_KNOWN:
+        _show_companions(plain)
     if len(known) > _MOST_KNOWN:
         say(f"{len(known):,} files were loaded before; nothing in them is new")
+    _show_waiting(result)
     for remark in result.remarks:
         say(remark, level="warning")
     coverage = result.coverage[result.coverage["total"] > 0]
@@ -140,8 +147,9 @@ def show_ingest(result: IngestResult, store: Path, *, as_json: bool) -> None:
     impossible = result.evidence[~result.evidence["possible"]]
     for row in impossible.itertuples():
         say(f"{row.family} evidence is {row.note}")
-    # Where nothing came in there is nothing to rebuild.
-    verb = "rebuild" if result.kept or result.seen_before else "doctor"
+    # Where nothing came in, or nothing but companions that wait, there is nothing to rebuild.
+    has_requests = not result.waiting or bool((coverage["source"] == "requests").any())
+    verb = "rebuild" if (result.kept or result.seen_before) and has_requests else "doctor"
     say(f"{result!r}. Next: linkage {verb} {name}")
 
 
@@ -153,7 +161,7 @@ def _show_file(file: FileResult, store: str) -> None:
     conflicts = f", {file.conflicting:,} in conflict with a record of the same id" if file.conflicting else ""
     say(
         f"{file.path}: taken for {file.took_for}; {file.kept:,} kept, {file.set_aside:,} set aside, "
-        f"{file.seen_before:,} seen before{conflicts}"
+        f"{file.seen_before:,} seen before{conflicts}{_met(file.kind, file.met)}"
     )
     for reason, count in itertools.islice(file.reasons.items(), _MOST_REASONS):
         say(f"  {count:,} set aside: {reason}")
@@ -161,6 +169,45 @@ def _show_file(file: FileResult, store: str) -> None:
         say(f"  and {len(file.reasons) - _MOST_REASONS:,} more reasons: linkage doctor {store} --set-aside")
     for note, count in file.notes.items():
         say(f"  {count:,} x {note}")
+
+
+def _met(kind: str, count: int) -> str:
+    if kind == "companions":
+        return f", {count:,} met their request"
+    return f", {count:,} completed by companions that had waited" if count else ""
+
+
+def _is_plain_companion(file: FileResult) -> bool:
+    """Whether it is one of the many small files of a companion log, with nothing to be said of it alone."""
+    return file.kind == "companions" and not (file.error or file.set_aside or file.conflicting or file.is_known)
+
+
+def _show_companions(files: list[FileResult]) -> None:
+    """What became of many files, for each thing that they were taken for."""
+    for took_for in sorted({file.took_for for file in files}):
+        alike = [file for file in files if file.took_for == took_for]
+        kept, seen, met = (sum(getattr(file, name) for file in alike) for name in ("kept", "seen_before", "met"))
+        say(
+            f"{len(alike):,} files: taken for {took_for}; {kept:,} kept, 0 set aside, {seen:,} seen before"
+            f"{_met('companions', met)}"
+        )
+        for note, count in sum((Counter(file.notes) for file in alike), Counter[str]()).items():
+            say(f"  {count:,} x {note}")
+
+
+def _show_waiting(result: IngestResult) -> None:
+    if result.waiting:
+        say(
+            f"{result.waiting:,} records of companion logs wait for the request they tell of: load the log it is in, "
+            "with the same --source as theirs"
+        )
+    if result.aged_out:
+        say(
+            f"{result.aged_out:,} records of companion logs were let go without having met a request: none came within "
+            "[ingest] companion_days, or more than companions_waiting waited. Should their requests still come, raise "
+            "these and load the files again",
+            level="warning",
+        )
 
 
 def show_run(run: Run, store: Path, *, is_new: bool, as_json: bool) -> None:

@@ -14,17 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from linkage.arrays import Ints, Numbers
+from linkage.engines import completing
 from linkage.engines.ahead import read_ahead
 from linkage.engines.kept import FOLLOWED_COLUMNS, Kept
 from linkage.engines.names import Names
 from linkage.engines.progress import ALL, COUNTING, INDEXING, Progress, tell_accounts, untold
 from linkage.engines.reading import Prepared
 from linkage.engines.waiting import Waiting
-from linkage.intake.batches import REQUEST_TYPES, AccountBatch
-from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows, roll_up_rows
+from linkage.intake.batches import REQUEST_TYPES, AccountBatch, CompanionBatch
+from linkage.intake.rollups import COUNTED_COLUMNS, counted_rows, coverage_rows, roll_up_added, roll_up_rows
 from linkage.memory import give_back
 from linkage.settings import Settings
-from linkage.store import facts
+from linkage.store import companions, facts
 from linkage.store.facts import BatchCounts, Connection
 from linkage.store.inserts import BLANK
 from linkage.store.known import KnownIds
@@ -94,8 +95,13 @@ class Loader:
         share = self._memory_bytes // _COUNTED_PART
         holds = "requests until they are counted"
         self._waiting = Waiting(holds, columns=len(COUNTED_COLUMNS), memory_bytes=share)
-        self._has_begun = self._is_first = False
+        holds = "what companions tell of requests until it is counted"
+        self._added = Waiting(holds, columns=len(COUNTED_COLUMNS), memory_bytes=share)
+        self._has_begun = self._is_first = self._has_companions = False
+        self._has_changed = self._is_mined_anew = False
         self._first: _FirstLoad | None = None
+        self.met = 0
+        """How many companions and requests have met so far, whichever came first."""
 
     def add_requests(self, prepared: Prepared) -> BatchCounts:
         """Add the facts of a batch of requests; repeats change nothing.
@@ -107,6 +113,7 @@ class Loader:
         """
         if not self._has_begun:
             self._has_begun = True
+            self._has_companions = companions.has_companions(self._connection)
             self._is_first = facts.lift_indexes(self._connection)
             self._first = _FirstLoad() if self._is_first else None
             if self._is_first:
@@ -116,8 +123,10 @@ class Loader:
                 self._kept.give_up()
         batch = prepared.batch
         self._add_names(batch.entities)
-        self._add_prompts(batch.prompts)
+        self._add_prompts(batch.prompts, keep_text=self._keep_text)
         sorted_out = self._sort_out(prepared)
+        if self._has_companions:
+            sorted_out = self._take_waiting(sorted_out)
         rows, latencies = _request_rows(sorted_out.new)
         facts.add_requests(self._connection, rows, latencies)
         self._waiting.add(rows[:, _COUNTED])
@@ -135,6 +144,32 @@ class Loader:
         self._add_names(batch.entities)
         return facts.add_account_records(self._connection, plain_rows(batch.accounts, facts.ACCOUNT_RECORD_COLUMNS))
 
+    def add_companions(self, batch: CompanionBatch) -> BatchCounts:
+        """Add what a second log tells of requests, stored ones and those that come later; repeats change nothing."""
+        self._add_names(batch.entities)
+        told = completing.add_companions(self._connection, batch, keep_text=self._keep_text)
+        self.met += told.met
+        self._has_changed |= told.has_changed
+        self._is_mined_anew |= told.is_mined_anew
+        if told.is_mined_anew:
+            self._kept.give_up()
+        if pc.any(told.prompts).as_py():
+            self._add_prompts(batch.prompts.filter(told.prompts), keep_text=self._keep_text)
+        self._keep_texts(batch.prompts.filter(pc.invert(told.prompts)))
+        self._added.add(told.added)
+        self._bound_memory()
+        return told.counts
+
+    def _take_waiting(self, requests: _Sorted) -> _Sorted:
+        """The requests with what companions that came before tell of them."""
+        taken = [completing.take_waiting(self._connection, each) for each in (requests.new, requests.replacing)]
+        for each in taken:
+            self.met += each.met
+            if len(each.prompts):
+                has_text = each.prompts["text"].null_count < len(each.prompts)  # only where it was to be kept
+                self._add_prompts(each.prompts, keep_text=has_text)
+        return dataclasses.replace(requests, new=taken[0].requests, replacing=taken[1].requests)
+
     def finish(self) -> None:
         """Write what waits, and make anew the rollups of accounts and days whose records were replaced."""
         if self._is_first:
@@ -146,10 +181,19 @@ class Loader:
         with self._waiting, contextlib.closing(read_ahead(map(_count, self._waiting.take()))) as counted:
             for rollups in tell_accounts(self._progress, COUNTING, counted):
                 _write_rollups(self._connection, rollups)
+        self._finish_completed()
         if self._is_first and not self._names.wait_for_all:
             _lay_other_indexes(self._connection, self._progress)
             keep_pages(self._connection, self._pages_mb)
         count_replaced(self._connection)
+
+    def _finish_completed(self) -> None:
+        with self._added:
+            for rows in self._added.take():
+                rollups, coverage = roll_up_added(rows)
+                _write_rollups(self._connection, {**rollups, "coverage_day": coverage})
+        if self._has_changed:
+            companions.note_completed(self._connection, are_mined=not self._is_mined_anew)
 
     def _bound_memory(self) -> None:
         if self._names.are_too_many:
@@ -168,36 +212,40 @@ class Loader:
             self._first = None
             facts.lay_key_indexes(self._connection)
 
-    def _add_prompts(self, prompts: Any) -> None:
+    def _add_prompts(self, prompts: Any, *, keep_text: bool) -> None:
         """Add the prompts that are new, and what a known one did not tell before."""
         new, are_new = prompts, False
         ids = prompts["id"].to_numpy()
         if self._first is not None:
             is_new = self._first.prompts.places(ids) < 0
-            told = [prompts["gateway_template"], *([prompts["text"]] if self._keep_text else [])]
+            told = [prompts["gateway_template"], *([prompts["text"]] if keep_text else [])]
             again = pa.array(~is_new)
             if any(pc.any(pc.and_(again, column.is_valid())).as_py() for column in told):
                 self._leave_first()
             else:
                 self._first.prompts.add(ids[is_new])
-                new, are_new = _those(prompts if self._keep_text else prompts.drop_columns(["text"]), is_new), True
+                new, are_new = _those(prompts if keep_text else prompts.drop_columns(["text"]), is_new), True
         is_plain = are_new and new["gateway_template"].null_count == len(new)
         features = new["features"].combine_chunks()
         if is_plain:
             self._kept.add_prompts(new["id"].to_numpy(), features)
         else:
             self._kept.give_up()
-        if is_plain and not self._keep_text:
+        if is_plain and not keep_text:
             facts.append_prompts(self._connection, new["id"].to_numpy(), features)
         else:
             columns = [
                 *(_plain_values(new[name]) for name in ("id", "features", "gateway_template")),
-                _plain_values(new["text"]) if self._keep_text else [None] * len(new),
+                _plain_values(new["text"]) if keep_text else [None] * len(new),
             ]
             rows = zip(*columns, strict=True)
-            facts.add_prompts(self._connection, rows, keep_text=self._keep_text, are_new=are_new)
+            facts.add_prompts(self._connection, rows, keep_text=keep_text, are_new=are_new)
+        self._keep_texts(prompts)
+
+    def _keep_texts(self, prompts: Any) -> None:
+        """Keep texts that templates may be described from, until this ingest ends."""
         last = facts.last_described(self._connection, self._most_described)
-        self._kept.texts.add(_those(prompts.select(["id", "text"]), ids <= last))
+        self._kept.texts.add(_those(prompts.select(["id", "text"]), prompts["id"].to_numpy() <= last))
 
     def _add_names(self, entities: Mapping[str, Any]) -> None:
         self._names.add(entities)

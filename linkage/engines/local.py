@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from linkage.engines.ahead import read_ahead
 from linkage.engines.beside import Worker, has_two_cores
+from linkage.engines.completing import let_go
 from linkage.engines.kept import Kept
 from linkage.engines.load import Loader, finish_first_load, pages_mb
 from linkage.engines.names import Names
@@ -39,7 +40,7 @@ from linkage.engines.reading import Reading as Reading
 from linkage.engines.rejected import RejectedLines
 from linkage.engines.templates import Mined, mine_kept, mine_store
 from linkage.errors import FormatError, LinkageError, RejectedShareError, SourceError, StoreError
-from linkage.intake.batches import AccountBatch, RequestBatch
+from linkage.intake.batches import AccountBatch, CompanionBatch, RequestBatch
 from linkage.intake.files import RawFile
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.unpack import Digest
@@ -84,6 +85,8 @@ class FileResult:
     """Why nothing of the file was stored; None when it was."""
     reasons: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Why lines were set aside, to how many, the most frequent first."""
+    met: int = 0
+    """Companions in this file whose request was stored, or that had waited for a request in it."""
 
     @property
     def is_known(self) -> bool:
@@ -99,8 +102,9 @@ class _Tally:
     rejected: RejectedLines = dataclasses.field(default_factory=RejectedLines)
     notes: Counter[str] = dataclasses.field(default_factory=Counter)
     digest: Digest = _NO_BYTES
+    met: int = 0
 
-    def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch) -> None:
+    def add(self, counts: BatchCounts, batch: RequestBatch | AccountBatch | CompanionBatch) -> None:
         self.counts += counts
         self.rejected.add(batch.rejected)
         for note in batch.notes.to_pylist():
@@ -117,7 +121,7 @@ def ingest_files(
     wait_s: float = 0.0,
     progress: Progress | None = None,
 ) -> list[FileResult]:
-    """Load log files and account records, then mine the templates of what is new.
+    """Load log files, their companions and account records, then mine the templates of what is new.
 
     A file that cannot be used leaves nothing in the store and has the reason in its result; the other files go on. What
     an empty store is given first, where it is one file of requests, is stored with its templates or not at all.
@@ -167,6 +171,7 @@ def ingest_files(
                     finish_first_load(connection, names, settings=limits, progress=tell)
                     if kept.is_whole:
                         mine(database, connection=connection)
+            let_go(database, limits.ingest)
             mine(database)
     return results
 
@@ -281,7 +286,7 @@ class _Ingest(NamedTuple):
                 sha256=tally.digest.sha256,
                 format=raw.format_name,
                 reading=self.reading.digest(),
-                limits=limits_told(self.settings.ingest) if tally.rejected else "",
+                limits=limits_told(self.settings.ingest, kind=raw.kind, set_aside=len(tally.rejected)),
                 kind=raw.kind,
                 set_aside=len(tally.rejected),
                 **dataclasses.asdict(tally.counts),
@@ -320,17 +325,20 @@ class _Ingest(NamedTuple):
             settings=self.settings,
             progress=self.progress,
         )
-        made = make_facts(checked, source=reading.source or raw.format_name, pseudonymizer=reading.pseudonymizer)
+        made = make_facts(checked, source=reading.source or raw.format.source, pseudonymizer=reading.pseudonymizer)
         with contextlib.closing(read_ahead(made)) as batches:
             for bytes_read, found in batches:
                 if isinstance(found, FileEnd):
                     tally.digest = found.digest
                 elif isinstance(found, Prepared):
                     tally.add(loader.add_requests(found), found.batch)
+                elif isinstance(found, CompanionBatch):
+                    tally.add(loader.add_companions(found), found)
                 else:
                     tally.add(loader.add_accounts(found), found)
                 self.progress(raw.path, bytes_read, raw.size)
         loader.finish()
+        tally.met = loader.met
         _check_rejected_share(raw, tally, self.settings)
         return tally
 
@@ -343,6 +351,8 @@ def _goes_on(before: Unsettled, file: SourceFile, digest: Digest) -> bool:
 
 def _check_rejected_share(raw: RawFile, tally: _Tally, settings: Settings) -> None:
     lines = len(tally.rejected) + tally.counts.kept + tally.counts.seen_before + tally.counts.conflicting
+    if raw.kind == "companions":  # beside which a trail has the events of all services
+        lines += tally.notes[f"record: {raw.format.left_out}"]
     share = len(tally.rejected) / lines if lines else 0.0
     if share > settings.ingest.rejected_share:
         common = ", ".join(reason for reason, _ in tally.rejected.reasons.most_common(3))
@@ -368,4 +378,5 @@ def _result(raw: RawFile, counts: BatchCounts, tally: _Tally | None = None) -> F
         notes=notes,
         error=None,
         reasons=dict(sorted(told.items(), key=lambda item: (-item[1], item[0]))),
+        met=tally.met if tally else 0,
     )

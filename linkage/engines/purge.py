@@ -9,6 +9,7 @@ from typing import Final
 
 from linkage.engines.load import plain_rows, request_table
 from linkage.errors import NoSuchAccountError
+from linkage.intake.entities import entity_id
 from linkage.intake.rollups import roll_up_coverage
 from linkage.store import purge
 from linkage.store.facts import Connection
@@ -52,7 +53,8 @@ def purge_account(database: Database, account_id: str, *, wait_s: float = 0.0) -
         with database.transaction("purge an account") as connection:
             is_known = purge.choose_account(connection, account_id)
             _subtract_coverage(connection)
-            purged = _forget(connection, {}) if is_known else None
+            waited = purge.forget_waiting(connection, entity_id("account", account_id))
+            purged = _forget(connection, {"companion": waited}) if is_known or waited else None
         shrunk = purge.sweep(database)
     if purged is None:
         raise NoSuchAccountError(

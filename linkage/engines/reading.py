@@ -19,14 +19,28 @@ import pyarrow as pa
 
 from linkage.coding import is_run_start
 from linkage.engines.ahead import map_ahead
-from linkage.intake.batches import AccountBatch, RequestBatch, account_batch, request_batch
+from linkage.intake.batches import (
+    AccountBatch,
+    CompanionBatch,
+    RequestBatch,
+    account_batch,
+    companion_batch,
+    request_batch,
+)
 from linkage.intake.catalogue import AUTO
 from linkage.intake.entities import Pseudonymizer
 from linkage.intake.files import RawFile, read_raw
 from linkage.intake.formats.base import RecordKind
 from linkage.intake.mapping import Mapping as FieldMapping
 from linkage.intake.raw import RawBatch
-from linkage.intake.records import CheckedAccounts, CheckedRequests, check_accounts, check_requests
+from linkage.intake.records import (
+    CheckedAccounts,
+    CheckedCompanions,
+    CheckedRequests,
+    check_accounts,
+    check_companions,
+    check_requests,
+)
 from linkage.intake.unpack import Digest
 from linkage.memory import keep_near
 from linkage.parallel import THREADS
@@ -57,17 +71,21 @@ class Reading:
     def has_read(self, file: SourceFile, *, limits: IngestSettings) -> bool:
         """Whether nothing more would come of a file that has this entry in the ledger.
 
-        More would come of one with lines that were set aside, if now longer ones are allowed. A purge takes the limits
-        away: what it took out must not come back.
+        More would come of one with lines that were set aside, if now longer ones are allowed; and of companions, which
+        may have been let go, if now they may wait longer. A purge takes the limits away: what it took out must not come
+        back.
         """
-        allowed = json.loads(file.limits) if file.limits else _sizes(limits)
-        is_covered = all(then >= now for then, now in zip(allowed, _sizes(limits), strict=True))
+        allowed = json.loads(file.limits) if file.limits else []
+        now = [*_sizes(limits), *_waits(limits)]
+        is_covered = all(then >= each for then, each in zip(allowed, now, strict=False))
         return file.reading == self.digest() and is_covered
 
 
-def limits_told(limits: IngestSettings) -> str:
-    """What the ledger keeps of the limits that left lines of a file out."""
-    return json.dumps(_sizes(limits))
+def limits_told(limits: IngestSettings, *, kind: RecordKind, set_aside: int) -> str:
+    """What the ledger keeps of the limits that left some of a file out; nothing where none did."""
+    if kind == "companions":
+        return json.dumps([*_sizes(limits), *_waits(limits)])
+    return json.dumps(_sizes(limits)) if set_aside else ""
 
 
 def _sizes(limits: IngestSettings) -> list[int]:
@@ -76,6 +94,11 @@ def _sizes(limits: IngestSettings) -> list[int]:
     Not those of single fields: a request that lost its id for being too long would come in again, under that id.
     """
     return [limits.line_bytes, limits.unpacked_ratio]
+
+
+def _waits(limits: IngestSettings) -> list[int]:
+    """Settings that let companions go, which a larger value lets wait."""
+    return [limits.companion_days, limits.companions_waiting]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -98,10 +121,10 @@ class FileEnd(NamedTuple):
     """Of the bytes on disk that the batches were read from."""
 
 
-Checked = tuple[int, CheckedRequests | CheckedAccounts | FileEnd]
+Checked = tuple[int, CheckedRequests | CheckedAccounts | CheckedCompanions | FileEnd]
 """Bytes of the file read so far, and the checked records of a batch."""
 
-Facts = tuple[int, Prepared | AccountBatch | FileEnd]
+Facts = tuple[int, Prepared | AccountBatch | CompanionBatch | FileEnd]
 """Bytes of the file read so far, and the facts of a batch."""
 
 
@@ -125,6 +148,8 @@ def read_checked(raw: RawFile, *, settings: Settings) -> Generator[Checked]:
     for batch in raw.batches:
         if raw.kind == "accounts" and isinstance(batch, RawBatch):
             yield batch.bytes_read, check_accounts(batch, raw.format, settings=settings.ingest)
+        elif raw.kind == "companions" and isinstance(batch, RawBatch):
+            yield batch.bytes_read, check_companions(batch, raw.format, settings=settings.ingest)
         else:
             yield batch.bytes_read, check_requests(batch, raw.format, settings=settings.ingest)
     yield raw.size, FileEnd(raw.digest())
@@ -149,16 +174,18 @@ def make_facts(batches: Iterable[Checked], *, source: str, pseudonymizer: Pseudo
 
     Parameters
     ----------
-    source : name of the system that the records come from.
+    source : name of the system that the records, or the requests they complete, come from.
     """
     known = KnownIds()
 
-    def make(batch: Checked) -> RequestBatch | AccountBatch | FileEnd:
+    def make(batch: Checked) -> RequestBatch | AccountBatch | CompanionBatch | FileEnd:
         checked = batch[1]
         if isinstance(checked, FileEnd):
             return checked
         if isinstance(checked, CheckedAccounts):
             return account_batch(checked, pseudonymizer=pseudonymizer)
+        if isinstance(checked, CheckedCompanions):
+            return companion_batch(checked, source=source, pseudonymizer=pseudonymizer)
         return request_batch(checked, source=source, pseudonymizer=pseudonymizer)
 
     with contextlib.closing(map_ahead(make, batches, threads=THREADS)) as made:

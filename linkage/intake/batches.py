@@ -28,7 +28,7 @@ from linkage.intake.entities import (
 from linkage.intake.hashing import hash_rows
 from linkage.intake.prompt_ids import identify_prompts
 from linkage.intake.raw import Rejected
-from linkage.intake.records import CheckedAccounts, CheckedRequests, Notes
+from linkage.intake.records import CheckedAccounts, CheckedCompanions, CheckedRequests, Notes
 
 ENTITY_KINDS: Final = (
     "account",
@@ -126,6 +126,23 @@ class AccountBatch:
     """As in a request batch."""
 
 
+@dataclasses.dataclass(frozen=True)
+class CompanionBatch:
+    """What a second log tells of requests, as Arrow tables."""
+
+    companions: Any
+    """One row per record: ``key`` (int64, of the request), ``at_ms`` (int64, UTC epoch), then nullable int64
+    ``account_id``, ``ip_id``, ``ip_prefix_id``, ``client_id``, ``prompt_id``, ``input_tokens``, ``output_tokens``."""
+    entities: Mapping[str, Any]
+    """Kind (``ip``, ``ip_prefix``, ``client``) to table ``id``, ``value``."""
+    prompts: Any
+    """As in a request batch."""
+    notes: Any
+    """As in a request batch."""
+    rejected: Any
+    """As in a request batch."""
+
+
 def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseudonymizer | None = None) -> RequestBatch:
     """The facts of checked request records.
 
@@ -138,9 +155,9 @@ def request_batch(checked: CheckedRequests, *, source: str, pseudonymizer: Pseud
     """
     table = checked.table
     columns, entities = _encode_all(table, _PLAIN_KINDS, pseudonymizer)
-    _encode_addresses(table, columns, entities, pseudonymizer)
-    clients = client_texts(table["user_agent"], table["tls_fingerprint"])
-    columns["client_id"], entities["client"] = encode_column("client", clients, pseudonymizer=pseudonymizer)
+    _encode_callers(table, columns, entities, pseudonymizer)
+    claimed = encode_column("forwarded", table["forwarded_for"], derive=address_entities, pseudonymizer=pseudonymizer)
+    columns["forwarded_id"], entities["forwarded"] = claimed
     prompts = identify_prompts(table["prompt"], table["prompt_template"])
     columns["prompt_id"] = prompts.ids
     content = _content_ids(table, [columns[name] for name in _ID_COLUMNS], columns["forwarded_id"])
@@ -190,6 +207,36 @@ def account_batch(checked: CheckedAccounts, *, pseudonymizer: Pseudonymizer | No
     )
 
 
+def companion_batch(
+    checked: CheckedCompanions, *, source: str, pseudonymizer: Pseudonymizer | None = None
+) -> CompanionBatch:
+    """The facts of checked companions; see :func:`request_batch`.
+
+    Parameters
+    ----------
+    source : the name of the system that the requests come from.
+    """
+    table = checked.table
+    columns: dict[str, Any] = {"account_id": encode_column("account", table["account_id"])[0]}
+    entities: dict[str, Any] = {}
+    _encode_callers(table, columns, entities, pseudonymizer)
+    prompts = identify_prompts(table["prompt"], pa.chunked_array([pa.nulls(len(table), pa.string())]))
+    facts = {
+        "key": pa.array(_request_keys(table["request_id"], np.zeros(len(table), np.int64), source)),
+        "at_ms": _to_ms(table["timestamp"]),
+        **columns,
+        "prompt_id": prompts.ids,
+        **{name: table[name] for name in ("input_tokens", "output_tokens")},
+    }
+    return CompanionBatch(
+        companions=pa.table(facts).combine_chunks(),
+        entities=entities,
+        prompts=prompts.table,
+        notes=_note_table(checked.notes),
+        rejected=_rejected_table(checked.rejected),
+    )
+
+
 def _encode_all(
     table: Any, kinds: Mapping[str, tuple[str, str]], pseudonymizer: Pseudonymizer | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -200,19 +247,16 @@ def _encode_all(
     return columns, entities
 
 
-def _encode_addresses(
+def _encode_callers(
     table: Any, columns: dict[str, Any], entities: dict[str, Any], pseudonymizer: Pseudonymizer | None
 ) -> None:
-    """Add addresses and prefixes; prefixes are made from raw addresses, so that pseudonyms keep them."""
+    """Add addresses, prefixes and clients; prefixes are made from raw addresses, so that pseudonyms keep them."""
     addresses = encode_texts(table["ip"])
-    kinds = (
-        ("ip", addresses, address_entities),
-        ("ip_prefix", addresses, ip_prefixes),
-        ("forwarded", table["forwarded_for"], address_entities),
-    )
-    for kind, column, derive in kinds:
-        found = encode_column(kind, column, derive=derive, pseudonymizer=pseudonymizer)
+    for kind, derive in (("ip", address_entities), ("ip_prefix", ip_prefixes)):
+        found = encode_column(kind, addresses, derive=derive, pseudonymizer=pseudonymizer)
         columns[f"{kind}_id"], entities[kind] = found
+    clients = client_texts(table["user_agent"], table["tls_fingerprint"])
+    columns["client_id"], entities["client"] = encode_column("client", clients, pseudonymizer=pseudonymizer)
 
 
 def _content_ids(table: Any, ids: Sequence[Any], forwarded: Any) -> Ints:

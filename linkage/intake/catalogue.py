@@ -14,8 +14,10 @@ from typing import Final
 
 from linkage.errors import FormatError, UsageError
 from linkage.intake.formats import (
+    apim_llm,
     bedrock,
     canonical,
+    cloudtrail,
     envoy,
     kong,
     litellm_spendlogs,
@@ -40,8 +42,9 @@ _CODED: Final[tuple[Format, ...]] = (
     kong.FORMAT,
     envoy.FORMAT,
 )
+_COMPANIONS: Final[tuple[Format, ...]] = (cloudtrail.FORMAT, apim_llm.FORMAT)
 _ACCOUNTS: Final[tuple[Format, ...]] = (canonical.ACCOUNTS, litellm_tables.USERS, litellm_tables.KEYS)
-_WRAPPERS: Final = ("records", "result", "logEvents", "events", "data")
+_WRAPPERS: Final = ("records", "Records", "result", "logEvents", "events", "data")
 
 _SHOWN_FIELDS: Final = 30
 
@@ -58,7 +61,7 @@ def shipped_mappings() -> Mapping[str, FieldMapping]:
 @functools.cache
 def known_formats() -> tuple[Format, ...]:
     """All shipped formats; at most one fits a record."""
-    return (*_CODED, *(mapping.format for mapping in shipped_mappings().values()), *_ACCOUNTS)
+    return (*_CODED, *(mapping.format for mapping in shipped_mappings().values()), *_COMPANIONS, *_ACCOUNTS)
 
 
 def format_names() -> tuple[str, ...]:
@@ -108,14 +111,20 @@ def recognise(samples: Sequence[Collection[str]], *, where: str, kind: RecordKin
         raise FormatError(_why_unknown(samples, where=where, kind=kind))
     if kind not in (None, best.kind):
         raise FormatError(
-            f"{where}: wanted {_about(kind)}; found {best.title} ({_about(best.kind)}). "
-            + ("Pass it with --accounts" if best.kind == "accounts" else "Pass it without --accounts")
+            f"{where}: wanted {_about(kind)}; found {best.title} ({_about(best.kind)}). " + _how_else(best, kind)
         )
     return best
 
 
+def _how_else(found: Format, wanted: RecordKind | None) -> str:
+    if found.kind == "companions" and wanted == "requests":
+        return f"It completes the requests of {found.completes}: load both with linkage ingest"
+    return "Pass it with --accounts" if found.kind == "accounts" else "Pass it without --accounts"
+
+
 def _about(kind: RecordKind | None) -> str:
-    return {"requests": "request records", "accounts": "account records", None: "log records"}[kind]
+    words = {"requests": "request records", "accounts": "account records", "companions": "a companion of requests"}
+    return words[kind] if kind else "log records"
 
 
 def _why_unknown(samples: Sequence[Collection[str]], *, where: str, kind: RecordKind | None) -> str:

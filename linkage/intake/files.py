@@ -222,7 +222,12 @@ def _text_lines(source: Source, sample: bytes) -> Iterator[str]:
 def _recognise(source: Source, sample: bytes, layout: Layout, kind: RecordKind | None) -> Format:
     if layout == "empty" or not sample.strip(_NO_VALUE):
         return canonical.ACCOUNTS if kind == "accounts" else canonical.REQUESTS
-    return recognise(_samples(source, sample, layout), where=str(source.path), kind=kind)
+    samples, longest = _samples(source, sample, layout), source.settings.line_bytes
+    if not samples and len(sample) > longest and b"\n" not in sample[:longest]:
+        raise FormatError(
+            f"{source.path}: wanted lines of at most {longest:,} bytes; its first is longer. Raise [ingest] line_bytes"
+        )
+    return recognise(samples, where=str(source.path), kind=kind)
 
 
 def _samples(source: Source, sample: bytes, layout: Layout) -> list[list[str]]:
@@ -271,7 +276,7 @@ def _sample_fields(sample: bytes, layout: Layout, source: Source) -> list[list[s
             continue
         if len(fields) >= _SAMPLE_RECORDS:
             break
-    return fields
+    return fields[:_SAMPLE_RECORDS]  # one line may hold thousands
 
 
 def _batches(

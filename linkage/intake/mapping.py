@@ -19,7 +19,7 @@ from typing import Any, Final, cast, get_args
 
 from linkage import terms
 from linkage.errors import MappingError, RecordError
-from linkage.intake.formats.base import Format, Record, RecordKind
+from linkage.intake.formats.base import COMPANION_FIELDS, Format, Record, RecordKind
 from linkage.intake.prompts import flatten_messages
 from linkage.intake.trees import Path, follow, parse_path, parse_text
 from linkage.intake.values import is_absent, moment_from_number, number_of, read_moment
@@ -36,6 +36,12 @@ MATCHED_CHARS: Final = 20_000
 _REQUIRED: Final[dict[RecordKind, tuple[str, ...]]] = {
     "requests": terms.REQUIRED_REQUEST_FIELDS,
     "accounts": ("account_id",),
+    "companions": ("timestamp", "request_id"),
+}
+_KNOWN: Final[dict[RecordKind, tuple[str, ...]]] = {
+    "requests": terms.REQUEST_FIELDS,
+    "accounts": terms.ACCOUNT_FIELDS,
+    "companions": COMPANION_FIELDS,
 }
 _TICKS_BEFORE_EPOCH: Final = 621_355_968_000_000_000
 _TIME_FIELDS: Final = ("timestamp", "created_at")
@@ -46,7 +52,7 @@ _RULE_KEYS: Final = (
 _IDLE_BESIDE: Final = {"value": ("match",), "between": ("match", "hop", "values", "otherwise", "unit")}
 """What a rule cannot use beside the key that says where its value is."""
 
-_FILE_KEYS: Final = ("name", "title", "kind", "records", "marks", "line", "other_lines")
+_FILE_KEYS: Final = ("name", "title", "kind", "completes", "records", "marks", "line", "other_lines")
 
 Rule = Callable[[Record], Any]
 _Kept = tuple[Sequence[Path], frozenset[str]]
@@ -121,6 +127,7 @@ def mapping_from(tables: dict[str, Any], *, name: str) -> Mapping:
         left_out=f"left out by [keep] of {name} ({', '.join(map(str, tables.get('keep', {})))})",
         looked_in=tuple((field, _where(tables["fields"][field])) for field in _REQUIRED[kind]),
         split=_splitter(split) if split else None,
+        completes=str(about.get("completes", "")),
     )
     said = json.dumps([name, tables], sort_keys=True, default=str)
     digest = hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -195,13 +202,17 @@ class _Checked:
             return {}
         self._refuse_unknown(about, _FILE_KEYS, "[file]")
         self._refuse_other(about, "kind", get_args(RecordKind), "[file]")
+        if (about.get("kind") == "companions") != ("completes" in about):
+            self.fault(
+                "[file]", 'kind = "companions" and completes = "the format, or --source, of the requests" go together'
+            )
         self._refuse_other(about, "other_lines", ("reject", "skip"), "[file]")
         if "other_lines" in about and "line" not in about:
             self.fault("[file]", "other_lines says what lines do that `line` does not match; give `line` too")
         return about
 
     def rules(self, fields: Any, kind: RecordKind) -> dict[str, Rule]:
-        known = terms.ACCOUNT_FIELDS if kind == "accounts" else terms.REQUEST_FIELDS
+        known = _KNOWN.get(kind, terms.REQUEST_FIELDS)
         required = _REQUIRED.get(kind, terms.REQUIRED_REQUEST_FIELDS)
         if not isinstance(fields, dict):
             self.fault("[fields]", f"wanted a table that says where {terms.join_words(required)} are")

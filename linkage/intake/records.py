@@ -29,7 +29,7 @@ from linkage.intake.column_checks import (
     check_times,
 )
 from linkage.intake.contracts import params_text, read_contract
-from linkage.intake.formats.base import Format, Record
+from linkage.intake.formats.base import COMPANION_FIELDS, Format, Record
 from linkage.intake.raw import ColumnBatch, RawBatch, Rejected
 from linkage.intake.values import (
     MAX_LATENCY_MS,
@@ -72,6 +72,9 @@ ACCOUNT_TYPES: Final[Mapping[str, Any]] = {
 }
 """Arrow types of the checked account fields, in the order of ``terms.ACCOUNT_FIELDS``."""
 
+COMPANION_TYPES: Final[Mapping[str, Any]] = {field: REQUEST_TYPES[field] for field in COMPANION_FIELDS}
+"""Arrow types of the checked fields of companions: who asked, and what requests may lack."""
+
 _PLAIN_IDS: Final = ("request_id", "account_id", "organization_id", "prompt_template", "end_user")
 
 Notes = Counter[tuple[str, str]]
@@ -99,6 +102,21 @@ class CheckedAccounts:
 
     table: Any
     """Arrow table with the columns and types of ``ACCOUNT_TYPES``; ``account_id`` is never null."""
+    lines: Any
+    """Arrow int64 array: where each record stands in its file."""
+    rejected: list[Rejected]
+    """What was set aside, by line."""
+    notes: Notes
+    """Values dropped or repaired."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedCompanions:
+    """What a second log tells of requests, one record each."""
+
+    table: Any
+    """Arrow table with the columns and types of ``COMPANION_TYPES``; ``timestamp`` and ``request_id`` are never
+    null, ``prompt`` begins with the system text."""
     lines: Any
     """Arrow int64 array: where each record stands in its file."""
     rejected: list[Rejected]
@@ -135,6 +153,16 @@ def check_accounts(raw: RawBatch, form: Format, *, settings: IngestSettings | No
     records, lines, rejected, notes = _converted(raw, form)
     columns = _read_columns(records, lines, readers, {"account_id": "", **dict(form.looked_in)}, rejected, notes)
     return CheckedAccounts(_typed(columns, ACCOUNT_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
+
+
+def check_companions(raw: RawBatch, form: Format, *, settings: IngestSettings | None = None) -> CheckedCompanions:
+    """The usable companions of a batch, in canonical form; see :func:`check_requests`."""
+    every = _request_readers(settings or IngestSettings())
+    readers = {field: every[field] for field in COMPANION_TYPES}
+    records, lines, rejected, notes = _converted(raw, form)
+    columns = _read_columns(records, lines, readers, dict(form.looked_in), rejected, notes)
+    _put_system_first(columns)
+    return CheckedCompanions(_typed(columns, COMPANION_TYPES), pa.array(lines, pa.int64()), sorted(rejected), notes)
 
 
 def _request_readers(settings: IngestSettings) -> dict[str, Reader]:

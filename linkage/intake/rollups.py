@@ -89,6 +89,7 @@ ROLLUP_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Rollup and its columns, whole numbers all of them, in the order in which they are stored."""
 
+_REQUESTS: Final = slice(2, 5)  # of ``account_day``: all, failed, limited
 _SUMMED: Final = slice(2, 12)
 """What is added up of ``account_day``."""
 
@@ -164,6 +165,20 @@ def roll_up_rows(rows: Ints) -> dict[str, Ints]:
         "account_day": _account_day(accounts, at_ms, rows),
         "account_hour": _account_hour(accounts, at_ms, rows[:, _STATUS]),
     }
+
+
+def roll_up_added(rows: Ints) -> tuple[dict[str, Ints], list[tuple[int, str, int, int]]]:
+    """What values add to the rollups of requests that are counted already, and to what is told of days.
+
+    Parameters
+    ----------
+    rows : columns as :func:`counted_rows` gives them, -1 in each but those of account, time and the added values.
+    """
+    rolled = roll_up_rows(rows)
+    days = rolled["account_day"]
+    days[:, _REQUESTS] = 0
+    coverage = [(day, field, present, 0) for day, field, present, _ in coverage_rows(rows) if present]
+    return {"entity_use": rolled["entity_use"], "account_day": days}, coverage
 
 
 @kernel

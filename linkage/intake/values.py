@@ -116,7 +116,9 @@ def read_column(raw: Sequence[Any], read: Reader) -> Column:
 
 
 def read_present(value: Any, read: Reader) -> Any:
-    """What the reader makes of a value, a fault where it cannot use it, None where it is absent."""
+    """What the reader makes of a value, a fault where it or the format cannot use it, None where it is absent."""
+    if isinstance(value, Fault):
+        return value
     if is_absent(value):
         return None
     try:

@@ -35,6 +35,7 @@ from linkage.outputs.verify import Verification
 from linkage.rebuild import published_run
 from linkage.settings import HealthSettings
 from linkage.stages import Step
+from linkage.store.companions import count_companions
 from linkage.store.doctor import examine, family_coverage, field_coverage
 from linkage.store.health import newest_day
 from linkage.store.incidence import need_requests
@@ -58,6 +59,10 @@ class IngestResult:
     """Which evidence families this input allows, and which it rules out."""
     remarks: tuple[str, ...] = ()
     """What was in a folder and is no file, or that a folder was empty."""
+    waiting: int = 0
+    """Records of companion logs that wait in the store for the request they tell of."""
+    aged_out: int = 0
+    """Those that were let go now, as no request of theirs came for so long, or too many waited."""
 
     @property
     def kept(self) -> int:
@@ -75,6 +80,11 @@ class IngestResult:
         return sum(file.seen_before + file.conflicting for file in self.files)
 
     @property
+    def met(self) -> int:
+        """Records of companion logs that met the request they tell of, whichever was loaded first."""
+        return sum(file.met for file in self.files)
+
+    @property
     def failed(self) -> tuple[FileResult, ...]:
         """Files of which nothing was stored."""
         return tuple(file for file in self.files if file.error)
@@ -82,8 +92,12 @@ class IngestResult:
     def __repr__(self) -> str:
         files = "1 file" if len(self.failed) == 1 else f"{len(self.failed):,} files"
         failed = f", {files} failed" if self.failed else ""
+        told = {"met": self.met, "wait for": self.waiting, "were let go without": self.aged_out}
+        words = [f"{count:,} {word} their request" for word, count in told.items() if count]
+        companions = f"; companions: {', '.join(words)}" if words else ""
         return (
-            f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before{failed}"
+            f"IngestResult: {self.kept:,} kept, {self.set_aside:,} set aside, {self.seen_before:,} seen before"
+            f"{companions}{failed}"
         )
 
     def _repr_html_(self) -> str:
@@ -409,19 +423,21 @@ class Store:
         wait_s: float = 0.0,
         progress: Progress | bool | None = None,
     ) -> IngestResult:
-        """Load log files and account records; what is stored already changes nothing.
+        """Load log files, their companions and account records; what is stored already changes nothing.
 
         Parameters
         ----------
-        files : request logs, plain or packed (gzip, Zstandard); format and packing are told by the bytes. A folder
-            stands for the files in it, hidden ones left out, by name; a folder that ``linkage ingest-spark`` made is
-            taken whole, alone, and takes the place of the one it was built upon.
+        files : request logs, and second logs that complete them (CloudTrail, API Management), in any order, plain or
+            packed (gzip, Zstandard); format and packing are told by the bytes. A folder stands for the files in it,
+            hidden ones left out, by name; a folder that ``linkage ingest-spark`` made is taken whole, alone, and takes
+            the place of the one it was built upon.
         format : a format's name, or ``auto``.
         map : a mapping file (TOML) for logs of any other shape.
         accounts : one or more files of account records.
         keep_prompts : keep the prompts' text, compressed; without it only templates, items and counts are kept.
         pseudonymize : a file with a secret key; addresses, cards, mail domains and clients are stored as keyed hashes.
         source : name of the system the records come from, inside which request ids are unique; None: the format's name.
+            A log and its companion go by the same.
         settings : settings or the path of a settings file.
         wait_s : how long to wait for another writer, in seconds.
         progress : called with file, bytes read and bytes in all; True shows a bar.
@@ -452,6 +468,7 @@ class Store:
             instead="Build upon that folder: linkage ingest-spark MASTER FOLDER LOGS --out NEW, then take NEW in",
         )
         found, remarks = _expand(files, own=self._database.own_files)
+        aged_before = count_companions(self._database).aged_out
         with progress_shown(progress) as tell:
             results = ingest_files(
                 self._database,
@@ -462,7 +479,9 @@ class Store:
                 wait_s=wait_s,
                 progress=tell,
             )
-        return self._told(results, remarks)
+        counts = count_companions(self._database)
+        told = self._told(results, remarks)
+        return dataclasses.replace(told, waiting=counts.waiting, aged_out=counts.aged_out - aged_before)
 
     def _told(self, results: Sequence[FileResult], remarks: Sequence[str] = ()) -> IngestResult:
         coverage = self.coverage

@@ -69,6 +69,7 @@ _HIDDEN: Final = (
     "account_record",
     "case_member",
     "case_value",
+    "companion",
     "coverage_day",
     "entity",
     "entity_use",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from linkage.memory import machine_bytes, rebuild_bytes
 from linkage.settings import HealthSettings
+from linkage.store.companions import count_companions
 from linkage.store.facts import storable_path
 from linkage.store.health import find_ahead, find_stray
 from linkage.store.store import Database
@@ -97,6 +98,7 @@ def examine(database: Database, *, now_ms: int | None = None, settings: HealthSe
     if findings[0][0] != "problem":  # of a damaged file nothing else can be said
         findings += _input_findings(database)
         findings += _failed_file_findings(database)
+        findings += _companion_findings(database)
         findings += _clock_findings(database, now_ms, settings or HealthSettings())
         findings += _memory_findings(database, machine_bytes())
         findings += _run_findings(database)
@@ -160,6 +162,22 @@ def _failed_file_findings(database: Database) -> Iterator[Finding]:
         more = len(failed) - _FAILED_TOLD
         found = f"{counted(more, 'more file')} {'was' if more == 1 else 'were'} not loaded"
         yield "problem", "files", found, "the next ingest tells which"
+
+
+def _companion_findings(database: Database) -> Iterator[Finding]:
+    """Records of companion logs that have not met the request they tell of."""
+    counts = count_companions(database)
+    if counts.waiting:
+        found = f"{_records(counts.waiting)} of companion logs (CloudTrail, API Management) wait for a request"
+        yield "note", "companions", found, "load the log their requests are in, with the same --source as them"
+    if counts.aged_out:
+        found = f"{_records(counts.aged_out)} of companion logs were let go: no request of theirs came"
+        advice = "should their requests still come, raise [ingest] companion_days and load the files again"
+        yield "note", "companions", found, advice
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _clock_findings(database: Database, now_ms: int | None, settings: HealthSettings) -> Iterator[Finding]:

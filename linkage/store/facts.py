@@ -113,11 +113,16 @@ def add_requests(connection: Connection, rows: Ints, latencies: Numbers) -> None
 
 def replace_requests(connection: Connection, rows: Ints, latencies: Numbers) -> None:
     """Put requests in the place of those stored under their keys; their accounts and days become dirty."""
-    keys = _listed(rows[:, 0].tolist())
-    connection.execute(statements.MARK_DIRTY, (keys,))
-    connection.execute(statements.FORGET_REQUESTS, (keys,))
+    keys = rows[:, 0].tolist()
+    mark_dirty(connection, keys)
+    connection.execute(statements.FORGET_REQUESTS, (_listed(keys),))
     add_requests(connection, rows, latencies)
-    connection.execute(statements.MARK_DIRTY, (keys,))
+    mark_dirty(connection, keys)
+
+
+def mark_dirty(connection: Connection, keys: Sequence[int]) -> None:
+    """Note that rollups of the accounts and days of these requests are to be made anew."""
+    connection.execute(statements.MARK_DIRTY, (_listed(keys),))
 
 
 def _listed(keys: Sequence[int]) -> str:
@@ -255,6 +260,8 @@ def add_source_file(
 ) -> None:
     """Enter a file in the ledger, its rejected lines in quarantine, and note that the input changed.
 
+    What companions change of requests is noted by whoever completes these.
+
     Of bytes that are there already, as of a file that was written to while it was loaded, the first entry stays, with
     what more came of them.
 
@@ -267,7 +274,7 @@ def add_source_file(
     connection.executemany(
         "insert or ignore into rejected values (?, ?, ?)", ((number, line, reason) for line, reason in rejected)
     )
-    if file.kept or file.conflicting:
+    if file.kind != "companions" and (file.kept or file.conflicting):
         connection.execute(statements.BUMP_REVISION)
 
 

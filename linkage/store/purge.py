@@ -34,6 +34,11 @@ def choose_account(connection: sqlite3.Connection, account_id: str) -> bool:
     return connection.execute(sql.CHOOSE_ACCOUNT, (account_id,)).rowcount == 1
 
 
+def forget_waiting(connection: sqlite3.Connection, account: int) -> int:
+    """Delete what waits for requests of an account, by the account's number; how many rows went."""
+    return connection.execute(sql.FORGET_WAITING, (account,)).rowcount
+
+
 def choose_before(connection: sqlite3.Connection, day: int) -> None:
     """Choose the accounts that have requests before a day (since the epoch), and none since."""
     connection.execute(sql.TOUCH_ACCOUNTS, {"day": day})

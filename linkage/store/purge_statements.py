@@ -33,6 +33,8 @@ where id in (select id from touched_account)
     and id not in (select account_id from request where at_ms >= 86400000 * :day)
 """
 
+FORGET_WAITING: Final = "delete from companion where taken is null and account_id = ?"
+
 CHOSEN_REQUESTS: Final = """
 select key, content, account_id, at_ms, api_key_id, organization_id, ip_id, ip_prefix_id, payment_id, client_id,
        model_id, endpoint_id, contract_id, end_user_id, prompt_id, input_tokens, output_tokens, status, latency_ms,
@@ -55,8 +57,13 @@ where account_id in (select id from gone_account)
 group by run_id, cluster_id
 """
 
+FORGET_LEFT_ALONE: Final = (
+    "companion",
+    "delete from companion where taken is not null and key not in (select key from request)",
+)
 FORGET_ACCOUNTS: Final[Statements] = (
     ("request", "delete from request where account_id in (select id from gone_account)"),
+    FORGET_LEFT_ALONE,
     ("account_record", "delete from account_record where account_id in (select id from gone_account)"),
     ("entity_use", "delete from entity_use where account_id in (select id from gone_account)"),
     ("account_day", "delete from account_day where account_id in (select id from gone_account)"),
@@ -80,6 +87,8 @@ where account_a in (select id from gone_account) or account_b in (select id from
 
 FORGET_BEFORE: Final[Statements] = (
     ("request", "delete from request where at_ms < 86400000 * :day"),
+    FORGET_LEFT_ALONE,
+    ("companion", "delete from companion where at_ms < 86400000 * :day"),
     ("entity_use", "delete from entity_use where day < :day"),
     ("account_day", "delete from account_day where day < :day"),
     ("account_hour", "delete from account_hour where hour < 24 * :day"),
@@ -152,6 +161,11 @@ where e.id not in (select entity_id from entity_use)
     and e.id not in (select email_domain_id from account_record where email_domain_id is not null)
     and e.id not in (select payment_id from account_record where payment_id is not null)
     and e.id not in (
+        select c.ip_prefix_id from companion as c where c.ip_prefix_id is not null
+        union select c.ip_id from companion as c where c.ip_id is not null
+        union select c.client_id from companion as c where c.client_id is not null
+    )
+    and e.id not in (
         select t.family_id from template as t where t.family_id is not null
         union select t.id from template as t
     )
@@ -165,6 +179,11 @@ where id not in (select entity_id from entity_use)
     and id not in (select organization_id from account_record where organization_id is not null)
     and id not in (select email_domain_id from account_record where email_domain_id is not null)
     and id not in (select payment_id from account_record where payment_id is not null)
+    and id not in (
+        select c.ip_prefix_id from companion as c where c.ip_prefix_id is not null
+        union select c.ip_id from companion as c where c.ip_id is not null
+        union select c.client_id from companion as c where c.client_id is not null
+    )
     and id not in (
         select t.family_id from template as t where t.family_id is not null
         union select t.id from template as t

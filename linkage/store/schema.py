@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from linkage.store.companion_tables import COMPANIONS
 from linkage.store.first_schema import FIRST_VERSION
 
 APPLICATION_ID: Final = 0x4C4E4B47
@@ -337,5 +338,6 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     _BARRED,
     _PARTED,
     _LEFT_OUT,
+    COMPANIONS,
 )
 """Scripts in order, each one transaction that sets ``user_version`` to its place (from 1)."""

@@ -24,7 +24,7 @@ from details import make_detail
 from linkage.errors import LinkageError
 from linkage.intake.files import read_raw
 from linkage.intake.mapping import mapping_from
-from linkage.intake.records import check_accounts, check_requests
+from linkage.intake.records import check_accounts, check_companions, check_requests
 from linkage.outputs.html import cluster_page
 from linkage.outputs.tables import detail_json, to_csv
 from linkage.outputs.text import file_stem, one_line, visible
@@ -42,6 +42,11 @@ _SAMPLE: Final = {
     "list": [1, None, "x"],
 }
 _DETAIL: Final = make_detail(3)
+_CHECKS: Final[dict[str, Callable[..., Any]]] = {
+    "requests": check_requests,
+    "accounts": check_accounts,
+    "companions": check_companions,
+}
 
 
 def _read(data: bytes, **how: Any) -> tuple[Any, ...]:
@@ -55,12 +60,7 @@ def _read(data: bytes, **how: Any) -> tuple[Any, ...]:
         try:
             raw = read_raw(path, settings=LIMITS, **how)
             for batch in raw.batches:
-                is_request = raw.kind == "requests"
-                checked = (
-                    check_requests(batch, raw.format, settings=LIMITS)
-                    if is_request
-                    else check_accounts(batch, raw.format)
-                )
+                checked = _CHECKS[raw.kind](batch, raw.format, settings=LIMITS)
                 notes += checked.notes
                 rejected += [(line.line, line.reason) for line in checked.rejected]
                 rows += zip(checked.lines.to_pylist(), map(repr, checked.table.to_pylist()), strict=True)

@@ -150,6 +150,11 @@ def _bytes(line: str) -> bytes:
 
 
 def _usable(form: Format, path: str) -> Format:
+    if form.kind == "companions":
+        raise FormatError(
+            f"{path}: wanted request records; {form.name} completes those of {form.completes}: load both with linkage "
+            "ingest"
+        )
     if form.kind != "requests":
         raise FormatError(f"{path}: wanted request records; {form.name} holds {form.kind}. Pass it with --accounts")
     if form.join is not None:

@@ -9,7 +9,22 @@ from typing import Any, Final, Literal, Protocol
 from linkage.intake.trees import parse_text
 from linkage.intake.values import is_absent, moment_from_number
 
-RecordKind = Literal["requests", "accounts"]
+RecordKind = Literal["requests", "accounts", "companions"]
+"""What records are: requests, account records, or what a second log tells of requests that another one has."""
+
+COMPANION_FIELDS: Final = (
+    "timestamp",
+    "request_id",
+    "account_id",
+    "ip",
+    "user_agent",
+    "tls_fingerprint",
+    "prompt",
+    "system_prompt",
+    "input_tokens",
+    "output_tokens",
+)
+"""What a companion may tell: of which request, when and by whom it was made, and what its own log may lack."""
 
 Record = Mapping[str, Any]
 Convert = Callable[[Record], Record | None]
@@ -56,6 +71,13 @@ class Format:
     """One raw object to its records, where a line holds several."""
     join: Callable[[], Joiner] | None = None
     """Makes what joins the lines of one file, where a record stands on several."""
+    completes: str = ""
+    """Of companions, the format whose requests they complete."""
+
+    @property
+    def source(self) -> str:
+        """The name of the system inside which the records' request ids are unique, where nobody gives another."""
+        return self.completes or self.name
 
     def missing_marks(self, fields: Collection[str]) -> list[str]:
         """Marks that the fields do not satisfy, as ``a or b``; empty when a record is of this format."""

@@ -27,7 +27,7 @@ _INVOCATION: Final = "amazon-bedrock-invocationMetrics"
 _THROTTLED: Final = ("ThrottlingException", "TooManyRequestsException", "ServiceQuotaExceededException")
 
 
-def _records(record: Record) -> Iterator[Record]:
+def records_in(record: Record) -> Iterator[Record]:
     """The record itself, or those inside a CloudWatch export."""
     listed = next((record[name] for name in _EVENTS if isinstance(record.get(name), list)), [record])
     for event in listed:
@@ -107,5 +107,5 @@ FORMAT: Final = Format(
     marks=(("modelId",), ("requestId",), ("identity", "input", "schemaType")),
     convert=_read,
     looked_in=(("account_id", "identity.arn"),),
-    split=_records,
+    split=records_in,
 )
