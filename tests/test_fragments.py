@@ -67,7 +67,7 @@ def test_shared_bits_are_those_counted_one_by_one(seed: int) -> None:
     bits = GroupBits(group, incidence, habits=habits)
     between = bits.between(pairs)
     assert bits.is_work.tolist() == [True, True, True, False]
-    assert bits.is_payment.tolist() == [False, False, True, False]
+    assert bits.is_by_lot.tolist() == [False, False, True, False]
     for number in range(5):
         assert bits.inside[number, :3] == pytest.approx(slow_share(incidence, group, number, number))
     for row, (left, right) in enumerate(pairs):
@@ -134,19 +134,20 @@ def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkey
     assert 1 < len(set(quick)) < 50
 
 
-@pytest.mark.parametrize(("apart", "groups"), [("payment", 1), ("network", 5), ("content", 5)])
-def test_groups_alike_but_for_the_cards_they_pay_with_are_joined(apart: str, groups: int) -> None:
+@pytest.mark.parametrize(("apart", "groups"), [("payment", 1), ("registration", 1), ("network", 5), ("content", 5)])
+def test_groups_alike_but_for_what_comes_by_the_lot_are_joined(apart: str, groups: int) -> None:
     """Forty accounts in five groups share a value of two families; of the third each group has one of its own."""
-    accounts, own = 40, FAMILIES.index(apart)
+    families = FAMILIES if apart in FAMILIES else ("content", "network", apart)
+    accounts, own = 40, families.index(apart)
     group = np.arange(accounts) // 8
     family = np.array([0, 1, 2, *[own] * 4])
     bits = np.where(family == own, 10.0, 4.0)
     shared = [np.full(accounts, f) for f in range(3) if f != own]
     value = np.concatenate([*shared, np.where(group == 0, own, group + 2)])
     account = np.tile(np.arange(accounts), 3)
-    table, blank = pd.DataFrame({"family": [FAMILIES[f] for f in family]}), np.ones(len(family))
+    table, blank = pd.DataFrame({"family": [families[f] for f in family]}), np.ones(len(family))
     names = pd.Index([f"a{n:03}" for n in range(accounts)])
-    incidence = Incidence(names, FAMILIES, table, family, bits, blank, blank, account, value)
+    incidence = Incidence(names, families, table, family, bits, blank, blank, account, value)
     ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
     habits = np.full((accounts, 3), np.nan)
     joined = join_fragments(group, incidence, ends=ends, habits=habits, settings=CommunitySettings())

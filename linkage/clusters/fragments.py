@@ -111,15 +111,15 @@ def _score_pairs(bits: GroupBits, pairs: Codes, settings: CommunitySettings) -> 
 
     Groups that work, pay and connect apart stay apart: of what both share inside in the families of work,
     money and place, ``WORK_SHARE`` must be shared between them too, unless in all other families they are
-    nearly as alike (``LIKE_SHARE``) as fellows are. One family alone joins nothing. Cards of their own do not keep
-    groups apart: one serves a few accounts, and a large operator buys many.
+    nearly as alike (``LIKE_SHARE``) as fellows are. One family alone joins nothing. Cards and sign-ups of their own do
+    not keep groups apart: a lot of them serves a few accounts, and a large operator has many.
     """
     between, work, size = bits.between(pairs), bits.is_work, bits.accounts.astype(np.float64)
     left, right = bits.inside[pairs[:, 0]], bits.inside[pairs[:, 1]]
     weight = size[pairs] / size[pairs].sum(axis=1, keepdims=True)
     mean = weight[:, :1] * left + weight[:, 1:] * right
-    own_cards = np.maximum(np.minimum(left, right) - between, 0.0)[:, bits.is_payment]
-    needed = np.maximum(settings.merge_bits, settings.merge_share * (mean.sum(axis=1) - own_cards.sum(axis=1)))
+    own_lots = np.maximum(np.minimum(left, right) - between, 0.0)[:, bits.is_by_lot]
+    needed = np.maximum(settings.merge_bits, settings.merge_share * (mean.sum(axis=1) - own_lots.sum(axis=1)))
     possible = np.minimum(left, right)[:, work].sum(axis=1)
     apart = between[:, work].sum(axis=1) < WORK_SHARE * possible
     apart &= between[:, ~work].sum(axis=1) < LIKE_SHARE * mean[:, ~work].sum(axis=1)

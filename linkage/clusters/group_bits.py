@@ -19,6 +19,9 @@ from linkage.sorting import find_place, order_of
 WORK_FAMILIES = ("content", "network", "payment")
 """What an operator's fragments can hardly avoid to have in common."""
 
+LOT_FAMILIES = ("payment", "registration")
+"""What an operator has by the lot: a card serves a few accounts, and so does a mail domain or a day of sign-ups."""
+
 CONDUCT_DISCOUNT_BITS = 1.0
 """Accounts of one hand are this much less than surely alike."""
 
@@ -47,7 +50,7 @@ class GroupBits:
     ----------
     inside : groups x columns.
     is_work : per column, whether it is work, money or place.
-    is_payment : per column, whether it is money.
+    is_by_lot : per column, whether it comes by the lot.
     """
 
     def __init__(self, group: Codes, incidence: Incidence, *, habits: Numbers) -> None:
@@ -58,7 +61,7 @@ class GroupBits:
         self._breadth, self.inside = np.zeros((groups, families)), np.zeros((groups, families + 1))
         self._center, self._radius = np.full((groups, habits.shape[1]), np.nan), np.full(groups, np.nan)
         self.is_work = np.append(np.isin(incidence.families, WORK_FAMILIES), False)
-        self.is_payment = np.append(np.isin(incidence.families, "payment"), False)
+        self.is_by_lot = np.append(np.isin(incidence.families, LOT_FAMILIES), False)
         self._renew(np.flatnonzero(self._uses.accounts))
 
     @property
