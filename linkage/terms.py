@@ -46,10 +46,10 @@ Family = Literal[
 ]
 """The kinds of reason to tie two accounts."""
 
-Exclusion = Literal["families", "share", "copyable", "overturned"]
+Exclusion = Literal["families", "share", "copyable", "work", "overturned"]
 """Why an account that was found with the others is a bystander: fewer than two families tie it; too small a share of
-what ties the median member; what ties it could be taken over from others, and what could not be does not tie it; a
-decision freed it, and nothing is new since."""
+what ties the median member; what ties it could be taken over from others, and what could not be does not tie it; it is
+tied less firmly than most and sends none of the members' own work; a decision freed it, and nothing is new since."""
 
 EventKind = Literal["born", "grew", "shrank", "split", "merged", "dormant", "revived", "ended"]
 """What happened to a cluster between two runs."""

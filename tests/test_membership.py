@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 
 from linkage.clusters.membership import find_standing
-from linkage.clusters.ties import build_incidence
+from linkage.clusters.ties import Incidence, build_incidence
 from linkage.evidence.weights import VALUES
 from linkage.settings import VerdictSettings
-from linkage.terms import ACCOUNTS, EVIDENCE, EXCLUSIONS, make_frame
+from linkage.terms import ACCOUNTS, CONDUCT, EVIDENCE, EXCLUSIONS, make_frame
 
 FAMILIES = ("network", "payment", "content")
 USUAL = (12.0, 0.0, 12.0)
@@ -27,6 +27,7 @@ def excluded(*ties: tuple[float, float, float]) -> list[str]:
         families=FAMILIES,
         incidence=build_incidence(make_frame(EVIDENCE), make_frame(VALUES), accounts),
         accounts=accounts,
+        conduct=make_frame(CONDUCT),
         settings=VerdictSettings(linked_bits=2.5, linked_share=0.5, probable_share=0.25),
     )
     assert (standing.group < 0).tolist() == standing.excluded.any(axis=1).tolist()
@@ -41,3 +42,25 @@ def test_each_rule_that_leaves_an_account_out_is_told_by_itself() -> None:
 def test_an_account_that_may_have_been_copied_is_told_apart_from_one_that_is_tied_by_little() -> None:
     copied, lone = (6.0, 0.0, 6.0), (6.0, 0.0, 0.0)
     assert excluded(*[PAID] * 4, copied, lone) == [*[""] * 4, "copyable", "families+copyable"]
+
+
+def test_who_is_tied_less_firmly_and_sends_nothing_of_the_members_own_work_is_a_bystander() -> None:
+    """Eight members send a template of their own; of the four others one is tied firmly and one has no prompts."""
+    ids = [f"a{number:02}" for number in range(13)]
+    senders = [*range(8), 12]  # one of them is in no group
+    values = pd.DataFrame({"family": ["content"], "accounts": [len(senders)]})
+    blank, uses = np.ones(1), np.zeros(len(senders), dtype=np.int64)
+    known = (blank.astype(np.int64) * 0, blank, blank, blank, np.array(senders), uses)
+    firm, weak = (8.0, 8.0, 8.0), (3.0, 0.0, 3.0)
+    standing = find_standing(
+        np.array([*[firm] * 9, *[weak] * 3, (0.0, 0.0, 0.0)]),
+        np.array([0] * 12 + [-1]),
+        families=("payment", "registration", "rhythm"),
+        incidence=Incidence(pd.Index(ids), ("content",), values, *known),
+        accounts=make_frame(ACCOUNTS, {"account_id": ids, "created_at": [pd.Timestamp("2026-01-01", tz="UTC")] * 13}),
+        conduct=make_frame(CONDUCT, {"account_id": ids[:11], "prompt_count": [5] * 11}),
+        settings=VerdictSettings(probable_share=0.2, core_share=0.7),
+    )
+    told = ["+".join(compress(EXCLUSIONS, row)) for row in standing.excluded]
+    assert told == [*[""] * 9, "work", "work", "", ""]
+    assert (standing.group < 0).tolist() == [False] * 9 + [True, True, False, True]

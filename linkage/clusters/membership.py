@@ -54,6 +54,7 @@ def find_standing(
     families: Sequence[str],
     incidence: Incidence,
     accounts: pd.DataFrame,
+    conduct: pd.DataFrame,
     settings: VerdictSettings,
 ) -> Standing:
     """What speaks for each account's membership of the group that it was found in.
@@ -64,11 +65,16 @@ def find_standing(
     whole : group of each account, -1 for none.
     families : of the columns of ``matrix``.
     accounts : frame of shape ``ACCOUNTS``.
+    conduct : frame of shape ``CONDUCT``: whose prompts are known.
     """
     copyable = np.isin(families, COPYABLE_FAMILIES)
     belonging, excluded = _belonging(matrix, whole, copyable, settings)
     is_framed = excluded[:, EXCLUSIONS.index("copyable")]
     group = np.where(belonging >= settings.probable_share, whole, -1)
+    is_idle = (belonging < settings.core_share) & _has_prompts(conduct, incidence)
+    is_idle &= _send_nothing_own(whole, group, incidence, settings)
+    excluded[:, EXCLUSIONS.index("work")] = is_idle
+    belonging[is_idle], group[is_idle] = 0.0, -1
     is_untold = is_framed & accounts["created_at"].isna().to_numpy()
     if is_untold.any():
         is_untold = _find_alike(matrix[:, copyable], whole, group, is_untold, incidence=incidence, settings=settings)
@@ -98,6 +104,7 @@ def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: Verdict
         "families": is_lone,
         "share": share < settings.probable_share,
         "copyable": is_framed,
+        "work": np.zeros_like(is_lone),
         "overturned": np.zeros_like(is_lone),
     }
     result, excluded = np.full(len(group), -1.0), np.zeros((len(group), len(EXCLUSIONS)), dtype=np.bool_)
@@ -130,6 +137,27 @@ def _find_alike(
             is_linking = (members >= settings.linked_bits).mean(axis=0) >= settings.linked_share
             firm = ALIKE_SHARE * np.median(members, axis=0)
             result[mine] = (matrix[mine] >= firm)[:, is_linking].all(axis=1) & is_linking.any()
+    return result
+
+
+def _has_prompts(conduct: pd.DataFrame, incidence: Incidence) -> Flags:
+    """Of whom prompts are known."""
+    result = np.zeros(len(incidence.accounts), dtype=np.bool_)
+    told = conduct.loc[conduct["prompt_count"] > 0, "account_id"]
+    result[incidence.accounts.get_indexer(pd.Index(told))] = True
+    return result
+
+
+def _send_nothing_own(whole: Codes, group: Codes, incidence: Incidence, settings: VerdictSettings) -> Flags:
+    """Which members send none of the templates of their group, where its members do so (``linked_share`` of them).
+
+    An address out of the pool that a campaign rents, or a day of sign-ups, ties a stranger to it.
+    """
+    inside = np.flatnonzero(group >= 0)
+    sends = _send_own(whole, group, incidence)
+    usual = pd.Series(sends[inside]).groupby(group[inside]).transform("mean") >= settings.linked_share
+    result = np.zeros(len(group), dtype=np.bool_)
+    result[inside] = usual.to_numpy() & ~sends[inside]
     return result
 
 

@@ -158,7 +158,7 @@ def judge(
     everything = np.column_stack([_all_ties(incidence, near, whole, groups)[1], extra])
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
     known: dict[str, Any] = {"families": families, "incidence": incidence, "accounts": accounts, "settings": settings}
-    standing = find_standing(everything, whole, **known)
+    standing = find_standing(everything, whole, conduct=conduct, **known)
     group = standing.group
     measure = functools.partial(
         measure_extraction,

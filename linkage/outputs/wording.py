@@ -406,6 +406,7 @@ _EXCLUDED: Final[Mapping[Exclusion, str]] = {
     "families": "fewer than two kinds of evidence tie it",
     "share": "what ties it is {least} of what ties a usual member",
     "copyable": "what ties it could be taken over from others, and what could not be does not tie it",
+    "work": "it is tied less firmly than most and sends none of the prompts that hardly anybody but the members sends",
     "overturned": "a decision freed it and nothing is new since",
 }
 
