@@ -118,10 +118,10 @@ def _score_pairs(bits: GroupBits, pairs: Codes, settings: CommunitySettings) -> 
     left, right = bits.inside[pairs[:, 0]], bits.inside[pairs[:, 1]]
     weight = size[pairs] / size[pairs].sum(axis=1, keepdims=True)
     mean = weight[:, :1] * left + weight[:, 1:] * right
-    own_lots = np.maximum(np.minimum(left, right) - between, 0.0)[:, bits.is_by_lot]
+    both = np.minimum(left, right)
+    own_lots = np.maximum(both - between, 0.0)[:, bits.is_by_lot]
     needed = np.maximum(settings.merge_bits, settings.merge_share * (mean.sum(axis=1) - own_lots.sum(axis=1)))
-    possible = np.minimum(left, right)[:, work].sum(axis=1)
-    apart = between[:, work].sum(axis=1) < WORK_SHARE * possible
+    apart = between[:, work].sum(axis=1) < WORK_SHARE * both[:, work].sum(axis=1)
     apart &= between[:, ~work].sum(axis=1) < LIKE_SHARE * mean[:, ~work].sum(axis=1)
     alone = (between >= MERGE_FAMILY_BITS).sum(axis=1) < MERGE_FAMILIES
     return np.where(apart | alone, 0.0, between.sum(axis=1) / needed)

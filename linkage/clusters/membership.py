@@ -87,7 +87,7 @@ def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: Verdict
 
     0 also for who has less than ``probable_share`` of the ties that cannot be copied, in a group whose accounts have
     such ties: so one person cannot be framed by taking over their address, words and habits. The second array has a
-    column for each of ``EXCLUSIONS``.
+    column for each of ``EXCLUSIONS``, of which ties alone tell three.
     """
     inside = np.flatnonzero(group >= 0)
     mine = group[inside]
@@ -104,12 +104,11 @@ def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: Verdict
         "families": is_lone,
         "share": share < settings.probable_share,
         "copyable": is_framed,
-        "work": np.zeros_like(is_lone),
-        "overturned": np.zeros_like(is_lone),
     }
     result, excluded = np.full(len(group), -1.0), np.zeros((len(group), len(EXCLUSIONS)), dtype=np.bool_)
     result[inside] = np.where(is_lone | is_framed, 0.0, share)
-    excluded[inside] = np.column_stack([found[name] for name in EXCLUSIONS])
+    for name, flags in found.items():
+        excluded[inside, EXCLUSIONS.index(name)] = flags
     return result, excluded
 
 

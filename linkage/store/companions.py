@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 import orjson
 
 from linkage.arrays import Ints
-from linkage.store.facts import Connection
+from linkage.store.facts import Connection, pack_text, unpack_text
 from linkage.store.statements import BUMP_REVISION, BUMP_REVISIONS
 from linkage.store.store import Database
 
@@ -153,7 +152,7 @@ def find_their_requests(connection: Connection, keys: Sequence[int]) -> Ints:
 def find_waiting_prompts(connection: Connection, keys: Sequence[int]) -> list[tuple[int, bytes, str | None]]:
     """Id, fingerprints and kept text of the prompts that companions of these requests have, by ascending id."""
     rows = connection.execute(_FIND_PROMPTS, (_listed(keys),)).fetchall()
-    return [(prompt_id, features, _unpack(text)) for prompt_id, features, text in rows]
+    return [(prompt_id, features, None if text is None else unpack_text(text)) for prompt_id, features, text in rows]
 
 
 def add_companions(connection: Connection, rows: Ints, *, prompts: Mapping[int, tuple[bytes, str | None]]) -> None:
@@ -165,7 +164,10 @@ def add_companions(connection: Connection, rows: Ints, *, prompts: Mapping[int, 
     prompts : of the prompts that wait with them, fingerprints and the text where it is to be kept, by id.
     """
     place = COMPANION_COLUMNS.index("prompt_id")
-    packed = {prompt_id: (features, _pack(text)) for prompt_id, (features, text) in prompts.items()}
+    packed = {
+        prompt_id: (features, None if text is None else pack_text(text))
+        for prompt_id, (features, text) in prompts.items()
+    }
     connection.executemany(_ADD, ((*row, *packed.get(row[place], (None, None))) for row in rows.tolist()))
 
 
@@ -212,11 +214,3 @@ def _matrix(rows: Sequence[tuple[Any, ...]], columns: int) -> Ints:
 
 def _listed(keys: Sequence[int]) -> str:
     return orjson.dumps(keys).decode()
-
-
-def _pack(text: str | None) -> bytes | None:
-    return None if text is None else zlib.compress(text.encode("utf-8", "surrogatepass"))
-
-
-def _unpack(text: bytes | None) -> str | None:
-    return None if text is None else zlib.decompress(text).decode("utf-8", "surrogatepass")

@@ -200,7 +200,7 @@ def add_prompts(
     keep_text : keep the text in the store too, compressed.
     are_new : none of them is stored, so that no index is needed to tell.
     """
-    kept = ((row[0], row[1], row[2], _pack(row[3]) if keep_text and row[3] else None) for row in rows)
+    kept = ((row[0], row[1], row[2], pack_text(row[3]) if keep_text and row[3] else None) for row in rows)
     connection.executemany(statements.APPEND_PROMPT if are_new else statements.ADD_PROMPT, kept)
 
 
@@ -220,8 +220,14 @@ def last_described(connection: Connection, most: int) -> int:
     return int(min(1.0, most * (1 + _SPREAD / math.sqrt(most)) / known) * _LAST_ID)
 
 
-def _pack(text: str) -> bytes:
+def pack_text(text: str) -> bytes:
+    """A prompt's text as a store keeps it."""
     return zlib.compress(text.encode("utf-8", "surrogatepass"))
+
+
+def unpack_text(packed: bytes) -> str:
+    """The text that :func:`pack_text` packed."""
+    return zlib.decompress(packed).decode("utf-8", "surrogatepass")
 
 
 def has_file_of(database: Database, *, size: int) -> bool:
