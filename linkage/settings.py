@@ -225,7 +225,7 @@ class CommunitySettings:
         unit="bits between random accounts of two communities",
         low=0,
         high=60,
-        reason="less is what strangers share",
+        reason="less is what strangers share, unless two communities share hardly more inside",
     )
     pooled_share: float = _setting(
         0.8,

@@ -154,6 +154,31 @@ def test_groups_alike_but_for_what_comes_by_the_lot_are_joined(apart: str, group
     assert len(set(joined)) == groups
 
 
+@pytest.mark.parametrize(
+    ("bits", "own_bits", "size", "groups"),
+    [(2.0, 0.0, 4, 1), (2.0, 0.3, 4, 1), (2.0, 1.0, 4, 3), (1.4, 0.0, 4, 3), (2.0, 0.0, 1, 3), (2.6, 0.0, 1, 1)],
+)
+def test_groups_that_are_as_alike_between_as_inside_need_few_bits(
+    bits: float, own_bits: float, size: int, groups: int
+) -> None:
+    """Three groups share a value of two families, and each has a value of a third one that is its own."""
+    accounts = 3 * size
+    group = np.arange(accounts) // size
+    worth = np.array([bits, bits, *[own_bits] * 3])
+    family = np.array([0, 2, 1, 1, 1])
+    order = np.argsort(family, kind="stable")
+    place = np.argsort(order)
+    value = place[np.concatenate([np.zeros(accounts, dtype=int), np.ones(accounts, dtype=int), group + 2])]
+    account = np.tile(np.arange(accounts), 3)
+    table, blank = pd.DataFrame({"family": [FAMILIES[f] for f in family[order]]}), np.ones(len(family))
+    names = pd.Index([f"a{n:03}" for n in range(accounts)])
+    incidence = Incidence(names, FAMILIES, table, family[order], worth[order], blank, blank, account, value)
+    ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
+    habits = np.full((accounts, 3), np.nan)
+    joined = join_fragments(group, incidence, ends=ends, habits=habits, settings=CommunitySettings())
+    assert len(set(joined)) == groups
+
+
 def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """230 accounts share three values: 200 in one group, the others each for itself, all tied to the first."""
     accounts, values = 230, 3

@@ -44,6 +44,12 @@ def test_an_account_that_may_have_been_copied_is_told_apart_from_one_that_is_tie
     assert excluded(*[PAID] * 4, copied, lone) == [*[""] * 4, "copyable", "families+copyable"]
 
 
+def test_what_cannot_be_copied_is_asked_for_in_proportion_to_what_members_have_of_it() -> None:
+    weakly = (6.0, 2.6, 6.0)
+    quarter, less = (6.0, 0.7, 6.0), (6.0, 0.6, 6.0)
+    assert excluded(*[weakly] * 4, quarter, less) == [*[""] * 5, "copyable"]
+
+
 def test_who_is_tied_less_firmly_and_sends_nothing_of_the_members_own_work_is_a_bystander() -> None:
     """Eight members send a template of their own; of the four others one is tied firmly and one has no prompts."""
     ids = [f"a{number:02}" for number in range(13)]

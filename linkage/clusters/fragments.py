@@ -24,6 +24,14 @@ WORK_SHARE = 0.1
 LIKE_SHARE = 0.8
 """Share of what fellows have in common in the other families that makes up for work, money and place."""
 
+ALIKE_SHARE = 0.9
+"""Two fragments that are so nearly alike between as inside are one, though they do not share ``merge_bits``: a wording
+that thousands of accounts send is common, and a few bits are all that any of them share. With 0.85 a pool of bought
+accounts came to a diluted campaign (2026-12-01)."""
+
+ALIKE_BITS = 3.0
+"""Bits that these must share all the same."""
+
 MERGE_FAMILIES = 2
 """Families that must tie two fragments."""
 
@@ -57,7 +65,7 @@ def join_fragments(
     incidence : uses as codes.
     ends : account codes of each link, links x 2; only linked groups can be joined.
     habits : as from ``rank_habits``; NaN where unknown.
-    settings : ``merge_share`` of their mean inner cohesion, and ``merge_bits`` at least.
+    settings : ``merge_share`` of their mean inner cohesion, and ``merge_bits`` at least, or ``ALIKE_SHARE`` of it.
     """
     group = _renumber(group)
     groups = int(group.max(initial=-1)) + 1
@@ -112,7 +120,8 @@ def _score_pairs(bits: GroupBits, pairs: Codes, settings: CommunitySettings) -> 
     Groups that work, pay and connect apart stay apart: of what both share inside in the families of work,
     money and place, ``WORK_SHARE`` must be shared between them too, unless in all other families they are
     nearly as alike (``LIKE_SHARE``) as fellows are. One family alone joins nothing. Cards and sign-ups of their own do
-    not keep groups apart: a lot of them serves a few accounts, and a large operator has many.
+    not keep groups apart, nor what conduct adds to them: a lot of them serves a few accounts, and a large operator has
+    many. How much a single account has in common inside is not known: it needs ``merge_bits``.
     """
     between, work, size = bits.between(pairs), bits.is_work, bits.accounts.astype(np.float64)
     left, right = bits.inside[pairs[:, 0]], bits.inside[pairs[:, 1]]
@@ -120,7 +129,11 @@ def _score_pairs(bits: GroupBits, pairs: Codes, settings: CommunitySettings) -> 
     mean = weight[:, :1] * left + weight[:, 1:] * right
     both = np.minimum(left, right)
     own_lots = np.maximum(both - between, 0.0)[:, bits.is_by_lot]
-    needed = np.maximum(settings.merge_bits, settings.merge_share * (mean.sum(axis=1) - own_lots.sum(axis=1)))
+    shared = mean[:, :-1].sum(axis=1) - own_lots.sum(axis=1)
+    inside = shared + np.minimum(mean[:, -1], shared)  # conduct is worth no more than all else
+    alike = np.minimum(settings.merge_bits, np.maximum(ALIKE_BITS, ALIKE_SHARE * inside))
+    least = np.where((size[pairs] > 1).all(axis=1), alike, settings.merge_bits)
+    needed = np.maximum(least, settings.merge_share * inside)
     apart = between[:, work].sum(axis=1) < WORK_SHARE * both[:, work].sum(axis=1)
     apart &= between[:, ~work].sum(axis=1) < LIKE_SHARE * mean[:, ~work].sum(axis=1)
     alone = (between >= MERGE_FAMILY_BITS).sum(axis=1) < MERGE_FAMILIES

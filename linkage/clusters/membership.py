@@ -99,7 +99,7 @@ def _belonging(matrix: Numbers, group: Codes, copyable: Flags, settings: Verdict
     has_own = own >= settings.linked_bits
     is_usual = (has_own.groupby(mine).transform("mean") >= settings.linked_share).to_numpy()
     usual = own.where(has_own).groupby(mine).transform("median").fillna(0.0)
-    is_framed = is_usual & (own < np.maximum(settings.probable_share * usual, settings.linked_bits)).to_numpy()
+    is_framed = is_usual & (own < settings.probable_share * usual).to_numpy()
     found: dict[Exclusion, Flags] = {
         "families": is_lone,
         "share": share < settings.probable_share,
