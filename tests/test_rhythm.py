@@ -103,6 +103,20 @@ def test_cells_fed_from_one_queue_are_related_and_others_are_not() -> None:
     assert related["bits"].iloc[0] == MOST_BITS
 
 
+@pytest.mark.parametrize(("late", "related"), [(20, 1), (120, 0)])
+def test_groups_that_hand_on_little_of_what_they_could_are_not_fed_from_one_queue(late: int, related: int) -> None:
+    """Forty hand-overs, more than chance gives in both cases, beside work that comes on another day."""
+    left, right = WORKERS[:6], WORKERS[6:]
+    soon = _passes(left, right, gap=MINUTE, count=40)
+    later = _passes(left, right, gap=1 + MINUTE, seed=5, count=late)
+    hours = hours_of(_every_hour(WORKERS))
+    passed = find_passed_items(groups_of(left, right), items=items_of([*soon, *later]), hours=hours)
+    assert passed["soon"].sum() == 40
+    assert len(passed) == 40 + late
+    assert passed["chance"].mean() * len(passed) < 28
+    assert len(relate_groups(groups_of(left, right), passed=passed)) == related
+
+
 def _crowd(draw: np.random.Generator) -> dict[str, np.ndarray]:
     """People with hours and days of their own."""
     day = np.arange(14 * 24) // 24
