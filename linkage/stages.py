@@ -16,6 +16,7 @@ import pandas as pd
 from linkage.clusters.cells import join_cells
 from linkage.clusters.coefficients import coefficients_from
 from linkage.clusters.communities import Partitioned, find_communities, partition_links, weightless_bits
+from linkage.clusters.parting import part_left_out
 from linkage.clusters.significance import ENOUGH_NULL_GROUPS, find_null_cohesion
 from linkage.clusters.verdicts import Verdicts, judge
 from linkage.evidence.alignment import permute_evidence
@@ -184,14 +185,22 @@ def _look_at_groups(
     seed: int,
     without: Collection[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Communities after joining cells of one queue, and what they show as groups."""
+    """Communities after parting those left out and joining cells of one queue, and what they show as groups."""
+    parted = part_left_out(
+        communities,
+        evidence=evidence,
+        values=linked.values,
+        accounts=inputs.accounts,
+        conduct=inputs.conduct,
+        settings=settings.verdicts,
+    )
     listed = {"items": inputs.items, "other_items": inputs.other_items, "hours": inputs.hours}
-    passed = find_passed_items(_groups(communities), **listed)
+    passed = find_passed_items(_groups(parted), **listed)
     related = make_frame(GROUP_RELATIONS)
     if "rhythm" not in without:
-        related = relate_groups(_groups(communities), passed=passed)
+        related = relate_groups(_groups(parted), passed=passed)
     joined = join_cells(
-        communities,
+        parted,
         related,
         evidence=evidence,
         values=linked.values,
@@ -247,7 +256,10 @@ def _verdicts(
 
 
 def judge_again(judged: Judged, inputs: Inputs, *, settings: Settings, seed: int) -> Judged:
-    """The same communities under other verdict settings or coefficients; the costly stages are not run again."""
+    """The same communities under other verdict settings or coefficients; the costly stages are not run again.
+
+    Those left out were parted from their communities under the settings of then.
+    """
     known = (judged.evidence, judged.linked, judged.communities, judged.group_evidence, judged.null_cohesion)
     verdicts = _verdicts(inputs, *known, settings=settings, seed=seed)
     return dataclasses.replace(judged, verdicts=verdicts)

@@ -264,16 +264,6 @@ def test_bystanders_come_with_the_word_to_leave_them_alone(small: ClusterDetail)
     assert "Bystander: 1 account , touched by the same values" in words
 
 
-@pytest.mark.parametrize(("bystanders", "others", "asked"), [(9, 3, False), (10, 40, True), (10, 41, False)])
-def test_many_bystanders_are_to_be_looked_at_as_a_group(
-    small: ClusterDetail, bystanders: int, others: int, asked: bool
-) -> None:
-    members = pd.DataFrame({"membership": ["bystander"] * bystanders + ["core"] * others})
-    step = wording._bystanders_step(dataclasses.replace(small, members=members))[0].text
-    assert step.startswith(f"Leave {bystanders} bystanders alone")
-    assert ("a group of their own" in step) == asked
-
-
 def test_what_to_do_depends_on_the_tier(small: ClusterDetail) -> None:
     steps = {tier: wording.next_steps(renamed(small, "c-1", tier=tier)) for tier in terms.TIERS}
     commands = {tier: [step.command for step in said if step.command] for tier, said in steps.items()}

@@ -384,3 +384,19 @@ def _tie_near(near: Nearness, members: Codes) -> tuple[Codes, float]:
     inside = members[gap <= near.reach(center, NEAR_SHARE)]
     share = max(len(inside) - 1, 0) / (len(members) - 1 + PRIOR_FELLOWS)
     return inside, max(np.log2(max(share, 1e-9) / NEAR_SHARE), 0.0)
+
+
+def all_ties(incidence: Incidence, near: Nearness, group: Codes, *, groups: int) -> tuple[pd.DataFrame, Numbers]:
+    """Ties by shared values as a frame, and ties of all families as an array with conduct in the last column.
+
+    Conduct adds at most what the shared values give together: alone it says nothing.
+
+    Parameters
+    ----------
+    incidence, group, groups : as for :func:`group_ties`.
+    near : as for :func:`conduct_ties`.
+    """
+    ties = group_ties(incidence, group, groups=groups)
+    matrix = tie_matrix(ties, incidence)
+    conduct = np.minimum(conduct_ties(near, group), matrix.sum(axis=1))
+    return ties, np.column_stack([matrix, conduct])

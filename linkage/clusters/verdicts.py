@@ -30,14 +30,7 @@ from linkage.clusters.openness import Openness, find_openness
 from linkage.clusters.reasons import noun, tell_reasons
 from linkage.clusters.significance import measure_significance
 from linkage.clusters.tiers import Graded, Weighed, grade, most_declared
-from linkage.clusters.ties import (
-    Incidence,
-    build_incidence,
-    conduct_ties,
-    group_ties,
-    rank_habits,
-    tie_matrix,
-)
+from linkage.clusters.ties import Incidence, all_ties, build_incidence, group_ties, rank_habits
 from linkage.parallel import at_once
 from linkage.settings import VerdictSettings
 from linkage.terms import (
@@ -155,7 +148,7 @@ def judge(
     check_frame(found, GROUP_EVIDENCE, name="group_evidence")
     own = found.loc[whole[incidence.accounts.get_indexer(pd.Index(found["account_id"]))] == found["group"]]
     extra = _bits_by(own, incidence, "family", GROUP_FAMILIES)
-    everything = np.column_stack([_all_ties(incidence, near, whole, groups)[1], extra])
+    everything = np.column_stack([all_ties(incidence, near, whole, groups=groups)[1], extra])
     families = (*incidence.families, "conduct", *GROUP_FAMILIES)
     known: dict[str, Any] = {"families": families, "incidence": incidence, "accounts": accounts, "settings": settings}
     standing = find_standing(everything, whole, conduct=conduct, **known)
@@ -210,17 +203,6 @@ def _pattern_q_value(found: pd.DataFrame, groups: int) -> Numbers:
     return np.asarray(np.minimum(2 * np.exp2(-bits), 1.0), dtype=np.float64)
 
 
-def _all_ties(incidence: Incidence, near: Nearness, group: Codes, groups: int) -> tuple[pd.DataFrame, Numbers]:
-    """Ties by shared values as a frame, and ties of all families as an array with conduct in the last column.
-
-    Conduct adds at most what the shared values give together: alone it says nothing.
-    """
-    ties = group_ties(incidence, group, groups=groups)
-    matrix = tie_matrix(ties, incidence)
-    conduct = np.minimum(conduct_ties(near, group), matrix.sum(axis=1))
-    return ties, np.column_stack([matrix, conduct])
-
-
 def _bits_by(found: pd.DataFrame, incidence: Incidence, column: str, names: Sequence[str]) -> Numbers:
     """Bits of group evidence per account, accounts x names: of one account and name, the most."""
     table = np.zeros((len(incidence.accounts), len(names)))
@@ -243,7 +225,7 @@ def _judge_groups(
     patterns: pd.DataFrame,
 ) -> _Judged:
     groups = len(q_value)
-    ties, matrix = _all_ties(incidence, near, group, groups)
+    ties, matrix = all_ties(incidence, near, group, groups=groups)
     controller = measure_controller(
         matrix,
         group,

@@ -91,12 +91,6 @@ _LIKELIHOODS: Final = (
 _SURE: Final = _LIKELIHOODS[0][0]
 _WEAKEST_NAMED: Final = 3
 
-_MANY_LEFT_OUT: Final = 10
-"""Bystanders from which on a reader is told to look at them as a group, where they are so large a part of a cluster:"""
-
-_LEFT_OUT_SHARE: Final = 0.2
-"""as a share. A campaign that used the kit of a larger one was left out of it, and nobody looked at it again."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -502,7 +496,10 @@ def next_steps(detail: ClusterDetail) -> list[Step]:
         )
         steps += [Step(look, _case(detail, "watched"))]
     steps += [Step("If one of the innocent readings fits, clear it:", _case(detail, "cleared"))]
-    return [*steps, *_bystanders_step(detail)]
+    bystanders = membership_counts(detail).get("bystander", 0)
+    if bystanders:
+        steps.append(Step(f"Leave {counted(bystanders, 'bystander')} alone: what ties them is not enough to act on."))
+    return steps
 
 
 def _readings_step(detail: ClusterDetail) -> Step:
@@ -519,18 +516,6 @@ def _weakest_step(detail: ClusterDetail) -> Step:
     if not names:
         return Step("No member is flagged: read the members before anything else.")
     return Step(f"Check the flagged accounts with the weakest ties by hand first: {join_words(names)}.")
-
-
-def _bystanders_step(detail: ClusterDetail) -> list[Step]:
-    held = membership_counts(detail)
-    bystanders = held.get("bystander", 0)
-    if not bystanders:
-        return []
-    alone = f"Leave {counted(bystanders, 'bystander')} alone: what ties them is not enough to act on."
-    if bystanders < max(_MANY_LEFT_OUT, _LEFT_OUT_SHARE * sum(held.values())):
-        return [Step(alone)]
-    others = "So many may be a group of their own: look at what they share with each other and members do not have."
-    return [Step(f"{alone} {others}")]
 
 
 def _operator_step(detail: ClusterDetail) -> list[Step]:
