@@ -134,6 +134,24 @@ def test_rounds_that_look_only_at_changed_groups_join_the_same(seed: int, monkey
     assert 1 < len(set(quick)) < 50
 
 
+def join_linked(
+    group: np.ndarray,
+    account: np.ndarray,
+    value: np.ndarray,
+    *,
+    bits: np.ndarray,
+    family: np.ndarray,
+    families: tuple[str, ...] = FAMILIES,
+) -> np.ndarray:
+    """The groups after joining, where every account is linked to the first and nobody's habits are known."""
+    table, blank = pd.DataFrame({"family": [families[f] for f in family]}), np.ones(len(family))
+    names = pd.Index([f"a{n:03}" for n in range(len(group))])
+    incidence = Incidence(names, families, table, family, bits, blank, blank, account, value)
+    ends = np.column_stack([np.zeros(len(group) - 1, dtype=np.int64), np.arange(1, len(group))])
+    habits = np.full((len(group), 3), np.nan)
+    return join_fragments(group, incidence, ends=ends, habits=habits, settings=CommunitySettings())
+
+
 @pytest.mark.parametrize(("apart", "groups"), [("payment", 1), ("registration", 1), ("network", 5), ("content", 5)])
 def test_groups_alike_but_for_what_comes_by_the_lot_are_joined(apart: str, groups: int) -> None:
     """Forty accounts in five groups share a value of two families; of the third each group has one of its own."""
@@ -145,12 +163,7 @@ def test_groups_alike_but_for_what_comes_by_the_lot_are_joined(apart: str, group
     shared = [np.full(accounts, f) for f in range(3) if f != own]
     value = np.concatenate([*shared, np.where(group == 0, own, group + 2)])
     account = np.tile(np.arange(accounts), 3)
-    table, blank = pd.DataFrame({"family": [families[f] for f in family]}), np.ones(len(family))
-    names = pd.Index([f"a{n:03}" for n in range(accounts)])
-    incidence = Incidence(names, families, table, family, bits, blank, blank, account, value)
-    ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
-    habits = np.full((accounts, 3), np.nan)
-    joined = join_fragments(group, incidence, ends=ends, habits=habits, settings=CommunitySettings())
+    joined = join_linked(group, account, value, bits=bits, family=family, families=families)
     assert len(set(joined)) == groups
 
 
@@ -164,18 +177,9 @@ def test_groups_that_are_as_alike_between_as_inside_need_few_bits(
     """Three groups share a value of two families, and each has a value of a third one that is its own."""
     accounts = 3 * size
     group = np.arange(accounts) // size
-    worth = np.array([bits, bits, *[own_bits] * 3])
-    family = np.array([0, 2, 1, 1, 1])
-    order = np.argsort(family, kind="stable")
-    place = np.argsort(order)
-    value = place[np.concatenate([np.zeros(accounts, dtype=int), np.ones(accounts, dtype=int), group + 2])]
-    account = np.tile(np.arange(accounts), 3)
-    table, blank = pd.DataFrame({"family": [FAMILIES[f] for f in family[order]]}), np.ones(len(family))
-    names = pd.Index([f"a{n:03}" for n in range(accounts)])
-    incidence = Incidence(names, FAMILIES, table, family[order], worth[order], blank, blank, account, value)
-    ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
-    habits = np.full((accounts, 3), np.nan)
-    joined = join_fragments(group, incidence, ends=ends, habits=habits, settings=CommunitySettings())
+    worth, family = np.array([bits, *[own_bits] * 3, bits]), np.array([0, 1, 1, 1, 2])
+    value = np.concatenate([np.full(accounts, 0), group + 1, np.full(accounts, 4)])
+    joined = join_linked(group, np.tile(np.arange(accounts), 3), value, bits=worth, family=family)
     assert len(set(joined)) == groups
 
 
@@ -183,11 +187,7 @@ def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(mo
     """230 accounts share three values: 200 in one group, the others each for itself, all tied to the first."""
     accounts, values = 230, 3
     account, value = np.divmod(np.arange(accounts * values), values)
-    table, blank = pd.DataFrame({"family": list(FAMILIES)}), np.ones(values)
-    names = pd.Index([f"a{n:03}" for n in range(accounts)])
-    incidence = Incidence(names, FAMILIES, table, np.arange(3), np.full(3, 8.0), blank, blank, account, value)
     group = np.maximum(np.arange(accounts) - 199, 0)
-    ends = np.column_stack([np.zeros(accounts - 1, dtype=np.int64), np.arange(1, accounts)])
     rounds: list[int] = []
     choose = fragments._choose_pairs
 
@@ -196,9 +196,7 @@ def test_a_large_group_takes_in_its_crumbs_by_the_tenth_and_not_one_at_a_time(mo
         return choose(pairs, score, size)
 
     monkeypatch.setattr(fragments, "_choose_pairs", count)
-    joined = join_fragments(
-        group, incidence, ends=ends, habits=np.full((accounts, 3), np.nan), settings=CommunitySettings()
-    )
+    joined = join_linked(group, account, value, bits=np.full(values, 8.0), family=np.arange(values))
     assert joined.tolist() == [0] * accounts
     assert rounds == [30, 9, 0]  # in each round one best partner and a tenth of the group
 

@@ -11,6 +11,19 @@ from linkage.settings import Settings
 from linkage.terms import COMMUNITIES, check_frame, make_frame
 
 
+def part(world: World, together: list[str]) -> pd.DataFrame:
+    """One community of these accounts, after parting."""
+    frames, settings = world.frames(), Settings()
+    evidence = gather_evidence(**frames, settings=settings.evidence)
+    parts = {name: frames[name] for name in ("accounts", "conduct")}
+    linked = link_accounts(evidence, **parts, uses=frames["uses"], settings=settings.evidence)
+    columns = {"account_id": together, "community": [0] * len(together), "stability": [1.0] * len(together)}
+    communities = make_frame(COMMUNITIES, columns)
+    found = part_left_out(communities, evidence=evidence, values=linked.values, **parts, settings=settings.verdicts)
+    check_frame(found, COMMUNITIES, name="found")
+    return found
+
+
 def parted(*, members: int, alike: int, strangers: int = 0) -> pd.DataFrame:
     """One community of members on one card, others that do as they do, and strangers to both, after parting."""
     world = World(seed=5)
@@ -21,17 +34,9 @@ def parted(*, members: int, alike: int, strangers: int = 0) -> pd.DataFrame:
         world.add(f"m{number:02}", values={**values, "payment": ["card"]}, created_day=100.0 + number / 50, **habits)
     for number in range(alike):
         world.add(f"k{number:02}", values=values, created_day=2.0 + 7 * number, **habits)
-    frames, settings = world.frames(), Settings()
-    evidence = gather_evidence(**frames, settings=settings.evidence)
-    parts = {name: frames[name] for name in ("accounts", "conduct")}
-    linked = link_accounts(evidence, **parts, uses=frames["uses"], settings=settings.evidence)
-    ids = frames["accounts"]["account_id"]
+    ids = world.frames()["accounts"]["account_id"]
     together = [*ids[ids.str.match("[mk]")], *ids[~ids.str.match("[mk]")].head(strangers)]
-    columns = {"account_id": together, "community": [0] * len(together), "stability": [1.0] * len(together)}
-    found = part_left_out(
-        make_frame(COMMUNITIES, columns), evidence=evidence, values=linked.values, **parts, settings=settings.verdicts
-    )
-    check_frame(found, COMMUNITIES, name="found")
+    found = part(world, together)
     assert sorted(found["account_id"]) == sorted(together)
     return found
 
@@ -59,11 +64,6 @@ def test_strangers_to_both_are_not_parted_with_them() -> None:
 
 
 def test_no_communities_give_none() -> None:
-    accounts = World(seed=5)
-    accounts.add_strangers(5)
-    frames, empty = accounts.frames(), make_frame(COMMUNITIES)
-    evidence = gather_evidence(**frames, settings=Settings().evidence)
-    parts = {name: frames[name] for name in ("accounts", "conduct")}
-    linked = link_accounts(evidence, **parts, uses=frames["uses"], settings=Settings().evidence)
-    found = part_left_out(empty, evidence=evidence, values=linked.values, **parts, settings=Settings().verdicts)
-    assert found.equals(empty)
+    world = World(seed=5)
+    world.add_strangers(5)
+    assert part(world, []).equals(make_frame(COMMUNITIES))

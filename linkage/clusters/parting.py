@@ -78,7 +78,7 @@ def part_left_out(
 def _is_parted(standing: Standing, group: Codes, groups: int) -> Flags:
     """Which accounts are left out of their group for this reason alone, with enough others."""
     copyable = standing.excluded[:, EXCLUSIONS.index("copyable")]
-    left = copyable & (standing.excluded.sum(axis=1) == 1) & ~standing.is_untold & (group >= 0)
+    left = copyable & (standing.excluded.sum(axis=1) == 1) & ~standing.is_untold
     size, count = (np.bincount(group[rows], minlength=groups) for rows in (group >= 0, left))
     is_many = count >= np.maximum(PARTED_ACCOUNTS, PARTED_SHARE * size)
-    return np.asarray(left & np.append(is_many, False)[group], dtype=np.bool_)
+    return np.asarray(left & is_many[group], dtype=np.bool_)  # who is in no group is not left out
